@@ -1,0 +1,29 @@
+// Topic permissions of a device type, in no broker's dialect. Each target compiles them to its own.
+
+/** `%u` stands for the device id. Topic filters as in MQTT (`+`, `#`). */
+export interface Role {
+  readonly name: string;
+  readonly description: string;
+  /** Filters the device may publish to. */
+  readonly publish: readonly string[];
+  /** Filters the device may subscribe to, and receive from. */
+  readonly subscribe: readonly string[];
+}
+
+export type Roles = ReadonlyMap<string, Role>;
+
+/** A device type names its certificate profile and its role. */
+export interface DeviceType {
+  readonly name: string;
+  readonly description: string;
+  readonly profile: string;
+  readonly role: string;
+}
+
+export type DeviceTypes = ReadonlyMap<string, DeviceType>;
+
+/** The role's topics for one device, as told to it at enrollment. */
+export function topicsFor(role: Role, deviceId: string): { publish: string[]; subscribe: string[] } {
+  const fill = (filter: string): string => filter.replaceAll('%u', deviceId);
+  return { publish: role.publish.map(fill), subscribe: role.subscribe.map(fill) };
+}

@@ -1,0 +1,3 @@
+export * from './ledger-entry.ts';
+export * from './model.ts';
+export * from './ports.ts';

@@ -1,0 +1,60 @@
+// What the ledger records. An entry carries the state after the change, so that a follower need not read anything else.
+import type { AlertSeverity, DeviceState } from './model.ts';
+import type { RevocationReason } from '@keyline/pki';
+
+interface DeviceEntry {
+  readonly device: string;
+  readonly type: string;
+  /** State and broker role after this entry. */
+  readonly state: DeviceState;
+  readonly role: string;
+}
+
+export type EntryData =
+  | (DeviceEntry & {
+      readonly kind: 'device-enrolled' | 'device-renewed' | 'device-reissued';
+      readonly serial: string;
+      readonly notAfter: number;
+      readonly batch?: string;
+      readonly token?: string;
+      readonly station?: string;
+    })
+  | (DeviceEntry & {
+      readonly kind: 'device-suspended' | 'device-resumed' | 'device-revoked' | 'device-decommissioned';
+      readonly reason: RevocationReason;
+      /** Certificates that ended with this entry. */
+      readonly serials: readonly string[];
+    })
+  | {
+      readonly kind: 'certificate-issued';
+      readonly owner: string;
+      readonly profile: string;
+      readonly serial: string;
+      readonly notAfter: number;
+    }
+  | {
+      readonly kind: 'certificate-revoked';
+      readonly owner: string;
+      readonly serial: string;
+      readonly reason: RevocationReason;
+    }
+  | { readonly kind: 'token-created' | 'token-revoked'; readonly token: string; readonly use: 'enroll' | 'api' }
+  | { readonly kind: 'batch-opened' | 'batch-closed'; readonly batch: string; readonly quota: number }
+  | { readonly kind: 'crl-published'; readonly authority: string; readonly number: number }
+  | {
+      readonly kind: 'alert-fired' | 'alert-resolved';
+      readonly alert: string;
+      readonly severity: AlertSeverity;
+      readonly count: number;
+    };
+
+export interface LedgerEntry {
+  /** 1, 2, 3 … without gaps, in commit order. */
+  readonly seq: number;
+  readonly at: number;
+  /** Who did it: `operator:alice`, `token:tok_…`, `device:d1`, `keyline`. */
+  readonly actor: string;
+  readonly data: EntryData;
+}
+
+export type NewEntry = Omit<LedgerEntry, 'seq'>;

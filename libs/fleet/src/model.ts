@@ -1,0 +1,136 @@
+// The nouns of the fleet as rows: plain data, the same on every store. Times are epoch milliseconds UTC.
+import type { DeviceId, SerialHex } from '@keyline/kernel';
+import type { ProfileKind, RevocationReason } from '@keyline/pki';
+
+export type DeviceState = 'registered' | 'active' | 'suspended' | 'revoked' | 'decommissioned';
+export const deviceStates = [
+  'registered',
+  'active',
+  'suspended',
+  'revoked',
+  'decommissioned',
+] as const satisfies readonly DeviceState[];
+
+export type Labels = Readonly<Record<string, string>>;
+
+export interface Device {
+  readonly id: DeviceId;
+  readonly type: string;
+  readonly batch: string | null;
+  readonly labels: Labels;
+  readonly state: DeviceState;
+  /** Counts changes of the row; what optimistic conditions compare. */
+  readonly version: number;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** Serial and end of the newest certificate. */
+  readonly serial: SerialHex | null;
+  readonly notAfter: number | null;
+}
+
+export type CertificateState = 'active' | 'superseded' | 'revoked';
+
+export interface Certificate {
+  readonly serial: SerialHex;
+  readonly kind: ProfileKind;
+  /** Device id, or the name of a service, operator or station. */
+  readonly owner: string;
+  readonly profile: string;
+  readonly authority: string;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** SHA-256 of the SPKI, lower-case hex. */
+  readonly spkiSha256: string;
+  readonly der: Uint8Array;
+  readonly state: CertificateState;
+  readonly revokedAt: number | null;
+  readonly reason: RevocationReason | null;
+}
+
+/** What callers are; see docs/threat-model.md. */
+export type CallerRole = 'admin' | 'operator' | 'station' | 'auditor' | 'device';
+export const apiTokenRoles = ['admin', 'operator', 'station', 'auditor'] as const satisfies readonly CallerRole[];
+export type ApiTokenRole = (typeof apiTokenRoles)[number];
+
+export interface EnrollmentToken {
+  readonly id: string;
+  /** SHA-256 of the secret, lower-case hex; the secret itself is shown once and never stored. */
+  readonly secretHash: string;
+  readonly description: string;
+  /** Glob over the device id (`line1-*`, `?` one character), null: any. */
+  readonly idPattern: string | null;
+  readonly type: string;
+  readonly labels: Labels;
+  readonly maxUses: number;
+  readonly uses: number;
+  readonly expiresAt: number;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  readonly revokedAt: number | null;
+}
+
+export interface ApiToken {
+  readonly id: string;
+  readonly secretHash: string;
+  readonly description: string;
+  readonly role: ApiTokenRole;
+  readonly expiresAt: number;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  readonly revokedAt: number | null;
+}
+
+export interface Batch {
+  readonly id: string;
+  readonly type: string;
+  readonly quota: number;
+  /** Units signed so far; never above quota (a condition of the store). */
+  readonly issued: number;
+  readonly idPattern: string | null;
+  /** Station names that may sign; empty: any station. */
+  readonly stations: readonly string[];
+  readonly labels: Labels;
+  /** Whether a unit may come again with a different key (rework). */
+  readonly rework: boolean;
+  readonly state: 'open' | 'closed';
+  readonly endsAt: number;
+  readonly createdAt: number;
+  readonly createdBy: string;
+}
+
+export interface Crl {
+  readonly authority: string;
+  /** Monotonic per authority (RFC 5280 §5.2.3). */
+  readonly number: number;
+  readonly der: Uint8Array;
+  readonly thisUpdate: number;
+  readonly nextUpdate: number;
+  /** Ledger position whose revocations it contains. */
+  readonly ledgerSeq: number;
+}
+
+export type AlertSeverity = 'info' | 'warning' | 'critical';
+
+export interface Alert {
+  /** What makes two findings the same alert: `expiry:device:sensor:7d`. */
+  readonly key: string;
+  readonly severity: AlertSeverity;
+  readonly summary: string;
+  /** Number of things it groups, and the first few of them. */
+  readonly count: number;
+  readonly examples: readonly string[];
+  readonly firstAt: number;
+  readonly lastAt: number;
+  readonly resolvedAt: number | null;
+}
+
+/** The answer to a POST with an Idempotency-Key, kept for a day. */
+export interface IdempotencyRecord {
+  /** Caller and key, joined. */
+  readonly key: string;
+  /** SHA-256 of method, URL and body. */
+  readonly requestHash: string;
+  readonly status: number;
+  readonly body: string;
+  readonly expiresAt: number;
+}

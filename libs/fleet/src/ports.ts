@@ -1,0 +1,171 @@
+// What the use cases need from outside: a store that commits units of work, and reads.
+import type { DeviceId, ErrorCode, SerialHex } from '@keyline/kernel';
+import type { CrlEntry, RevocationReason } from '@keyline/pki';
+import type { LedgerEntry, NewEntry } from './ledger-entry.ts';
+import type {
+  Alert,
+  ApiToken,
+  Batch,
+  Certificate,
+  Crl,
+  Device,
+  DeviceState,
+  EnrollmentToken,
+  IdempotencyRecord,
+  Labels,
+} from './model.ts';
+
+/**
+ * One row change with the condition it depends on. The store applies the writes of a unit in order; the first whose condition fails
+ * undoes the whole unit and is named in the result.
+ */
+export type Write =
+  /** Fails with DEVICE_EXISTS. */
+  | { readonly op: 'insert-device'; readonly device: Device }
+  /** Fails with DEVICE_CHANGED unless the row's version is `expectVersion`; sets version + 1 and updatedAt = `at`. */
+  | {
+      readonly op: 'update-device';
+      readonly id: DeviceId;
+      readonly expectVersion: number;
+      readonly at: number;
+      readonly state: DeviceState;
+      readonly serial: SerialHex | null;
+      readonly notAfter: number | null;
+      /** Left as they are when absent. */
+      readonly batch?: string | null;
+      readonly labels?: Labels;
+    }
+  /** Fails with STORE_CONFLICT on a serial that was used before. */
+  | { readonly op: 'insert-certificate'; readonly certificate: Certificate }
+  /** Binds a key to its owner for ever. Fails with CSR_KEY_IN_USE (context `owner`) when another owner has it. */
+  | { readonly op: 'claim-key'; readonly spkiSha256: string; readonly owner: string }
+  /** active → superseded; a certificate in another state is left alone. */
+  | { readonly op: 'supersede-certificate'; readonly serial: SerialHex }
+  /** Fails with CERTIFICATE_ALREADY_REVOKED, CERTIFICATE_NOT_FOUND. */
+  | {
+      readonly op: 'revoke-certificate';
+      readonly serial: SerialHex;
+      readonly at: number;
+      readonly reason: RevocationReason;
+    }
+  /** Lifts a certificateHold (resume): revoked with reason certificateHold → active; others are left alone. */
+  | { readonly op: 'unhold-certificate'; readonly serial: SerialHex }
+  | { readonly op: 'insert-token'; readonly token: EnrollmentToken }
+  /** uses + 1. Fails with TOKEN_INVALID (gone or revoked), TOKEN_EXPIRED (at ≥ expiresAt), TOKEN_EXHAUSTED. */
+  | { readonly op: 'use-token'; readonly id: string; readonly at: number }
+  /** Fails with NOT_FOUND. Revoking twice is no error. */
+  | { readonly op: 'revoke-token'; readonly id: string; readonly at: number }
+  | { readonly op: 'insert-api-token'; readonly token: ApiToken }
+  | { readonly op: 'revoke-api-token'; readonly id: string; readonly at: number }
+  /** Fails with BATCH_EXISTS. */
+  | { readonly op: 'insert-batch'; readonly batch: Batch }
+  /** issued + 1. Fails with BATCH_NOT_FOUND, BATCH_CLOSED (closed, or at ≥ endsAt), BATCH_QUOTA_EXHAUSTED. */
+  | { readonly op: 'take-quota'; readonly id: string; readonly at: number }
+  /** Fails with BATCH_NOT_FOUND. Closing twice is no error. */
+  | { readonly op: 'close-batch'; readonly id: string }
+  /** Fails with STORE_CONFLICT unless number is above every earlier one of the authority. Keeps the newest few. */
+  | { readonly op: 'insert-crl'; readonly crl: Crl }
+  /** Insert or replace by key. */
+  | { readonly op: 'put-alert'; readonly alert: Alert }
+  /** Fails with IDEMPOTENCY_IN_PROGRESS when the key is there already. */
+  | { readonly op: 'insert-idempotency'; readonly record: IdempotencyRecord }
+  /** Never moves back. */
+  | { readonly op: 'move-cursor'; readonly follower: string; readonly seq: number };
+
+export interface UnitOfWork {
+  readonly writes: readonly Write[];
+  readonly entries: readonly NewEntry[];
+}
+
+export type CommitResult =
+  | { readonly ok: true; readonly entries: readonly LedgerEntry[] }
+  | {
+      readonly ok: false;
+      readonly code: ErrorCode;
+      /** The write that failed, by position, and what the store knows of why. */
+      readonly writeIndex: number;
+      readonly context: Readonly<Record<string, string | number>>;
+    };
+
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  /** Opaque; null at the end. */
+  readonly nextCursor: string | null;
+}
+
+export interface PageRequest {
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}
+
+export interface DeviceFilter extends PageRequest {
+  readonly state?: DeviceState | undefined;
+  readonly type?: string | undefined;
+  readonly batch?: string | undefined;
+  /** `name=value`. */
+  readonly label?: string | undefined;
+  readonly expiresBefore?: number | undefined;
+  /** Prefix of the id. */
+  readonly q?: string | undefined;
+}
+
+/** How many certificates of one group end before a moment; what the alert engine asks for. */
+export interface ExpiryGroup {
+  readonly kind: Certificate['kind'];
+  /** Device type, or the owner's name for anything that is not a device. */
+  readonly group: string;
+  readonly count: number;
+  readonly examples: readonly string[];
+  readonly soonest: number;
+}
+
+/** Reads see every commit that was answered before they were asked. */
+export interface StoreReader {
+  findDevice(id: DeviceId): Promise<Device | undefined>;
+  listDevices(filter: DeviceFilter): Promise<Page<Device>>;
+  countDevicesByState(): Promise<Readonly<Record<DeviceState, number>>>;
+  findCertificate(serial: SerialHex): Promise<Certificate | undefined>;
+  /** Newest first. */
+  listCertificatesOf(owner: string): Promise<readonly Certificate[]>;
+  findKeyOwner(spkiSha256: string): Promise<string | undefined>;
+  findToken(id: string): Promise<EnrollmentToken | undefined>;
+  findTokenByHash(secretHash: string): Promise<EnrollmentToken | undefined>;
+  listTokens(page: PageRequest): Promise<Page<EnrollmentToken>>;
+  findApiTokenByHash(secretHash: string): Promise<ApiToken | undefined>;
+  listApiTokens(page: PageRequest): Promise<Page<ApiToken>>;
+  findBatch(id: string): Promise<Batch | undefined>;
+  listBatches(page: PageRequest): Promise<Page<Batch>>;
+  /** Revoked and not yet expired at `at` (or expired but never in a CRL: entries of the last CRL period stay), by serial. */
+  listRevoked(authority: string, at: number): Promise<readonly CrlEntry[]>;
+  findLatestCrl(authority: string): Promise<Crl | undefined>;
+  findIdempotency(key: string, at: number): Promise<IdempotencyRecord | undefined>;
+  listAlerts(options: { readonly includeResolved: boolean }): Promise<readonly Alert[]>;
+  /**
+   * Active certificates (each owner's newest, of owners that are not revoked or decommissioned) that end before `before`
+   * and whose whole lifetime lies in [minLifetime, maxLifetime), grouped.
+   */
+  listExpiring(options: {
+    readonly before: number;
+    readonly minLifetime: number;
+    readonly maxLifetime: number;
+  }): Promise<readonly ExpiryGroup[]>;
+  /** The same for short-lived certificates, by the share of the lifetime (0 to 1) that is left at `at`. */
+  listExpiringByShare(options: {
+    readonly at: number;
+    readonly share: number;
+    readonly maxLifetime: number;
+  }): Promise<readonly ExpiryGroup[]>;
+  readEntries(afterSeq: number, limit: number): Promise<readonly LedgerEntry[]>;
+  /** Newest first: what happened to one device or owner. */
+  listEntriesOf(subject: string, limit: number): Promise<readonly LedgerEntry[]>;
+  lastSeq(): Promise<number>;
+  findCursor(follower: string): Promise<number>;
+}
+
+export interface Store extends StoreReader {
+  /** Resolves when the unit is durable, or says which condition failed; rejects only when the store itself fails. */
+  commit(unit: UnitOfWork): Promise<CommitResult>;
+  /** Called after each commit, in order, before its `commit` promise resolves. Returns the way to stop. */
+  onCommit(listener: (entries: readonly LedgerEntry[]) => void): () => void;
+  close(): Promise<void>;
+}

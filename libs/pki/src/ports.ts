@@ -1,0 +1,100 @@
+// What issuance takes and gives. The issuer itself is pure but for the signer it is handed.
+import type { SerialHex } from '@keyline/kernel';
+import type { KeyAlgorithm } from './profile.ts';
+
+/** A private key that signs. Bytes in, DER/raw signature as X.509 wants it out (ECDSA: DER SEQUENCE). */
+export interface Signer {
+  readonly algorithm: KeyAlgorithm;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly spkiDer: Uint8Array;
+  sign(toBeSigned: Uint8Array): Uint8Array | Promise<Uint8Array>;
+}
+
+/** Where relying parties find an authority's CRL, OCSP responder and certificate: plain-HTTP URLs. */
+export interface AuthorityUrls {
+  readonly crl: string;
+  readonly ocsp: string;
+  readonly caIssuers: string;
+}
+
+/** An issuing or root authority as the issuer, the CRL builder and the OCSP responder see it. */
+export interface Authority {
+  /** Short name used in URLs and rows: `issuing-1`. */
+  readonly id: string;
+  readonly certificateDer: Uint8Array;
+  readonly signer: Signer;
+  readonly urls: AuthorityUrls;
+}
+
+/** A CSR after strict intake: proof of possession verified, key allowed by strength. */
+export interface Csr {
+  readonly der: Uint8Array;
+  /** Subject CN as text, when there is one. */
+  readonly commonName: string | undefined;
+  readonly dnsNames: readonly string[];
+  /** Dotted or RFC 5952 text. */
+  readonly ipAddresses: readonly string[];
+  readonly spkiDer: Uint8Array;
+  readonly spkiSha256: string;
+  readonly algorithm: KeyAlgorithm;
+}
+
+export interface IssueRequest {
+  /** Profile name. */
+  readonly profile: string;
+  readonly id: string;
+  readonly type?: string | undefined;
+  readonly batch?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly dnsNames?: readonly string[] | undefined;
+  readonly ipAddresses?: readonly string[] | undefined;
+  readonly spkiDer: Uint8Array;
+  readonly algorithm: KeyAlgorithm;
+  /** Epoch milliseconds. */
+  readonly now: number;
+  /** Shorter than the profile's, in milliseconds from now. @see Profile.allowShorterValidity */
+  readonly validity?: number | undefined;
+}
+
+export interface IssuedCertificate {
+  readonly serial: SerialHex;
+  readonly der: Uint8Array;
+  /** Epoch milliseconds, whole seconds. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** Lower-case hex SHA-256 of the SubjectPublicKeyInfo. */
+  readonly spkiSha256: string;
+}
+
+/** CRL reasons that Keyline writes (RFC 5280 §5.3.1). */
+export type RevocationReason =
+  | 'unspecified'
+  | 'keyCompromise'
+  | 'cACompromise'
+  | 'affiliationChanged'
+  | 'superseded'
+  | 'cessationOfOperation'
+  | 'certificateHold'
+  | 'privilegeWithdrawn';
+export const revocationReasons = [
+  'unspecified',
+  'keyCompromise',
+  'cACompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'certificateHold',
+  'privilegeWithdrawn',
+] as const satisfies readonly RevocationReason[];
+
+export interface CrlEntry {
+  readonly serial: SerialHex;
+  readonly revokedAt: number;
+  readonly reason: RevocationReason;
+}
+
+/** RFC 6960 §2.2; "unknown" is never "good". */
+export type CertificateStatus =
+  | { readonly status: 'good' }
+  | { readonly status: 'revoked'; readonly revokedAt: number; readonly reason: RevocationReason }
+  | { readonly status: 'unknown' };

@@ -1,0 +1,90 @@
+// What a certificate of a kind looks like, as data. Loaded and checked by libs/config, turned into bytes by the issuer.
+
+/** Key algorithms of authorities and leaves, in any mix. */
+export type KeyAlgorithm =
+  | 'ec-p256'
+  | 'ec-p384'
+  | 'ed25519'
+  | 'rsa-2048'
+  | 'rsa-3072'
+  | 'rsa-4096'
+  | 'ml-dsa-44'
+  | 'ml-dsa-65'
+  | 'ml-dsa-87';
+
+export const keyAlgorithms = [
+  'ec-p256',
+  'ec-p384',
+  'ed25519',
+  'rsa-2048',
+  'rsa-3072',
+  'rsa-4096',
+  'ml-dsa-44',
+  'ml-dsa-65',
+  'ml-dsa-87',
+] as const satisfies readonly KeyAlgorithm[];
+
+/** RFC 5280 §4.2.1.3 names. */
+export type KeyUsage =
+  'digitalSignature' | 'keyEncipherment' | 'keyAgreement' | 'keyCertSign' | 'cRLSign';
+export const keyUsages = [
+  'digitalSignature',
+  'keyEncipherment',
+  'keyAgreement',
+  'keyCertSign',
+  'cRLSign',
+] as const satisfies readonly KeyUsage[];
+
+export type ExtendedKeyUsage = 'serverAuth' | 'clientAuth' | 'OCSPSigning';
+export const extendedKeyUsages = [
+  'serverAuth',
+  'clientAuth',
+  'OCSPSigning',
+] as const satisfies readonly ExtendedKeyUsage[];
+
+/** What kind of holder a profile is for; decides what the API lets its certificate do. */
+export type ProfileKind = 'device' | 'server' | 'service' | 'operator' | 'station' | 'ocsp';
+export const profileKinds = [
+  'device',
+  'server',
+  'service',
+  'operator',
+  'station',
+  'ocsp',
+] as const satisfies readonly ProfileKind[];
+
+export interface Profile {
+  readonly name: string;
+  readonly description: string;
+  readonly kind: ProfileKind;
+  /** RDNs in order. Values are templates: `{id}`, `{type}`, `{batch}`, `{label.NAME}`; an RDN whose placeholder is empty is left out. */
+  readonly subject: readonly {
+    readonly attribute: 'CN' | 'O' | 'OU' | 'C' | 'serialNumber';
+    readonly value: string;
+  }[];
+  /** SANs; same templates. `request` entries copy the (allowed) names asked for in the issue request, never from the CSR by itself. */
+  readonly san: readonly (
+    { readonly uri: string } | { readonly dns: string } | { readonly request: 'dns' | 'ip' }
+  )[];
+  readonly keyAlgorithms: readonly KeyAlgorithm[];
+  /** ISO 8601 duration (`P90D`), or `until` for a fixed end such as IDevID's 9999-12-31T23:59:59Z. */
+  readonly validity: { readonly duration: string } | { readonly until: string };
+  /** A request may ask for a shorter validity, never a longer one. */
+  readonly allowShorterValidity: boolean;
+  /** ISO 8601; how far notBefore lies in the past, for devices with slow clocks. */
+  readonly backdate: string;
+  readonly keyUsage: readonly KeyUsage[];
+  readonly extendedKeyUsage: readonly ExtendedKeyUsage[];
+  /** CRL distribution point and AIA (caIssuers, OCSP) from the authority's URLs. */
+  readonly crlDistributionPoint: boolean;
+  readonly authorityInfoAccess: boolean;
+  /** id-pkix-ocsp-nocheck (RFC 6960 §4.2.2.2.1): OCSP responder certificates only. */
+  readonly ocspNoCheck: boolean;
+  /** noRevAvail (RFC 9608): leaves that live shorter than a revocation takes to arrive; excludes CDP and AIA OCSP. */
+  readonly noRevAvail: boolean;
+  /** Renewal is offered in the last part of the lifetime (share 0 to 1) and accepted for `grace` (ISO 8601) after expiry. */
+  readonly renewal: { readonly window: number; readonly grace: string };
+}
+
+/** A profile lookup by name, as loaded from ca-config/profiles. */
+export type Profiles = ReadonlyMap<string, Profile>;
