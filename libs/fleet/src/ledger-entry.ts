@@ -20,7 +20,8 @@ export type EntryData =
       readonly station?: string;
     })
   | (DeviceEntry & {
-      readonly kind: 'device-suspended' | 'device-resumed' | 'device-revoked' | 'device-decommissioned';
+      readonly kind:
+        'device-suspended' | 'device-resumed' | 'device-revoked' | 'device-decommissioned';
       readonly reason: RevocationReason;
       /** Certificates that ended with this entry. */
       readonly serials: readonly string[];
@@ -38,8 +39,16 @@ export type EntryData =
       readonly serial: string;
       readonly reason: RevocationReason;
     }
-  | { readonly kind: 'token-created' | 'token-revoked'; readonly token: string; readonly use: 'enroll' | 'api' }
-  | { readonly kind: 'batch-opened' | 'batch-closed'; readonly batch: string; readonly quota: number }
+  | {
+      readonly kind: 'token-created' | 'token-revoked';
+      readonly token: string;
+      readonly use: 'enroll' | 'api';
+    }
+  | {
+      readonly kind: 'batch-opened' | 'batch-closed';
+      readonly batch: string;
+      readonly quota: number;
+    }
   | { readonly kind: 'crl-published'; readonly authority: string; readonly number: number }
   | {
       readonly kind: 'alert-fired' | 'alert-resolved';

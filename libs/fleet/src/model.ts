@@ -49,7 +49,12 @@ export interface Certificate {
 
 /** What callers are; see docs/threat-model.md. */
 export type CallerRole = 'admin' | 'operator' | 'station' | 'auditor' | 'device';
-export const apiTokenRoles = ['admin', 'operator', 'station', 'auditor'] as const satisfies readonly CallerRole[];
+export const apiTokenRoles = [
+  'admin',
+  'operator',
+  'station',
+  'auditor',
+] as const satisfies readonly CallerRole[];
 export type ApiTokenRole = (typeof apiTokenRoles)[number];
 
 export interface EnrollmentToken {

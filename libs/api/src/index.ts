@@ -1,0 +1,4 @@
+export * from './endpoints.ts';
+export * from './problem.ts';
+export * from './routes.ts';
+export * from './schemas.ts';
