@@ -82,6 +82,8 @@ export interface Profile {
   readonly ocspNoCheck: boolean;
   /** noRevAvail (RFC 9608): leaves that live shorter than a revocation takes to arrive; excludes CDP and AIA OCSP. */
   readonly noRevAvail: boolean;
+  /** What a holder may do at the REST API; absent: nothing. */
+  readonly apiRole?: 'admin' | 'operator' | 'station' | 'auditor' | 'device' | undefined;
   /** Renewal is offered in the last part of the lifetime (share 0 to 1) and accepted for `grace` (ISO 8601) after expiry. */
   readonly renewal: { readonly window: number; readonly grace: string };
 }

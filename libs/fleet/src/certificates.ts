@@ -1,0 +1,144 @@
+// Certificates that are not a device's (servers, services, operators, stations), and revocation of one certificate.
+import { KeylineError, type SerialHex } from '@keyline/kernel';
+import { parseCsr, type RevocationReason } from '@keyline/pki';
+import { actorOf, type Caller } from './caller.ts';
+import { commitOrThrow, type FleetContext } from './context.ts';
+import { certificateRow, keyInUse } from './enroll.ts';
+import type { Certificate } from './model.ts';
+
+export interface IssueCertificateCommand {
+  /** `keyline` for the service's own certificates. */
+  readonly caller: Caller | 'keyline';
+  readonly profile: string;
+  readonly name: string;
+  readonly csr: string | Uint8Array;
+  readonly dnsNames?: readonly string[] | undefined;
+  readonly ipAddresses?: readonly string[] | undefined;
+  readonly validity?: number | undefined;
+}
+
+/** @throws {KeylineError} PROFILE_UNKNOWN, PROFILE_VIOLATION, CSR_*, VALIDITY_NOT_ALLOWED */
+export async function issueCertificate(
+  context: FleetContext,
+  command: IssueCertificateCommand,
+): Promise<Certificate> {
+  const profile = context.profiles.get(command.profile);
+  if (profile === undefined) {
+    throw new KeylineError(
+      'PROFILE_UNKNOWN',
+      `There is no profile "${command.profile}". Known: ${[...context.profiles.keys()].join(', ')}.`,
+    );
+  }
+  if (profile.kind === 'device') {
+    throw new KeylineError(
+      'PROFILE_VIOLATION',
+      `"${command.profile}" is a profile for devices. Devices enroll with a token (POST /v1/enroll) or are signed in a batch.`,
+    );
+  }
+  const now = context.clock.now();
+  const csr = parseCsr(command.csr);
+  const issued = await context.issuer.issue({
+    profile: profile.name,
+    id: command.name,
+    dnsNames: command.dnsNames,
+    ipAddresses: command.ipAddresses,
+    spkiDer: csr.spkiDer,
+    algorithm: csr.algorithm,
+    now,
+    validity: command.validity,
+  });
+  const certificate = certificateRow(context, issued, {
+    owner: command.name,
+    profile: profile.name,
+    kind: profile.kind,
+  });
+  const actor = command.caller === 'keyline' ? 'keyline' : actorOf(command.caller);
+  await commitOrThrow(
+    context,
+    {
+      writes: [
+        { op: 'claim-key', spkiSha256: issued.spkiSha256, owner: command.name },
+        { op: 'insert-certificate', certificate },
+      ],
+      entries: [
+        {
+          at: now,
+          actor,
+          data: {
+            kind: 'certificate-issued',
+            owner: command.name,
+            profile: profile.name,
+            serial: issued.serial,
+            notAfter: issued.notAfter,
+          },
+        },
+      ],
+    },
+    (failure) =>
+      failure.code === 'CSR_KEY_IN_USE'
+        ? keyInUse(command.name)
+        : new KeylineError(failure.code, `"${command.name}" could not be issued; send it again.`),
+  );
+  return certificate;
+}
+
+export interface CertificateRevoked {
+  readonly certificate: Certificate;
+  readonly entry: { readonly seq: number; readonly at: number };
+}
+
+/** Idempotent. @throws {KeylineError} CERTIFICATE_NOT_FOUND */
+export async function revokeCertificate(
+  context: FleetContext,
+  command: {
+    readonly caller: Caller;
+    readonly serial: SerialHex;
+    readonly reason?: RevocationReason | undefined;
+  },
+): Promise<CertificateRevoked> {
+  const now = context.clock.now();
+  const reason = command.reason ?? 'unspecified';
+  const certificate = await getCertificate(context, command.serial);
+  const { serial, owner } = certificate;
+  if (certificate.state !== 'revoked') {
+    const result = await context.store.commit({
+      writes: [{ op: 'revoke-certificate', serial, at: now, reason }],
+      entries: [
+        {
+          at: now,
+          actor: actorOf(command.caller),
+          data: { kind: 'certificate-revoked', owner, serial, reason },
+        },
+      ],
+    });
+    if (result.ok && result.entries[0] !== undefined) {
+      return {
+        certificate: { ...certificate, state: 'revoked', revokedAt: now, reason },
+        entry: result.entries[0],
+      };
+    }
+  }
+  const current = await getCertificate(context, serial);
+  const entries = await context.store.listEntriesOf(owner, 200);
+  const entry = entries.find(
+    ({ data }) =>
+      (data.kind === 'certificate-revoked' && data.serial === serial) ||
+      ('serials' in data && data.serials.includes(serial)),
+  );
+  if (current.state !== 'revoked' || entry === undefined) {
+    throw new KeylineError('STORE_CONFLICT', `${serial} could not be revoked; send it again.`);
+  }
+  return { certificate: current, entry };
+}
+
+/** @throws {KeylineError} CERTIFICATE_NOT_FOUND */
+export async function getCertificate(context: FleetContext, serial: SerialHex): Promise<Certificate> {
+  const certificate = await context.store.findCertificate(serial);
+  if (certificate === undefined) {
+    throw new KeylineError(
+      'CERTIFICATE_NOT_FOUND',
+      `No certificate with the serial ${serial} was issued here.`,
+    );
+  }
+  return certificate;
+}

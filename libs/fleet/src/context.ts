@@ -1,0 +1,66 @@
+// What every use case is given.
+import type { DeviceType, DeviceTypes, Role, Roles } from '@keyline/access';
+import { KeylineError, type Clock } from '@keyline/kernel';
+import type { IssueRequest, IssuedCertificate, Profile, Profiles } from '@keyline/pki';
+import type { LedgerEntry } from './ledger-entry.ts';
+import type { CommitResult, Store, UnitOfWork } from './ports.ts';
+
+/** The issuing authority as the use cases see it. */
+export interface IssuerPort {
+  readonly authorityId: string;
+  issue(request: IssueRequest): Promise<IssuedCertificate>;
+}
+
+export interface FleetContext {
+  readonly store: Store;
+  readonly issuer: IssuerPort;
+  readonly clock: Clock;
+  readonly profiles: Profiles;
+  readonly types: DeviceTypes;
+  readonly roles: Roles;
+}
+
+export interface TypeDetails {
+  readonly type: DeviceType;
+  readonly role: Role;
+  readonly profile: Profile;
+}
+
+/** @throws {KeylineError} DEVICE_TYPE_UNKNOWN */
+export function getTypeDetails(context: FleetContext, name: string): TypeDetails {
+  const type = context.types.get(name);
+  const role = type && context.roles.get(type.role);
+  const profile = type && context.profiles.get(type.profile);
+  if (type === undefined || role === undefined || profile === undefined) {
+    const known = [...context.types.keys()].join(', ');
+    throw new KeylineError(
+      'DEVICE_TYPE_UNKNOWN',
+      `There is no device type "${name}". Known types: ${known}. Add one in ca-config/types.yaml.`,
+    );
+  }
+  return { type, role, profile };
+}
+
+export type FailedCommit = Extract<CommitResult, { ok: false }>;
+
+/** Commits a unit of which exactly one entry is of interest; `undefined` never comes back. */
+export async function commitOrThrow(
+  context: FleetContext,
+  unit: UnitOfWork,
+  explain: (failure: FailedCommit) => KeylineError,
+): Promise<LedgerEntry> {
+  const result = await context.store.commit(unit);
+  if (!result.ok) throw explain(result);
+  const [entry] = result.entries;
+  if (entry === undefined) throw new KeylineError('INTERNAL', 'A unit of work had no ledger entry.');
+  return entry;
+}
+
+/** The sentence for conditions that a caller may simply meet again by retrying. */
+export function conflict(failure: FailedCommit): KeylineError {
+  return new KeylineError(
+    failure.code,
+    `Not done: ${failure.code.toLowerCase().replaceAll('_', ' ')}. It was changed at the same time; send the request again.`,
+    { context: failure.context },
+  );
+}

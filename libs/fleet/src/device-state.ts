@@ -1,0 +1,158 @@
+// Revoke, suspend, resume, decommission: one unit of work each; the followers carry it everywhere.
+import { KeylineError, parseDeviceId } from '@keyline/kernel';
+import type { RevocationReason } from '@keyline/pki';
+import { actorOf, type Caller } from './caller.ts';
+import { getTypeDetails, type FleetContext } from './context.ts';
+import type { Certificate, Device, DeviceState } from './model.ts';
+import type { Write } from './ports.ts';
+
+export type StateChange = 'revoke' | 'suspend' | 'resume' | 'decommission';
+
+interface Transition {
+  readonly from: readonly DeviceState[];
+  readonly to: DeviceState;
+  readonly kind: 'device-revoked' | 'device-suspended' | 'device-resumed' | 'device-decommissioned';
+  readonly defaultReason: RevocationReason;
+}
+
+const transitions: Record<StateChange, Transition> = {
+  revoke: {
+    from: ['registered', 'active', 'suspended'],
+    to: 'revoked',
+    kind: 'device-revoked',
+    defaultReason: 'unspecified',
+  },
+  suspend: {
+    from: ['active'],
+    to: 'suspended',
+    kind: 'device-suspended',
+    defaultReason: 'certificateHold',
+  },
+  resume: {
+    from: ['suspended'],
+    to: 'active',
+    kind: 'device-resumed',
+    defaultReason: 'unspecified',
+  },
+  decommission: {
+    from: ['registered', 'active', 'suspended', 'revoked'],
+    to: 'decommissioned',
+    kind: 'device-decommissioned',
+    defaultReason: 'cessationOfOperation',
+  },
+};
+
+export interface DeviceChanged {
+  readonly device: Device;
+  /** The entry this state stands on: a new one, or the one that brought it when it held already. */
+  readonly entry: { readonly seq: number; readonly at: number };
+  readonly changed: boolean;
+}
+
+/**
+ * Idempotent: a device already in the wanted state answers with the entry that brought it there.
+ * @throws {KeylineError} DEVICE_NOT_FOUND, DEVICE_STATE_FORBIDS, DEVICE_CHANGED
+ */
+export async function changeDeviceState(
+  context: FleetContext,
+  command: {
+    readonly caller: Caller;
+    readonly id: string;
+    readonly change: StateChange;
+    readonly reason?: RevocationReason | undefined;
+  },
+): Promise<DeviceChanged> {
+  const id = parseDeviceId(command.id);
+  const transition = transitions[command.change];
+  // A renewal may come between the read and the commit; its certificate must end too, so decide anew.
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const device = await context.store.findDevice(id);
+    if (device === undefined) {
+      throw new KeylineError('DEVICE_NOT_FOUND', `There is no device "${id}".`);
+    }
+    if (device.state === transition.to) {
+      const entries = await context.store.listEntriesOf(id, 200);
+      const entry = entries.find(({ data }) => data.kind === transition.kind) ?? entries[0];
+      if (entry === undefined) throw new KeylineError('INTERNAL', `"${id}" has no ledger entry.`);
+      return { device, entry, changed: false };
+    }
+    if (!transition.from.includes(device.state)) {
+      throw new KeylineError(
+        'DEVICE_STATE_FORBIDS',
+        `The device "${id}" is ${device.state}; ${command.change} is for devices that are ${transition.from.join(' or ')}.`,
+      );
+    }
+    const now = context.clock.now();
+    const reason =
+      command.change === 'suspend'
+        ? 'certificateHold'
+        : (command.reason ?? transition.defaultReason);
+    const certificates = await context.store.listCertificatesOf(id);
+    const ended = certificates.filter((certificate) => certificate.notAfter > now);
+    const writes = ended.flatMap((certificate) =>
+      certificateWrites(certificate, command.change, { at: now, reason }),
+    );
+    const result = await context.store.commit({
+      writes: [
+        {
+          op: 'update-device',
+          id,
+          expectVersion: device.version,
+          at: now,
+          state: transition.to,
+          serial: device.serial,
+          notAfter: device.notAfter,
+        },
+        ...writes,
+      ],
+      entries: [
+        {
+          at: now,
+          actor: actorOf(command.caller),
+          data: {
+            kind: transition.kind,
+            device: id,
+            type: device.type,
+            state: transition.to,
+            role: getTypeDetails(context, device.type).role.name,
+            reason,
+            serials: writes.flatMap((write) => ('serial' in write && write.serial !== null ? [write.serial] : [])),
+          },
+        },
+      ],
+    });
+    if (result.ok) {
+      const [entry] = result.entries;
+      if (entry === undefined) throw new KeylineError('INTERNAL', 'A state change had no entry.');
+      return {
+        device: { ...device, state: transition.to, version: device.version + 1, updatedAt: now },
+        entry,
+        changed: true,
+      };
+    }
+  }
+  throw new KeylineError(
+    'DEVICE_CHANGED',
+    `"${id}" is being changed by others at the same time; send the request again.`,
+  );
+}
+
+function certificateWrites(
+  certificate: Certificate,
+  change: StateChange,
+  how: { at: number; reason: RevocationReason },
+): Write[] {
+  const held = certificate.state === 'revoked' && certificate.reason === 'certificateHold';
+  if (change === 'resume') {
+    return held ? [{ op: 'unhold-certificate', serial: certificate.serial }] : [];
+  }
+  if (certificate.state === 'revoked') {
+    // A hold that becomes final: lift it and revoke anew, with the new reason and time.
+    if (!held) return [];
+    return [
+      { op: 'unhold-certificate', serial: certificate.serial },
+      { op: 'revoke-certificate', serial: certificate.serial, ...how },
+    ];
+  }
+  return [{ op: 'revoke-certificate', serial: certificate.serial, ...how }];
+}

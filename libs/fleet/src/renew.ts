@@ -1,0 +1,128 @@
+// Renewal: a device proves its certificate and gets the next one, with the same key or a new one.
+import { KeylineError, type DeviceId } from '@keyline/kernel';
+import { parseCsr } from '@keyline/pki';
+import { keyAlgorithmOf, parseCertificate } from '@keyline/x509';
+import { actorOf, type Caller } from './caller.ts';
+import { getTypeDetails, type FleetContext } from './context.ts';
+import { certificateRow, keyInUse, resolveDeviceId, type Enrolled } from './enroll.ts';
+import type { Certificate, Device } from './model.ts';
+
+export interface RenewCommand {
+  readonly caller: Caller & { readonly certificate: Certificate };
+  /** Absent: the key stays. */
+  readonly csr?: string | Uint8Array | undefined;
+  readonly validity?: number | undefined;
+}
+
+/** @throws {KeylineError} DEVICE_NOT_FOUND, DEVICE_STATE_FORBIDS, CSR_*, VALIDITY_NOT_ALLOWED, DEVICE_CHANGED */
+export async function renew(context: FleetContext, command: RenewCommand): Promise<Enrolled> {
+  // Two renewals at once: the second sees the first's row and decides anew; a third try would be a fault of ours.
+  for (let attempt = 0; ; attempt++) {
+    const renewed = await tryRenew(context, command);
+    if (renewed !== undefined) return renewed;
+    if (attempt === 2) {
+      throw new KeylineError(
+        'DEVICE_CHANGED',
+        `"${command.caller.name}" is being changed by others at the same time; try again in a second.`,
+      );
+    }
+  }
+}
+
+async function tryRenew(
+  context: FleetContext,
+  { caller, csr: csrInput, validity }: RenewCommand,
+): Promise<Enrolled | undefined> {
+  const now = context.clock.now();
+  const id = caller.name as DeviceId;
+  const device = await context.store.findDevice(id);
+  if (device === undefined) {
+    throw new KeylineError('DEVICE_NOT_FOUND', `There is no device "${id}".`);
+  }
+  if (device.state !== 'active') {
+    throw new KeylineError(
+      'DEVICE_STATE_FORBIDS',
+      `The device "${id}" is ${device.state} and can't renew.`,
+    );
+  }
+  const { type, role, profile } = getTypeDetails(context, device.type);
+  const key = keyOf(caller.certificate, csrInput, id);
+  const issued = await context.issuer.issue({
+    profile: profile.name,
+    id,
+    type: type.name,
+    batch: device.batch ?? undefined,
+    labels: device.labels,
+    ...key,
+    now,
+    validity,
+  });
+  const certificate = certificateRow(context, issued, { owner: id, profile: profile.name, kind: 'device' });
+  const result = await context.store.commit({
+    writes: [
+      {
+        op: 'update-device',
+        id,
+        expectVersion: device.version,
+        at: now,
+        state: device.state,
+        serial: issued.serial,
+        notAfter: issued.notAfter,
+      },
+      ...(csrInput === undefined
+        ? []
+        : [{ op: 'claim-key', spkiSha256: issued.spkiSha256, owner: id } as const]),
+      { op: 'insert-certificate', certificate },
+      // The old one stays valid until it ends: a device that loses this answer is not stranded.
+      ...(device.serial === null
+        ? []
+        : [{ op: 'supersede-certificate', serial: device.serial } as const]),
+    ],
+    entries: [
+      {
+        at: now,
+        actor: actorOf(caller),
+        data: {
+          kind: 'device-renewed',
+          device: id,
+          type: type.name,
+          state: device.state,
+          role: role.name,
+          serial: issued.serial,
+          notAfter: issued.notAfter,
+        },
+      },
+    ],
+  });
+  if (!result.ok) {
+    if (result.code === 'CSR_KEY_IN_USE') throw keyInUse(id);
+    if (result.code === 'DEVICE_CHANGED') return undefined;
+    throw new KeylineError(result.code, `"${id}" could not be renewed; try again.`, {
+      context: result.context,
+    });
+  }
+  const [entry] = result.entries;
+  if (entry === undefined) throw new KeylineError('INTERNAL', 'A renewal had no ledger entry.');
+  const renewed: Device = {
+    ...device,
+    version: device.version + 1,
+    updatedAt: now,
+    serial: issued.serial,
+    notAfter: issued.notAfter,
+  };
+  return { device: renewed, certificate, role, entry, created: true };
+}
+
+function keyOf(
+  current: Certificate,
+  csrInput: string | Uint8Array | undefined,
+  id: DeviceId,
+): Pick<Parameters<FleetContext['issuer']['issue']>[0], 'spkiDer' | 'algorithm'> {
+  if (csrInput === undefined) {
+    const { spkiDer } = parseCertificate(current.der);
+    return { spkiDer, algorithm: keyAlgorithmOf(spkiDer) };
+  }
+  const csr = parseCsr(csrInput);
+  resolveDeviceId(id, csr);
+  return { spkiDer: csr.spkiDer, algorithm: csr.algorithm };
+}
