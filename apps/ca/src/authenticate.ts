@@ -1,0 +1,150 @@
+// Who is calling: the client certificate of the connection, or a bearer token. Proof here, permission in the route table.
+import type { TLSSocket } from 'node:tls';
+import { routes, type Admits, type RouteContract } from '@keyline/api';
+import {
+  hashToken,
+  type Caller,
+  type CallerRole,
+  type Certificate,
+  type LedgerEntry,
+  type Store,
+} from '@keyline/fleet';
+import { KeylineError, parseDuration, parseSerialHex, type Clock } from '@keyline/kernel';
+import type { Profiles } from '@keyline/pki';
+import type { FastifyRequest } from 'fastify';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by the guard of every route that asks for proof. */
+    caller: Caller | undefined;
+  }
+}
+
+const renewUrl = routes.renew.url;
+
+export interface Authenticator {
+  /** @throws {KeylineError} UNAUTHENTICATED, CERTIFICATE_NOT_ACCEPTED, FORBIDDEN */
+  authorize(request: FastifyRequest, route: RouteContract): Promise<Caller | undefined>;
+  close(): void;
+}
+
+export function createAuthenticator(options: {
+  store: Store;
+  clock: Clock;
+  profiles: Profiles;
+}): Authenticator {
+  const { store, clock, profiles } = options;
+  // A connection keeps its certificate; the row is read again only after something was revoked.
+  const seen = new WeakMap<object, { certificate: Certificate; epoch: number }>();
+  let epoch = 0;
+  const stop = store.onCommit((entries) => {
+    if (entries.some(endsCertificates)) epoch++;
+  });
+
+  async function certificateOf(socket: TLSSocket): Promise<Certificate | undefined> {
+    const known = seen.get(socket);
+    if (known?.epoch === epoch) return known.certificate;
+    const peer = socket.getPeerX509Certificate();
+    if (peer === undefined) return undefined;
+    const epochBefore = epoch;
+    const certificate = await store.findCertificate(parseSerialHex(peer.serialNumber));
+    // Byte equality with what was issued: no look-alike from another CA, however the chain was judged.
+    if (certificate === undefined || !peer.raw.equals(certificate.der)) {
+      throw new KeylineError(
+        'CERTIFICATE_NOT_ACCEPTED',
+        `The client certificate (serial ${peer.serialNumber.toLowerCase()}) was not issued by this CA. Use one that was enrolled here.`,
+      );
+    }
+    seen.set(socket, { certificate, epoch: epochBefore });
+    return certificate;
+  }
+
+  function assertUsable(certificate: Certificate, url: string): void {
+    const now = clock.now();
+    if (certificate.state === 'revoked') {
+      throw new KeylineError(
+        'CERTIFICATE_NOT_ACCEPTED',
+        `The client certificate ${certificate.serial} is revoked (${certificate.reason ?? 'unspecified'}).`,
+      );
+    }
+    // An expired certificate may still renew itself for the grace its profile gives.
+    const profile = profiles.get(certificate.profile);
+    const grace = url === renewUrl && profile ? parseDuration(profile.renewal.grace) : 0;
+    if (now < certificate.notBefore || now > certificate.notAfter + grace) {
+      throw new KeylineError(
+        'CERTIFICATE_NOT_ACCEPTED',
+        `The client certificate ${certificate.serial} is not valid now (${new Date(certificate.notBefore).toISOString()} to ${new Date(certificate.notAfter).toISOString()}).`,
+      );
+    }
+  }
+
+  async function callerOfToken(secret: string): Promise<Caller> {
+    const token = await store.findApiTokenByHash(hashToken(secret));
+    if (token === undefined || token.revokedAt !== null) {
+      throw new KeylineError('UNAUTHENTICATED', 'The API token is not known here, or was revoked.');
+    }
+    if (clock.now() >= token.expiresAt) {
+      throw new KeylineError('UNAUTHENTICATED', `The API token ${token.id} has expired.`);
+    }
+    return { role: token.role, name: token.id, via: 'token' };
+  }
+
+  async function authenticate(request: FastifyRequest): Promise<Caller> {
+    const authorization = request.headers.authorization;
+    if (authorization !== undefined) {
+      const secret = /^Bearer (\S{1,200})$/i.exec(authorization)?.[1];
+      if (secret === undefined) {
+        throw new KeylineError('UNAUTHENTICATED', 'Send the API token as "Authorization: Bearer …".');
+      }
+      return callerOfToken(secret);
+    }
+    const socket = request.raw.socket as TLSSocket;
+    const certificate =
+      typeof socket.getPeerX509Certificate === 'function' ? await certificateOf(socket) : undefined;
+    if (certificate === undefined) {
+      throw new KeylineError(
+        'UNAUTHENTICATED',
+        'Present a client certificate in TLS (curl --cert … --key …), or an API token (Authorization: Bearer …).',
+      );
+    }
+    assertUsable(certificate, request.routeOptions.url ?? '');
+    return {
+      role: roleOf(certificate, profiles),
+      name: certificate.owner,
+      via: 'certificate',
+      certificate,
+    };
+  }
+
+  return {
+    async authorize(request, route) {
+      const admits: readonly Admits[] = route.admits;
+      if (admits.includes('anyone')) return undefined;
+      const caller = await authenticate(request);
+      if (!admits.includes(caller.role)) {
+        throw new KeylineError(
+          'FORBIDDEN',
+          `${route.method} ${route.url} is for ${admits.join(', ')}; "${caller.name}" is ${caller.role}.`,
+        );
+      }
+      return caller;
+    },
+    close: stop,
+  };
+}
+
+function endsCertificates({ data }: LedgerEntry): boolean {
+  return 'serials' in data || data.kind === 'certificate-revoked' || data.kind === 'device-resumed';
+}
+
+/** @throws {KeylineError} FORBIDDEN for certificates that give no access to the API (servers, OCSP responders). */
+function roleOf(certificate: Certificate, profiles: Profiles): CallerRole {
+  const role = profiles.get(certificate.profile)?.apiRole;
+  if (role === undefined) {
+    throw new KeylineError(
+      'FORBIDDEN',
+      `A certificate of the profile "${certificate.profile}" gives no access to the API.`,
+    );
+  }
+  return role;
+}

@@ -1,0 +1,76 @@
+// What has taken effect of a change, and waiting for it: brokers, OCSP, CRL, each with its time.
+import type { Evidence } from '@keyline/api';
+import { formatInstant, type Clock, type SerialHex } from '@keyline/kernel';
+import type { CrlPublisher } from './crl-publisher.ts';
+import type { OcspService } from './ocsp-service.ts';
+
+/** A running broker target as the edge sees it. */
+export interface TargetView {
+  readonly name: string;
+  position(): number;
+  lag(): number;
+  lastError(): string | undefined;
+  waitFor(seq: number, timeoutMilliseconds: number): Promise<boolean>;
+  /** When the broker acknowledged what the entry asked of it, if that is still remembered. */
+  acknowledgedAt(device: string, seq: number): number | undefined;
+}
+
+export interface Effects {
+  readonly targets: readonly TargetView[];
+  waitForTargets(seq: number, timeoutMilliseconds: number): Promise<boolean>;
+  waitForAll(seq: number, timeoutMilliseconds: number): Promise<void>;
+  evidence(change: {
+    readonly entry: { readonly seq: number; readonly at: number };
+    readonly device: string;
+    /** Certificate whose status the change is about; absent when there is no revocation to show. */
+    readonly serial?: SerialHex | null | undefined;
+  }): Promise<Evidence>;
+}
+
+export function createEffects(options: {
+  targets: readonly TargetView[];
+  crl: CrlPublisher;
+  crlPosition: { waitFor(seq: number, timeoutMilliseconds: number): Promise<boolean> };
+  ocsp: OcspService;
+  authorityId: string;
+  clock: Clock;
+}): Effects {
+  const { targets, crl, ocsp, authorityId } = options;
+  const waitForTargets = async (seq: number, timeout: number): Promise<boolean> => {
+    const reached = await Promise.all(targets.map((target) => target.waitFor(seq, timeout)));
+    return reached.every(Boolean);
+  };
+  return {
+    targets,
+    waitForTargets,
+    async waitForAll(seq, timeout) {
+      await Promise.all([waitForTargets(seq, timeout), options.crlPosition.waitFor(seq, timeout)]);
+    },
+    async evidence({ entry, device, serial }) {
+      const covering = crl.coverage(entry.seq);
+      const status = serial == null ? undefined : await ocsp.statusOf(serial);
+      return {
+        ledger: { seq: entry.seq, at: formatInstant(entry.at) },
+        targets: targets.map((target) => {
+          const done = target.position() >= entry.seq;
+          const at = target.acknowledgedAt(device, entry.seq);
+          return {
+            target: target.name,
+            done,
+            at: done && at !== undefined ? formatInstant(at) : null,
+          };
+        }),
+        ...(status === undefined
+          ? {}
+          : {
+              ocsp: { status: status.status, at: formatInstant(entry.at) },
+              crl: {
+                authority: authorityId,
+                number: covering?.number ?? null,
+                at: covering === undefined ? null : formatInstant(covering.thisUpdate),
+              },
+            }),
+      };
+    },
+  };
+}

@@ -1,0 +1,142 @@
+// Anything thrown becomes a problem document (RFC 9457), here and nowhere else.
+import { STATUS_CODES } from 'node:http';
+import { problemOf, routes, type Problem } from '@keyline/api';
+import { isKeylineError, KeylineError, type ErrorCode } from '@keyline/kernel';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+
+export function createProblem(error: KeylineError, instance?: string): Problem {
+  const [status, title] = problemOf(error.code);
+  return {
+    type: `urn:keyline:error:${error.code.toLowerCase().replaceAll('_', '-')}`,
+    title,
+    status,
+    code: error.code,
+    detail: status >= 500 ? hideInternals(error) : error.detail,
+    ...(instance === undefined ? {} : { instance }),
+  };
+}
+
+/** A fault of ours is explained in the log, under the request id, not to the caller; a broker that is away may be told. */
+function hideInternals(error: KeylineError): string {
+  const tellable: readonly ErrorCode[] = ['TARGET_UNREACHABLE', 'SERVICE_UNREACHABLE'];
+  return tellable.includes(error.code)
+    ? error.detail
+    : 'The service could not do this. Nothing was changed unless it says so elsewhere; the log has the cause under this request id.';
+}
+
+interface ValidationIssue {
+  readonly instancePath: string;
+  readonly message?: string;
+  readonly keyword: string;
+  readonly params: Record<string, unknown>;
+}
+
+function validationDetail(where: string, issues: readonly ValidationIssue[]): string {
+  return issues
+    .slice(0, 5)
+    .map((issue) => {
+      const path = issue.instancePath.slice(1).replaceAll('/', '.');
+      const name = path === '' ? where : `${where}: "${path}"`;
+      if (issue.keyword === 'additionalProperties') {
+        return `${name} has no member "${String(issue.params['additionalProperty'])}"`;
+      }
+      return `${name} ${issue.message ?? 'is not valid'}`;
+    })
+    .join('; ');
+}
+
+/** Fastify's own errors in our codes. */
+function translate(error: unknown): KeylineError {
+  if (isKeylineError(error)) return error;
+  const fastifyError = error as Partial<FastifyError> & { validationContext?: string };
+  if (fastifyError.validation !== undefined) {
+    return new KeylineError(
+      'REQUEST_INVALID',
+      `${validationDetail(
+        fastifyError.validationContext ?? 'request',
+        fastifyError.validation as unknown as ValidationIssue[],
+      )}. The API is described at /docs.`,
+      { cause: error },
+    );
+  }
+  switch (fastifyError.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new KeylineError('REQUEST_TOO_LARGE', 'The body is larger than this route reads.');
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new KeylineError(
+        'UNSUPPORTED_MEDIA_TYPE',
+        'Send application/json (or what /docs names for this route).',
+      );
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return new KeylineError('REQUEST_INVALID', 'The body is not valid JSON.', { cause: error });
+    default:
+  }
+  if (
+    error instanceof SyntaxError ||
+    (fastifyError.statusCode !== undefined &&
+      fastifyError.statusCode >= 400 &&
+      fastifyError.statusCode < 500)
+  ) {
+    return new KeylineError(
+      'REQUEST_INVALID',
+      `The request can't be read: ${STATUS_CODES[fastifyError.statusCode ?? 400] ?? 'Bad Request'}.`,
+      { cause: error },
+    );
+  }
+  return new KeylineError('INTERNAL', 'An unexpected error.', { cause: error });
+}
+
+export function replyProblem(reply: FastifyReply, error: KeylineError): FastifyReply {
+  const problem = createProblem(error, reply.request.id);
+  if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
+  return reply
+    .status(problem.status)
+    .header('content-type', 'application/problem+json')
+    .header('cache-control', 'no-store')
+    .serializer(JSON.stringify)
+    .send(problem);
+}
+
+/** Installs the error and not-found handlers of an app. */
+export function installProblemHandlers(app: FastifyInstance): void {
+  app.setErrorHandler((thrown: unknown, request, reply) => {
+    const error = translate(thrown);
+    const [status] = problemOf(error.code);
+    const level = status >= 500 ? 'error' : 'info';
+    request.log[level](
+      {
+        code: error.code,
+        method: request.method,
+        url: request.routeOptions.url,
+        caller: request.caller?.name,
+        ...error.context,
+        ...(status >= 500 ? { err: error } : {}),
+      },
+      error.detail,
+    );
+    return replyProblem(reply, error);
+  });
+  app.setNotFoundHandler((request, reply) => replyProblem(reply, notFound(request, reply)));
+}
+
+function notFound(request: FastifyRequest, reply: FastifyReply): KeylineError {
+  const path = request.url.split('?', 1)[0] ?? '';
+  const offered = Object.values(routes)
+    .filter(({ url }) =>
+      new RegExp(`^${url.replaceAll(/:[a-z]+/g, '[^/]+')}$`).test(path),
+    )
+    .map(({ method }) => method);
+  if (offered.length === 0) {
+    return new KeylineError(
+      'NOT_FOUND',
+      `There is no ${request.method} ${path.slice(0, 200)}. The API is described at /docs.`,
+    );
+  }
+  void reply.header('allow', offered.join(', '));
+  return new KeylineError(
+    'METHOD_NOT_ALLOWED',
+    `${path.slice(0, 200)} takes ${offered.join(', ')}, not ${request.method}.`,
+  );
+}

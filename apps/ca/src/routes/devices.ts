@@ -1,0 +1,162 @@
+// Devices: enroll, renew, search, and the changes of state.
+import type { EnrollResponse } from '@keyline/api';
+import { topicsFor } from '@keyline/access';
+import {
+  changeDeviceState,
+  enroll,
+  hashToken,
+  renew,
+  type Caller,
+  type Device,
+  type Enrolled,
+  type StateChange,
+} from '@keyline/fleet';
+import { formatInstant, KeylineError, parseDeviceId, parseDuration } from '@keyline/kernel';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { requireCaller, type ServiceContext } from '../service-context.ts';
+import { certificatePem, viewCertificate, viewDevice } from '../views.ts';
+import type { Register } from './register.ts';
+
+export function registerDevices(register: Register, service: ServiceContext): void {
+  const { fleet, effects, limits } = service;
+
+  async function answerEnrolled(
+    enrolled: Enrolled,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<EnrollResponse | FastifyReply> {
+    const { device, certificate, role, entry } = enrolled;
+    if (!enrolled.created) void reply.status(200);
+    const provisioned = await effects.waitForTargets(entry.seq, limits.provisionWait);
+    const accept = request.headers.accept ?? '';
+    if (accept.includes('application/pkix-cert')) {
+      return reply.header('content-type', 'application/pkix-cert').send(Buffer.from(certificate.der));
+    }
+    return {
+      device: viewDevice(device),
+      serial: certificate.serial,
+      certificate: certificatePem(certificate.der),
+      chain: [...service.chain],
+      broker: {
+        url: service.brokerUrl,
+        clientId: device.id,
+        topics: topicsFor(role, device.id),
+      },
+      provisioned,
+      evidence: await effects.evidence({ entry, device: device.id }),
+    };
+  }
+
+  register('enroll', async ({ body, request, reply }) => {
+    const input = Buffer.isBuffer(body) ? { csr: body as Buffer } : body;
+    const secret = ('token' in input ? input.token : undefined) ?? bearerOf(request);
+    if (secret === undefined) {
+      throw new KeylineError(
+        'TOKEN_INVALID',
+        'There is no enrollment token: send "token" in the body, or Authorization: Bearer.',
+      );
+    }
+    const enrolled = await enroll(fleet, {
+      id: 'id' in input ? input.id : undefined,
+      csr: input.csr,
+      tokenHash: hashToken(secret),
+      validity: validityOf('validity' in input ? input.validity : undefined),
+    });
+    return answerEnrolled(enrolled, request, reply);
+  });
+
+  register('renew', async ({ body, request, reply }) => {
+    const caller = requireCaller(request.caller);
+    const { certificate } = caller;
+    if (certificate === undefined) {
+      throw new KeylineError('UNAUTHENTICATED', 'Renewing takes the device certificate in TLS.');
+    }
+    const input = Buffer.isBuffer(body) ? { csr: body as Buffer } : body;
+    const renewed = await renew(fleet, {
+      caller: { ...caller, certificate },
+      csr: input.csr,
+      validity: validityOf('validity' in input ? input.validity : undefined),
+    });
+    return answerEnrolled(renewed, request, reply);
+  });
+
+  register('listDevices', async ({ query }) => {
+    const page = await fleet.store.listDevices({
+      state: query.state,
+      type: query.type,
+      batch: query.batch,
+      label: query.label,
+      q: query.q,
+      expiresBefore: query.expiresBefore === undefined ? undefined : Date.parse(query.expiresBefore),
+      limit: query.limit ?? 100,
+      cursor: query.cursor,
+    });
+    return { items: page.items.map(viewDevice), nextCursor: page.nextCursor };
+  });
+
+  register('getDevice', async ({ params, request }) => {
+    const caller = requireCaller(request.caller);
+    assertSelf(caller, params.id);
+    return viewDevice(await getDevice(params.id));
+  });
+
+  register('getDeviceHistory', async ({ params }) => {
+    const device = await getDevice(params.id);
+    const [entries, certificates] = await Promise.all([
+      fleet.store.listEntriesOf(device.id, 500),
+      fleet.store.listCertificatesOf(device.id),
+    ]);
+    return {
+      items: entries.map(({ seq, at, actor, data }) => {
+        const { kind, ...rest } = data;
+        return { seq, at: formatInstant(at), actor, kind, data: { ...rest } };
+      }),
+      certificates: certificates.map(viewCertificate),
+    };
+  });
+
+  for (const [name, change] of [
+    ['revokeDevice', 'revoke'],
+    ['suspendDevice', 'suspend'],
+    ['resumeDevice', 'resume'],
+    ['decommissionDevice', 'decommission'],
+  ] as const satisfies readonly (readonly [string, StateChange])[]) {
+    register(name, async ({ params, body, request }) => {
+      const { device, entry } = await changeDeviceState(fleet, {
+        caller: requireCaller(request.caller),
+        id: params.id,
+        change,
+        reason: body.reason,
+      });
+      await effects.waitForAll(entry.seq, body.wait === true ? limits.effectWait : limits.provisionWait);
+      return {
+        device: viewDevice(device),
+        evidence: await effects.evidence({ entry, device: device.id, serial: device.serial }),
+      };
+    });
+  }
+
+  async function getDevice(text: string): Promise<Device> {
+    const id = parseDeviceId(text);
+    const device = await fleet.store.findDevice(id);
+    if (device === undefined) {
+      throw new KeylineError('DEVICE_NOT_FOUND', `There is no device "${id}".`);
+    }
+    return device;
+  }
+}
+
+/** A device may only look at itself. */
+function assertSelf(caller: Caller, id: string): void {
+  if (caller.role === 'device' && caller.name !== id) {
+    throw new KeylineError('FORBIDDEN', `The device "${caller.name}" may only read itself.`);
+  }
+}
+
+function bearerOf(request: FastifyRequest): string | undefined {
+  return /^Bearer (\S{1,200})$/i.exec(request.headers.authorization ?? '')?.[1];
+}
+
+export function validityOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseDuration(text);
+}

@@ -1,0 +1,68 @@
+// The manufacturing line: batches, and signing one unit or a stream of them.
+import { openBatch, closeBatch, getBatch, signUnit, type SignedUnit } from '@keyline/fleet';
+import { formatInstant, parseDuration } from '@keyline/kernel';
+import { Readable } from 'node:stream';
+import { requireCaller, type ServiceContext } from '../service-context.ts';
+import { certificatePem, viewBatch } from '../views.ts';
+import { signLines } from './sign-lines.ts';
+import type { Register } from './register.ts';
+
+export function registerLine(register: Register, service: ServiceContext): void {
+  const { fleet } = service;
+
+  register('createBatch', async ({ body, request }) =>
+    viewBatch(
+      await openBatch(fleet, {
+        caller: requireCaller(request.caller),
+        id: body.id,
+        type: body.type ?? 'default',
+        quota: body.quota,
+        idPattern: body.idPattern ?? null,
+        stations: body.stations ?? [],
+        labels: body.labels ?? {},
+        rework: body.rework ?? false,
+        lifetime: parseDuration(body.endsIn ?? 'P30D'),
+      }),
+    ),
+  );
+
+  register('listBatches', async ({ query }) => {
+    const page = await fleet.store.listBatches({ limit: query.limit ?? 100, cursor: query.cursor });
+    return { items: page.items.map(viewBatch), nextCursor: page.nextCursor };
+  });
+
+  register('getBatch', async ({ params }) => viewBatch(await getBatch(fleet, params.id)));
+
+  register('closeBatch', async ({ params, request }) =>
+    viewBatch(await closeBatch(fleet, { caller: requireCaller(request.caller), id: params.id })),
+  );
+
+  register('signBatch', async ({ params, body, request, reply }) => {
+    const caller = requireCaller(request.caller);
+    const batch = await getBatch(fleet, params.id);
+    if (request.body instanceof Readable) {
+      const lines = signLines(request.body, {
+        lineBytes: service.limits.lineBytes,
+        window: service.limits.bulkWindow,
+        sign: async (unit) => viewSigned(await signUnit(fleet, { caller, batch, ...unit })),
+      });
+      return reply
+        .status(200)
+        .header('content-type', 'application/x-ndjson')
+        .send(Readable.from(lines, { objectMode: false }));
+    }
+    const signed = await signUnit(fleet, { caller, batch, id: body.id, csr: body.csr });
+    void reply.status(signed.created ? 201 : 200);
+    return { ...viewSigned(signed), chain: [...service.chain] };
+  });
+}
+
+function viewSigned({ device, certificate, created }: SignedUnit) {
+  return {
+    id: device,
+    status: created ? 201 : 200,
+    serial: certificate.serial,
+    notAfter: formatInstant(certificate.notAfter),
+    certificate: certificatePem(certificate.der),
+  };
+}

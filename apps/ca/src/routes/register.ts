@@ -1,0 +1,79 @@
+// Puts a route of the contract table on the app: schema, guard and handler from one place, so none can be forgotten.
+import { ProblemSchema, routes, type RouteContract, type RouteName } from '@keyline/api';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Static, TSchema } from 'typebox';
+import type { Authenticator } from '../authenticate.ts';
+
+type Part<Contract, Key extends string> =
+  Contract extends Record<Key, infer Schema extends TSchema> ? Static<Schema> : undefined;
+
+export interface RouteInput<Name extends RouteName> {
+  readonly params: Part<(typeof routes)[Name], 'params'>;
+  readonly query: Part<(typeof routes)[Name], 'query'>;
+  readonly body: Part<(typeof routes)[Name], 'body'>;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+export type RouteOutput<Name extends RouteName> = Part<(typeof routes)[Name], 'response'>;
+
+export type Register = <Name extends RouteName>(
+  name: Name,
+  handler: (input: RouteInput<Name>) => Promise<RouteOutput<Name> | FastifyReply>,
+) => void;
+
+const alsoAccepts: Partial<Record<RouteName, string>> = {
+  enroll: 'application/pkcs10',
+  renew: 'application/pkcs10',
+  signBatch: 'application/x-ndjson',
+};
+
+export function createRegister(app: FastifyInstance, authenticator: Authenticator): Register {
+  return (name, handler) => {
+    const contract: RouteContract = routes[name];
+    const other = alsoAccepts[name];
+    app.route({
+      method: contract.method,
+      url: contract.url,
+      schema: {
+        operationId: name,
+        tags: [contract.tag],
+        summary: contract.summary,
+        description: [
+          contract.description,
+          `Admits: ${contract.admits.join(', ')}.`,
+        ]
+          .filter(Boolean)
+          .join('\n\n'),
+        security: contract.admits.includes('anyone') ? [] : [{ clientCertificate: [] }, { apiToken: [] }],
+        ...(contract.params === undefined ? {} : { params: contract.params }),
+        ...(contract.query === undefined ? {} : { querystring: contract.query }),
+        ...(contract.body === undefined
+          ? {}
+          : {
+              body: {
+                content: {
+                  'application/json': { schema: contract.body },
+                  ...(other === undefined ? {} : { [other]: { schema: {} } }),
+                },
+              },
+            }),
+        response: { [contract.status]: contract.response, default: ProblemSchema },
+      },
+      onRequest: async (request) => {
+        request.caller = await authenticator.authorize(request, contract);
+      },
+      handler: async (request, reply) => {
+        void reply.status(contract.status);
+        const answer = await handler({
+          params: request.params as never,
+          query: request.query as never,
+          body: (request.body ?? {}) as never,
+          request,
+          reply,
+        });
+        return answer;
+      },
+    });
+  };
+}

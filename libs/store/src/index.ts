@@ -1,0 +1,1 @@
+export { createSqliteStore, migrateSqliteStore, openSqliteStore } from './sqlite/sqlite-store.ts';

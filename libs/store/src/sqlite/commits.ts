@@ -1,0 +1,137 @@
+// The one commit path: waiting units share a transaction and its fsync, and one unit's refusal harms no neighbour.
+import type { CommitResult, LedgerEntry, UnitOfWork } from '@keyline/fleet';
+import { KeylineError, messageOf } from '@keyline/kernel';
+import type { Database } from 'better-sqlite3';
+import { subjectOf } from './rows.ts';
+import type { ApplyWrite } from './writes.ts';
+
+interface Waiting {
+  readonly unit: UnitOfWork;
+  readonly resolve: (result: CommitResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface Commits {
+  commit(unit: UnitOfWork): Promise<CommitResult>;
+  onCommit(listener: (entries: readonly LedgerEntry[]) => void): () => void;
+  lastSeq(): number;
+  /** Commits what waits and takes nothing more. */
+  close(): void;
+}
+
+/** A group is cut here so that a flood can't hold the event loop for long. */
+const largestGroup = 256;
+
+export function createCommits(db: Database, applyWrite: ApplyWrite): Commits {
+  const begin = db.prepare('BEGIN IMMEDIATE');
+  const end = db.prepare('COMMIT');
+  const rollback = db.prepare('ROLLBACK');
+  const savepoint = db.prepare('SAVEPOINT unit');
+  const release = db.prepare('RELEASE unit');
+  const rollbackUnit = db.prepare('ROLLBACK TO unit');
+  const append = db.prepare(
+    'INSERT INTO ledger (seq, at, actor, subject, data) VALUES (?, ?, ?, ?, ?)',
+  );
+  let seq = (db.prepare('SELECT max(seq) FROM ledger').pluck().get() as number | null) ?? 0;
+  let waiting: Waiting[] = [];
+  let scheduled = false;
+  let closed = false;
+  const listeners = new Set<(entries: readonly LedgerEntry[]) => void>();
+
+  /** Applies one unit inside the open transaction. Its seqs are given only when every write was taken. */
+  function applyUnit(unit: UnitOfWork): CommitResult {
+    savepoint.run();
+    for (const [writeIndex, write] of unit.writes.entries()) {
+      const refusal = applyWrite(write);
+      if (refusal !== undefined) {
+        rollbackUnit.run();
+        release.run();
+        return { ok: false, code: refusal.code, writeIndex, context: refusal.context ?? {} };
+      }
+    }
+    const entries = unit.entries.map((entry): LedgerEntry => ({ seq: ++seq, ...entry }));
+    for (const entry of entries) {
+      append.run(entry.seq, entry.at, entry.actor, subjectOf(entry), JSON.stringify(entry.data));
+    }
+    release.run();
+    return { ok: true, entries };
+  }
+
+  function notify(entries: readonly LedgerEntry[]): void {
+    for (const listener of listeners) {
+      try {
+        listener(entries);
+      } catch (error) {
+        // The commit stands whatever a listener thinks of it; the fault must still be seen.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+
+  function commitGroup(group: readonly Waiting[]): void {
+    const seqBefore = seq;
+    let results: CommitResult[];
+    try {
+      begin.run();
+      results = group.map(({ unit }) => applyUnit(unit));
+      end.run();
+    } catch (cause) {
+      seq = seqBefore;
+      if (db.inTransaction) rollback.run();
+      const error = new KeylineError(
+        'INTERNAL',
+        `The database did not take a change: ${messageOf(cause)}. Check free space and permissions of its folder.`,
+        { cause },
+      );
+      for (const { reject } of group) reject(error);
+      return;
+    }
+    const entries = results.flatMap((result) => (result.ok ? result.entries : []));
+    if (entries.length > 0) notify(entries);
+    for (const [index, { resolve }] of group.entries()) {
+      const result = results[index];
+      if (result !== undefined) resolve(result);
+    }
+  }
+
+  function flush(): void {
+    scheduled = false;
+    const group = waiting.splice(0, largestGroup);
+    if (waiting.length > 0) schedule();
+    if (group.length > 0) commitGroup(group);
+  }
+
+  function schedule(): void {
+    if (scheduled) return;
+    scheduled = true;
+    // After this turn's I/O callbacks: requests that arrived together commit together, a lone one does not wait.
+    setImmediate(flush);
+  }
+
+  return {
+    lastSeq: () => seq,
+    commit(unit) {
+      if (closed) {
+        return Promise.reject(new KeylineError('INTERNAL', 'The database is closed.'));
+      }
+      return new Promise((resolve, reject) => {
+        waiting.push({ unit, resolve, reject });
+        schedule();
+      });
+    },
+    onCommit(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    close() {
+      closed = true;
+      const rest = waiting;
+      waiting = [];
+      for (let start = 0; start < rest.length; start += largestGroup) {
+        commitGroup(rest.slice(start, start + largestGroup));
+      }
+    },
+  };
+}

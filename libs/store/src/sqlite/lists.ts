@@ -1,0 +1,89 @@
+// Filtered pages of devices: the filter's own index where it has one, keyset cursors, never an OFFSET.
+import { deviceStates, type Device, type DeviceFilter, type Page } from '@keyline/fleet';
+import type { Database, Statement } from 'better-sqlite3';
+import { decodeCursor, encodeCursor } from './cursor.ts';
+import { toDevice, type Row } from './rows.ts';
+
+interface Query {
+  readonly where: string[];
+  readonly values: (string | number)[];
+}
+
+function describe(filter: DeviceFilter): Query {
+  const where: string[] = [];
+  const values: (string | number)[] = [];
+  const add = (condition: string, ...bound: (string | number)[]): void => {
+    where.push(condition);
+    values.push(...bound);
+  };
+  if (filter.state !== undefined) {
+    add('d.state = ?', deviceStates.indexOf(filter.state));
+    // The partial indices are only taken when their own condition stands in the query.
+    if (filter.state !== 'active') add('d.state <> 1');
+  }
+  if (filter.type !== undefined) {
+    add('d.type = ?', filter.type);
+    if (filter.type !== 'default') add("d.type <> 'default'");
+  }
+  if (filter.batch !== undefined) add('d.batch = ?', filter.batch);
+  if (filter.expiresBefore !== undefined) add('d.not_after < ?', filter.expiresBefore);
+  if (filter.q !== undefined && filter.q !== '') {
+    add('d.id >= ? AND d.id < ?', filter.q, `${filter.q}\u{10ffff}`);
+  }
+  return { where, values };
+}
+
+export function createDeviceList(db: Database): (filter: DeviceFilter) => Page<Device> {
+  const statements = new Map<string, Statement>();
+
+  return (filter) => {
+    const { where, values } = describe(filter);
+    let from = 'devices d';
+    const bound: (string | number)[] = [];
+    if (filter.label !== undefined) {
+      const split = filter.label.indexOf('=');
+      from = 'device_labels l CROSS JOIN devices d ON d.id = l.device';
+      where.unshift('l.name = ? AND l.value = ?');
+      bound.push(filter.label.slice(0, split), filter.label.slice(split + 1));
+    }
+    bound.push(...values);
+    if (filter.cursor !== undefined) {
+      where.push(filter.label === undefined ? 'd.id > ?' : 'l.device > ?');
+      bound.push(decodeCursor('devices', filter.cursor));
+    }
+    const order = filter.label === undefined ? 'd.id' : 'l.device';
+    const text = `SELECT d.* FROM ${from} ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''} ORDER BY ${order} LIMIT ?`;
+    let statement = statements.get(text);
+    if (statement === undefined) {
+      statement = db.prepare(text);
+      statements.set(text, statement);
+    }
+    const rows = statement.all(...bound, filter.limit + 1) as Row[];
+    const items = rows.slice(0, filter.limit).map(toDevice);
+    const last = items.at(-1);
+    return {
+      items,
+      nextCursor:
+        rows.length > filter.limit && last !== undefined ? encodeCursor('devices', last.id) : null,
+    };
+  };
+}
+
+/** Pages of a small table in the order of its text key. */
+export function createKeyedList<Item>(
+  db: Database,
+  options: { table: string; key: string; toItem: (row: Row) => Item },
+): (page: { limit: number; cursor?: string | undefined }) => Page<Item> {
+  const { table, key, toItem } = options;
+  const statement = db.prepare(`SELECT * FROM ${table} WHERE ${key} > ? ORDER BY ${key} LIMIT ?`);
+  return ({ limit, cursor }) => {
+    const after = cursor === undefined ? '' : decodeCursor(table, cursor);
+    const rows = statement.all(after, limit + 1) as Row[];
+    const last = rows.at(limit - 1);
+    return {
+      items: rows.slice(0, limit).map(toItem),
+      nextCursor:
+        rows.length > limit && last !== undefined ? encodeCursor(table, last[key] as string) : null,
+    };
+  };
+}

@@ -1,0 +1,139 @@
+// The schema, forward only: a migration that was released is never edited.
+
+/** Position + 1 is the version (`PRAGMA user_version`). */
+export const migrations: readonly string[] = [
+  `
+  -- Times are epoch milliseconds; serials, hashes and certificates are bytes.
+  CREATE TABLE devices (
+    id TEXT PRIMARY KEY,
+    type TEXT NOT NULL,
+    batch TEXT,
+    labels TEXT,
+    state INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    serial BLOB,
+    not_after INTEGER
+  ) WITHOUT ROWID;
+  CREATE INDEX devices_by_end ON devices (not_after, id);
+  CREATE INDEX devices_by_type ON devices (type, id) WHERE type <> 'default';
+  CREATE INDEX devices_by_batch ON devices (batch, id) WHERE batch IS NOT NULL;
+  CREATE INDEX devices_by_state ON devices (state, id) WHERE state <> 1;
+
+  CREATE TABLE device_labels (
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    device TEXT NOT NULL,
+    PRIMARY KEY (name, value, device)
+  ) WITHOUT ROWID;
+
+  -- Counted as they change, so that no page and no metric counts a million rows.
+  CREATE TABLE device_counts (state INTEGER PRIMARY KEY, count INTEGER NOT NULL);
+  INSERT INTO device_counts (state, count) VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0);
+
+  CREATE TABLE certificates (
+    serial BLOB PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    profile TEXT NOT NULL,
+    authority TEXT NOT NULL,
+    not_before INTEGER NOT NULL,
+    not_after INTEGER NOT NULL,
+    spki_sha256 BLOB NOT NULL,
+    der BLOB NOT NULL,
+    state INTEGER NOT NULL,
+    revoked_at INTEGER,
+    reason TEXT
+  );
+  CREATE INDEX certificates_by_owner ON certificates (owner);
+  CREATE INDEX certificates_revoked ON certificates (authority, serial) WHERE state = 2;
+  -- Everything but devices: few rows, asked for by the alert engine.
+  CREATE INDEX certificates_infrastructure ON certificates (not_after) WHERE kind <> 0 AND state = 0;
+
+  -- A key belongs to one owner for ever.
+  CREATE TABLE keys (spki_sha256 BLOB PRIMARY KEY, owner TEXT NOT NULL) WITHOUT ROWID;
+
+  CREATE TABLE tokens (
+    id TEXT PRIMARY KEY,
+    secret_hash BLOB NOT NULL UNIQUE,
+    description TEXT NOT NULL,
+    id_pattern TEXT,
+    type TEXT NOT NULL,
+    labels TEXT,
+    max_uses INTEGER NOT NULL,
+    uses INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    revoked_at INTEGER
+  );
+  CREATE TABLE api_tokens (
+    id TEXT PRIMARY KEY,
+    secret_hash BLOB NOT NULL UNIQUE,
+    description TEXT NOT NULL,
+    role TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    revoked_at INTEGER
+  );
+
+  CREATE TABLE batches (
+    id TEXT PRIMARY KEY,
+    type TEXT NOT NULL,
+    quota INTEGER NOT NULL,
+    issued INTEGER NOT NULL CHECK (issued <= quota),
+    id_pattern TEXT,
+    stations TEXT NOT NULL,
+    labels TEXT,
+    rework INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    ends_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL
+  );
+
+  CREATE TABLE crls (
+    authority TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    der BLOB NOT NULL,
+    this_update INTEGER NOT NULL,
+    next_update INTEGER NOT NULL,
+    ledger_seq INTEGER NOT NULL,
+    PRIMARY KEY (authority, number)
+  );
+
+  CREATE TABLE alerts (
+    key TEXT PRIMARY KEY,
+    severity TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    examples TEXT NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    resolved_at INTEGER
+  );
+
+  CREATE TABLE idempotency (
+    key TEXT PRIMARY KEY,
+    request_hash TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX idempotency_by_end ON idempotency (expires_at);
+
+  -- The record of truth. seq has no gaps: it is given inside the transaction that is durable or not at all.
+  CREATE TABLE ledger (
+    seq INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    data TEXT NOT NULL
+  );
+  CREATE INDEX ledger_by_subject ON ledger (subject, seq);
+
+  CREATE TABLE cursors (follower TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+  `,
+];

@@ -1,0 +1,119 @@
+// Everything the use cases and followers read.
+import { deviceStates, type DeviceState, type StoreReader } from '@keyline/fleet';
+import type { SerialHex } from '@keyline/kernel';
+import type { CrlEntry, RevocationReason } from '@keyline/pki';
+import type { Database } from 'better-sqlite3';
+import { createExpiryReads } from './expiry.ts';
+import { createDeviceList, createKeyedList } from './lists.ts';
+import {
+  hexBytes,
+  toAlert,
+  toApiToken,
+  toBatch,
+  toCertificate,
+  toCrl,
+  toDevice,
+  toEntry,
+  toIdempotency,
+  toToken,
+  type Row,
+} from './rows.ts';
+
+/** @param lastSeq the position of the commit path, which knows it without asking the disk */
+export function createReads(db: Database, lastSeq: () => number): StoreReader {
+  const one = <Item>(text: string, toItem: (row: Row) => Item) => {
+    const statement = db.prepare(text);
+    // Async so that the port is the same for a database that is across a network.
+    // eslint-disable-next-line @typescript-eslint/require-await
+    return async (...values: (string | number | Buffer)[]): Promise<Item | undefined> => {
+      const row = statement.get(...values) as Row | undefined;
+      return row === undefined ? undefined : toItem(row);
+    };
+  };
+  const many = <Item>(text: string, toItem: (row: Row) => Item) => {
+    const statement = db.prepare(text);
+    // eslint-disable-next-line @typescript-eslint/require-await
+    return async (...values: (string | number | Buffer)[]): Promise<readonly Item[]> =>
+      (statement.all(...values) as Row[]).map(toItem);
+  };
+
+  const findCertificate = one('SELECT * FROM certificates WHERE serial = ?', toCertificate);
+  const findKeyOwner = one('SELECT owner FROM keys WHERE spki_sha256 = ?', (row) => row['owner'] as string);
+  const findToken = one('SELECT * FROM tokens WHERE id = ?', toToken);
+  const findTokenByHash = one('SELECT * FROM tokens WHERE secret_hash = ?', toToken);
+  const findApiTokenByHash = one('SELECT * FROM api_tokens WHERE secret_hash = ?', toApiToken);
+  const counts = db.prepare('SELECT state, count FROM device_counts');
+  // An entry stays until it has been in a CRL that came after its certificate's end (RFC 5280 §3.3).
+  const revoked = db.prepare(
+    `SELECT serial, revoked_at, reason FROM certificates
+     WHERE authority = @authority AND state = 2
+       AND not_after >= min(@at, coalesce(
+         (SELECT this_update FROM crls WHERE authority = @authority ORDER BY number DESC LIMIT 1), 0))
+     ORDER BY serial`,
+  );
+  const openAlerts = many('SELECT * FROM alerts WHERE resolved_at IS NULL ORDER BY key', toAlert);
+  const allAlerts = many('SELECT * FROM alerts ORDER BY last_at DESC, key', toAlert);
+  const cursor = db.prepare('SELECT seq FROM cursors WHERE follower = ?').pluck();
+  const listDevices = createDeviceList(db);
+  const listTokens = createKeyedList(db, { table: 'tokens', key: 'id', toItem: toToken });
+  const listApiTokens = createKeyedList(db, { table: 'api_tokens', key: 'id', toItem: toApiToken });
+  const listBatches = createKeyedList(db, { table: 'batches', key: 'id', toItem: toBatch });
+
+  return {
+    ...createExpiryReads(db),
+    findDevice: one('SELECT * FROM devices WHERE id = ?', toDevice),
+    // eslint-disable-next-line @typescript-eslint/require-await
+    listDevices: async (filter) => listDevices(filter),
+    countDevicesByState() {
+      const result: Record<DeviceState, number> = {
+        registered: 0,
+        active: 0,
+        suspended: 0,
+        revoked: 0,
+        decommissioned: 0,
+      };
+      for (const row of counts.all() as { state: number; count: number }[]) {
+        const state = deviceStates[row.state];
+        if (state !== undefined) result[state] = row.count;
+      }
+      return Promise.resolve(result);
+    },
+    findCertificate: (serial) => findCertificate(hexBytes(serial)),
+    listCertificatesOf: many(
+      'SELECT * FROM certificates WHERE owner = ? ORDER BY not_before DESC, rowid DESC',
+      toCertificate,
+    ),
+    findKeyOwner: (spkiSha256) => findKeyOwner(hexBytes(spkiSha256)),
+    findToken,
+    findTokenByHash: (hash) => findTokenByHash(hexBytes(hash)),
+    // eslint-disable-next-line @typescript-eslint/require-await
+    listTokens: async (page) => listTokens(page),
+    findApiTokenByHash: (hash) => findApiTokenByHash(hexBytes(hash)),
+    // eslint-disable-next-line @typescript-eslint/require-await
+    listApiTokens: async (page) => listApiTokens(page),
+    findBatch: one('SELECT * FROM batches WHERE id = ?', toBatch),
+    // eslint-disable-next-line @typescript-eslint/require-await
+    listBatches: async (page) => listBatches(page),
+    listRevoked(authority, at) {
+      const entries = (revoked.all({ authority, at }) as Row[]).map(
+        (row): CrlEntry => ({
+          serial: (row['serial'] as Buffer).toString('hex') as SerialHex,
+          revokedAt: row['revoked_at'] as number,
+          reason: row['reason'] as RevocationReason,
+        }),
+      );
+      return Promise.resolve(entries);
+    },
+    findLatestCrl: one('SELECT * FROM crls WHERE authority = ? ORDER BY number DESC LIMIT 1', toCrl),
+    findIdempotency: one(
+      'SELECT * FROM idempotency WHERE key = ? AND expires_at > ?',
+      toIdempotency,
+    ),
+    listAlerts: ({ includeResolved }) => (includeResolved ? allAlerts() : openAlerts()),
+    readEntries: many('SELECT * FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?', toEntry),
+    listEntriesOf: many('SELECT * FROM ledger WHERE subject = ? ORDER BY seq DESC LIMIT ?', toEntry),
+    lastSeq: () => Promise.resolve(lastSeq()),
+    findCursor: (follower) =>
+      Promise.resolve((cursor.get(follower) as number | undefined) ?? 0),
+  };
+}

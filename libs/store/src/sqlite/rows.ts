@@ -1,0 +1,175 @@
+// Rows as SQLite holds them, and as the fleet knows them.
+import {
+  deviceStates,
+  type Alert,
+  type ApiToken,
+  type Batch,
+  type Certificate,
+  type CertificateState,
+  type Crl,
+  type Device,
+  type EnrollmentToken,
+  type IdempotencyRecord,
+  type Labels,
+  type LedgerEntry,
+} from '@keyline/fleet';
+import type { DeviceId, SerialHex } from '@keyline/kernel';
+import { profileKinds, type RevocationReason } from '@keyline/pki';
+
+export type SqlValue = string | number | bigint | Buffer | null;
+export type Row = Record<string, SqlValue>;
+
+const certificateStates = ['active', 'superseded', 'revoked'] as const satisfies CertificateState[];
+
+export const stateNumber = (state: Device['state']): number => deviceStates.indexOf(state);
+export const certificateStateNumber = (state: CertificateState): number =>
+  certificateStates.indexOf(state);
+export const kindNumber = (kind: Certificate['kind']): number => profileKinds.indexOf(kind);
+
+export const hexBytes = (hex: string): Buffer => Buffer.from(hex, 'hex');
+export const labelsText = (labels: Labels): string | null => {
+  for (const _name in labels) return JSON.stringify(labels);
+  return null;
+};
+
+function at<Item>(list: readonly Item[], index: SqlValue | undefined): Item {
+  const item = list[Number(index)];
+  if (item === undefined) throw new Error(`the database holds the unknown code ${String(index)}`);
+  return item;
+}
+
+const labelsOf = (text: SqlValue | undefined): Labels =>
+  text == null ? {} : (JSON.parse(text as string) as Labels);
+const hexOf = (bytes: SqlValue | undefined): string => (bytes as Buffer).toString('hex');
+
+export function toDevice(row: Row): Device {
+  return {
+    id: row['id'] as DeviceId,
+    type: row['type'] as string,
+    batch: row['batch'] as string | null,
+    labels: labelsOf(row['labels']),
+    state: at(deviceStates, row['state']),
+    version: row['version'] as number,
+    createdAt: row['created_at'] as number,
+    updatedAt: row['updated_at'] as number,
+    serial: row['serial'] === null ? null : (hexOf(row['serial']) as SerialHex),
+    notAfter: row['not_after'] as number | null,
+  };
+}
+
+export function toCertificate(row: Row): Certificate {
+  return {
+    serial: hexOf(row['serial']) as SerialHex,
+    kind: at(profileKinds, row['kind']),
+    owner: row['owner'] as string,
+    profile: row['profile'] as string,
+    authority: row['authority'] as string,
+    notBefore: row['not_before'] as number,
+    notAfter: row['not_after'] as number,
+    spkiSha256: hexOf(row['spki_sha256']),
+    der: row['der'] as Buffer,
+    state: at(certificateStates, row['state']),
+    revokedAt: row['revoked_at'] as number | null,
+    reason: row['reason'] as RevocationReason | null,
+  };
+}
+
+export function toToken(row: Row): EnrollmentToken {
+  return {
+    id: row['id'] as string,
+    secretHash: hexOf(row['secret_hash']),
+    description: row['description'] as string,
+    idPattern: row['id_pattern'] as string | null,
+    type: row['type'] as string,
+    labels: labelsOf(row['labels']),
+    maxUses: row['max_uses'] as number,
+    uses: row['uses'] as number,
+    expiresAt: row['expires_at'] as number,
+    createdAt: row['created_at'] as number,
+    createdBy: row['created_by'] as string,
+    revokedAt: row['revoked_at'] as number | null,
+  };
+}
+
+export function toApiToken(row: Row): ApiToken {
+  return {
+    id: row['id'] as string,
+    secretHash: hexOf(row['secret_hash']),
+    description: row['description'] as string,
+    role: row['role'] as ApiToken['role'],
+    expiresAt: row['expires_at'] as number,
+    createdAt: row['created_at'] as number,
+    createdBy: row['created_by'] as string,
+    revokedAt: row['revoked_at'] as number | null,
+  };
+}
+
+export function toBatch(row: Row): Batch {
+  return {
+    id: row['id'] as string,
+    type: row['type'] as string,
+    quota: row['quota'] as number,
+    issued: row['issued'] as number,
+    idPattern: row['id_pattern'] as string | null,
+    stations: JSON.parse(row['stations'] as string) as string[],
+    labels: labelsOf(row['labels']),
+    rework: row['rework'] === 1,
+    state: row['state'] as Batch['state'],
+    endsAt: row['ends_at'] as number,
+    createdAt: row['created_at'] as number,
+    createdBy: row['created_by'] as string,
+  };
+}
+
+export function toCrl(row: Row): Crl {
+  return {
+    authority: row['authority'] as string,
+    number: row['number'] as number,
+    der: row['der'] as Buffer,
+    thisUpdate: row['this_update'] as number,
+    nextUpdate: row['next_update'] as number,
+    ledgerSeq: row['ledger_seq'] as number,
+  };
+}
+
+export function toAlert(row: Row): Alert {
+  return {
+    key: row['key'] as string,
+    severity: row['severity'] as Alert['severity'],
+    summary: row['summary'] as string,
+    count: row['count'] as number,
+    examples: JSON.parse(row['examples'] as string) as string[],
+    firstAt: row['first_at'] as number,
+    lastAt: row['last_at'] as number,
+    resolvedAt: row['resolved_at'] as number | null,
+  };
+}
+
+export function toIdempotency(row: Row): IdempotencyRecord {
+  return {
+    key: row['key'] as string,
+    requestHash: row['request_hash'] as string,
+    status: row['status'] as number,
+    body: row['body'] as string,
+    expiresAt: row['expires_at'] as number,
+  };
+}
+
+export function toEntry(row: Row): LedgerEntry {
+  return {
+    seq: row['seq'] as number,
+    at: row['at'] as number,
+    actor: row['actor'] as string,
+    data: JSON.parse(row['data'] as string) as LedgerEntry['data'],
+  };
+}
+
+/** What an entry is found by: the device or owner, else what it names. */
+export function subjectOf({ data }: { data: LedgerEntry['data'] }): string {
+  if ('device' in data) return data.device;
+  if ('owner' in data) return data.owner;
+  if ('token' in data) return data.token;
+  if ('batch' in data) return data.batch;
+  if ('authority' in data) return data.authority;
+  return data.alert;
+}

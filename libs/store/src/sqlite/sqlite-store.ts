@@ -1,0 +1,137 @@
+// The store on SQLite: opening, versions, and the lock that keeps a database to one service.
+import { existsSync } from 'node:fs';
+import type { Store } from '@keyline/fleet';
+import { KeylineError, messageOf } from '@keyline/kernel';
+import Database from 'better-sqlite3';
+import { createCommits } from './commits.ts';
+import { migrations } from './migrations.ts';
+import { createReads } from './reads.ts';
+import { prepareWrites } from './writes.ts';
+
+function configure(db: Database.Database): void {
+  db.pragma('journal_mode = WAL');
+  // A certificate is answered only after its row is on the disk, not in the operating system's cache.
+  db.pragma('synchronous = FULL');
+  db.pragma('busy_timeout = 5000');
+  db.pragma('cache_size = -65536');
+  db.pragma('mmap_size = 268435456');
+}
+
+const versionOf = (db: Database.Database): number =>
+  db.pragma('user_version', { simple: true }) as number;
+
+function applyMigrations(db: Database.Database): void {
+  db.transaction(() => {
+    for (let version = versionOf(db); version < migrations.length; version++) {
+      db.exec(migrations[version] ?? '');
+    }
+    db.pragma(`user_version = ${String(migrations.length)}`);
+  }).immediate();
+}
+
+/** Creates an empty database. @throws {KeylineError} FILE_EXISTS */
+export function createSqliteStore(path: string): void {
+  if (existsSync(path)) {
+    throw new KeylineError('FILE_EXISTS', `There is a database already: ${path}. It was left alone.`);
+  }
+  const db = new Database(path);
+  try {
+    configure(db);
+    applyMigrations(db);
+  } finally {
+    db.close();
+  }
+}
+
+/** Brings a database to this program's version; does nothing when it is there. @throws {KeylineError} STORE_MISSING, STORE_STALE */
+export function migrateSqliteStore(path: string): { from: number; to: number } {
+  assertExists(path);
+  const lock = openLock(path);
+  const db = new Database(path, { fileMustExist: true });
+  try {
+    configure(db);
+    const from = versionOf(db);
+    if (from > migrations.length) throw newer(path, from);
+    applyMigrations(db);
+    return { from, to: migrations.length };
+  } finally {
+    db.close();
+    lock.close();
+  }
+}
+
+function assertExists(path: string): void {
+  if (existsSync(path)) return;
+  throw new KeylineError(
+    'STORE_MISSING',
+    `There is no database at ${path}. A service never makes one by accident: run "keyline-ca install" (or "keyline up", which does), or check --data.`,
+  );
+}
+
+function newer(path: string, version: number): KeylineError {
+  return new KeylineError(
+    'STORE_STALE',
+    `The database ${path} has version ${String(version)}, this program knows ${String(migrations.length)}. Run the newer Keyline that made it.`,
+  );
+}
+
+/**
+ * Held for as long as the service runs, on a file beside the database. The operating system lets go of it when the process ends,
+ * however it ends, so a kill -9 leaves nothing to clean up; readers of the database itself are not kept out.
+ */
+function openLock(path: string): Database.Database {
+  const lock = new Database(`${path}.lock`, { timeout: 0 });
+  try {
+    lock.pragma('locking_mode = EXCLUSIVE');
+    lock.exec('BEGIN EXCLUSIVE');
+  } catch (cause) {
+    lock.close();
+    throw new KeylineError(
+      'STORE_CONFLICT',
+      `Another service has the database ${path} open. Stop it first; two must not issue from one database.`,
+      { cause },
+    );
+  }
+  return lock;
+}
+
+/** @throws {KeylineError} STORE_MISSING, STORE_STALE, STORE_CONFLICT (another service has it) */
+// eslint-disable-next-line @typescript-eslint/require-await
+export async function openSqliteStore(options: { path: string }): Promise<Store> {
+  const { path } = options;
+  assertExists(path);
+  const lock = openLock(path);
+  const db = new Database(path, { fileMustExist: true });
+  try {
+    configure(db);
+    const version = versionOf(db);
+    if (version > migrations.length) throw newer(path, version);
+    if (version < migrations.length) {
+      throw new KeylineError(
+        'STORE_STALE',
+        `The database ${path} has version ${String(version)}, this program needs ${String(migrations.length)}. Make a copy of it, then run "keyline-ca migrate".`,
+      );
+    }
+    const commits = createCommits(db, prepareWrites(db));
+    return {
+      ...createReads(db, commits.lastSeq),
+      commit: commits.commit,
+      onCommit: commits.onCommit,
+      close: () => {
+        commits.close();
+        db.close();
+        lock.close();
+        return Promise.resolve();
+      },
+    };
+  } catch (error) {
+    db.close();
+    lock.close();
+    if (error instanceof KeylineError) throw error;
+    throw new KeylineError(
+      'FILE_UNREADABLE',
+      `The database ${path} can't be opened: ${messageOf(error)}.`,
+      { cause: error },
+    );
+  }
+}
