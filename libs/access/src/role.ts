@@ -23,7 +23,10 @@ export interface DeviceType {
 export type DeviceTypes = ReadonlyMap<string, DeviceType>;
 
 /** The role's topics for one device, as told to it at enrollment. */
-export function topicsFor(role: Role, deviceId: string): { publish: string[]; subscribe: string[] } {
+export function topicsFor(
+  role: Role,
+  deviceId: string,
+): { publish: string[]; subscribe: string[] } {
   const fill = (filter: string): string => filter.replaceAll('%u', () => deviceId);
   return { publish: role.publish.map(fill), subscribe: role.subscribe.map(fill) };
 }

@@ -4,14 +4,20 @@ import { describe, expect, it } from 'vitest';
 import { assertTopicFilter, topicMatches, topicsFor } from '../src/index.ts';
 
 describe('assertTopicFilter', () => {
-  it.each(['devices/%u/telemetry', 'devices/%u/events/#', '#', '+', '/', 'a//b', 'fleet/+/news', 'a b/ü'])(
-    'accepts %s',
-    (filter) => {
-      expect(() => {
-        assertTopicFilter(filter);
-      }).not.toThrow();
-    },
-  );
+  it.each([
+    'devices/%u/telemetry',
+    'devices/%u/events/#',
+    '#',
+    '+',
+    '/',
+    'a//b',
+    'fleet/+/news',
+    'a b/ü',
+  ])('accepts %s', (filter) => {
+    expect(() => {
+      assertTopicFilter(filter);
+    }).not.toThrow();
+  });
 
   it.each([
     ['an empty filter (MQTT 5 §4.7.3)', '', 'empty'],
@@ -71,5 +77,8 @@ describe('topicMatches', () => {
 
 it('fills the device id into a role as plain text', () => {
   const role = { name: 'r', description: '', publish: ['d/%u/x'], subscribe: ['d/%u/#', 'news'] };
-  expect(topicsFor(role, "$&$'")).toEqual({ publish: ["d/$&$'/x"], subscribe: ["d/$&$'/#", 'news'] });
+  expect(topicsFor(role, "$&$'")).toEqual({
+    publish: ["d/$&$'/x"],
+    subscribe: ["d/$&$'/#", 'news'],
+  });
 });

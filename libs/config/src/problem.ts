@@ -1,0 +1,31 @@
+// What is wrong in the configuration, with its place; collected, so that one start shows everything there is to fix.
+import { KeylineError } from '@keyline/kernel';
+
+export interface ConfigProblem {
+  /** Relative to the configuration folder. */
+  readonly file: string;
+  /** From 1; 0 when the problem is the file itself. */
+  readonly line: number;
+  readonly column: number;
+  readonly message: string;
+}
+
+const mostShown = 50;
+
+/** One CONFIG_INVALID for all of them, a line each, in reading order. */
+export function toConfigError(dir: string, problems: readonly ConfigProblem[]): KeylineError {
+  const ordered = problems.toSorted(
+    (a, b) => a.file.localeCompare(b.file, 'en') || a.line - b.line || a.column - b.column,
+  );
+  const lines = ordered.slice(0, mostShown).map(({ file, line, column, message }) => {
+    const place = line === 0 ? file : `${file}:${String(line)}:${String(column)}`;
+    return `  ${place}: ${message}`;
+  });
+  if (ordered.length > mostShown) lines.push(`  … and ${String(ordered.length - mostShown)} more`);
+  const count = ordered.length === 1 ? 'one error' : `${String(ordered.length)} errors`;
+  return new KeylineError(
+    'CONFIG_INVALID',
+    `The configuration in ${dir} has ${count}:\n${lines.join('\n')}`,
+    { context: { errors: ordered.length } },
+  );
+}

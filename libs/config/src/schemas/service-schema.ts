@@ -1,0 +1,67 @@
+// ca-config/service.yaml.
+import { Type } from 'typebox';
+import { duration, wholeNumber } from './common.ts';
+
+const closed = { additionalProperties: false } as const;
+
+const rate = (description: string) =>
+  Type.Object(
+    {
+      requests: wholeNumber('Requests in one window.', { minimum: 1, maximum: 100_000_000 }),
+      window: duration('Length of the window; PT1S to P1D.'),
+    },
+    { ...closed, description },
+  );
+
+export const ServiceSchema = Type.Object(
+  {
+    crl: Type.Object(
+      {
+        validity: duration('From thisUpdate to nextUpdate.'),
+        interval: duration('Published anew after this long even when nothing was revoked.'),
+      },
+      closed,
+    ),
+    ocsp: Type.Object(
+      { validity: duration('From thisUpdate to nextUpdate of an answer.') },
+      closed,
+    ),
+    enrollment: Type.Object(
+      {
+        provisionWait: duration('How long an enrollment may wait for the brokers; at most PT30S.'),
+        effectWait: duration('How long a revocation may wait for every effect; at most PT1M.'),
+      },
+      closed,
+    ),
+    limits: Type.Object(
+      {
+        bodyBytes: wholeNumber('Bytes of a JSON body.', { minimum: 4096, maximum: 16_777_216 }),
+        csrBytes: wholeNumber('Bytes of a CSR (DER).', { minimum: 1024, maximum: 65_536 }),
+        lineBytes: wholeNumber('Bytes of one line of a bulk request.', {
+          minimum: 4096,
+          maximum: 1_048_576,
+        }),
+        bulkWindow: wholeNumber('Units of a bulk request worked on at once.', {
+          minimum: 1,
+          maximum: 1024,
+        }),
+        pageSize: wholeNumber('Items of a page when none is asked for.', {
+          minimum: 1,
+          maximum: 1000,
+        }),
+        maxPageSize: wholeNumber('Most items of a page.', { minimum: 1, maximum: 1000 }),
+      },
+      closed,
+    ),
+    rateLimits: Type.Object(
+      {
+        anonymous: rate('Callers without a certificate or token, by address.'),
+        enroll: rate('Enrollments, by token.'),
+        device: rate('Requests of one device.'),
+        operator: rate('Requests of one admin, operator, station or auditor.'),
+      },
+      closed,
+    ),
+  },
+  { ...closed, $id: 'urn:keyline:schema:service', title: 'Keyline service settings' },
+);

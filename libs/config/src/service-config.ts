@@ -1,0 +1,111 @@
+// Service settings with durations as milliseconds, and what must hold between them.
+import { Duration, parseDuration } from '@keyline/kernel';
+import type { Checked } from './check-schema.ts';
+
+export interface RateLimit {
+  readonly requests: number;
+  /** Milliseconds. */
+  readonly window: number;
+}
+
+/** All durations in milliseconds. */
+export interface ServiceConfig {
+  readonly crl: { readonly validity: number; readonly interval: number };
+  readonly ocsp: { readonly validity: number };
+  readonly limits: {
+    readonly bodyBytes: number;
+    readonly csrBytes: number;
+    readonly lineBytes: number;
+    readonly bulkWindow: number;
+    readonly pageSize: number;
+    readonly maxPageSize: number;
+    readonly provisionWait: number;
+    readonly effectWait: number;
+  };
+  readonly rateLimits: Readonly<Record<'anonymous' | 'enroll' | 'device' | 'operator', RateLimit>>;
+}
+
+export interface Fault {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+export function toServiceConfig(raw: Checked<'service'>): ServiceConfig {
+  const rate = ({ requests, window }: { requests: number; window: string }): RateLimit => ({
+    requests,
+    window: parseDuration(window),
+  });
+  return {
+    crl: {
+      validity: parseDuration(raw.crl.validity),
+      interval: parseDuration(raw.crl.interval),
+    },
+    ocsp: { validity: parseDuration(raw.ocsp.validity) },
+    limits: {
+      ...raw.limits,
+      provisionWait: parseDuration(raw.enrollment.provisionWait),
+      effectWait: parseDuration(raw.enrollment.effectWait),
+    },
+    rateLimits: {
+      anonymous: rate(raw.rateLimits.anonymous),
+      enroll: rate(raw.rateLimits.enroll),
+      device: rate(raw.rateLimits.device),
+      operator: rate(raw.rateLimits.operator),
+    },
+  };
+}
+
+export function findServiceFaults(service: ServiceConfig): Fault[] {
+  const faults: Fault[] = [];
+  const within = (
+    path: Fault['path'],
+    value: number,
+    [least, most, words]: readonly [number, number, string],
+  ): void => {
+    if (value < least || value > most) faults.push({ path, message: `it must be ${words}` });
+  };
+  within(['crl', 'validity'], service.crl.validity, [
+    Duration.minutes(1),
+    Duration.days(366),
+    'from PT1M to P366D',
+  ]);
+  if (
+    service.crl.interval * 2 > service.crl.validity ||
+    service.crl.interval < Duration.seconds(1)
+  ) {
+    faults.push({
+      path: ['crl', 'interval'],
+      message:
+        'it must be PT1S or more, and at most half of crl.validity: brokers refuse every device once the CRL has ended, and a failed publication must have time to be repaired',
+    });
+  }
+  within(['ocsp', 'validity'], service.ocsp.validity, [
+    Duration.seconds(10),
+    Duration.days(7),
+    'from PT10S to P7D',
+  ]);
+  const { limits, rateLimits } = service;
+  within(['enrollment', 'provisionWait'], limits.provisionWait, [
+    0,
+    Duration.seconds(30),
+    'at most PT30S',
+  ]);
+  within(['enrollment', 'effectWait'], limits.effectWait, [0, Duration.minutes(1), 'at most PT1M']);
+  if (limits.pageSize > limits.maxPageSize) {
+    faults.push({
+      path: ['limits', 'pageSize'],
+      message: 'it must not be above limits.maxPageSize',
+    });
+  }
+  if (limits.csrBytes > limits.bodyBytes) {
+    faults.push({ path: ['limits', 'csrBytes'], message: 'it must not be above limits.bodyBytes' });
+  }
+  for (const [name, { window }] of Object.entries(rateLimits)) {
+    within(['rateLimits', name, 'window'], window, [
+      Duration.seconds(1),
+      Duration.days(1),
+      'from PT1S to P1D',
+    ]);
+  }
+  return faults;
+}
