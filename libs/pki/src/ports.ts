@@ -1,14 +1,8 @@
 // What issuance takes and gives. The issuer itself is pure but for the signer it is handed.
 import type { SerialHex } from '@keyline/kernel';
-import type { KeyAlgorithm } from './profile.ts';
+import type { KeyAlgorithm, Signer } from '@keyline/x509';
 
-/** A private key that signs. Bytes in, DER/raw signature as X.509 wants it out (ECDSA: DER SEQUENCE). */
-export interface Signer {
-  readonly algorithm: KeyAlgorithm;
-  /** SubjectPublicKeyInfo, DER. */
-  readonly spkiDer: Uint8Array;
-  sign(toBeSigned: Uint8Array): Uint8Array | Promise<Uint8Array>;
-}
+export type { Signer } from '@keyline/x509';
 
 /** Where relying parties find an authority's CRL, OCSP responder and certificate: plain-HTTP URLs. */
 export interface AuthorityUrls {

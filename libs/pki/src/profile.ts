@@ -1,28 +1,8 @@
 // What a certificate of a kind looks like, as data. Loaded and checked by libs/config, turned into bytes by the issuer.
 
-/** Key algorithms of authorities and leaves, in any mix. */
-export type KeyAlgorithm =
-  | 'ec-p256'
-  | 'ec-p384'
-  | 'ed25519'
-  | 'rsa-2048'
-  | 'rsa-3072'
-  | 'rsa-4096'
-  | 'ml-dsa-44'
-  | 'ml-dsa-65'
-  | 'ml-dsa-87';
+import type { KeyAlgorithm } from '@keyline/x509';
 
-export const keyAlgorithms = [
-  'ec-p256',
-  'ec-p384',
-  'ed25519',
-  'rsa-2048',
-  'rsa-3072',
-  'rsa-4096',
-  'ml-dsa-44',
-  'ml-dsa-65',
-  'ml-dsa-87',
-] as const satisfies readonly KeyAlgorithm[];
+export { keyAlgorithms, type KeyAlgorithm } from '@keyline/x509';
 
 /** RFC 5280 §4.2.1.3 names. */
 export type KeyUsage =

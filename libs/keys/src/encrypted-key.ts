@@ -1,0 +1,77 @@
+// Private keys at rest: PKCS#8 under PBES2 with scrypt and AES-256-CBC (RFC 5958, RFC 8018, RFC 7914 §7). Written here because
+// node:crypto only does PBKDF2; OpenSSL reads what this writes.
+import {
+  createCipheriv,
+  createPrivateKey,
+  randomBytes,
+  scryptSync,
+  type KeyObject,
+} from 'node:crypto';
+import { KeylineError, type Secret } from '@keyline/kernel';
+import { decodePem, der, encodePem } from '@keyline/x509';
+
+export const encryptedKeyLabel = 'ENCRYPTED PRIVATE KEY';
+
+const cost = { N: 16384, r: 8, p: 5 } as const;
+const keyBytes = 32;
+// 128 · N · r is what scrypt needs; node's default bound is just that and refuses.
+const scryptMemoryBytes = 64 * 1024 * 1024;
+
+const oids = {
+  pbes2: '1.2.840.113549.1.5.13',
+  scrypt: '1.3.6.1.4.1.11591.4.11',
+  aes256Cbc: '2.16.840.1.101.3.4.1.42',
+} as const;
+
+/** PEM `ENCRYPTED PRIVATE KEY`. @throws {KeylineError} USAGE for an empty passphrase */
+export function encryptPrivateKey(key: KeyObject, passphrase: Secret): string {
+  if (passphrase.reveal() === '') {
+    throw new KeylineError('USAGE', 'The passphrase for the private key is empty; give one.');
+  }
+  const salt = randomBytes(16);
+  const iv = randomBytes(16);
+  const encryptionKey = scryptSync(Buffer.from(passphrase.reveal(), 'utf8'), salt, keyBytes, {
+    ...cost,
+    maxmem: scryptMemoryBytes,
+  });
+  const plain = key.export({ format: 'der', type: 'pkcs8' });
+  const cipher = createCipheriv('aes-256-cbc', encryptionKey, iv);
+  const encrypted = Buffer.concat([cipher.update(plain), cipher.final()]);
+  plain.fill(0);
+  encryptionKey.fill(0);
+  const derivation = der.sequence(
+    der.oid(oids.scrypt),
+    der.sequence(
+      der.octetString(salt),
+      der.integer(cost.N),
+      der.integer(cost.r),
+      der.integer(cost.p),
+      der.integer(keyBytes),
+    ),
+  );
+  const encryption = der.sequence(der.oid(oids.aes256Cbc), der.octetString(iv));
+  const algorithm = der.sequence(der.oid(oids.pbes2), der.sequence(derivation, encryption));
+  return encodePem(encryptedKeyLabel, der.sequence(algorithm, der.octetString(encrypted)));
+}
+
+/**
+ * Reads any encrypted PKCS#8 that OpenSSL can (scrypt or PBKDF2).
+ * @throws {KeylineError} KEY_DECRYPT_FAILED; DER_MALFORMED when it is no such PEM
+ */
+export function decryptPrivateKey(pem: string, passphrase: Secret): KeyObject {
+  const encrypted = decodePem(pem, encryptedKeyLabel);
+  try {
+    return createPrivateKey({
+      key: Buffer.from(encrypted),
+      format: 'der',
+      type: 'pkcs8',
+      passphrase: passphrase.reveal(),
+    });
+  } catch (error) {
+    throw new KeylineError(
+      'KEY_DECRYPT_FAILED',
+      "The private key can't be decrypted: the passphrase is wrong, or the file is damaged. Check the passphrase file (one line, the right authority); a backup of the key file tells the two apart.",
+      { cause: error },
+    );
+  }
+}

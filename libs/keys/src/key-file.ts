@@ -1,0 +1,91 @@
+// Key and passphrase files: written exclusively with mode 0600, and not read when others could have.
+import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { KeylineError, messageOf, Secret } from '@keyline/kernel';
+import { decryptPrivateKey } from './encrypted-key.ts';
+
+const maxPassphraseBytes = 4096;
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
+}
+
+function unreadable(path: string, error: unknown): KeylineError {
+  return codeOf(error) === 'ENOENT'
+    ? new KeylineError('FILE_NOT_FOUND', `There is no file "${path}".`, { cause: error })
+    : new KeylineError('FILE_UNREADABLE', `"${path}" can't be read: ${messageOf(error)}.`, {
+        cause: error,
+      });
+}
+
+/** Creates the file, mode 0600; never overwrites. @throws {KeylineError} FILE_EXISTS, FILE_UNREADABLE */
+export async function writeKeyFile(path: string, pem: string): Promise<void> {
+  try {
+    await writeFile(path, pem, { flag: 'wx', mode: 0o600, flush: true });
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') {
+      throw new KeylineError(
+        'FILE_EXISTS',
+        `"${path}" exists already and is not overwritten: it may hold the only copy of a key. Move it away first, or choose another name.`,
+        { cause: error },
+      );
+    }
+    throw new KeylineError('FILE_UNREADABLE', `"${path}" can't be written: ${messageOf(error)}.`, {
+      cause: error,
+    });
+  }
+}
+
+/** @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE, DER_MALFORMED, KEY_DECRYPT_FAILED */
+export async function loadEncryptedKey(path: string, passphrase: Secret): Promise<KeyObject> {
+  return decryptPrivateKey(await readText(path), passphrase);
+}
+
+/** An unencrypted private key, PEM: a device's or a service's own. @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE, KEY_UNSUPPORTED */
+export async function loadPlainKey(path: string): Promise<KeyObject> {
+  const pem = await readText(path);
+  try {
+    return createPrivateKey(pem);
+  } catch (error) {
+    throw new KeylineError('KEY_UNSUPPORTED', `"${path}" is no unencrypted private key in PEM.`, {
+      cause: error,
+    });
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/**
+ * The first and only line of a file that nobody else may read.
+ * @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE (also when group or others may read it), USAGE when empty
+ */
+export function loadPassphraseFile(path: string): Secret {
+  let text: string;
+  let mode: number;
+  try {
+    const status = statSync(path);
+    mode = status.mode;
+    if (status.isFile() && status.size > maxPassphraseBytes)
+      throw new Error('too long for a passphrase');
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+  // Windows has no such bits; everything there reads as 0666.
+  if ((mode & 0o077) !== 0 && process.platform !== 'win32') {
+    throw new KeylineError(
+      'FILE_UNREADABLE',
+      `The passphrase file "${path}" can be read by others (mode ${(mode & 0o777).toString(8)}). Run: chmod 600 ${path}`,
+    );
+  }
+  const passphrase = text.replace(/\r?\n$/, '');
+  if (passphrase === '') throw new KeylineError('USAGE', `The passphrase file "${path}" is empty.`);
+  return new Secret(passphrase);
+}

@@ -1,0 +1,169 @@
+// Certificates of authorities: the self-signed root and the issuing certificates under it. Written directly, because the offline
+// root carries as little code as it can.
+import { Duration, KeylineError } from '@keyline/kernel';
+import {
+  algorithms,
+  der,
+  encodeAuthorityInfoAccess,
+  encodeAuthorityKeyIdentifier,
+  encodeCaBasicConstraints,
+  encodeCrlDistributionPoints,
+  encodeExtendedKeyUsage,
+  encodeExtension,
+  encodeKeyUsage,
+  encodeName,
+  encodeSubjectKeyIdentifier,
+  parseCertificate,
+  type Extension,
+  type KeyAlgorithm,
+  type Signer,
+} from '@keyline/x509';
+import { readIssuer } from './issuer-identity.ts';
+import { assertAuthorityRules } from './lint.ts';
+import type { Authority, Csr } from './ports.ts';
+import type { ExtendedKeyUsage } from './profile.ts';
+import { createSerial } from './serial.ts';
+import { signTbs } from './sign-tbs.ts';
+import { subjectKeyIdOf } from './subject-key-id.ts';
+
+/** How far notBefore lies before `now`, for clocks that are slow. */
+const backdate = Duration.minutes(5);
+
+export interface RootCertificateOptions {
+  readonly signer: Signer;
+  readonly commonName: string;
+  readonly organization?: string | undefined;
+  /** Epoch milliseconds. */
+  readonly now: number;
+  /** Milliseconds from `now`. */
+  readonly validity: number;
+  /** Absent: no limit to the number of authorities below. */
+  readonly pathLen?: number | undefined;
+}
+
+/**
+ * A self-signed root, DER. @see RFC 5280 §4.2.1.9, §4.2.1.3
+ * @throws {KeylineError} PROFILE_VIOLATION for a name that can't be written, LINT_FAILED
+ */
+export async function createRootCertificate(options: RootCertificateOptions): Promise<Uint8Array> {
+  const { signer, commonName, organization, pathLen } = options;
+  const nameDer = encodeName([
+    ...(organization === undefined ? [] : [{ attribute: 'O' as const, value: organization }]),
+    { attribute: 'CN', value: commonName },
+  ]);
+  const tbsDer = encodeTbs({
+    signatureAlgorithm: signer.algorithm,
+    issuerDer: nameDer,
+    subjectDer: nameDer,
+    notBefore: options.now - backdate,
+    notAfter: options.now + options.validity,
+    spkiDer: signer.spkiDer,
+    extensions: [
+      encodeCaBasicConstraints(pathLen),
+      encodeKeyUsage(['keyCertSign', 'cRLSign']),
+      encodeSubjectKeyIdentifier(subjectKeyIdOf(signer.spkiDer)),
+    ],
+  });
+  const certificateDer = await signTbs(signer, tbsDer);
+  assertAuthorityRules(parseCertificate(certificateDer));
+  return certificateDer;
+}
+
+export interface IssuingCertificateOptions {
+  readonly root: Pick<Authority, 'certificateDer' | 'signer'>;
+  readonly csr: Csr;
+  /** Absent: the CSR's CN. */
+  readonly commonName?: string | undefined;
+  readonly organization?: string | undefined;
+  readonly now: number;
+  /** Milliseconds from `now`; cut where the root ends. */
+  readonly validity: number;
+  /** Where the root's CRL and certificate are served. */
+  readonly urls?:
+    { readonly crl?: string | undefined; readonly caIssuers?: string | undefined } | undefined;
+  /** Restricts what the leaves may be used for. Absent: no restriction. */
+  readonly extendedKeyUsage?: readonly ExtendedKeyUsage[] | undefined;
+  readonly pathLen?: number | undefined;
+}
+
+/**
+ * An issuing authority's certificate, DER; only the key and, unless given, the CN come from the CSR.
+ * @throws {KeylineError} PROFILE_VIOLATION, PATH_INVALID, VALIDITY_NOT_ALLOWED, LINT_FAILED
+ */
+export async function createIssuingCertificate(
+  options: IssuingCertificateOptions,
+): Promise<Uint8Array> {
+  const { csr, root, urls = {}, extendedKeyUsage = [], pathLen = 0, organization } = options;
+  const issuer = readIssuer(root);
+  const commonName = options.commonName ?? csr.commonName;
+  if (commonName === undefined) {
+    throw new KeylineError(
+      'PROFILE_VIOLATION',
+      "The issuing authority has no name: the CSR's subject has no CN. Give a common name.",
+    );
+  }
+  const limit = issuer.certificate.pathLen;
+  if (limit !== undefined && pathLen >= limit) {
+    throw new KeylineError(
+      'PATH_INVALID',
+      `The root allows ${String(limit)} levels of authorities below it, so an issuing certificate with pathLen ${String(pathLen)} can't be valid (RFC 5280 §4.2.1.9).`,
+    );
+  }
+  const notAfter = Math.min(options.now + options.validity, issuer.certificate.notAfter);
+  if (notAfter <= options.now) {
+    throw new KeylineError(
+      'VALIDITY_NOT_ALLOWED',
+      'The root certificate has expired; it can sign nothing.',
+    );
+  }
+  const extensions: Extension[] = [
+    encodeCaBasicConstraints(pathLen),
+    encodeKeyUsage(['keyCertSign', 'cRLSign']),
+    ...(extendedKeyUsage.length === 0 ? [] : [encodeExtendedKeyUsage(extendedKeyUsage)]),
+    encodeSubjectKeyIdentifier(subjectKeyIdOf(csr.spkiDer)),
+    encodeAuthorityKeyIdentifier(issuer.keyId),
+    ...(urls.crl === undefined ? [] : [encodeCrlDistributionPoints([urls.crl])]),
+    ...(urls.caIssuers === undefined
+      ? []
+      : [encodeAuthorityInfoAccess({ caIssuers: urls.caIssuers })]),
+  ];
+  const subjectDer = encodeName([
+    ...(organization === undefined ? [] : [{ attribute: 'O' as const, value: organization }]),
+    { attribute: 'CN', value: commonName },
+  ]);
+  const tbsDer = encodeTbs({
+    signatureAlgorithm: root.signer.algorithm,
+    issuerDer: issuer.nameDer,
+    subjectDer,
+    notBefore: options.now - backdate,
+    notAfter,
+    spkiDer: csr.spkiDer,
+    extensions,
+  });
+  const certificateDer = await signTbs(root.signer, tbsDer);
+  assertAuthorityRules(parseCertificate(certificateDer), issuer.certificate);
+  return certificateDer;
+}
+
+interface TbsContent {
+  readonly signatureAlgorithm: KeyAlgorithm;
+  readonly issuerDer: Uint8Array;
+  readonly subjectDer: Uint8Array;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly spkiDer: Uint8Array;
+  readonly extensions: readonly Extension[];
+}
+
+function encodeTbs(content: TbsContent): Uint8Array {
+  return der.sequence(
+    der.explicit(0, der.integer(2)),
+    der.unsignedInteger(createSerial()),
+    algorithms[content.signatureAlgorithm].signature.identifierDer,
+    content.issuerDer,
+    der.sequence(der.time(content.notBefore), der.time(content.notAfter)),
+    content.subjectDer,
+    content.spkiDer,
+    der.explicit(3, der.sequence(...content.extensions.map(encodeExtension))),
+  );
+}

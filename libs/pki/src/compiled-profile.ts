@@ -1,0 +1,257 @@
+// A profile made ready for one authority: names compiled, times in milliseconds, and the constant bytes of its certificates taken
+// from a template that @peculiar/x509 built and the lint rules passed.
+import { KeylineError, parseDuration } from '@keyline/kernel';
+import {
+  algorithms,
+  buildLeafTbs,
+  der,
+  parseCertificate,
+  readSequence,
+  oids,
+  type AlternativeName,
+  type LeafContent,
+  type RelativeName,
+} from '@keyline/x509';
+import type { IssuerIdentity } from './issuer-identity.ts';
+import { assertLeafRules } from './lint.ts';
+import { compileNameTemplate, escapeUriSegment } from './name-template.ts';
+import type { Authority, IssueRequest } from './ports.ts';
+import type { Profile } from './profile.ts';
+
+export interface CompiledProfile {
+  readonly profile: Profile;
+  /** Encoded extensions before and after the ones that vary (subjectAltName, subject key identifier). */
+  readonly extensionsHead: Uint8Array;
+  readonly extensionsTail: Uint8Array;
+  /** `signature` and `issuer` of the TBSCertificate. */
+  readonly signatureAlgorithmAndIssuer: Uint8Array;
+  subjectOf(request: IssueRequest): RelativeName[];
+  /** @throws {KeylineError} PROFILE_VIOLATION */
+  alternativeNamesOf(request: IssueRequest): AlternativeName[];
+  /** Whole seconds. @throws {KeylineError} VALIDITY_NOT_ALLOWED */
+  validityOf(request: IssueRequest): { readonly notBefore: number; readonly notAfter: number };
+}
+
+const maxRequestedNames = 32;
+const second = 1000;
+
+/**
+ * @throws {KeylineError} LINT_FAILED, PROFILE_VIOLATION
+ */
+export async function compileProfile(
+  profile: Profile,
+  authority: Authority,
+  identity: IssuerIdentity,
+): Promise<CompiledProfile> {
+  const { subjectOf, alternativeNamesOf } = compileNames(profile);
+  const validityOf = compileValidity(profile, identity.certificate.notAfter);
+  const request = specimenRequest(profile);
+  // The specimen stands in time where the authority does, so that an authority of the past or future lints the same.
+  const { notBefore, notAfter } = validityOf({ ...request, now: identity.certificate.notBefore });
+  const tbsDer = await buildLeafTbs({
+    ...constantsOf(profile, authority, identity),
+    serial: specimenSerial,
+    notBefore,
+    notAfter,
+    subject: subjectOf(request),
+    alternativeNames: alternativeNamesOf(request),
+    spkiDer: request.spkiDer,
+    subjectKeyId: new Uint8Array(20).fill(1),
+  });
+  const specimen = parseCertificate(
+    der.sequence(
+      tbsDer,
+      algorithms[authority.signer.algorithm].signature.identifierDer,
+      der.bitString(new Uint8Array(1)),
+    ),
+  );
+  assertLeafRules(specimen, { issuer: identity.certificate, profile });
+  return { profile, subjectOf, alternativeNamesOf, validityOf, ...cutTemplate(tbsDer) };
+}
+
+/** What all certificates of a profile have in common. */
+export function constantsOf(
+  profile: Profile,
+  authority: Authority,
+  identity: IssuerIdentity,
+): Omit<
+  LeafContent,
+  'serial' | 'notBefore' | 'notAfter' | 'subject' | 'alternativeNames' | 'spkiDer' | 'subjectKeyId'
+> {
+  const access = profile.authorityInfoAccess;
+  return {
+    issuer: { algorithm: authority.signer.algorithm, nameDer: identity.nameDer },
+    keyUsage: profile.keyUsage,
+    extendedKeyUsage: profile.extendedKeyUsage,
+    authorityKeyId: identity.keyId,
+    crlUrl: profile.crlDistributionPoint ? authority.urls.crl : undefined,
+    // A responder's own certificate is not asked about (RFC 6960 §4.2.2.2.1), and noRevAvail excludes asking (RFC 9608 §3).
+    ocspUrl:
+      access && !profile.noRevAvail && !profile.ocspNoCheck ? authority.urls.ocsp : undefined,
+    caIssuersUrl: access ? authority.urls.caIssuers : undefined,
+    ocspNoCheck: profile.ocspNoCheck,
+    noRevAvail: profile.noRevAvail,
+  };
+}
+
+const specimenSerial = new Uint8Array(17).fill(0x41);
+
+function specimenRequest(profile: Profile): IssueRequest {
+  const wants = (kind: 'dns' | 'ip'): boolean =>
+    profile.san.some((entry) => 'request' in entry && entry.request === kind);
+  const labels = [
+    ...JSON.stringify([profile.subject, profile.san]).matchAll(/\{label\.([^{}]+)\}/g),
+  ];
+  const [algorithm] = profile.keyAlgorithms;
+  if (algorithm === undefined) {
+    throw new KeylineError(
+      'PROFILE_VIOLATION',
+      `The profile "${profile.name}" allows no key algorithm.`,
+    );
+  }
+  return {
+    profile: profile.name,
+    id: 'specimen',
+    type: 'type',
+    batch: 'batch',
+    labels: Object.fromEntries(labels.map(([, label = '']) => [label, 'XX'])),
+    ...(wants('dns') ? { dnsNames: ['specimen.example'] } : {}),
+    ...(wants('ip') ? { ipAddresses: ['192.0.2.1'] } : {}),
+    // Right in form, no point of the curve: nobody holds a key to it.
+    spkiDer: der.sequence(
+      algorithms['ec-p256'].spkiAlgorithmDer,
+      der.bitString(new Uint8Array(65).fill(4, 0, 1)),
+    ),
+    algorithm,
+    now: 0,
+  };
+}
+
+function compileNames(profile: Profile): Pick<CompiledProfile, 'subjectOf' | 'alternativeNamesOf'> {
+  const context = `"${profile.name}"`;
+  const subject = profile.subject.map(({ attribute, value }) => ({
+    attribute,
+    render: compileNameTemplate(value, context),
+  }));
+  const san = profile.san.map((entry) => {
+    if ('request' in entry) return entry;
+    return 'uri' in entry
+      ? { uri: compileNameTemplate(entry.uri, context) }
+      : { dns: compileNameTemplate(entry.dns, context) };
+  });
+  const allows = (kind: 'dns' | 'ip'): boolean =>
+    san.some((entry) => 'request' in entry && entry.request === kind);
+  const bounds = {
+    dns: allows('dns') ? maxRequestedNames : 0,
+    ip: allows('ip') ? maxRequestedNames : 0,
+  };
+  const needsName = profile.kind === 'server';
+
+  return {
+    subjectOf(request) {
+      const parts: RelativeName[] = [];
+      for (const { attribute, render } of subject) {
+        const value = render(request);
+        if (value !== undefined) parts.push({ attribute, value });
+      }
+      return parts;
+    },
+    alternativeNamesOf(request) {
+      const { dnsNames = [], ipAddresses = [] } = request;
+      if (dnsNames.length > bounds.dns || ipAddresses.length > bounds.ip) {
+        throw new KeylineError(
+          'PROFILE_VIOLATION',
+          `The profile ${context} takes up to ${String(bounds.dns)} DNS names and ${String(bounds.ip)} IP addresses from a request; "${request.id}" asks for ${String(dnsNames.length)} and ${String(ipAddresses.length)}.`,
+        );
+      }
+      const names: AlternativeName[] = [];
+      for (const entry of san) {
+        if ('request' in entry) {
+          if (entry.request === 'dns') for (const dns of new Set(dnsNames)) names.push({ dns });
+          else for (const ip of new Set(ipAddresses)) names.push({ ip });
+        } else if ('uri' in entry) {
+          const uri = entry.uri(request, escapeUriSegment);
+          if (uri !== undefined) names.push({ uri });
+        } else {
+          const dns = entry.dns(request);
+          if (dns !== undefined) names.push({ dns });
+        }
+      }
+      if (needsName && !names.some((name) => 'dns' in name || 'ip' in name)) {
+        throw new KeylineError(
+          'PROFILE_VIOLATION',
+          `A server certificate for "${request.id}" needs a DNS name or an IP address; ask for at least one.`,
+        );
+      }
+      return names;
+    },
+  };
+}
+
+function compileValidity(profile: Profile, authorityEnd: number): CompiledProfile['validityOf'] {
+  const backdate = parseDuration(profile.backdate);
+  const fixedEnd = 'until' in profile.validity ? Date.parse(profile.validity.until) : undefined;
+  const duration = 'duration' in profile.validity ? parseDuration(profile.validity.duration) : 0;
+  if (Number.isNaN(fixedEnd) || (fixedEnd === undefined && duration < second)) {
+    throw new KeylineError(
+      'PROFILE_VIOLATION',
+      `The profile "${profile.name}" has no usable validity: give a duration such as P90D, or until as 9999-12-31T23:59:59Z.`,
+    );
+  }
+  return ({ now, validity, id }) => {
+    const longest = fixedEnd === undefined ? now + duration : fixedEnd;
+    let end = longest;
+    if (validity !== undefined) {
+      end = now + validity;
+      // Asking for exactly the profile's validity is asking for nothing special.
+      if (
+        end !== longest &&
+        (!profile.allowShorterValidity || end > longest || !(validity >= second))
+      ) {
+        throw new KeylineError(
+          'VALIDITY_NOT_ALLOWED',
+          profile.allowShorterValidity
+            ? `"${id}" may ask for a validity from one second up to what the profile "${profile.name}" gives, not more.`
+            : `The profile "${profile.name}" gives every certificate the same validity; leave it out of the request for "${id}".`,
+        );
+      }
+    }
+    const notAfter = Math.floor(Math.min(end, authorityEnd) / second) * second;
+    const notBefore = Math.floor((now - backdate) / second) * second;
+    if (notAfter <= now) {
+      throw new KeylineError(
+        'VALIDITY_NOT_ALLOWED',
+        `A certificate for "${id}" would have ended already: the authority or the profile's validity has run out.`,
+      );
+    }
+    return { notBefore, notAfter };
+  };
+}
+
+function cutTemplate(
+  tbsDer: Uint8Array,
+): Pick<CompiledProfile, 'extensionsHead' | 'extensionsTail' | 'signatureAlgorithmAndIssuer'> {
+  const tbs = readSequence(tbsDer);
+  tbs.read(der.contextConstructedTag(0));
+  tbs.read(der.tags.integer);
+  const algorithm = tbs.read(der.tags.sequence);
+  const issuer = tbs.read(der.tags.sequence);
+  for (let skipped = 0; skipped < 3; skipped++) tbs.read(der.tags.sequence);
+  const extensions = tbs.enter(der.contextConstructedTag(3)).enter();
+  const start = extensions.offset;
+  let headEnd: number | undefined;
+  let tailStart = start;
+  while (!extensions.atEnd) {
+    const element = extensions.read(der.tags.sequence);
+    const oid = extensions.inside(element).readOid();
+    if (oid === oids.subjectAltName || oid === oids.subjectKeyIdentifier) {
+      headEnd ??= element.start;
+      tailStart = element.end;
+    }
+  }
+  return {
+    signatureAlgorithmAndIssuer: tbsDer.slice(algorithm.start, issuer.end),
+    extensionsHead: tbsDer.slice(start, headEnd),
+    extensionsTail: tbsDer.slice(tailStart, extensions.end),
+  };
+}

@@ -1,0 +1,136 @@
+// Issuance: a request and a profile become a signed certificate, by splicing a handful of fields into a template that was linted
+// when the profile was loaded.
+import { hash } from 'node:crypto';
+import { KeylineError, type SerialHex } from '@keyline/kernel';
+import {
+  der,
+  encodeAlternativeNames,
+  encodeExtension,
+  encodeName,
+  hexOf,
+  oids,
+  parsePublicKey,
+} from '@keyline/x509';
+import { compileProfile, type CompiledProfile } from './compiled-profile.ts';
+import { readIssuer } from './issuer-identity.ts';
+import type { Authority, IssuedCertificate, IssueRequest } from './ports.ts';
+import type { Profiles } from './profile.ts';
+import { createSerial } from './serial.ts';
+import { signTbs } from './sign-tbs.ts';
+import { keyIdOf } from './subject-key-id.ts';
+
+const versionDer = der.explicit(0, der.integer(2));
+
+/**
+ * Reads the authority and compiles every profile: templates are built and linted here, so issuing can't meet a bad profile.
+ * @throws {KeylineError} LINT_FAILED, PROFILE_VIOLATION, PATH_INVALID
+ */
+export async function createIssuer(authority: Authority, profiles: Profiles): Promise<Issuer> {
+  const identity = readIssuer(authority);
+  const compiled = new Map<string, CompiledProfile>();
+  for (const [name, profile] of profiles) {
+    compiled.set(name, await compileProfile(profile, authority, identity));
+  }
+  return new Issuer(authority, compiled);
+}
+
+/** One authority with its profiles. Made by `createIssuer`. */
+export class Issuer {
+  readonly authority: Authority;
+  readonly #profiles: ReadonlyMap<string, CompiledProfile>;
+  #validity = { notBefore: Number.NaN, notAfter: Number.NaN, der: new Uint8Array() };
+
+  constructor(authority: Authority, profiles: ReadonlyMap<string, CompiledProfile>) {
+    this.authority = authority;
+    this.#profiles = profiles;
+  }
+
+  get authorityId(): string {
+    return this.authority.id;
+  }
+
+  /**
+   * @throws {KeylineError} PROFILE_UNKNOWN, PROFILE_VIOLATION, CSR_ALGORITHM_NOT_ALLOWED, VALIDITY_NOT_ALLOWED, DER_MALFORMED
+   */
+  async issue(request: IssueRequest): Promise<IssuedCertificate> {
+    const compiled = this.#profiles.get(request.profile);
+    if (compiled === undefined) {
+      throw new KeylineError(
+        'PROFILE_UNKNOWN',
+        `There is no profile "${request.profile}". Known: ${[...this.#profiles.keys()].join(', ')}.`,
+      );
+    }
+    const publicKey = readPublicKey(compiled, request);
+    const { notBefore, notAfter } = compiled.validityOf(request);
+    const subject = compiled.subjectOf(request);
+    const names = compiled.alternativeNamesOf(request);
+    if (subject.length === 0 && names.length === 0) {
+      throw new KeylineError(
+        'PROFILE_VIOLATION',
+        `The profile "${request.profile}" gives "${request.id}" neither a subject nor a subjectAltName (RFC 5280 §4.1.2.6).`,
+      );
+    }
+    const serial = createSerial();
+    const extensions = der.sequence(
+      compiled.extensionsHead,
+      names.length === 0
+        ? nothing
+        : encodeExtension({
+            oid: oids.subjectAltName,
+            critical: subject.length === 0,
+            valueDer: encodeAlternativeNames(names),
+          }),
+      skiHead,
+      keyIdOf(publicKey),
+      compiled.extensionsTail,
+    );
+    const tbsDer = der.sequence(
+      versionDer,
+      serialHead,
+      serial,
+      compiled.signatureAlgorithmAndIssuer,
+      this.#encodeValidity(notBefore, notAfter),
+      encodeName(subject),
+      request.spkiDer,
+      der.explicit(3, extensions),
+    );
+    return {
+      serial: hexOf(serial) as SerialHex,
+      der: await signTbs(this.authority.signer, tbsDer),
+      notBefore,
+      notAfter,
+      spkiSha256: hash('sha256', request.spkiDer, 'hex'),
+    };
+  }
+
+  /** Certificates of one second share their validity more often than not. */
+  #encodeValidity(notBefore: number, notAfter: number): Uint8Array {
+    if (this.#validity.notBefore !== notBefore || this.#validity.notAfter !== notAfter) {
+      const encoded = der.sequence(der.time(notBefore), der.time(notAfter));
+      this.#validity = { notBefore, notAfter, der: encoded };
+    }
+    return this.#validity.der;
+  }
+}
+
+const nothing = new Uint8Array();
+const keyIdBytes = 20;
+// SEQUENCE { OID, OCTET STRING { OCTET STRING (20) } } up to the identifier itself, and INTEGER (17) up to the serial.
+const skiHead = encodeExtension({
+  oid: oids.subjectKeyIdentifier,
+  critical: false,
+  valueDer: der.octetString(new Uint8Array(keyIdBytes)),
+}).slice(0, -keyIdBytes);
+const serialHead = der.unsignedInteger(createSerial()).slice(0, 2);
+
+function readPublicKey(compiled: CompiledProfile, request: IssueRequest): Uint8Array {
+  const { algorithm, publicKey } = parsePublicKey(request.spkiDer);
+  const { profile } = compiled;
+  if (algorithm !== request.algorithm || !profile.keyAlgorithms.includes(algorithm)) {
+    throw new KeylineError(
+      'CSR_ALGORITHM_NOT_ALLOWED',
+      `The key of "${request.id}" is ${algorithm}; the profile "${profile.name}" allows ${profile.keyAlgorithms.join(', ')}.`,
+    );
+  }
+  return publicKey;
+}

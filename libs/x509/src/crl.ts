@@ -1,0 +1,158 @@
+// A certificate revocation list read from DER, for brokers, `doctor` and tests. Writing one is libs/pki's work.
+import type { SerialHex } from '@keyline/kernel';
+import { equalBytes } from './bytes.ts';
+import { readSerial } from './certificate.ts';
+import { DerReader, derMalformed, readSequence } from './der-reader.ts';
+import { contextConstructedTag, contextTag, tags } from './der-writer.ts';
+import {
+  parseAuthorityKeyIdentifier,
+  parseDistributionPointName,
+  parseExtensions,
+  type Extension,
+} from './extensions.ts';
+import { oids } from './oids.ts';
+
+/** CRLReason values by name (RFC 5280 §5.3.1). */
+export const crlReasonCodes = {
+  unspecified: 0,
+  keyCompromise: 1,
+  cACompromise: 2,
+  affiliationChanged: 3,
+  superseded: 4,
+  cessationOfOperation: 5,
+  certificateHold: 6,
+  removeFromCRL: 8,
+  privilegeWithdrawn: 9,
+  aACompromise: 10,
+} as const;
+export type CrlReasonName = keyof typeof crlReasonCodes;
+
+export interface ParsedCrlEntry {
+  readonly serial: SerialHex;
+  /** Epoch milliseconds. */
+  readonly revokedAt: number;
+  /** Absent: unspecified. */
+  readonly reason?: CrlReasonName;
+}
+
+export interface ParsedCrl {
+  readonly der: Uint8Array;
+  readonly tbsDer: Uint8Array;
+  readonly issuerDer: Uint8Array;
+  /** CRLNumber; 0 when the extension is absent. */
+  readonly number: bigint;
+  /** Epoch milliseconds. */
+  readonly thisUpdate: number;
+  readonly nextUpdate: number;
+  readonly authorityKeyId?: Uint8Array;
+  /** From the issuing distribution point; absent when there is none. */
+  readonly scope?: 'user' | 'ca' | 'all';
+  readonly distributionPoints: string[];
+  readonly isDelta: boolean;
+  readonly entries: ParsedCrlEntry[];
+  readonly extensions: readonly Extension[];
+  readonly signatureAlgorithmOid: string;
+  readonly signature: Uint8Array;
+}
+
+const reasonNames = new Map<number, CrlReasonName>(
+  Object.entries(crlReasonCodes).map(([name, code]) => [code, name as CrlReasonName]),
+);
+
+/** @throws {KeylineError} DER_MALFORMED; also for a CRL without nextUpdate (RFC 5280 §5.1.2.5) */
+export function parseCrl(der: Uint8Array): ParsedCrl {
+  const crl = readSequence(der);
+  const tbsElement = crl.read(tags.sequence);
+  const outerAlgorithm = crl.read(tags.sequence);
+  const signature = crl.readBitString();
+  crl.finish();
+
+  const tbs = crl.inside(tbsElement);
+  if (tbs.readSmallInteger() !== 1) throw derMalformed('a CRL that is not version 2', tbs.offset);
+  const innerAlgorithm = tbs.read(tags.sequence);
+  if (!equalBytes(tbs.whole(innerAlgorithm), crl.whole(outerAlgorithm))) {
+    throw derMalformed(
+      'the two signature algorithms differ (RFC 5280 §5.1.1.2)',
+      innerAlgorithm.start,
+    );
+  }
+  const issuerDer = tbs.whole(tbs.read(tags.sequence));
+  const thisUpdate = tbs.readTime();
+  const nextUpdate = tbs.readTime();
+  const list = tbs.enterOptional(tags.sequence);
+  const entries = list === undefined ? [] : readEntries(list);
+  const wrapper = tbs.enterOptional(contextConstructedTag(0));
+  tbs.finish();
+  const extensions = wrapper === undefined ? [] : parseExtensions(wrapper.enter());
+  wrapper?.finish();
+  const value = (oid: string): Uint8Array | undefined =>
+    extensions.find((extension) => extension.oid === oid)?.valueDer;
+  const numberDer = value(oids.cRLNumber);
+  const keyIdDer = value(oids.authorityKeyIdentifier);
+  const keyId = keyIdDer === undefined ? undefined : parseAuthorityKeyIdentifier(keyIdDer);
+  const pointDer = value(oids.issuingDistributionPoint);
+  return {
+    der,
+    tbsDer: crl.whole(tbsElement),
+    issuerDer,
+    number: numberDer === undefined ? 0n : readNumber(numberDer),
+    thisUpdate,
+    nextUpdate,
+    ...(keyId === undefined ? {} : { authorityKeyId: keyId }),
+    ...(pointDer === undefined ? { distributionPoints: [] } : readIssuingPoint(pointDer)),
+    isDelta: value(oids.deltaCRLIndicator) !== undefined,
+    entries,
+    extensions,
+    signatureAlgorithmOid: tbs.inside(innerAlgorithm).readOid(),
+    signature,
+  };
+}
+
+function readEntries(list: DerReader): ParsedCrlEntry[] {
+  const entries: ParsedCrlEntry[] = [];
+  while (!list.atEnd) {
+    const entry = list.enter();
+    const serial = readSerial(entry);
+    const revokedAt = entry.readTime();
+    const extensions = entry.atEnd ? [] : parseExtensions(entry.enter());
+    entry.finish();
+    const reasonDer = extensions.find(({ oid }) => oid === oids.reasonCode)?.valueDer;
+    const reason = reasonDer === undefined ? undefined : readReason(reasonDer);
+    entries.push(reason === undefined ? { serial, revokedAt } : { serial, revokedAt, reason });
+  }
+  return entries;
+}
+
+function readReason(valueDer: Uint8Array): CrlReasonName {
+  const reader = new DerReader(valueDer);
+  const code = reader.readSmallInteger(tags.enumerated);
+  reader.finish();
+  const name = reasonNames.get(code);
+  if (name === undefined) throw derMalformed(`an unknown revocation reason ${String(code)}`);
+  return name;
+}
+
+function readNumber(valueDer: Uint8Array): bigint {
+  const reader = new DerReader(valueDer);
+  const content = reader.readInteger();
+  reader.finish();
+  if ((content[0] ?? 0) >= 0x80 || content.length > 20) {
+    throw derMalformed('a CRL number that is negative or longer than 20 octets (RFC 5280 §5.2.3)');
+  }
+  return content.reduce((value, octet) => (value << 8n) | BigInt(octet), 0n);
+}
+
+function readIssuingPoint(
+  valueDer: Uint8Array,
+): Required<Pick<ParsedCrl, 'scope' | 'distributionPoints'>> {
+  const point = readSequence(valueDer);
+  const name = point.enterOptional(contextConstructedTag(0));
+  const distributionPoints = name === undefined ? [] : parseDistributionPointName(name);
+  let scope: ParsedCrl['scope'] = 'all';
+  while (!point.atEnd) {
+    const part = point.read();
+    if (part.tag === contextTag(1)) scope = 'user';
+    if (part.tag === contextTag(2)) scope = 'ca';
+  }
+  return { scope, distributionPoints };
+}

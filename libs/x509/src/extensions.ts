@@ -1,0 +1,283 @@
+// Extension values of RFC 5280 §4.2, in and out. Which extensions a certificate should have is libs/pki's concern.
+import { KeylineError } from '@keyline/kernel';
+import { DerReader, decodeAscii, derMalformed, readSequence } from './der-reader.ts';
+import * as der from './der-writer.ts';
+import { contextConstructedTag, contextTag, tags } from './der-writer.ts';
+import { decodeIpAddress, encodeIpAddress } from './ip-address.ts';
+import {
+  extendedKeyUsageOids,
+  keyUsageBits,
+  oids,
+  type ExtendedKeyUsageName,
+  type KeyUsageName,
+} from './oids.ts';
+
+export interface Extension {
+  readonly oid: string;
+  readonly critical: boolean;
+  /** Content of the OCTET STRING. */
+  readonly valueDer: Uint8Array;
+}
+
+export function encodeExtension(extension: Extension): Uint8Array<ArrayBuffer> {
+  const critical = extension.critical ? [der.boolean(true)] : [];
+  return der.sequence(der.oid(extension.oid), ...critical, der.octetString(extension.valueDer));
+}
+
+const maxExtensions = 64;
+
+/**
+ * @param extensions a reader inside the SEQUENCE OF Extension
+ * @throws {KeylineError} DER_MALFORMED; also for an extension that comes twice (RFC 5280 §4.2)
+ */
+export function parseExtensions(extensions: DerReader): Extension[] {
+  const found: Extension[] = [];
+  while (!extensions.atEnd) {
+    const extension = extensions.enter();
+    const oid = extension.readOid();
+    const explicitCritical = extension.peekTag() === tags.boolean;
+    const critical = explicitCritical && extension.readBoolean();
+    // DER leaves a DEFAULT out (X.690 §11.5), but FALSE is written by enough software to be let through.
+    const valueDer = extension.readOctetString();
+    extension.finish();
+    if (found.some((other) => other.oid === oid)) {
+      throw derMalformed(`the extension ${oid} comes twice (RFC 5280 §4.2)`, extension.offset);
+    }
+    if (found.length === maxExtensions) throw derMalformed('too many extensions', extension.offset);
+    found.push({ oid, critical, valueDer });
+  }
+  return found;
+}
+
+// --- writing
+
+export function encodeKeyUsage(usages: readonly KeyUsageName[]): Extension {
+  return {
+    oid: oids.keyUsage,
+    critical: true,
+    valueDer: der.namedBits(usages.map((usage) => keyUsageBits[usage])),
+  };
+}
+
+export function encodeExtendedKeyUsage(usages: readonly ExtendedKeyUsageName[]): Extension {
+  const values = usages.map((usage) => der.oid(extendedKeyUsageOids[usage]));
+  return { oid: oids.extKeyUsage, critical: false, valueDer: der.sequence(...values) };
+}
+
+/** For authorities only: critical, cA TRUE (RFC 5280 §4.2.1.9). */
+export function encodeCaBasicConstraints(pathLen: number | undefined): Extension {
+  const limit = pathLen === undefined ? [] : [der.integer(pathLen)];
+  return {
+    oid: oids.basicConstraints,
+    critical: true,
+    valueDer: der.sequence(der.boolean(true), ...limit),
+  };
+}
+
+export function encodeSubjectKeyIdentifier(keyId: Uint8Array): Extension {
+  return { oid: oids.subjectKeyIdentifier, critical: false, valueDer: der.octetString(keyId) };
+}
+
+export function encodeAuthorityKeyIdentifier(keyId: Uint8Array): Extension {
+  return {
+    oid: oids.authorityKeyIdentifier,
+    critical: false,
+    valueDer: der.sequence(der.element(contextTag(0), keyId)),
+  };
+}
+
+/** `DistributionPointName { fullName: [uri] }`, as the CDP and the IDP carry it: identical bytes in both. */
+export function encodeDistributionPointName(uri: string): Uint8Array<ArrayBuffer> {
+  return der.explicit(0, der.explicit(0, encodeUri(uri)));
+}
+
+export function encodeCrlDistributionPoints(uris: readonly string[]): Extension {
+  const points = uris.map((uri) => der.sequence(encodeDistributionPointName(uri)));
+  return { oid: oids.cRLDistributionPoints, critical: false, valueDer: der.sequence(...points) };
+}
+
+export function encodeAuthorityInfoAccess(urls: {
+  readonly ocsp?: string | undefined;
+  readonly caIssuers?: string | undefined;
+}): Extension {
+  const descriptions = [
+    ...(urls.ocsp === undefined ? [] : [der.sequence(der.oid(oids.ocsp), encodeUri(urls.ocsp))]),
+    ...(urls.caIssuers === undefined
+      ? []
+      : [der.sequence(der.oid(oids.caIssuers), encodeUri(urls.caIssuers))]),
+  ];
+  return {
+    oid: oids.authorityInfoAccess,
+    critical: false,
+    valueDer: der.sequence(...descriptions),
+  };
+}
+
+/** Names of a subjectAltName in the order they are to appear. */
+export type AlternativeName =
+  { readonly dns: string } | { readonly ip: string } | { readonly uri: string };
+
+/** SubjectAltName value. @throws {KeylineError} PROFILE_VIOLATION, REQUEST_INVALID for names that can't be written */
+export function encodeAlternativeNames(names: readonly AlternativeName[]): Uint8Array<ArrayBuffer> {
+  return der.sequence(
+    ...names.map((name) => {
+      if ('dns' in name) return encodeDnsName(name.dns);
+      if ('uri' in name) return encodeUri(name.uri);
+      return der.element(contextTag(7), encodeIpAddress(name.ip));
+    }),
+  );
+}
+
+// RFC 5280 §4.2.1.6: preferred name syntax (RFC 1034 §3.5, RFC 1123 §2.1); a wildcard only as the whole first label.
+const dnsName =
+  /^(?:\*\.)?(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
+
+export function isDnsName(name: string): boolean {
+  return name.length <= 253 && dnsName.test(name);
+}
+
+function encodeDnsName(name: string): Uint8Array {
+  if (!isDnsName(name)) {
+    throw new KeylineError('PROFILE_VIOLATION', `"${name.slice(0, 80)}" is not a DNS name.`);
+  }
+  return der.element(contextTag(2), Buffer.from(name, 'latin1'));
+}
+
+// RFC 3986 characters; a scheme first.
+const uriPattern = /^[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]+$/;
+
+function encodeUri(uri: string): Uint8Array {
+  if (uri.length > 1024 || !uriPattern.test(uri)) {
+    throw new KeylineError('PROFILE_VIOLATION', `"${uri.slice(0, 80)}" is not a URI.`);
+  }
+  return der.element(contextTag(6), Buffer.from(uri, 'latin1'));
+}
+
+// --- reading
+
+/** Names read from a subjectAltName; other forms (directory names, e-mail) are counted. */
+export interface ParsedAlternativeNames {
+  readonly dns: string[];
+  readonly ip: string[];
+  readonly uri: string[];
+  readonly others: number;
+}
+
+/** @throws {KeylineError} DER_MALFORMED */
+export function parseAlternativeNames(valueDer: Uint8Array): ParsedAlternativeNames {
+  const names = readSequence(valueDer);
+  if (names.atEnd) throw derMalformed('an empty subjectAltName (RFC 5280 §4.2.1.6)');
+  const found = { dns: [] as string[], ip: [] as string[], uri: [] as string[], others: 0 };
+  while (!names.atEnd) {
+    const name = names.read();
+    const content = names.content(name);
+    switch (name.tag) {
+      case contextTag(2):
+        found.dns.push(decodeAscii(content));
+        break;
+      case contextTag(6):
+        found.uri.push(decodeAscii(content));
+        break;
+      case contextTag(7): {
+        const address = decodeIpAddress(content);
+        if (address === undefined) throw derMalformed('an IP address of odd length', name.start);
+        found.ip.push(address);
+        break;
+      }
+      default:
+        if ((name.tag & 0xc0) !== 0x80) throw derMalformed('no GeneralName', name.start);
+        found.others++;
+    }
+  }
+  return found;
+}
+
+const keyUsageNames = Object.keys(keyUsageBits) as KeyUsageName[];
+
+export function parseKeyUsage(valueDer: Uint8Array): KeyUsageName[] {
+  const reader = new DerReader(valueDer);
+  const { bytes } = reader.readBits();
+  reader.finish();
+  return keyUsageNames.filter((name) => {
+    const bit = keyUsageBits[name];
+    return ((bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0;
+  });
+}
+
+const extendedKeyUsageNames = new Map<string, string>(
+  Object.entries(extendedKeyUsageOids).map(([name, oid]) => [oid, name]),
+);
+
+/** Names of the known usages, dotted OIDs of the others. */
+export function parseExtendedKeyUsage(valueDer: Uint8Array): string[] {
+  const reader = readSequence(valueDer);
+  if (reader.atEnd) throw derMalformed('an empty extKeyUsage (RFC 5280 §4.2.1.12)');
+  const usages: string[] = [];
+  while (!reader.atEnd) {
+    const oid = reader.readOid();
+    usages.push(extendedKeyUsageNames.get(oid) ?? oid);
+  }
+  return usages;
+}
+
+export function parseBasicConstraints(valueDer: Uint8Array): {
+  readonly isCa: boolean;
+  readonly pathLen?: number;
+} {
+  const reader = readSequence(valueDer);
+  const isCa = reader.peekTag() === tags.boolean && reader.readBoolean();
+  const pathLen = reader.atEnd ? undefined : reader.readSmallInteger();
+  reader.finish();
+  return pathLen === undefined ? { isCa } : { isCa, pathLen };
+}
+
+export function parseAuthorityKeyIdentifier(valueDer: Uint8Array): Uint8Array | undefined {
+  const reader = readSequence(valueDer);
+  const keyId = reader.readOptional(contextTag(0));
+  // authorityCertIssuer and serial may follow; nothing is concluded from them.
+  while (!reader.atEnd) reader.read();
+  return keyId === undefined ? undefined : reader.content(keyId);
+}
+
+/** Every URI among the full names of a CRLDistributionPoints value. */
+export function parseCrlDistributionPoints(valueDer: Uint8Array): string[] {
+  const points = readSequence(valueDer);
+  const uris: string[] = [];
+  while (!points.atEnd) {
+    const point = points.enter();
+    const name = point.enterOptional(contextConstructedTag(0));
+    if (name !== undefined) uris.push(...parseDistributionPointName(name));
+    while (!point.atEnd) point.read();
+  }
+  return uris;
+}
+
+/** @param name a reader inside the `[0]` of a DistributionPointName */
+export function parseDistributionPointName(name: DerReader): string[] {
+  const uris: string[] = [];
+  const fullName = name.enterOptional(contextConstructedTag(0));
+  while (fullName?.atEnd === false) {
+    const general = fullName.read();
+    if (general.tag === contextTag(6)) uris.push(decodeAscii(fullName.content(general)));
+  }
+  return uris;
+}
+
+export function parseAuthorityInfoAccess(valueDer: Uint8Array): {
+  readonly ocsp: string[];
+  readonly caIssuers: string[];
+} {
+  const reader = readSequence(valueDer);
+  const found = { ocsp: [] as string[], caIssuers: [] as string[] };
+  while (!reader.atEnd) {
+    const description = reader.enter();
+    const method = description.readOid();
+    const location = description.read();
+    description.finish();
+    if (location.tag !== contextTag(6)) continue;
+    const uri = decodeAscii(description.content(location));
+    if (method === oids.ocsp) found.ocsp.push(uri);
+    if (method === oids.caIssuers) found.caIssuers.push(uri);
+  }
+  return found;
+}

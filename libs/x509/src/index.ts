@@ -1,0 +1,13 @@
+export * from './algorithms.ts';
+export * from './bytes.ts';
+export * from './certificate.ts';
+export * from './certificate-template.ts';
+export * from './crl.ts';
+export * from './csr.ts';
+export * from './der-reader.ts';
+export * as der from './der-writer.ts';
+export * from './extensions.ts';
+export * from './ip-address.ts';
+export * from './name.ts';
+export * from './oids.ts';
+export * from './pem.ts';

@@ -1,0 +1,105 @@
+// PEM armour (RFC 7468), strictly: one block where one is wanted, nothing but white space and comments around it.
+import { KeylineError } from '@keyline/kernel';
+import { bufferOf } from './bytes.ts';
+
+const maxPemCharacters = 4 * 1024 * 1024;
+
+export function encodePem(label: string, der: Uint8Array): string {
+  const base64 = bufferOf(der).toString('base64');
+  const lines = [`-----BEGIN ${label}-----`];
+  for (let i = 0; i < base64.length; i += 64) lines.push(base64.slice(i, i + 64));
+  lines.push(`-----END ${label}-----`, '');
+  return lines.join('\n');
+}
+
+interface Block {
+  readonly label: string;
+  readonly der: Uint8Array;
+}
+
+/**
+ * The DER of the one block in the text. Text before and after it is refused unless it is white space.
+ * @param label the label it must carry, or several of which one
+ * @throws {KeylineError} DER_MALFORMED
+ */
+export function decodePem(text: string, label: string | readonly string[]): Uint8Array {
+  const labels = typeof label === 'string' ? [label] : label;
+  const wanted = labels.map((name) => `-----BEGIN ${name}-----`).join(' or ');
+  const trimmed = trimPem(text);
+  const blocks = readBlocks(trimmed, wanted);
+  const [block] = blocks;
+  if (block === undefined || blocks.length > 1) {
+    throw new KeylineError(
+      'DER_MALFORMED',
+      `Expected one PEM block (${wanted}), found ${String(blocks.length)}.`,
+    );
+  }
+  if (!labels.includes(block.label)) {
+    throw new KeylineError(
+      'DER_MALFORMED',
+      `Expected a PEM block ${wanted}, found "${block.label.slice(0, 40)}".`,
+    );
+  }
+  if (!trimmed.startsWith('-----BEGIN ') || !trimmed.endsWith('-----')) {
+    throw new KeylineError(
+      'DER_MALFORMED',
+      `There is other text around the PEM block (${wanted}).`,
+    );
+  }
+  return block.der;
+}
+
+/**
+ * All CERTIFICATE blocks, in order; text between them (`subject=…` as OpenSSL prints it) is allowed.
+ * @throws {KeylineError} DER_MALFORMED when there is none, or a block of another kind
+ */
+export function decodePemChain(text: string): Uint8Array[] {
+  const blocks = readBlocks(trimPem(text), '-----BEGIN CERTIFICATE-----');
+  const other = blocks.find((block) => block.label !== 'CERTIFICATE');
+  if (other !== undefined || blocks.length === 0) {
+    throw new KeylineError(
+      'DER_MALFORMED',
+      other === undefined
+        ? 'There is no PEM block -----BEGIN CERTIFICATE----- in the text.'
+        : `Expected only PEM blocks -----BEGIN CERTIFICATE-----, found "${other.label.slice(0, 40)}".`,
+    );
+  }
+  return blocks.map(({ der }) => der);
+}
+
+function trimPem(text: string): string {
+  if (text.length > maxPemCharacters) {
+    throw new KeylineError('DER_MALFORMED', 'The PEM text is larger than 4 MiB.');
+  }
+  return text.trim();
+}
+
+function readBlocks(text: string, wanted: string): Block[] {
+  const blocks: Block[] = [];
+  let offset = 0;
+  for (;;) {
+    const begin = text.indexOf('-----BEGIN ', offset);
+    if (begin < 0) return blocks;
+    const labelEnd = text.indexOf('-----', begin + 11);
+    const label = labelEnd < 0 ? '' : text.slice(begin + 11, labelEnd);
+    const footer = `-----END ${label}-----`;
+    const end = labelEnd < 0 ? -1 : text.indexOf(footer, labelEnd + 5);
+    if (end < 0 || label.length > 64) {
+      throw new KeylineError('DER_MALFORMED', `A PEM block is cut short (expected ${wanted}).`);
+    }
+    blocks.push({ label, der: decodeBase64(text.slice(labelEnd + 5, end)) });
+    offset = end + footer.length;
+  }
+}
+
+const base64Lines = /^[A-Za-z0-9+/]*={0,2}$/;
+
+function decodeBase64(body: string): Uint8Array {
+  const base64 = body.replace(/[\r\n\t ]+/g, '');
+  const bytes =
+    base64.length % 4 === 0 && base64Lines.test(base64) ? Buffer.from(base64, 'base64') : undefined;
+  if (bytes === undefined || bytes.length === 0) {
+    throw new KeylineError('DER_MALFORMED', 'The PEM block holds no valid base64.');
+  }
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
