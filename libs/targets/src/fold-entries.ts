@@ -1,0 +1,51 @@
+// What a run of ledger entries means for a broker: the last state of each device, and the certificates that ended.
+import type { DeviceState, LedgerEntry } from '@keyline/fleet';
+
+export interface DeviceChange {
+  readonly device: string;
+  /** The last entry about the device in this run. */
+  readonly seq: number;
+  readonly state: DeviceState;
+  readonly role: string;
+  /** False when it only renewed: the broker knows it by name, and the name stays. */
+  readonly touches: boolean;
+  /** It ended in this run and came back: whoever is connected under its name must be cut. */
+  readonly restarts: boolean;
+}
+
+export interface FoldedEntries {
+  readonly devices: readonly DeviceChange[];
+  /** Hex serials that are to be refused for good. */
+  readonly endedSerials: readonly string[];
+  /** Entries that end a certificate alone, by owner, for the evidence. */
+  readonly certificates: readonly { readonly owner: string; readonly seq: number }[];
+}
+
+export function foldEntries(entries: readonly LedgerEntry[]): FoldedEntries {
+  const devices = new Map<string, DeviceChange>();
+  const serials = new Set<string>();
+  const certificates = new Map<string, number>();
+  for (const { seq, data } of entries) {
+    if ('device' in data) {
+      const { device, state, role } = data;
+      const earlier = devices.get(device);
+      const touches = data.kind !== 'device-renewed' || earlier?.touches === true;
+      // A reissued device has another key; its sessions under the old one end.
+      const restarts =
+        state !== 'active' || data.kind === 'device-reissued' || earlier?.restarts === true;
+      devices.set(device, { device, seq, state, role, touches, restarts });
+      // A hold (suspend) is not for good; the broker refuses a suspended device by its name.
+      if (data.kind === 'device-revoked' || data.kind === 'device-decommissioned') {
+        for (const serial of data.serials) serials.add(serial);
+      }
+    } else if (data.kind === 'certificate-revoked') {
+      certificates.set(data.owner, seq);
+      if (data.reason !== 'certificateHold') serials.add(data.serial);
+    }
+  }
+  return {
+    devices: [...devices.values()],
+    endedSerials: [...serials],
+    certificates: [...certificates].map(([owner, seq]) => ({ owner, seq })),
+  };
+}

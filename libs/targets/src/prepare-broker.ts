@@ -1,0 +1,54 @@
+// Brings a broker's roles and default rights to what ca-config says. Changes only what differs: changing a role kicks its clients.
+import type { Roles } from '@keyline/access';
+import { compileRole, defaultAccess, type DynsecRole } from './compile-role.ts';
+import {
+  isMissing,
+  readList,
+  readObject,
+  type DynsecAnswer,
+  type DynsecCommand,
+} from './dynsec-messages.ts';
+
+/** Sends one payload and throws TARGET_UNREACHABLE or, for an answer that `tolerates` refuses, TARGET_REFUSED. */
+export type Ask = (
+  commands: readonly DynsecCommand[],
+  tolerates?: (answer: DynsecAnswer, position: number) => boolean,
+) => Promise<readonly DynsecAnswer[]>;
+
+/** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
+export async function prepareBroker(ask: Ask, roles: Roles): Promise<void> {
+  const wanted = [...roles.values()].map(compileRole);
+  const [access, ...known] = await ask(
+    [
+      { command: 'getDefaultACLAccess' },
+      ...wanted.map(({ rolename }) => ({ command: 'getRole', rolename })),
+    ],
+    isMissing,
+  );
+  const commands: DynsecCommand[] = [];
+  if (!hasDefaultAccess(access?.data)) {
+    commands.push({ command: 'setDefaultACLAccess', acls: defaultAccess });
+  }
+  for (const [position, role] of wanted.entries()) {
+    const answer = known[position];
+    if (answer === undefined || isMissing(answer)) {
+      commands.push({ command: 'createRole', ...role });
+    } else if (!hasAcls(answer.data, role)) {
+      commands.push({ command: 'modifyRole', ...role });
+    }
+  }
+  if (commands.length > 0) await ask(commands);
+}
+
+function hasDefaultAccess(data: unknown): boolean {
+  const set = new Map(readList(data, 'acls').map(({ acltype, allow }) => [acltype, allow]));
+  return defaultAccess.every(({ acltype, allow }) => set.get(acltype) === allow);
+}
+
+function hasAcls(data: unknown, { acls }: DynsecRole): boolean {
+  const name = ({ acltype, topic, allow }: Readonly<Record<string, unknown>>): string =>
+    JSON.stringify([acltype, topic, allow]);
+  const set = new Set(readList(readObject(data, 'role'), 'acls').map(name));
+  const wanted = new Set(acls.map((acl) => name({ ...acl })));
+  return set.size === wanted.size && [...wanted].every((acl) => set.has(acl));
+}

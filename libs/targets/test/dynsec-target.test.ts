@@ -1,0 +1,275 @@
+import type { Role } from '@keyline/access';
+import type { EntryData, LedgerEntry } from '@keyline/fleet';
+import { FakeClock, isKeylineError } from '@keyline/kernel';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { compileRole, createDynsecTarget, type DynsecTarget } from '../src/index.ts';
+import { FakeBroker } from './fake-broker.ts';
+
+const device: Role = {
+  name: 'device',
+  description: 'd',
+  publish: ['devices/%u/telemetry'],
+  subscribe: ['devices/%u/commands/#'],
+};
+const gateway: Role = { name: 'gateway', description: 'g', publish: ['g/%u/#'], subscribe: [] };
+const roles = new Map([device, gateway].map((role) => [role.name, role]));
+
+let broker: FakeBroker;
+let target: DynsecTarget;
+let clock: FakeClock;
+let seq: number;
+
+beforeEach(() => {
+  broker = new FakeBroker();
+  clock = new FakeClock(1_000_000);
+  target = createDynsecTarget({ name: 'embedded', client: broker, roles, clock });
+  seq = 0;
+});
+
+function entry(data: EntryData): LedgerEntry {
+  seq++;
+  return { seq, at: clock.now(), actor: 'test', data };
+}
+
+function issued(
+  id: string,
+  kind: 'device-enrolled' | 'device-renewed' | 'device-reissued' = 'device-enrolled',
+  role = 'device',
+): LedgerEntry {
+  const data = {
+    device: id,
+    type: 'default',
+    state: 'active',
+    role,
+    serial: '01',
+    notAfter: 1,
+  } as const;
+  return entry({ kind, ...data });
+}
+
+function changed(
+  id: string,
+  change: 'suspended' | 'resumed' | 'revoked' | 'decommissioned',
+  serials: string[] = [],
+): LedgerEntry {
+  return entry({
+    kind: `device-${change}`,
+    device: id,
+    type: 'default',
+    state: change === 'resumed' ? 'active' : change,
+    role: 'device',
+    reason: change === 'suspended' ? 'certificateHold' : 'keyCompromise',
+    serials,
+  });
+}
+
+const rolesOf = (id: string): string[] | undefined =>
+  broker.clients.get(id)?.roles.map(({ rolename }) => rolename);
+
+async function codeOf(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+  } catch (error) {
+    if (isKeylineError(error)) return error.code;
+    throw error;
+  }
+  return 'none';
+}
+
+describe('compileRole', () => {
+  it('gives a subscriber both rights it needs, and keeps %u for the broker', () => {
+    expect(compileRole(device)).toEqual({
+      rolename: 'device',
+      acls: [
+        { acltype: 'publishClientSend', topic: 'devices/%u/telemetry', priority: 0, allow: true },
+        { acltype: 'subscribePattern', topic: 'devices/%u/commands/#', priority: 0, allow: true },
+        {
+          acltype: 'publishClientReceive',
+          topic: 'devices/%u/commands/#',
+          priority: 0,
+          allow: true,
+        },
+      ],
+    });
+  });
+});
+
+describe('preparing a broker', () => {
+  it('makes roles and default rights once, and changes nothing that is right already', async () => {
+    await target.prepare();
+    expect(broker.commands).toEqual([
+      'getDefaultACLAccess',
+      'getRole',
+      'getRole',
+      'setDefaultACLAccess',
+      'createRole',
+      'createRole',
+    ]);
+    broker.payloads.length = 0;
+    await target.prepare();
+    expect(broker.commands).toEqual(['getDefaultACLAccess', 'getRole', 'getRole']);
+  });
+
+  it('modifies only the role that differs', async () => {
+    await target.prepare();
+    broker.roles.set('gateway', { rolename: 'gateway', acls: [] });
+    broker.payloads.length = 0;
+    await target.prepare();
+    expect(broker.payloads[1]).toEqual([{ command: 'modifyRole', ...compileRole(gateway) }]);
+  });
+});
+
+describe('applying the ledger', () => {
+  it('sends one small payload for an enrollment', async () => {
+    await target.prepare();
+    broker.payloads.length = 0;
+    await target.apply([issued('d1')]);
+    expect(broker.payloads).toEqual([
+      [
+        { command: 'createClient', username: 'd1' },
+        { command: 'addClientRole', username: 'd1', rolename: 'device', priority: -1 },
+      ],
+    ]);
+  });
+
+  it('prepares by itself before the first push', async () => {
+    await target.apply([issued('d1')]);
+    expect(rolesOf('d1')).toEqual(['device']);
+  });
+
+  it('bounds a payload to 100 devices', async () => {
+    await target.prepare();
+    broker.payloads.length = 0;
+    await target.apply(Array.from({ length: 250 }, (_, n) => issued(`d${String(n)}`)));
+    expect(broker.payloads.map(({ length }) => length)).toEqual([200, 200, 100]);
+    expect(broker.clients.size).toBe(250);
+  });
+
+  it('does not kick a device when the same entries come again after a crash', async () => {
+    const entries = [issued('d1'), issued('d2', 'device-enrolled', 'gateway')];
+    await target.apply(entries);
+    broker.kicked.length = 0;
+    const restarted = createDynsecTarget({ name: 'embedded', client: broker, roles, clock });
+    await restarted.apply(entries);
+    expect(broker.kicked).toEqual([]);
+    expect(restarted.acknowledgedAt('d2', 2)).toBe(clock.now());
+  });
+
+  it('replaces the role of a client that has another', async () => {
+    await target.apply([issued('d1')]);
+    const restarted = createDynsecTarget({ name: 'embedded', client: broker, roles, clock });
+    await restarted.apply([issued('d1', 'device-enrolled', 'gateway')]);
+    expect(rolesOf('d1')).toEqual(['gateway']);
+  });
+
+  it('says nothing to the broker about a renewal, and acknowledges it', async () => {
+    await target.apply([issued('d1')]);
+    broker.payloads.length = 0;
+    await target.apply([issued('d1', 'device-renewed')]);
+    expect(broker.payloads).toEqual([]);
+    expect(target.acknowledgedAt('d1', 2)).toBe(clock.now());
+  });
+
+  it('suspends by disabling and taking the rights away in one payload, and resumes', async () => {
+    await target.apply([issued('d1')]);
+    broker.payloads.length = 0;
+    await target.apply([changed('d1', 'suspended', ['0a'])]);
+    expect(broker.payloads).toEqual([
+      [
+        { command: 'disableClient', username: 'd1' },
+        { command: 'modifyClient', username: 'd1', roles: [], groups: [] },
+      ],
+    ]);
+    expect(broker.revoked.size).toBe(0);
+    await target.apply([changed('d1', 'resumed', ['0a'])]);
+    expect(broker.clients.get('d1')).toMatchObject({ disabled: false });
+    expect(rolesOf('d1')).toEqual(['device']);
+  });
+
+  it.each(['revoked', 'decommissioned'] as const)(
+    'lets go of a device that is %s, with its certificates, in one payload',
+    async (change) => {
+      await target.apply([issued('d1')]);
+      broker.payloads.length = 0;
+      await target.apply([changed('d1', change, ['0a', '0b'])]);
+      expect(broker.payloads).toEqual([
+        [
+          { command: 'revokeCertificates', serials: ['0a', '0b'] },
+          { command: 'deleteClient', username: 'd1' },
+        ],
+      ]);
+      clock.advance(5000);
+      expect(target.acknowledgedAt('d1', 2)).toBe(1_000_000);
+      expect(target.acknowledgedAt('d1', 3)).toBeUndefined();
+    },
+  );
+
+  it('takes a device that the broker never knew for gone', async () => {
+    await target.apply([changed('d9', 'revoked'), changed('d8', 'suspended')]);
+    expect(target.acknowledgedAt('d9', 1)).toBeDefined();
+  });
+
+  it('cuts the old session of a device that was revoked and enrolled again in one run', async () => {
+    await target.apply([issued('d1')]);
+    broker.kicked.length = 0;
+    await target.apply([changed('d1', 'revoked', ['0a']), issued('d1', 'device-reissued')]);
+    expect(broker.kicked).toContain('d1');
+    expect(rolesOf('d1')).toEqual(['device']);
+    expect([...broker.revoked]).toEqual(['0a']);
+  });
+
+  it('revokes a single certificate, and asks a broker without that extension only once', async () => {
+    const revoke = (serial: string): LedgerEntry =>
+      entry({ kind: 'certificate-revoked', owner: 'd1', serial, reason: 'superseded' });
+    await target.apply([revoke('0a')]);
+    expect([...broker.revoked]).toEqual(['0a']);
+    broker.knowsSerials = false;
+    await target.apply([revoke('0b')]);
+    await target.apply([revoke('0c')]);
+    expect(broker.commands.filter((command) => command === 'revokeCertificates')).toHaveLength(2);
+    expect(target.acknowledgedAt('d1', 3)).toBeDefined();
+  });
+
+  it('ignores entries that no broker needs to know', async () => {
+    await target.apply([entry({ kind: 'crl-published', authority: 'a', number: 1 })]);
+    expect(broker.payloads).toEqual([]);
+  });
+});
+
+describe('failures', () => {
+  it('says TARGET_UNREACHABLE, and prepares anew when the broker is back', async () => {
+    await target.prepare();
+    broker.reachable = false;
+    const entries = [issued('d1')];
+    expect(await codeOf(target.apply(entries))).toBe('TARGET_UNREACHABLE');
+    expect(target.acknowledgedAt('d1', 1)).toBeUndefined();
+    broker.reachable = true;
+    broker.roles.clear();
+    await target.apply(entries);
+    expect(rolesOf('d1')).toEqual(['device']);
+  });
+
+  it("gives a refusal in the broker's words, after every other device had its turn", async () => {
+    broker.refuse.add('d1');
+    const entries = Array.from({ length: 120 }, (_, n) => issued(`d${String(n)}`));
+    const work = target.apply(entries);
+    expect(await codeOf(work)).toBe('TARGET_REFUSED');
+    await expect(work).rejects.toThrow(/createClient for "d1": Internal error/);
+    expect(broker.clients.size).toBe(119);
+    expect(target.acknowledgedAt('d0', 1)).toBeDefined();
+    expect(target.acknowledgedAt('d1', 2)).toBeUndefined();
+    broker.refuse.clear();
+    broker.payloads.length = 0;
+    await target.apply(entries);
+    expect(broker.payloads.at(-1)?.map(({ username }) => username)).toEqual(['d1', 'd1']);
+  });
+
+  it('puts a role right that somebody deleted on the broker', async () => {
+    await target.prepare();
+    broker.roles.clear();
+    const entries = [issued('d1')];
+    expect(await codeOf(target.apply(entries))).toBe('TARGET_REFUSED');
+    await target.apply(entries);
+    expect(rolesOf('d1')).toEqual(['device']);
+  });
+});

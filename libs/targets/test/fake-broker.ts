@@ -1,0 +1,90 @@
+// A broker's dynamic security in memory, with Mosquitto's words, for the target's tests.
+import type { DynsecAnswer, DynsecCommand, DynsecSender } from '../src/index.ts';
+
+interface Client {
+  username: string;
+  disabled: boolean;
+  roles: { rolename: string; priority: number }[];
+  groups: unknown[];
+}
+
+export class FakeBroker implements DynsecSender {
+  readonly payloads: DynsecCommand[][] = [];
+  readonly clients = new Map<string, Client>();
+  readonly roles = new Map<string, unknown>();
+  readonly revoked = new Set<string>();
+  readonly kicked: string[] = [];
+  access: unknown[] = [];
+  reachable = true;
+  knowsSerials = true;
+  readonly refuse = new Set<string>();
+
+  send(commands: readonly DynsecCommand[]): Promise<readonly DynsecAnswer[]> {
+    if (!this.reachable) return Promise.reject(new Error('connection refused'));
+    this.payloads.push([...commands]);
+    return Promise.resolve(commands.map((command) => this.#answer(command)));
+  }
+
+  get commands(): string[] {
+    return this.payloads.flat().map(({ command }) => command);
+  }
+
+  #answer(given: DynsecCommand): DynsecAnswer {
+    const { command } = given;
+    const username = given['username'] as string;
+    const rolename = given['rolename'] as string;
+    const client = this.clients.get(username);
+    const ok = (data?: unknown): DynsecAnswer => ({ command, data });
+    const error = (text: string): DynsecAnswer => ({ command, error: text });
+    if (this.refuse.has(username)) return error('Internal error');
+    switch (command) {
+      case 'getDefaultACLAccess':
+        return ok({ acls: this.access });
+      case 'setDefaultACLAccess':
+        this.access = given['acls'] as unknown[];
+        return ok();
+      case 'getRole':
+        return this.roles.has(rolename)
+          ? ok({ role: this.roles.get(rolename) })
+          : error('Role not found');
+      case 'createRole':
+      case 'modifyRole':
+        this.roles.set(rolename, { rolename, acls: given['acls'] });
+        return ok();
+      case 'revokeCertificates':
+        if (!this.knowsSerials) return error('Unknown command');
+        for (const serial of given['serials'] as string[]) this.revoked.add(serial);
+        return ok();
+      case 'createClient':
+        if (client !== undefined) return error('Client already exists');
+        this.clients.set(username, { username, disabled: false, roles: [], groups: [] });
+        return ok();
+    }
+    if (client === undefined) return error('Client not found');
+    switch (command) {
+      case 'getClient':
+        return ok({ client: { ...client, ...(client.disabled ? {} : { disabled: undefined }) } });
+      case 'addClientRole':
+        if (!this.roles.has(rolename)) return error('Role not found');
+        if (client.roles.some((role) => role.rolename === rolename)) return error('Internal error');
+        client.roles.push({ rolename, priority: -1 });
+        break;
+      case 'modifyClient':
+        client.roles = given['roles'] as Client['roles'];
+        break;
+      case 'enableClient':
+        client.disabled = false;
+        break;
+      case 'disableClient':
+        client.disabled = true;
+        break;
+      case 'deleteClient':
+        this.clients.delete(username);
+        break;
+      default:
+        return error('Unknown command');
+    }
+    this.kicked.push(username);
+    return ok();
+  }
+}
