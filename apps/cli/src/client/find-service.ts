@@ -1,0 +1,159 @@
+// Where the service is and who calls: from options, the environment or endpoints.json, in that order.
+import { dirname, isAbsolute, resolve } from 'node:path';
+import type { Endpoints } from '@keyline/api';
+import { KeylineError, messageOf, Secret } from '@keyline/kernel';
+import type { ClientOptions, LocationOptions } from '../command-line/client-options.ts';
+import type { CliContext } from '../context.ts';
+import { readSecretFile, readText, readTextIfThere } from '../files/read-file.ts';
+
+/** How the caller proves who it is. */
+export type Caller =
+  | { readonly via: 'certificate'; readonly certificatePem: string; readonly keyPem: string }
+  | { readonly via: 'token'; readonly token: Secret }
+  | { readonly via: 'nothing' };
+
+export interface ServiceLocation {
+  /** https:// without a slash at the end. */
+  readonly api: string;
+  /** Trust anchors, PEM. */
+  readonly caPem: string;
+  /** What endpoints.json says, when it was the source. */
+  readonly endpoints: Endpoints | undefined;
+}
+
+/**
+ * @throws {KeylineError} SERVICE_UNREACHABLE when nothing says where it is, USAGE, FILE_NOT_FOUND, FILE_UNREADABLE
+ */
+export async function findService(
+  context: CliContext,
+  options: LocationOptions,
+): Promise<ServiceLocation> {
+  if (options.api !== undefined) {
+    if (options.ca === undefined) {
+      throw new KeylineError(
+        'USAGE',
+        'Give --ca FILE with --api: the trust anchors of the service.',
+      );
+    }
+    return {
+      api: parseApiUrl(options.api),
+      caPem: await readText(resolve(context.cwd, options.ca), 'the trust anchors (--ca)'),
+      endpoints: undefined,
+    };
+  }
+  const endpoints = await loadEndpoints(context, options.endpoints);
+  const caFile = options.ca === undefined ? endpoints.ca : resolve(context.cwd, options.ca);
+  return {
+    api: parseApiUrl(endpoints.api),
+    caPem: await readText(caFile, 'the trust anchors'),
+    endpoints,
+  };
+}
+
+/**
+ * The caller: --cert and --key, --token-file, KEYLINE_TOKEN, else the admin of endpoints.json.
+ * @throws {KeylineError} USAGE, FILE_NOT_FOUND, FILE_UNREADABLE
+ */
+export async function findCaller(
+  context: CliContext,
+  options: ClientOptions,
+  endpoints: Endpoints | undefined,
+): Promise<Caller> {
+  if ((options.cert === undefined) !== (options.key === undefined)) {
+    throw new KeylineError('USAGE', 'Give --cert and --key together.');
+  }
+  if (options.cert !== undefined && options.key !== undefined) {
+    return loadCertificateCaller(
+      resolve(context.cwd, options.cert),
+      resolve(context.cwd, options.key),
+    );
+  }
+  if (options.tokenFile !== undefined) {
+    const token = await readSecretFile(context.cwd, options.tokenFile, 'the API token');
+    return { via: 'token', token: new Secret(token) };
+  }
+  const fromEnvironment = context.env['KEYLINE_TOKEN'];
+  if (fromEnvironment !== undefined && fromEnvironment !== '') {
+    return { via: 'token', token: new Secret(fromEnvironment.trim()) };
+  }
+  if (endpoints !== undefined) {
+    return loadCertificateCaller(endpoints.admin.certificate, endpoints.admin.key);
+  }
+  throw new KeylineError(
+    'USAGE',
+    'Who is calling? Give --cert and --key, or --token-file, or set KEYLINE_TOKEN.',
+  );
+}
+
+/** @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE */
+export async function loadCertificateCaller(
+  certificateFile: string,
+  keyFile: string,
+): Promise<Caller> {
+  return {
+    via: 'certificate',
+    certificatePem: await readText(certificateFile, 'the client certificate'),
+    keyPem: await readText(keyFile, 'the key of the client certificate'),
+  };
+}
+
+async function loadEndpoints(context: CliContext, option: string | undefined): Promise<Endpoints> {
+  const named = option ?? (context.env['KEYLINE_ENDPOINTS'] || undefined);
+  const path = resolve(context.cwd, named ?? '.keyline/endpoints.json');
+  const text = await readTextIfThere(path, 'endpoints.json');
+  if (text === undefined) {
+    throw new KeylineError(
+      'SERVICE_UNREACHABLE',
+      `Keyline does not seem to be running: there is no ${path}. Start it with "keyline up --data .keyline" (make up), or say where it is: --endpoints FILE, or --api URL --ca FILE.`,
+    );
+  }
+  return parseEndpoints(text, path);
+}
+
+/** File names in it may be relative to it. @throws {KeylineError} FILE_UNREADABLE */
+export function parseEndpoints(text: string, path: string): Endpoints {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new KeylineError(
+      'FILE_UNREADABLE',
+      `${path} is not JSON (${messageOf(error)}). Start "keyline up" anew, which writes it.`,
+      { cause: error },
+    );
+  }
+  if (!isEndpoints(value)) {
+    throw new KeylineError(
+      'FILE_UNREADABLE',
+      `${path} is not an endpoints file: it needs api, http, broker, ca, admin.certificate and admin.key. "keyline up" writes it.`,
+    );
+  }
+  const absolute = (file: string): string =>
+    isAbsolute(file) ? file : resolve(dirname(path), file);
+  return {
+    ...value,
+    ca: absolute(value.ca),
+    admin: { certificate: absolute(value.admin.certificate), key: absolute(value.admin.key) },
+  };
+}
+
+function isEndpoints(value: unknown): value is Endpoints {
+  const isText = (part: unknown): boolean => typeof part === 'string' && part !== '';
+  if (typeof value !== 'object' || value === null) return false;
+  const { api, http, broker, ca, admin } = value as Record<string, unknown>;
+  if (![api, http, broker, ca].every(isText) || typeof admin !== 'object' || admin === null)
+    return false;
+  const { certificate, key } = admin as Record<string, unknown>;
+  return isText(certificate) && isText(key);
+}
+
+function parseApiUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url?.protocol !== 'https:') {
+    throw new KeylineError(
+      'USAGE',
+      `"${text.slice(0, 200)}" is not an https:// address of the service.`,
+    );
+  }
+  return url.href.replace(/\/+$/, '');
+}

@@ -1,0 +1,141 @@
+// The words of `keyline device`.
+import { Option, type Command } from 'commander';
+import type { Act } from './act.ts';
+import { example, parseCount, withClientOptions, withLocationOptions } from './client-options.ts';
+import type { DeviceChange, ChangeOptions } from '../device/change-device.ts';
+import type { EnrollOptions } from '../device/enroll-device.ts';
+import type { DeviceListOptions } from '../device/list-devices.ts';
+import type { RenewOptions } from '../device/renew-device.ts';
+import type { ClientOptions } from './client-options.ts';
+
+const algorithms = ['ec-p256', 'ec-p384', 'ed25519', 'rsa-2048', 'rsa-3072', 'rsa-4096'];
+const reasons = [
+  'unspecified',
+  'keyCompromise',
+  'cACompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'privilegeWithdrawn',
+];
+
+const changes = [
+  [
+    'revoke',
+    'revoke a device: certificates, live session and broker rights, in one move',
+    'keyline device revoke pump-17 --reason keyCompromise --wait',
+  ],
+  ['suspend', 'suspend a device until it is resumed', 'keyline device suspend pump-17 --wait'],
+  ['resume', 'let a suspended device back in', 'keyline device resume pump-17'],
+  [
+    'decommission',
+    'end the life of a device; its id may be enrolled anew with a new key',
+    'keyline device decommission pump-17 --reason cessationOfOperation',
+  ],
+] as const satisfies readonly (readonly [DeviceChange, string, string])[];
+
+export function addDeviceCommands(program: Command, act: Act): void {
+  const device = example(
+    program.command('device').description('Devices: find, enroll, renew, revoke.'),
+    'keyline device list --state active --type sensor',
+  );
+
+  example(
+    withClientOptions(device.command('list').description('List and search devices.'))
+      .option('--state <state>', 'registered, active, suspended, revoked or decommissioned')
+      .option('--type <type>', 'device type')
+      .option('--batch <id>', 'signed for this batch')
+      .option('--label <name=value>', 'carrying this label')
+      .option(
+        '--expires-before <time>',
+        'newest certificate ends before: RFC 3339, or 30d from now',
+      )
+      .option('-q, --query <text>', 'id begins with')
+      .option('--limit <n>', 'at most so many (default 100)', parseCount)
+      .option('--all', 'all of them'),
+    'keyline device list --expires-before 30d',
+  ).action(
+    act(async (context, options: DeviceListOptions) => {
+      const { listDevices } = await import('../device/list-devices.ts');
+      await listDevices(context, options);
+    }),
+  );
+
+  example(
+    withClientOptions(
+      device
+        .command('show')
+        .argument('<id>')
+        .description('One device, its certificates and its history.'),
+    ),
+    'keyline device show pump-17',
+  ).action(
+    act(async (context, id: string, options: ClientOptions) => {
+      const { showDevice } = await import('../device/show-device.ts');
+      await showDevice(context, id, options);
+    }),
+  );
+
+  example(
+    withLocationOptions(
+      device
+        .command('enroll')
+        .description(
+          'Enroll a device with an enrollment token. The key is made here and never leaves; writes ID.key, ID.crt (leaf and chain), ca.pem and broker.json. Calling it again after a lost answer is safe.',
+        ),
+    )
+      .requiredOption('--id <id>', 'device id')
+      .requiredOption('--out <dir>', 'folder for the files (created when it is missing)')
+      .option('--token-file <file>', 'file with the enrollment token')
+      .option('--token <->', 'read the enrollment token from stdin: --token -')
+      .addOption(
+        new Option('--algorithm <name>', 'kind of key').choices(algorithms).default('ec-p256'),
+      )
+      .option('--validity <duration>', 'ask for less than the profile gives, for instance PT12H')
+      .option('--json', 'print the answer as JSON'),
+    'keyline device enroll --id pump-17 --token-file token.txt --out pump-17/',
+  ).action(
+    act(async (context, options: EnrollOptions) => {
+      const { enrollDevice } = await import('../device/enroll-device.ts');
+      await enrollDevice(context, options);
+    }),
+  );
+
+  example(
+    withLocationOptions(
+      device
+        .command('renew')
+        .description(
+          "Renew a device's certificate with the certificate it has. Files are swapped safely: an interrupted renewal is finished by the next one.",
+        ),
+    )
+      .requiredOption('--id <id>', 'device id')
+      .requiredOption('--dir <dir>', 'folder with ID.key and ID.crt')
+      .option('--new-key', 'make a new key too')
+      .option('--validity <duration>', 'ask for less than the profile gives, for instance PT12H')
+      .option('--json', 'print the answer as JSON'),
+    'keyline device renew --id pump-17 --dir pump-17/ --new-key',
+  ).action(
+    act(async (context, options: RenewOptions) => {
+      const { renewDevice } = await import('../device/renew-device.ts');
+      await renewDevice(context, options);
+    }),
+  );
+
+  for (const [change, description, line] of changes) {
+    const command = withClientOptions(
+      device
+        .command(change)
+        .argument('<id>')
+        .description(`${description[0]?.toUpperCase() ?? ''}${description.slice(1)}.`),
+    )
+      .addOption(new Option('--reason <reason>', 'RFC 5280 reason').choices(reasons))
+      .option('--wait', 'answer when every effect holds, at most 10 s later');
+    example(command, line).action(
+      act(async (context, id: string, options: ChangeOptions) => {
+        const { changeDevice } = await import('../device/change-device.ts');
+        return await changeDevice(context, { change, id, options });
+      }),
+    );
+  }
+}

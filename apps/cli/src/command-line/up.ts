@@ -1,0 +1,35 @@
+// The words of `keyline up`.
+import { Option, type Command } from 'commander';
+import type { Act } from './act.ts';
+import { example, parsePort } from './client-options.ts';
+import type { UpOptions } from '../up/up.ts';
+
+export function addUpCommand(program: Command, act: Act): void {
+  example(
+    program
+      .command('up')
+      .summary('run everything in one folder: root, issuing CA and broker')
+      .description(
+        'Runs everything in one folder: creates the root, the issuing CA and the broker at the first start, keeps them running, and stops them on Ctrl-C.',
+      )
+      .requiredOption('--data <dir>', 'folder for all state (created when it is missing)')
+      .option('--port-api <port>', 'HTTPS port of the API (default: a free one, kept)', parsePort)
+      .option('--port-http <port>', 'plain HTTP port for CRL, OCSP and AIA', parsePort)
+      .option('--port-broker <port>', 'MQTT over TLS port of the broker', parsePort)
+      .option(
+        '--config <dir>',
+        'profiles, roles and alert rules (default: ca-config of the project)',
+      )
+      .option(
+        '--host <address>',
+        'address to listen on and to write into URLs (default: 127.0.0.1)',
+      )
+      .addOption(new Option('--json', 'print endpoints as one JSON line when ready')),
+    'keyline up --data .keyline',
+  ).action(
+    act(async (context, options: UpOptions) => {
+      const { runUp } = await import('../up/up.ts');
+      return await runUp(context, options);
+    }),
+  );
+}

@@ -1,0 +1,33 @@
+// What a command may touch of the outside world, handed in by main.ts so that tests can hand in their own.
+import type { Clock } from '@keyline/kernel';
+
+/** Machine output goes to `out`, everything a person should read beside it to `err`. Text is written as it is. */
+export interface Terminal {
+  out(text: string): void;
+  err(text: string): void;
+  /** Whether `err` is a terminal: progress bars are drawn only there. */
+  readonly interactive: boolean;
+}
+
+export interface CliContext {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Absolute; relative file names of the command line start here. */
+  readonly cwd: string;
+  readonly stdin: AsyncIterable<Uint8Array | string>;
+  readonly terminal: Terminal;
+  readonly clock: Clock;
+  /** Process id of this command, for locks and messages. */
+  readonly pid: number;
+  /** Calls back on SIGINT, SIGTERM and SIGHUP; answers with what takes the handler away again. */
+  onStopSignal(handler: (signal: string) => void): () => void;
+}
+
+/** Every command with a machine-readable answer has it. */
+export interface JsonOption {
+  readonly json?: boolean;
+}
+
+/** Prints one JSON document on stdout. */
+export function printJson(context: CliContext, value: unknown): void {
+  context.terminal.out(`${JSON.stringify(value, null, 2)}\n`);
+}

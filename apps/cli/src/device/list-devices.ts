@@ -1,0 +1,100 @@
+// `keyline device list`.
+import type { DeviceList } from '@keyline/api';
+import { formatInstant, KeylineError, parseDuration } from '@keyline/kernel';
+import { openClient, type RouteInput } from '../client/api-client.ts';
+import type { ClientOptions } from '../command-line/client-options.ts';
+import { printJson, type CliContext } from '../context.ts';
+import { formatTable } from '../print/table.ts';
+import { formatTimeAndDistance } from '../print/time.ts';
+
+export interface DeviceListOptions extends ClientOptions {
+  readonly state?: string;
+  readonly type?: string;
+  readonly batch?: string;
+  readonly label?: string;
+  readonly expiresBefore?: string;
+  readonly query?: string;
+  readonly limit?: number;
+  readonly all?: boolean;
+}
+
+const pageSize = 1000;
+
+export async function listDevices(context: CliContext, options: DeviceListOptions): Promise<void> {
+  const client = await openClient(context, options);
+  try {
+    const wanted = options.all === true ? Number.POSITIVE_INFINITY : (options.limit ?? 100);
+    const items: DeviceList['items'] = [];
+    let cursor: string | null = null;
+    do {
+      const page: DeviceList = await client.call('listDevices', {
+        query: {
+          ...filterOf(options, context.clock.now()),
+          limit: Math.min(pageSize, wanted - items.length),
+          ...(cursor === null ? {} : { cursor }),
+        },
+      });
+      items.push(...page.items);
+      cursor = page.nextCursor;
+    } while (cursor !== null && items.length < wanted);
+
+    if (options.json === true) {
+      printJson(context, { items, nextCursor: cursor });
+      return;
+    }
+    if (items.length === 0) {
+      context.terminal.err('No device is like that.\n');
+      return;
+    }
+    context.terminal.out(formatDevices(items, context.clock.now()));
+    if (cursor !== null) context.terminal.err('There are more: --all, or a larger --limit.\n');
+  } finally {
+    client.close();
+  }
+}
+
+function formatDevices(items: DeviceList['items'], now: number): string {
+  return formatTable(
+    ['ID', 'STATE', 'TYPE', 'BATCH', 'CERTIFICATE ENDS (UTC)'],
+    items.map(({ id, state, type, batch, notAfter }) => [
+      id,
+      state,
+      type,
+      batch ?? '-',
+      formatTimeAndDistance(notAfter, now),
+    ]),
+  );
+}
+
+/** Filters go to the service as they are: it knows which states and labels there are. */
+function filterOf(
+  options: DeviceListOptions,
+  now: number,
+): Omit<RouteInput<'listDevices'>['query'], 'limit' | 'cursor'> {
+  const { state, type, batch, label, query, expiresBefore } = options;
+  return {
+    ...(state === undefined
+      ? {}
+      : { state: state as NonNullable<RouteInput<'listDevices'>['query']['state']> }),
+    ...(type === undefined ? {} : { type }),
+    ...(batch === undefined ? {} : { batch }),
+    ...(label === undefined ? {} : { label }),
+    ...(query === undefined ? {} : { q: query }),
+    ...(expiresBefore === undefined ? {} : { expiresBefore: parseTime(expiresBefore, now) }),
+  };
+}
+
+/** RFC 3339, or a distance from now: `30d`, `12h`, `P30D`. @throws {KeylineError} USAGE */
+export function parseTime(text: string, now: number): string {
+  const distance = /^(\d{1,5})(d|h)$/.exec(text);
+  if (distance !== null) {
+    const [, count = '', unit] = distance;
+    return formatInstant(now + parseDuration(unit === 'd' ? `P${count}D` : `PT${count}H`));
+  }
+  if (text.startsWith('P')) return formatInstant(now + parseDuration(text));
+  const instant = Date.parse(text);
+  if (Number.isNaN(instant)) {
+    throw new KeylineError('USAGE', `"${text}" is not a time: write 2027-01-31T00:00:00Z, or 30d.`);
+  }
+  return formatInstant(instant);
+}

@@ -1,0 +1,96 @@
+// Reading files that people name: bounded, with messages that say what to do.
+import { open } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { KeylineError, messageOf } from '@keyline/kernel';
+
+/**
+ * @param what for the message: "the CSR", "the client certificate".
+ * @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE
+ */
+export async function readBounded(
+  path: string,
+  what: string,
+  maxBytes = 1_000_000,
+): Promise<Buffer> {
+  let file;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    if (isNodeError(error, 'ENOENT')) {
+      throw new KeylineError(
+        'FILE_NOT_FOUND',
+        `There is no file ${path} (${what}). Check the path.`,
+        {
+          cause: error,
+        },
+      );
+    }
+    throw new KeylineError(
+      'FILE_UNREADABLE',
+      `Can't open ${path} (${what}): ${messageOf(error)}.`,
+      {
+        cause: error,
+      },
+    );
+  }
+  try {
+    const bytes = Buffer.alloc(maxBytes + 1);
+    let length = 0;
+    for (;;) {
+      const { bytesRead } = await file.read(bytes, length, bytes.length - length);
+      length += bytesRead;
+      if (length > maxBytes) {
+        throw new KeylineError(
+          'FILE_UNREADABLE',
+          `${path} (${what}) is larger than ${String(maxBytes)} bytes. Is it the right file?`,
+        );
+      }
+      if (bytesRead === 0) return Buffer.from(bytes.subarray(0, length));
+    }
+  } catch (error) {
+    if (error instanceof KeylineError) throw error;
+    throw new KeylineError(
+      'FILE_UNREADABLE',
+      `Can't read ${path} (${what}): ${messageOf(error)}.`,
+      {
+        cause: error,
+      },
+    );
+  } finally {
+    await file.close();
+  }
+}
+
+/** The same as UTF-8 text. @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE */
+export async function readText(path: string, what: string, maxBytes?: number): Promise<string> {
+  return (await readBounded(path, what, maxBytes)).toString('utf8');
+}
+
+/** The text of a file that may not be there. @throws {KeylineError} FILE_UNREADABLE */
+export async function readTextIfThere(path: string, what: string): Promise<string | undefined> {
+  try {
+    return await readText(path, what);
+  } catch (error) {
+    if (error instanceof KeylineError && error.code === 'FILE_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * A secret on one line: a token or passphrase.
+ * @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE
+ */
+export async function readSecretFile(cwd: string, path: string, what: string): Promise<string> {
+  const secret = (await readText(resolve(cwd, path), what, 4096)).trim();
+  if (secret === '') {
+    throw new KeylineError(
+      'FILE_UNREADABLE',
+      `${path} (${what}) is empty. Write the secret into it.`,
+    );
+  }
+  return secret;
+}
+
+export function isNodeError(error: unknown, code: string): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
+}

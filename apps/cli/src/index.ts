@@ -1,0 +1,2 @@
+export { runCli } from './program.ts';
+export type { CliContext, Terminal } from './context.ts';

@@ -1,0 +1,29 @@
+// The keyline process: the only file that reads process.*; everything else gets a CliContext.
+import { systemClock } from '@keyline/kernel';
+import { runCli } from './program.ts';
+
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+// A reader that went away (`keyline device list | head`) is the end of the output, not an error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  env: process.env,
+  cwd: process.cwd(),
+  stdin: process.stdin,
+  clock: systemClock,
+  pid: process.pid,
+  terminal: {
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    interactive: process.stderr.isTTY,
+  },
+  onStopSignal(handler) {
+    for (const signal of stopSignals) process.on(signal, handler);
+    return () => {
+      for (const signal of stopSignals) process.off(signal, handler);
+    };
+  },
+});

@@ -1,0 +1,80 @@
+// The command tree and its edge: arguments in, exit code out. Commands themselves are loaded when they are called.
+import { Command, CommanderError } from 'commander';
+import { isKeylineError, messageOf } from '@keyline/kernel';
+import { addBatchCommands } from './command-line/batch.ts';
+import { addDeviceCommands } from './command-line/device.ts';
+import { addOperationCommands } from './command-line/operations.ts';
+import { addTokenCommands } from './command-line/token.ts';
+import { addUpCommand } from './command-line/up.ts';
+import type { Act } from './command-line/act.ts';
+import type { CliContext } from './context.ts';
+import { exitCodeHelp, exitCodeOf, exitCodes } from './exit-code.ts';
+
+/**
+ * Runs one command line to its end.
+ * @param args without the program's own name.
+ * @returns the exit code, as `keyline --help` documents it.
+ */
+export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
+  let exitCode: number = exitCodes.ok;
+  const act: Act =
+    (run) =>
+    async (...commandArgs) => {
+      exitCode = (await run(context, ...commandArgs)) ?? exitCodes.ok;
+    };
+  try {
+    await createProgram(context, act).parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError)
+      return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    reportError(context, error, args.includes('--json'));
+    return exitCodeOf(error);
+  }
+}
+
+function createProgram(context: CliContext, act: Act): Command {
+  const program = new Command('keyline')
+    .description('Private PKI and device provisioning for self-hosted MQTT fleets.')
+    .exitOverride()
+    .configureOutput({
+      writeOut: context.terminal.out,
+      writeErr: context.terminal.err,
+    })
+    .showHelpAfterError('(--help shows how it is used)')
+    .addHelpText(
+      'after',
+      `
+The service is found by --endpoints FILE, the variable KEYLINE_ENDPOINTS, or ./.keyline/endpoints.json,
+which a running "keyline up --data .keyline" (make up) keeps there.
+
+Example:
+  $ keyline up --data .keyline
+  $ keyline device list --state active
+
+${exitCodeHelp}`,
+    );
+  addUpCommand(program, act);
+  addDeviceCommands(program, act);
+  addTokenCommands(program, act);
+  addBatchCommands(program, act);
+  addOperationCommands(program, act);
+  return program;
+}
+
+/** The message goes to stderr; with --json the same facts go to stdout as one document. */
+function reportError(context: CliContext, error: unknown, json: boolean): void {
+  const code = isKeylineError(error) ? error.code : 'INTERNAL';
+  const detail = isKeylineError(error) ? error.detail : messageOf(error);
+  context.terminal.err(`keyline: ${detail} [${code}]\n`);
+  if (
+    !isKeylineError(error) &&
+    context.env['KEYLINE_DEBUG'] !== undefined &&
+    error instanceof Error
+  )
+    context.terminal.err(`${error.stack ?? ''}\n`);
+  if (json) {
+    const extra = isKeylineError(error) ? error.context : {};
+    context.terminal.out(`${JSON.stringify({ error: { code, detail, ...extra } }, null, 2)}\n`);
+  }
+}

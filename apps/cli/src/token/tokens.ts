@@ -1,0 +1,130 @@
+// `keyline token create|list|revoke`.
+import { resolve } from 'node:path';
+import type { CreateTokenRequest, TokenList, TokenView } from '@keyline/api';
+import { openClient } from '../client/api-client.ts';
+import type { ClientOptions } from '../command-line/client-options.ts';
+import { printJson, type CliContext } from '../context.ts';
+import { writeNewFile } from '../files/write-file.ts';
+import { formatTable } from '../print/table.ts';
+import { formatTimeAndDistance } from '../print/time.ts';
+
+export interface CreateTokenOptions extends ClientOptions {
+  readonly use: 'enroll' | 'api';
+  readonly type?: string;
+  readonly idPattern?: string;
+  readonly maxUses?: number;
+  readonly expiresIn?: string;
+  readonly label?: Readonly<Record<string, string>>;
+  readonly role?: NonNullable<CreateTokenRequest['role']>;
+  readonly description?: string;
+  readonly out?: string;
+}
+
+export interface ListTokensOptions extends ClientOptions {
+  readonly use: 'enroll' | 'api';
+}
+
+/** The secret alone goes to stdout, so that `> token.txt` keeps just it. */
+export async function createToken(context: CliContext, options: CreateTokenOptions): Promise<void> {
+  const client = await openClient(context, options);
+  try {
+    const { use, type, idPattern, maxUses, expiresIn, label, role, description } = options;
+    const { token, secret } = await client.call('createToken', {
+      body: {
+        use,
+        ...(type === undefined ? {} : { type }),
+        ...(idPattern === undefined ? {} : { idPattern }),
+        ...(maxUses === undefined ? {} : { maxUses }),
+        ...(expiresIn === undefined ? {} : { expiresIn }),
+        ...(label === undefined ? {} : { labels: { ...label } }),
+        ...(role === undefined ? {} : { role }),
+        ...(description === undefined ? {} : { description }),
+      },
+    });
+    const file = options.out === undefined ? undefined : resolve(context.cwd, options.out);
+    if (file !== undefined) await writeNewFile(file, `${secret}\n`, 0o600);
+    if (options.json === true) {
+      printJson(context, file === undefined ? { token, secret } : { token, file });
+      return;
+    }
+    context.terminal.err(`${describe(token, context.clock.now())}\n`);
+    if (file === undefined) context.terminal.out(`${secret}\n`);
+    else context.terminal.err(`The secret is in ${options.out ?? file}.\n`);
+  } finally {
+    client.close();
+  }
+}
+
+export async function listTokens(context: CliContext, options: ListTokensOptions): Promise<void> {
+  const client = await openClient(context, options);
+  try {
+    const items: TokenList['items'] = [];
+    let cursor: string | null = null;
+    do {
+      const page: TokenList = await client.call('listTokens', {
+        query: { use: options.use, limit: 1000, ...(cursor === null ? {} : { cursor }) },
+      });
+      items.push(...page.items);
+      cursor = page.nextCursor;
+    } while (cursor !== null);
+    if (options.json === true) {
+      printJson(context, { items, nextCursor: null });
+      return;
+    }
+    if (items.length === 0) {
+      context.terminal.err('There is no token. "keyline token create" makes one.\n');
+      return;
+    }
+    context.terminal.out(formatTokens(items, context.clock.now()));
+  } finally {
+    client.close();
+  }
+}
+
+export async function revokeToken(
+  context: CliContext,
+  id: string,
+  options: ClientOptions,
+): Promise<void> {
+  const client = await openClient(context, options);
+  try {
+    const token = await client.call('revokeToken', { params: { id } });
+    if (options.json === true) printJson(context, token);
+    else context.terminal.out(`${token.id} is revoked: no use from now on.\n`);
+  } finally {
+    client.close();
+  }
+}
+
+function describe(token: TokenView, now: number): string {
+  const ends = `until ${formatTimeAndDistance(token.expiresAt, now)}`;
+  if (token.use === 'api')
+    return `API token ${token.id} for the role ${token.role ?? '?'}, ${ends}. Shown this once:`;
+  const uses = token.maxUses ?? 1;
+  const devices = uses === 1 ? 'one device' : `${String(uses)} devices`;
+  const pattern = typeof token.idPattern === 'string' ? ` with ids like ${token.idPattern}` : '';
+  return `Enrollment token ${token.id} for ${devices} of type ${token.type ?? 'default'}${pattern}, ${ends}. Shown this once:`;
+}
+
+function formatTokens(items: TokenList['items'], now: number): string {
+  const state = (token: TokenView): string => {
+    if (token.revokedAt !== null) return 'revoked';
+    if (Date.parse(token.expiresAt) <= now) return 'expired';
+    if (token.uses !== undefined && token.uses >= (token.maxUses ?? 1)) return 'used up';
+    return 'good';
+  };
+  return formatTable(
+    ['ID', 'STATE', 'FOR', 'USES', 'UNTIL (UTC)', 'CREATED BY', 'DESCRIPTION'],
+    items.map((token) => [
+      token.id,
+      state(token),
+      token.use === 'api'
+        ? `role ${token.role ?? '?'}`
+        : `${token.type ?? 'default'} ${token.idPattern ?? '*'}`,
+      token.maxUses === undefined ? '-' : `${String(token.uses ?? 0)}/${String(token.maxUses)}`,
+      formatTimeAndDistance(token.expiresAt, now),
+      token.createdBy,
+      token.description,
+    ]),
+  );
+}

@@ -1,0 +1,105 @@
+// Certificates that `up` keeps fresh through the API: the broker's server certificate and its own admin certificate.
+import { X509Certificate, type KeyObject } from 'node:crypto';
+import type { Endpoints, IssueCertificateRequest } from '@keyline/api';
+import { formatDuration, messageOf, type Clock } from '@keyline/kernel';
+import { loadPlainKey } from '@keyline/keys';
+import { ApiClient, createTransport } from '../client/api-client.ts';
+import { loadCertificateCaller } from '../client/find-service.ts';
+import { createCsrPem, createKeyFile, joinChain } from '../device/device-key.ts';
+import { readText, readTextIfThere } from '../files/read-file.ts';
+import { replaceFile } from '../files/write-file.ts';
+
+export interface KeptCertificate {
+  /** For the screen: "the certificate of the broker". */
+  readonly what: string;
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  readonly request: Omit<IssueCertificateRequest, 'csr'>;
+}
+
+export interface Issuing {
+  readonly api: string;
+  readonly trustFile: string;
+  readonly admin: Endpoints['admin'];
+  readonly clock: Clock;
+}
+
+/** Of the lifetime; the rest is time to notice that renewal fails. */
+const renewAtShare = 2 / 3;
+
+/**
+ * Issues it when it is missing or two thirds of its life are over. The key stays, so that a renewal is the swap of one file.
+ * @returns a sentence about what was done, undefined when nothing was due
+ * @throws {KeylineError}
+ */
+export async function keepFresh(
+  kept: KeptCertificate,
+  issuing: Issuing,
+): Promise<string | undefined> {
+  const now = issuing.clock.now();
+  const current = await readTextIfThere(kept.certificateFile, kept.what);
+  const due = current === undefined ? 0 : renewalTime(current);
+  if (now < due) return undefined;
+  const key = await loadOrCreateKey(kept.keyFile);
+  const location = {
+    api: issuing.api,
+    caPem: await readText(issuing.trustFile, 'the trust anchor'),
+    endpoints: undefined,
+  };
+  const caller = await loadCertificateCaller(issuing.admin.certificate, issuing.admin.key);
+  const client = new ApiClient(location, createTransport(location, caller));
+  try {
+    const answer = await client.call('issueCertificate', {
+      body: { ...kept.request, csr: await createCsrPem(key, kept.request.name) },
+    });
+    await replaceFile(kept.certificateFile, joinChain(answer.certificate, answer.chain));
+    const life = formatDuration(Date.parse(answer.notAfter) - now);
+    return `${current === undefined ? 'issued' : 'renewed'} ${kept.what} (serial ${answer.serial}, good for ${life})`;
+  } finally {
+    client.close();
+  }
+}
+
+/** Whether a certificate is there and has not ended: good enough to start with when it can't be renewed just now. */
+export async function isStillGood(kept: KeptCertificate, clock: Clock): Promise<boolean> {
+  const pem = await readTextIfThere(kept.certificateFile, kept.what);
+  return pem !== undefined && clock.now() < new X509Certificate(pem).validToDate.getTime();
+}
+
+function renewalTime(pem: string): number {
+  const { validFromDate, validToDate } = new X509Certificate(pem);
+  const from = validFromDate.getTime();
+  return from + (validToDate.getTime() - from) * renewAtShare;
+}
+
+async function loadOrCreateKey(file: string): Promise<KeyObject> {
+  const pem = await readTextIfThere(file, 'a private key');
+  return pem === undefined ? createKeyFile(file, 'ec-p256') : loadPlainKey(file);
+}
+
+/** Looks after them until stopped; failures are said and tried again. */
+export function startRenewal(
+  certificates: readonly KeptCertificate[],
+  issuing: Issuing,
+  options: { everyMilliseconds: number; say: (text: string) => void },
+): () => void {
+  let running = false;
+  const renewDue = async (): Promise<void> => {
+    if (running) return;
+    running = true;
+    for (const kept of certificates) {
+      try {
+        const done = await keepFresh(kept, issuing);
+        if (done !== undefined) options.say(done);
+      } catch (error) {
+        options.say(`could not renew ${kept.what}, will try again: ${messageOf(error)}`);
+      }
+    }
+    running = false;
+  };
+  const timer = setInterval(() => void renewDue(), options.everyMilliseconds);
+  timer.unref();
+  return () => {
+    clearInterval(timer);
+  };
+}

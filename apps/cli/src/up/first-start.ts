@@ -1,0 +1,148 @@
+// Everything that must exist before the services can start, as a table of steps. A step that is done is left alone, so an
+// interrupted first start is finished by the next one.
+import { randomBytes } from 'node:crypto';
+import { rename, rm } from 'node:fs/promises';
+import { formatDuration } from '@keyline/kernel';
+import { readText, readTextIfThere } from '../files/read-file.ts';
+import { createFolder, replaceFile, writeNewFile } from '../files/write-file.ts';
+import type { Layout } from './layout.ts';
+import { urlsOf, type Plan } from './plan.ts';
+import { runProgram, type ProgramName } from './programs.ts';
+
+export interface FirstStart {
+  readonly layout: Layout;
+  readonly plan: Plan;
+  readonly config: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly signal: AbortSignal;
+  say(text: string): void;
+}
+
+interface Step {
+  readonly title: string;
+  /** The file that the step makes last. */
+  readonly makes: (layout: Layout) => string;
+  readonly run: (given: FirstStart) => Promise<void>;
+}
+
+const steps: readonly Step[] = [
+  {
+    title: 'the passphrase of the root key',
+    makes: ({ secrets }) => secrets.root,
+    run: ({ layout }) => createSecret(layout.secrets.root),
+  },
+  {
+    title: 'the passphrase of the issuing key',
+    makes: ({ secrets }) => secrets.ca,
+    run: ({ layout }) => createSecret(layout.secrets.ca),
+  },
+  { title: 'the root, offline', makes: ({ root }) => root.certificate, run: createRoot },
+  { title: 'the issuing CA and its CSR', makes: ({ ca }) => ca.csr, run: createIssuing },
+  {
+    title: 'the intermediate, signed by the root',
+    makes: ({ ca }) => ca.certificate,
+    run: signIssuing,
+  },
+  {
+    title: 'the trust anchor',
+    makes: ({ trust }) => trust,
+    run: async ({ layout }) =>
+      replaceFile(layout.trust, await readText(layout.root.certificate, 'the root certificate')),
+  },
+  {
+    title: 'the database and the first admin',
+    makes: ({ admin }) => admin.certificate,
+    run: installIssuing,
+  },
+  {
+    title: 'the CA bundle of the broker',
+    makes: ({ broker }) => broker.ca,
+    run: writeBrokerBundle,
+  },
+];
+
+/** Does what is not done yet, and says each step. @throws {KeylineError} */
+export async function createMissing(given: FirstStart): Promise<void> {
+  const { layout, say } = given;
+  const { secrets, ca, broker, run, logs } = layout;
+  for (const folder of [secrets.folder, ca.folder, broker.folder, run, logs]) {
+    await createFolder(folder, 0o700);
+  }
+  for (const { title, makes, run: make } of steps) {
+    if ((await readTextIfThere(makes(layout), title)) !== undefined) continue;
+    given.signal.throwIfAborted();
+    const begun = performance.now();
+    await make(given);
+    say(`made ${title} (${formatMilliseconds(performance.now() - begun)})`);
+  }
+}
+
+function formatMilliseconds(milliseconds: number): string {
+  return milliseconds < 1000
+    ? `${String(Math.round(milliseconds))} ms`
+    : formatDuration(milliseconds);
+}
+
+/** 256 random bits, as text. */
+async function createSecret(file: string): Promise<void> {
+  await writeNewFile(file, `${randomBytes(32).toString('base64url')}\n`, 0o600);
+}
+
+async function createRoot({ layout, ...given }: FirstStart): Promise<void> {
+  // Made beside and moved in one step: half a root from an interrupted start would be in the way of the next.
+  const beside = `${layout.root.folder}.part`;
+  await rm(beside, { recursive: true, force: true });
+  await run(given, 'keyline-root', [
+    'init',
+    ...['--dir', beside],
+    ...['--passphrase-file', layout.secrets.root],
+    '--json',
+    '--yes',
+  ]);
+  await rename(beside, layout.root.folder);
+}
+
+async function createIssuing({ layout, plan, ...given }: FirstStart): Promise<void> {
+  await run(given, 'keyline-ca', [
+    'init',
+    ...['--data', layout.ca.folder],
+    ...['--passphrase-file', layout.secrets.ca],
+    ...['--http-url', urlsOf(plan).http],
+  ]);
+}
+
+async function signIssuing({ layout, ...given }: FirstStart): Promise<void> {
+  await run(given, 'keyline-root', [
+    'sign-intermediate',
+    ...['--dir', layout.root.folder],
+    ...['--passphrase-file', layout.secrets.root],
+    ...['--csr', layout.ca.csr],
+    ...['--out', layout.ca.certificate],
+    '--json',
+    '--yes',
+  ]);
+}
+
+async function installIssuing({ layout, config, ...given }: FirstStart): Promise<void> {
+  await run(given, 'keyline-ca', [
+    'install',
+    ...['--data', layout.ca.folder],
+    ...['--certificate', layout.ca.certificate],
+    ...['--root', layout.root.certificate],
+    ...['--config', config],
+  ]);
+}
+
+async function writeBrokerBundle({ layout }: FirstStart): Promise<void> {
+  const issuing = await readText(layout.ca.certificate, 'the issuing certificate');
+  const root = await readText(layout.root.certificate, 'the root certificate');
+  await replaceFile(layout.broker.ca, `${issuing.trim()}\n${root.trim()}\n`);
+}
+
+function run(
+  given: Pick<FirstStart, 'env' | 'signal'>,
+  name: ProgramName,
+  args: readonly string[],
+): Promise<void> {
+  return runProgram(name, args, given);
+}

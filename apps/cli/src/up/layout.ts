@@ -1,0 +1,66 @@
+// Where everything lies below the data folder: the only place that knows these names.
+import { join } from 'node:path';
+
+export interface Layout {
+  readonly data: string;
+  /** Ports and host, kept so that URLs inside certificates stay true. */
+  readonly plan: string;
+  readonly endpoints: string;
+  /** Root certificate: what relying parties trust. */
+  readonly trust: string;
+  readonly secrets: { readonly folder: string; readonly root: string; readonly ca: string };
+  readonly root: { readonly folder: string; readonly certificate: string };
+  readonly ca: {
+    readonly folder: string;
+    readonly csr: string;
+    readonly certificate: string;
+    /** What `keyline-ca install` makes. */
+    readonly database: string;
+  };
+  readonly admin: { readonly folder: string; readonly certificate: string; readonly key: string };
+  readonly broker: {
+    readonly folder: string;
+    readonly certificate: string;
+    readonly key: string;
+    /** Issuing CA and root: what client certificates are checked against. */
+    readonly ca: string;
+  };
+  readonly run: string;
+  readonly logs: string;
+}
+
+/** @param data absolute */
+export function layoutOf(data: string): Layout {
+  const at = (...names: string[]): string => join(data, ...names);
+  return {
+    data,
+    plan: at('keyline.json'),
+    endpoints: at('endpoints.json'),
+    trust: at('trust.pem'),
+    secrets: {
+      folder: at('secrets'),
+      root: at('secrets', 'root.pass'),
+      ca: at('secrets', 'ca.pass'),
+    },
+    root: { folder: at('root'), certificate: at('root', 'root.crt') },
+    ca: {
+      folder: at('ca'),
+      csr: at('ca', 'issuing.csr'),
+      certificate: at('issuing.crt'),
+      database: at('ca', 'keyline.db'),
+    },
+    admin: {
+      folder: at('admin'),
+      certificate: at('admin', 'admin.crt'),
+      key: at('admin', 'admin.key'),
+    },
+    broker: {
+      folder: at('broker'),
+      certificate: at('broker', 'broker.crt'),
+      key: at('broker', 'broker.key'),
+      ca: at('broker', 'ca.pem'),
+    },
+    run: at('run'),
+    logs: at('logs'),
+  };
+}

@@ -1,0 +1,174 @@
+// Which address and ports this Keyline uses: chosen once, kept in keyline.json, because URLs inside certificates and devices hold them.
+import { createServer } from 'node:net';
+import { KeylineError, messageOf } from '@keyline/kernel';
+import { isNodeError, readTextIfThere } from '../files/read-file.ts';
+import { replaceFile } from '../files/write-file.ts';
+
+const portNames = ['api', 'http', 'broker', 'metrics'] as const;
+export type PortName = (typeof portNames)[number];
+
+export interface Plan {
+  readonly version: 1;
+  /** Listened on, and written into URLs. */
+  readonly host: string;
+  readonly ports: Readonly<Record<PortName, number>>;
+}
+
+export interface PlanOptions {
+  readonly host?: string | undefined;
+  readonly ports: Readonly<Partial<Record<PortName, number | undefined>>>;
+}
+
+export const defaultHost = '127.0.0.1';
+
+const purposes: Record<PortName, { readonly what: string; readonly option: string }> = {
+  api: { what: 'the API', option: '--port-api' },
+  http: { what: 'CRL and OCSP', option: '--port-http' },
+  broker: { what: 'the broker', option: '--port-broker' },
+  metrics: { what: "the broker's metrics", option: '' },
+};
+
+/**
+ * The plan in the file, with what the options may change; a new one when there is none.
+ * @throws {KeylineError} USAGE when an option would make URLs in issued certificates untrue, FILE_UNREADABLE
+ */
+export async function loadPlan(file: string, options: PlanOptions): Promise<Plan> {
+  const text = await readTextIfThere(file, 'the plan of this folder');
+  const plan =
+    text === undefined ? await createPlan(options) : changePlan(parsePlan(text, file), options);
+  await replaceFile(file, `${JSON.stringify(plan, null, 2)}\n`);
+  return plan;
+}
+
+async function createPlan(options: PlanOptions): Promise<Plan> {
+  const host = options.host ?? defaultHost;
+  assertHost(host);
+  const free = await findFreePorts(host, portNames.length);
+  const ports = Object.fromEntries(
+    portNames.map((name, index) => [name, options.ports[name] ?? free[index] ?? 0]),
+  ) as Record<PortName, number>;
+  return { version: 1, host, ports };
+}
+
+function changePlan(plan: Plan, options: PlanOptions): Plan {
+  if (options.host !== undefined && options.host !== plan.host) {
+    throw new KeylineError(
+      'USAGE',
+      `This folder was made for --host ${plan.host}, which stands in the certificates. Leave --host out, or begin a new folder.`,
+    );
+  }
+  const { http } = options.ports;
+  if (http !== undefined && http !== plan.ports.http) {
+    throw new KeylineError(
+      'USAGE',
+      `This folder was made for --port-http ${String(plan.ports.http)}, which stands in every certificate (CRL, OCSP). Leave --port-http out, or begin a new folder.`,
+    );
+  }
+  const ports = { ...plan.ports };
+  for (const name of portNames) ports[name] = options.ports[name] ?? ports[name];
+  return { ...plan, ports };
+}
+
+/** A wildcard can be listened on but not be dialled, and a bare word is no host name in a certificate's URLs. */
+function assertHost(host: string): void {
+  if (host === '0.0.0.0' || host === '::' || !/[.:]/.test(host)) {
+    throw new KeylineError(
+      'USAGE',
+      `"${host}" can't stand in a URL that devices call. Give the address or full name by which they reach this machine, for instance 127.0.0.1 or ca.example.org.`,
+    );
+  }
+}
+
+function parsePlan(text: string, file: string): Plan {
+  try {
+    const { version, host, ports } = JSON.parse(text) as Partial<Plan>;
+    const isPort = (name: PortName): boolean => Number.isInteger(ports?.[name]);
+    if (
+      version === 1 &&
+      typeof host === 'string' &&
+      ports !== undefined &&
+      portNames.every(isPort)
+    ) {
+      return { version, host, ports };
+    }
+  } catch (error) {
+    throw new KeylineError('FILE_UNREADABLE', `${file} is not JSON (${messageOf(error)}).`, {
+      cause: error,
+    });
+  }
+  throw new KeylineError(
+    'FILE_UNREADABLE',
+    `${file} is not a plan that this version of Keyline knows.`,
+  );
+}
+
+/** @throws {KeylineError} USAGE naming each port that is taken */
+export async function assertPortsFree(plan: Plan): Promise<void> {
+  for (const name of portNames) {
+    const port = plan.ports[name];
+    const error = await tryListen(plan.host, port);
+    if (error === undefined) continue;
+    const { what, option } = purposes[name];
+    const where = `${plan.host}:${String(port)} (${what})`;
+    if (isNodeError(error, 'EADDRINUSE')) {
+      throw new KeylineError(
+        'USAGE',
+        `Another program listens on ${where}. See which: ss -ltnp "sport = :${String(port)}". Stop it${
+          name === 'api' || name === 'broker' ? `, or give another port: ${option} N` : ''
+        }.`,
+      );
+    }
+    throw new KeylineError('USAGE', `Can't listen on ${where}: ${messageOf(error)}.`, {
+      cause: error,
+    });
+  }
+}
+
+function tryListen(host: string, port: number): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', resolve);
+    server.listen(port, host, () => {
+      server.close(() => {
+        resolve(undefined);
+      });
+    });
+  });
+}
+
+/** Held open together, so that they differ. */
+async function findFreePorts(host: string, count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  try {
+    return await Promise.all(
+      servers.map(
+        (server) =>
+          new Promise<number>((resolve, reject) => {
+            server.once('error', (error) => {
+              reject(
+                new KeylineError('USAGE', `Can't listen on ${host}: ${messageOf(error)}.`, {
+                  cause: error,
+                }),
+              );
+            });
+            server.listen(0, host, () => {
+              const address = server.address();
+              resolve(typeof address === 'object' && address !== null ? address.port : 0);
+            });
+          }),
+      ),
+    );
+  } finally {
+    await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  }
+}
+
+/** URLs as devices and scripts use them. */
+export function urlsOf({ host, ports }: Plan): { api: string; http: string; broker: string } {
+  const name = host.includes(':') ? `[${host}]` : host;
+  return {
+    api: `https://${name}:${String(ports.api)}`,
+    http: `http://${name}:${String(ports.http)}`,
+    broker: `mqtts://${name}:${String(ports.broker)}`,
+  };
+}

@@ -1,0 +1,67 @@
+// How the two services are called: their arguments, and the files they are watched by.
+import { join } from 'node:path';
+import type { ChildSpec } from './child.ts';
+import type { Layout } from './layout.ts';
+import { urlsOf, type Plan } from './plan.ts';
+import { programs } from './programs.ts';
+
+interface Shared {
+  readonly layout: Layout;
+  readonly plan: Plan;
+  readonly env: NodeJS.ProcessEnv;
+  say(text: string): void;
+  onReady(): void;
+}
+
+/** CN of the certificate with which the issuing CA administers the broker. */
+const brokerAdmin = 'keyline@service';
+
+export function caSpec({ layout, plan, config, ...rest }: Shared & { config: string }): ChildSpec {
+  return {
+    ...rest,
+    ...filesOf('keyline-ca', layout),
+    program: programs['keyline-ca'],
+    args: [
+      'serve',
+      ...['--data', layout.ca.folder],
+      ...['--config', config],
+      ...['--host', plan.host],
+      ...['--port', String(plan.ports.api)],
+      ...['--http-port', String(plan.ports.http)],
+      ...['--broker-url', urlsOf(plan).broker],
+      ...['--ready-file', filesOf('keyline-ca', layout).readyFile],
+    ],
+  };
+}
+
+export function brokerSpec({ layout, plan, ...rest }: Shared): ChildSpec {
+  return {
+    ...rest,
+    ...filesOf('keyline-broker', layout),
+    program: programs['keyline-broker'],
+    args: [
+      'serve',
+      ...['--data', layout.broker.folder],
+      ...['--host', plan.host],
+      ...['--port', String(plan.ports.broker)],
+      ...['--metrics-port', String(plan.ports.metrics)],
+      ...['--cert', layout.broker.certificate],
+      ...['--key', layout.broker.key],
+      ...['--ca', layout.broker.ca],
+      ...['--admin', brokerAdmin],
+      ...['--ready-file', filesOf('keyline-broker', layout).readyFile],
+    ],
+  };
+}
+
+function filesOf(
+  name: string,
+  layout: Layout,
+): Pick<ChildSpec, 'name' | 'readyFile' | 'pidFile' | 'logFile'> {
+  return {
+    name,
+    readyFile: join(layout.run, `${name}.ready`),
+    pidFile: join(layout.run, `${name}.pid`),
+    logFile: join(layout.logs, `${name}.log`),
+  };
+}

@@ -1,0 +1,210 @@
+// `keyline up`: makes what is missing, starts the issuing CA and the broker, keeps both running, stops both.
+import { resolve } from 'node:path';
+import { X509Certificate } from 'node:crypto';
+import type { Endpoints } from '@keyline/api';
+import { isKeylineError } from '@keyline/kernel';
+import type { CliContext, JsonOption } from '../context.ts';
+import { exitCodes } from '../exit-code.ts';
+import { readText } from '../files/read-file.ts';
+import { createFolder, removeFile, replaceFile } from '../files/write-file.ts';
+import {
+  isStillGood,
+  keepFresh,
+  startRenewal,
+  type Issuing,
+  type KeptCertificate,
+} from './certificates.ts';
+import { Child } from './child.ts';
+import { createMissing } from './first-start.ts';
+import { layoutOf, type Layout } from './layout.ts';
+import { stopLeftovers } from './leftovers.ts';
+import { acquireLock } from './lock.ts';
+import { assertPortsFree, loadPlan, urlsOf, type Plan } from './plan.ts';
+import { defaultConfig } from './programs.ts';
+import { brokerSpec, caSpec } from './services.ts';
+import { describeReady } from './welcome.ts';
+
+export interface UpOptions extends JsonOption {
+  readonly data: string;
+  readonly portApi?: number;
+  readonly portHttp?: number;
+  readonly portBroker?: number;
+  readonly config?: string;
+  readonly host?: string;
+}
+
+const renewalCheckEvery = 10 * 60 * 1000;
+
+export async function runUp(context: CliContext, options: UpOptions): Promise<number> {
+  const layout = layoutOf(resolve(context.cwd, options.data));
+  await createFolder(layout.data, 0o700);
+  const lock = await acquireLock(layout.data, context.pid);
+  const stop = new AbortController();
+  const release = context.onStopSignal(() => {
+    stop.abort();
+  });
+  try {
+    const plan = await loadPlan(layout.plan, {
+      host: options.host,
+      ports: { api: options.portApi, http: options.portHttp, broker: options.portBroker },
+    });
+    await supervise(context, { layout, plan, options, signal: stop.signal });
+    return exitCodes.ok;
+  } catch (error) {
+    // Stopped while something was still being made: the next start goes on from there.
+    if (stop.signal.aborted && isAbort(error)) return exitCodes.ok;
+    throw error;
+  } finally {
+    release();
+    await lock.release();
+  }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
+interface Supervision {
+  readonly layout: Layout;
+  readonly plan: Plan;
+  readonly options: UpOptions;
+  readonly signal: AbortSignal;
+}
+
+async function supervise(
+  context: CliContext,
+  { layout, plan, options, signal }: Supervision,
+): Promise<void> {
+  const say = (text: string): void => {
+    context.terminal.err(`${text}\n`);
+  };
+  const config =
+    options.config === undefined ? defaultConfig : resolve(context.cwd, options.config);
+  const env = environmentOf(context);
+  await createFolder(layout.run, 0o700);
+  await stopLeftovers(layout.run, layout.data, say);
+  await assertPortsFree(plan);
+  await createMissing({ layout, plan, config, env, signal, say });
+
+  const urls = urlsOf(plan);
+  const endpoints = { ...urls, ca: layout.trust, admin: layout.admin };
+  const issuing: Issuing = {
+    api: urls.api,
+    trustFile: layout.trust,
+    admin: layout.admin,
+    clock: context.clock,
+  };
+  const children: { ca?: Child; broker?: Child } = {};
+  let serving = false;
+  const publish = (): void => {
+    const ca = children.ca?.pid;
+    const broker = children.broker?.pid;
+    if (!serving || ca === undefined || broker === undefined) return;
+    void replaceFile(
+      layout.endpoints,
+      `${JSON.stringify(endpointsFile(endpoints, { ca, broker }), null, 2)}\n`,
+    );
+  };
+  const shared = { layout, plan, env, say, onReady: publish };
+  children.ca = new Child(caSpec({ ...shared, config }));
+  children.broker = new Child(brokerSpec(shared));
+  let stopRenewal = (): void => undefined;
+  signal.addEventListener('abort', () => void children.ca?.stop(), { once: true });
+  try {
+    await removeFile(layout.endpoints);
+    await children.ca.start();
+    signal.throwIfAborted();
+    const kept = [await adminCertificate(layout), brokerCertificate(layout, plan)];
+    for (const certificate of kept) await refresh(certificate, issuing, say);
+    await children.broker.start();
+    signal.throwIfAborted();
+    stopRenewal = startRenewal(kept, issuing, { everyMilliseconds: renewalCheckEvery, say });
+    serving = true;
+    const ready = endpointsFile(endpoints, {
+      ca: children.ca.pid ?? 0,
+      broker: children.broker.pid ?? 0,
+    });
+    await replaceFile(layout.endpoints, `${JSON.stringify(ready, null, 2)}\n`);
+    if (options.json === true) context.terminal.out(`${JSON.stringify(ready)}\n`);
+    else context.terminal.out(describeReady(ready, { data: options.data, logs: layout.logs }));
+    await aborted(signal);
+    say('stopping…');
+  } finally {
+    serving = false;
+    stopRenewal();
+    // First, so that nobody finds a service that is on its way out.
+    await removeFile(layout.endpoints);
+    // The broker first: its devices go while the CA that judges them still answers.
+    await children.broker.stop();
+    await children.ca.stop();
+  }
+  say('stopped.');
+}
+
+function endpointsFile(
+  { admin, ...rest }: Omit<Endpoints, 'pids'>,
+  pids: NonNullable<Endpoints['pids']>,
+): Endpoints {
+  return { ...rest, admin: { certificate: admin.certificate, key: admin.key }, pids };
+}
+
+/** The API token of a caller is no business of the services. */
+function environmentOf(context: CliContext): NodeJS.ProcessEnv {
+  const { KEYLINE_TOKEN: _token, ...env } = context.env;
+  return env;
+}
+
+function brokerCertificate(layout: Layout, { host }: Plan): KeptCertificate {
+  const isAddress = /^[\d.]+$/.test(host) || host.includes(':');
+  return {
+    what: 'the certificate of the broker',
+    certificateFile: layout.broker.certificate,
+    keyFile: layout.broker.key,
+    request: {
+      profile: 'broker-server',
+      name: 'broker@keyline',
+      dnsNames: ['localhost', ...(isAddress ? [] : [host])],
+      ipAddresses: [...new Set(['127.0.0.1', ...(isAddress ? [host] : [])])],
+    },
+  };
+}
+
+async function adminCertificate(layout: Layout): Promise<KeptCertificate> {
+  const pem = await readText(layout.admin.certificate, 'the admin certificate');
+  const name = new X509Certificate(pem).toLegacyObject().subject.CN;
+  return {
+    what: 'the admin certificate',
+    certificateFile: layout.admin.certificate,
+    keyFile: layout.admin.key,
+    request: { profile: 'admin', name: (Array.isArray(name) ? name[0] : name) ?? 'admin' },
+  };
+}
+
+/** At the start a certificate that can't be renewed stops the start only when it has ended. */
+async function refresh(
+  kept: KeptCertificate,
+  issuing: Issuing,
+  say: (text: string) => void,
+): Promise<void> {
+  try {
+    const done = await keepFresh(kept, issuing);
+    if (done !== undefined) say(done);
+  } catch (error) {
+    if (!isKeylineError(error) || !(await isStillGood(kept, issuing.clock))) throw error;
+    say(`could not renew ${kept.what}, will try again: ${error.detail}`);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    if (signal.aborted) done();
+    else
+      signal.addEventListener(
+        'abort',
+        () => {
+          done();
+        },
+        { once: true },
+      );
+  });
+}

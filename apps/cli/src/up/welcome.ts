@@ -1,0 +1,29 @@
+// What `keyline up` says when everything serves.
+import type { Endpoints } from '@keyline/api';
+import { formatFacts } from '../print/table.ts';
+
+export function describeReady(
+  { api, http, broker, admin, ca }: Endpoints,
+  { data, logs }: { data: string; logs: string },
+): string {
+  const option = data === '.keyline' ? '' : ` --endpoints ${data}/endpoints.json`;
+  return `
+Keyline is up.
+
+${formatFacts([
+  ['API', `${api}  (documentation: ${api}/docs)`],
+  ['CRL, OCSP', http],
+  ['broker', broker],
+  ['trust anchor', ca],
+  ['admin', `${admin.certificate}, ${admin.key}`],
+  ['logs', logs],
+])}
+Try next, in another terminal:
+  keyline token create --max-uses 3${option} > token.txt
+  keyline device enroll --id pump-17 --token-file token.txt --out pump-17/${option}
+  keyline device list${option}
+  keyline doctor${option}
+
+Ctrl-C stops everything.
+`;
+}
