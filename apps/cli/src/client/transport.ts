@@ -4,7 +4,6 @@ import { Agent, request as httpsRequest } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { KeylineError, messageOf } from '@keyline/kernel';
-import { decodePemChain } from '@keyline/x509';
 import type { Caller } from './find-service.ts';
 
 export interface TransportOptions {
@@ -128,7 +127,8 @@ function createTlsContext(caPem: string, caller: Caller): SecureContext {
   };
   const trust = { ca: caPem, minVersion: 'TLSv1.3' } as const;
   const anonymous = attempt('The trust anchors (--ca) are no certificates in PEM', () => {
-    for (const der of decodePemChain(caPem)) new X509Certificate(der);
+    // OpenSSL takes a file without any certificate in silence.
+    new X509Certificate(caPem);
     return createSecureContext(trust);
   });
   if (caller.via !== 'certificate') return anonymous;

@@ -1,0 +1,232 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { KeylineError } from '@keyline/kernel';
+import { batch, device, evidence, token } from './support/documents.ts';
+import { startFakeService, type FakeService } from './support/fake-service.ts';
+import { openWorkshop, type Workshop } from './support/workshop.ts';
+
+let workshop: Workshop;
+let service: FakeService;
+let caller: string[];
+
+beforeAll(async () => {
+  workshop = openWorkshop();
+  service = await startFakeService(workshop);
+  workshop.write('api.token', 'api-secret\n');
+  caller = [...service.options, '--token-file', 'api.token'];
+});
+afterAll(async () => {
+  await service.close();
+  workshop.remove();
+});
+beforeEach(() => {
+  service.calls.length = 0;
+  service.answers = {};
+});
+
+const commands = [
+  ['up'],
+  ['device'],
+  ...['list', 'show', 'enroll', 'renew', 'revoke', 'suspend', 'resume', 'decommission'].map((name) => [
+    'device',
+    name,
+  ]),
+  ['token'],
+  ...['create', 'list', 'revoke'].map((name) => ['token', name]),
+  ['batch'],
+  ...['create', 'list', 'show', 'sign', 'close'].map((name) => ['batch', name]),
+  ['alerts', 'list'],
+  ['ca', 'list'],
+  ['doctor'],
+];
+
+describe('the command line', () => {
+  it.each(commands)('has help with an example: %s %s', async (...words) => {
+    const { code, out } = await workshop.run(...words, '--help');
+    expect(code).toBe(0);
+    expect(out).toContain(`Example:\n  $ keyline ${words.join(' ')}`);
+  });
+
+  it('documents its exit codes in --help', async () => {
+    const { code, out } = await workshop.run('--help');
+    expect(code).toBe(0);
+    for (const number of [0, 1, 2, 3, 4, 5, 6]) expect(out).toMatch(new RegExp(`^  ${String(number)}  `, 'm'));
+  });
+
+  it.each([
+    ['an unknown command', ['devices']],
+    ['a missing argument', ['device', 'show']],
+    ['an unknown option', ['device', 'list', '--stat', 'active']],
+    ['a missing mandatory option', ['batch', 'create', 'wo-1']],
+    ['a quota that is no number', ['batch', 'create', 'wo-1', '--quota', 'many']],
+    ['an unknown algorithm', ['device', 'enroll', '--id', 'd', '--out', '.', '--algorithm', 'dsa']],
+    ['--api without --ca', ['device', 'list', '--api', 'https://127.0.0.1']],
+    ['--cert without --key', ['device', 'list', '--cert', 'test-ca.pem', '--endpoints', 'endpoints.json']],
+  ])('exits 2 for %s and prints nothing on stdout', async (_, args) => {
+    workshop.write(
+      'endpoints.json',
+      JSON.stringify({
+        api: service.url,
+        http: 'http://127.0.0.1:1',
+        broker: 'mqtts://127.0.0.1:1',
+        ca: 'test-ca.pem',
+        admin: { certificate: 'test-ca.pem', key: 'test-ca.key' },
+      }),
+    );
+    const { code, out, err } = await workshop.run(...args);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(err).not.toBe('');
+  });
+
+  it('exits 5 and says what to start when there is no endpoints.json', async () => {
+    const { code, err } = await workshop.run('device', 'list');
+    expect(code).toBe(5);
+    expect(err).toContain('keyline up --data .keyline');
+  });
+
+  it('exits 5 when nothing listens', async () => {
+    const { code, err } = await workshop.run(
+      ...['device', 'list', '--api', 'https://127.0.0.1:1', '--ca', 'test-ca.pem'],
+      ...['--token-file', 'api.token'],
+    );
+    expect(code).toBe(5);
+    expect(err).toContain('Nothing listens at https://127.0.0.1:1');
+  });
+
+  it('exits 5 when the service shows a certificate of another authority', async () => {
+    const other = openWorkshop();
+    workshop.write('other.pem', other.caPem);
+    other.remove();
+    const { code, err } = await workshop.run(
+      ...['device', 'list', '--api', service.url, '--ca', 'other.pem', '--token-file', 'api.token'],
+    );
+    expect(code).toBe(5);
+    expect(err).toContain('another authority');
+  });
+
+  it.each([
+    ['a file that is not there', '6', ['--api', 'https://127.0.0.1:1', '--ca', 'nowhere.pem']],
+    ['a CA file without a certificate', '6', ['--api', 'https://127.0.0.1:1', '--ca', 'api.token']],
+  ])('exits 6 for %s', async (_, code, args) => {
+    const ran = await workshop.run('device', 'list', ...args, '--token-file', 'api.token');
+    expect(String(ran.code)).toBe(code);
+  });
+
+  it('finds the service and the admin by endpoints.json, with file names relative to it', async () => {
+    service.answers.listDevices = ({ request }) => {
+      expect(request.headers.authorization).toBeUndefined();
+      return { items: [], nextCursor: null };
+    };
+    const options = { env: { KEYLINE_ENDPOINTS: workshop.path('endpoints.json') } };
+    const { code, err } = await workshop.runWith(options, 'device', 'list');
+    expect({ code, err }).toEqual({ code: 0, err: 'No device is like that.\n' });
+  });
+
+  it('maps a problem document to its exit code, with its detail on stderr and as JSON on stdout', async () => {
+    service.answers.getDevice = () => {
+      throw new KeylineError('DEVICE_NOT_FOUND', 'There is no device "d1".');
+    };
+    service.answers.getDeviceHistory = service.answers.getDevice;
+    const { code, out, err } = await workshop.run('device', 'show', 'd1', ...caller, '--json');
+    expect(code).toBe(4);
+    expect(err).toBe('keyline: There is no device "d1". [DEVICE_NOT_FOUND]\n');
+    expect(JSON.parse(out)).toEqual({
+      error: { code: 'DEVICE_NOT_FOUND', detail: 'There is no device "d1".', status: 404 },
+    });
+  });
+
+  it('takes an answer that is no problem document for what its status says', async () => {
+    service.raw.set('/v1/devices', (_, response) => response.writeHead(502).end('<html>'));
+    const { code, err } = await workshop.run('device', 'list', ...caller);
+    service.raw.clear();
+    expect(code).toBe(1);
+    expect(err).toContain('status 502');
+  });
+});
+
+describe('keyline device', () => {
+  it('sends filters as the contract names them and follows cursors', async () => {
+    service.answers.listDevices = ({ query }) =>
+      query.get('cursor') === null
+        ? { items: [device('d1')], nextCursor: 'c2' }
+        : { items: [device('pump-17', { state: 'suspended', batch: 'wo-1' })], nextCursor: null };
+    const { code, out } = await workshop.run(
+      ...['device', 'list', ...caller, '--state', 'active', '--type', 'default', '-q', 'd'],
+      ...['--expires-before', '2027-01-01T00:00:00Z', '--label', 'line=1'],
+    );
+    expect(code).toBe(0);
+    const [first, second] = service.calls.map(({ call }) => Object.fromEntries(call.query));
+    expect(first).toEqual({
+      state: 'active',
+      type: 'default',
+      q: 'd',
+      label: 'line=1',
+      expiresBefore: '2027-01-01T00:00:00Z',
+      limit: '100',
+    });
+    expect(second).toMatchObject({ cursor: 'c2', limit: '99' });
+    expect(out.split('\n').map((line) => line.slice(0, 38).trimEnd())).toEqual([
+      'ID       STATE      TYPE     BATCH  CE',
+      'd1       active     default  -      20',
+      'pump-17  suspended  default  wo-1   20',
+      '',
+    ]);
+  });
+
+  it('prints each effect of a revocation with its time', async () => {
+    service.answers.revokeDevice = ({ body }) => {
+      expect(body).toEqual({ reason: 'keyCompromise', wait: true });
+      return { device: device('d1', { state: 'revoked' }), evidence };
+    };
+    const { code, out } = await workshop.run(
+      ...['device', 'revoke', 'd1', ...caller, '--reason', 'keyCompromise', '--wait'],
+    );
+    expect(code).toBe(0);
+    expect(out).toBe(`d1 is revoked.
+
+EFFECT                  SINCE (UTC)
+ledger entry 7 durable  2026-11-24 16:00:00.120
+broker bundled          2026-11-24 16:00:00.180
+OCSP says revoked       2026-11-24 16:00:00.120
+CRL 3 of issuing-1      2026-11-24 16:00:00.240
+`);
+  });
+});
+
+describe('keyline token and keyline batch', () => {
+  it('prints the secret of a new token alone on stdout', async () => {
+    service.answers.createToken = ({ body }) => {
+      expect(body).toEqual({ use: 'enroll', maxUses: 3, labels: { line: '1', hall: 'b' } });
+      return { token, secret: 'klt_secret' };
+    };
+    const { code, out, err } = await workshop.run(
+      ...['token', 'create', ...caller, '--max-uses', '3', '--label', 'line=1', '--label', 'hall=b'],
+    );
+    expect({ code, out }).toEqual({ code: 0, out: 'klt_secret\n' });
+    expect(err).toContain(token.id);
+  });
+
+  it('calls with the API token of the environment', async () => {
+    service.answers.listTokens = ({ request }) => {
+      expect(request.headers.authorization).toBe('Bearer from-env');
+      return { items: [token], nextCursor: null };
+    };
+    const { code, out } = await workshop.runWith(
+      { env: { KEYLINE_TOKEN: 'from-env' } },
+      ...['token', 'list', ...service.options, '--json'],
+    );
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toEqual({ items: [token], nextCursor: null });
+  });
+
+  it('opens a batch with what was given and nothing else', async () => {
+    service.answers.createBatch = ({ body }) => {
+      expect(body).toEqual({ id: 'wo-1', quota: 50, stations: ['st1', 'st2'] });
+      return batch;
+    };
+    const { code, out } = await workshop.run(
+      ...['batch', 'create', 'wo-1', ...caller, '--quota', '50', '--station', 'st1', '--station', 'st2'],
+    );
+    expect(code).toBe(0);
+    expect(out).toContain('signed     2 of 50\n');
+  });
+});
