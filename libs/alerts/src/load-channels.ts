@@ -1,0 +1,60 @@
+// The channels of alerts.yaml, with the secrets of their headers files.
+import { KeylineError, messageOf, Secret } from '@keyline/kernel';
+import { readFile, stat } from 'node:fs/promises';
+import type { AlertChannel, AlertLog } from './channel.ts';
+import { createLogChannel } from './log-channel.ts';
+import type { AlertRules } from './rules.ts';
+import { createWebhookChannel } from './webhook-channel.ts';
+
+const mostBytes = 16_384;
+
+/** @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE, CONFIG_INVALID */
+export async function loadAlertChannels(
+  channels: AlertRules['channels'],
+  options: { readonly log: AlertLog; readonly externalUrl?: string | undefined },
+): Promise<AlertChannel[]> {
+  const webhooks = await Promise.all(
+    channels.webhooks.map(async ({ headersFile, ...config }) =>
+      createWebhookChannel({
+        config,
+        headers: headersFile === undefined ? undefined : await loadWebhookHeaders(headersFile),
+        externalUrl: options.externalUrl,
+      }),
+    ),
+  );
+  return channels.log ? [createLogChannel(options.log), ...webhooks] : webhooks;
+}
+
+/**
+ * A file with one `Name: value` a line; empty lines and lines that begin with `#` don't count.
+ * @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE, CONFIG_INVALID; never with a value in it
+ */
+export async function loadWebhookHeaders(path: string): Promise<ReadonlyMap<string, Secret>> {
+  let text;
+  try {
+    const { size } = await stat(path);
+    if (size > mostBytes) throw new Error(`it is larger than ${String(mostBytes)} bytes`);
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new KeylineError(
+      missing ? 'FILE_NOT_FOUND' : 'FILE_UNREADABLE',
+      `The headers file ${path} of a webhook (alerts.yaml) ${missing ? 'is missing' : `can't be read: ${messageOf(cause)}`}.`,
+      { cause },
+    );
+  }
+  const headers = new Map<string, Secret>();
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    if (line.trim() === '' || line.startsWith('#')) continue;
+    const [, name, value] =
+      /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e]*?)[ \t]*$/.exec(line) ?? [];
+    if (name === undefined || value === undefined) {
+      throw new KeylineError(
+        'CONFIG_INVALID',
+        `${path}:${String(index + 1)}: not a header; write "Name: value".`,
+      );
+    }
+    headers.set(name, new Secret(value));
+  }
+  return headers;
+}
