@@ -26,10 +26,9 @@ beforeEach(() => {
 const commands = [
   ['up'],
   ['device'],
-  ...['list', 'show', 'enroll', 'renew', 'revoke', 'suspend', 'resume', 'decommission'].map((name) => [
-    'device',
-    name,
-  ]),
+  ...['list', 'show', 'enroll', 'renew', 'revoke', 'suspend', 'resume', 'decommission'].map(
+    (name) => ['device', name],
+  ),
   ['token'],
   ...['create', 'list', 'revoke'].map((name) => ['token', name]),
   ['batch'],
@@ -49,7 +48,8 @@ describe('the command line', () => {
   it('documents its exit codes in --help', async () => {
     const { code, out } = await workshop.run('--help');
     expect(code).toBe(0);
-    for (const number of [0, 1, 2, 3, 4, 5, 6]) expect(out).toMatch(new RegExp(`^  ${String(number)}  `, 'm'));
+    for (const number of [0, 1, 2, 3, 4, 5, 6])
+      expect(out).toMatch(new RegExp(`^  ${String(number)}  `, 'm'));
   });
 
   it.each([
@@ -60,7 +60,10 @@ describe('the command line', () => {
     ['a quota that is no number', ['batch', 'create', 'wo-1', '--quota', 'many']],
     ['an unknown algorithm', ['device', 'enroll', '--id', 'd', '--out', '.', '--algorithm', 'dsa']],
     ['--api without --ca', ['device', 'list', '--api', 'https://127.0.0.1']],
-    ['--cert without --key', ['device', 'list', '--cert', 'test-ca.pem', '--endpoints', 'endpoints.json']],
+    [
+      '--cert without --key',
+      ['device', 'list', '--cert', 'test-ca.pem', '--endpoints', 'endpoints.json'],
+    ],
   ])('exits 2 for %s and prints nothing on stdout', async (_, args) => {
     workshop.write(
       'endpoints.json',
@@ -199,7 +202,17 @@ describe('keyline token and keyline batch', () => {
       return { token, secret: 'klt_secret' };
     };
     const { code, out, err } = await workshop.run(
-      ...['token', 'create', ...caller, '--max-uses', '3', '--label', 'line=1', '--label', 'hall=b'],
+      ...[
+        'token',
+        'create',
+        ...caller,
+        '--max-uses',
+        '3',
+        '--label',
+        'line=1',
+        '--label',
+        'hall=b',
+      ],
     );
     expect({ code, out }).toEqual({ code: 0, out: 'klt_secret\n' });
     expect(err).toContain(token.id);
@@ -224,7 +237,18 @@ describe('keyline token and keyline batch', () => {
       return batch;
     };
     const { code, out } = await workshop.run(
-      ...['batch', 'create', 'wo-1', ...caller, '--quota', '50', '--station', 'st1', '--station', 'st2'],
+      ...[
+        'batch',
+        'create',
+        'wo-1',
+        ...caller,
+        '--quota',
+        '50',
+        '--station',
+        'st1',
+        '--station',
+        'st2',
+      ],
     );
     expect(code).toBe(0);
     expect(out).toContain('signed     2 of 50\n');

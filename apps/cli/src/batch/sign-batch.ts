@@ -93,7 +93,7 @@ async function signAll(context: CliContext, signing: Signing): Promise<void> {
       tries = rest.length < before ? 1 : tries + 1;
       if (tries >= triesWithoutProgress) throw error.reason;
       context.terminal.err(
-        `\nThe connection broke with ${String(rest.length)} units to go; sending them again.\n`,
+        `\nThe connection broke; units to send again: ${String(rest.length)}.\n`,
       );
       await sleep(500 * 2 ** (tries - 1));
     }

@@ -53,7 +53,8 @@ function signal(pid: number, name: 'SIGTERM' | 'SIGKILL'): void {
 async function belongsTo(pid: number, data: string): Promise<boolean> {
   try {
     const args = (await readFile(`/proc/${String(pid)}/cmdline`, 'utf8')).split('\0');
-    return args.includes('serve') && args.some((arg) => arg === data || arg.startsWith(`${data}/`));
+    const folder = args[args.indexOf('--data') + 1] ?? '';
+    return args.includes('serve') && (folder === data || folder.startsWith(`${data}/`));
   } catch (error) {
     if (isNodeError(error, 'ENOENT') || isNodeError(error, 'ESRCH')) return false;
     throw error;

@@ -91,18 +91,25 @@ async function serve(
     const given = await answer(call);
     const { status, document } =
       given instanceof WithStatus ? given : new WithStatus(routes[name].status, given);
-    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(document));
+    response
+      .writeHead(status, { 'content-type': 'application/json' })
+      .end(JSON.stringify(document));
   } catch (error) {
     const { code, detail } = isKeylineError(error)
       ? error
       : new KeylineError('INTERNAL', String(error));
     const [status, title] = problemOf(code);
     response.writeHead(status, { 'content-type': 'application/problem+json' });
-    response.end(JSON.stringify({ type: `urn:keyline:error:${code}`, title, status, code, detail }));
+    response.end(
+      JSON.stringify({ type: `urn:keyline:error:${code}`, title, status, code, detail }),
+    );
   }
 }
 
-function findRoute(method: string, path: string): { name: RouteName; params: Record<string, string> } {
+function findRoute(
+  method: string,
+  path: string,
+): { name: RouteName; params: Record<string, string> } {
   for (const [name, route] of Object.entries(routes)) {
     const pattern = new RegExp(`^${route.url.replace(/:(\w+)/g, '(?<$1>[^/]+)')}$`);
     const match = pattern.exec(path);
@@ -111,7 +118,10 @@ function findRoute(method: string, path: string): { name: RouteName; params: Rec
       key,
       decodeURIComponent(value),
     ]);
-    return { name: name as RouteName, params: Object.fromEntries(params) as Record<string, string> };
+    return {
+      name: name as RouteName,
+      params: Object.fromEntries(params) as Record<string, string>,
+    };
   }
   throw new KeylineError('NOT_FOUND', `there is no ${method} ${path}`);
 }

@@ -37,9 +37,23 @@ export function openWorkshop(): Workshop {
     return path(name);
   };
   const openssl = (...args: string[]): string =>
-    execFileSync('openssl', args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    execFileSync('openssl', args, {
+      cwd: folder,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
   openssl(
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
+    ...[
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-days',
+      '2',
+    ],
     ...['-subj', '/CN=Test Authority', '-addext', 'subjectAltName=IP:127.0.0.1'],
     ...['-keyout', 'test-ca.key', '-out', 'test-ca.pem'],
   );

@@ -1,0 +1,117 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decodePem, parseCertificate } from '@keyline/x509';
+import { encodeOcspQuestion, parseOcspStatus } from '../src/doctor/ocsp-question.ts';
+import { judgeRemainingLife } from '../src/doctor/remaining-life.ts';
+import { openWorkshop, type Workshop } from './support/workshop.ts';
+import { startFakeService } from './support/fake-service.ts';
+
+let workshop: Workshop;
+beforeAll(() => {
+  workshop = openWorkshop();
+});
+afterAll(() => {
+  workshop.remove();
+});
+
+describe('the OCSP question of the doctor (RFC 6960 §4.1.1)', () => {
+  it('is understood by openssl, whose answer it reads', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'keyline-ocsp-'));
+    const leafPem = workshop.sign(workshop.createCsr('d1'));
+    const leaf = parseCertificate(decodePem(leafPem, 'CERTIFICATE'));
+    const issuer = parseCertificate(decodePem(workshop.caPem, 'CERTIFICATE'));
+    writeFileSync(join(folder, 'request.der'), encodeOcspQuestion(leaf, issuer));
+    for (const [status, row] of [
+      ['good', `V\t491231235959Z\t\t${leaf.serial.toUpperCase()}\tunknown\t/CN=d1\n`],
+      [
+        'revoked',
+        `R\t491231235959Z\t260101000000Z\t${leaf.serial.toUpperCase()}\tunknown\t/CN=d1\n`,
+      ],
+      ['unknown', ''],
+    ] as const) {
+      writeFileSync(join(folder, 'index.txt'), row);
+      execFileSync(
+        'openssl',
+        [
+          ...['ocsp', '-index', 'index.txt', '-rsigner', workshop.path('test-ca.pem')],
+          ...['-rkey', workshop.path('test-ca.key'), '-CA', workshop.path('test-ca.pem')],
+          ...['-reqin', 'request.der', '-respout', 'response.der'],
+        ],
+        { cwd: folder, stdio: 'ignore' },
+      );
+      const response = execFileSync('cat', ['response.der'], { cwd: folder });
+      expect(parseOcspStatus(response)).toBe(status);
+    }
+    rmSync(folder, { recursive: true });
+  });
+
+  it('names the error of a responder that has no answer', () => {
+    expect(parseOcspStatus(Buffer.from('30030a0106', 'hex'))).toBe('unauthorized');
+  });
+});
+
+describe('remaining life', () => {
+  const day = 86_400_000;
+  it.each([
+    ['ok', 60],
+    ['warn', 10],
+    ['fail', -1],
+  ])('is %s with %i of 90 days left', (level, left) => {
+    const now = Date.now();
+    const finding = judgeRemainingLife({
+      check: 'c',
+      what: 'it',
+      notBefore: now - (90 - left) * day,
+      notAfter: now + left * day,
+      now,
+      advice: 'renew',
+    });
+    expect(finding.level).toBe(level);
+  });
+});
+
+describe('keyline doctor', () => {
+  it('goes on after a failure, says what to do, and exits 1', async () => {
+    const service = await startFakeService(workshop);
+    service.answers.whoAmI = () => ({
+      name: 'admin',
+      role: 'admin',
+      via: 'certificate',
+      time: new Date(Date.now() - 3_600_000).toISOString(),
+    });
+    service.answers.listAuthorities = () => ({ items: [], nextCursor: null });
+    service.answers.listTargets = () => ({
+      items: [
+        { name: 'bundled', healthy: false, position: 0, lag: 3, lastError: 'connection refused' },
+      ],
+      nextCursor: null,
+    });
+    const endpoints = workshop.write(
+      'endpoints.json',
+      JSON.stringify({
+        api: service.url,
+        http: 'http://127.0.0.1:1',
+        broker: service.url.replace('https', 'mqtts'),
+        ca: 'test-ca.pem',
+        admin: { certificate: 'test-ca.pem', key: 'test-ca.key' },
+      }),
+    );
+    const { code, out } = await workshop.run('doctor', '--endpoints', endpoints, '--json');
+    await service.close();
+    expect(code).toBe(1);
+    const { findings } = JSON.parse(out) as { findings: { check: string; level: string }[] };
+    const levels = Object.fromEntries(findings.map(({ check, level }) => [check, level]));
+    expect(levels).toMatchObject({
+      api: 'ok',
+      clock: 'fail',
+      'api certificate': 'ok',
+      'your certificate': 'ok',
+      http: 'fail',
+      broker: 'ok',
+      'target bundled': 'fail',
+    });
+  });
+});

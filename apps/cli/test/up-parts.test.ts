@@ -1,0 +1,148 @@
+import { createServer } from 'node:net';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Child } from '../src/up/child.ts';
+import { stopLeftovers } from '../src/up/leftovers.ts';
+import { acquireLock } from '../src/up/lock.ts';
+import { assertPortsFree, loadPlan, urlsOf } from '../src/up/plan.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'keyline-up-'));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('the plan of a data folder', () => {
+  it('keeps the ports that were free at the first start', async () => {
+    const file = join(folder, 'keyline.json');
+    const first = await loadPlan(file, { ports: {} });
+    expect(new Set(Object.values(first.ports)).size).toBe(4);
+    expect(await loadPlan(file, { ports: {} })).toEqual(first);
+    expect(urlsOf(first).http).toBe(`http://127.0.0.1:${String(first.ports.http)}`);
+  });
+
+  it('lets the API move but not what stands in certificates', async () => {
+    const file = join(folder, 'keyline.json');
+    const { ports } = await loadPlan(file, { ports: {} });
+    const moved = await loadPlan(file, { ports: { api: 1234 } });
+    expect(moved.ports).toEqual({ ...ports, api: 1234 });
+    await expect(loadPlan(file, { ports: { http: 1234 } })).rejects.toMatchObject({
+      code: 'USAGE',
+    });
+    await expect(loadPlan(file, { host: '127.0.0.2', ports: {} })).rejects.toMatchObject({
+      code: 'USAGE',
+    });
+  });
+
+  it.each(['0.0.0.0', '::', 'localhost'])(
+    'refuses the host %s, which no URL can carry',
+    async (host) => {
+      await expect(loadPlan(join(folder, 'p'), { host, ports: {} })).rejects.toMatchObject({
+        code: 'USAGE',
+      });
+    },
+  );
+
+  it('names the port that another program holds', async () => {
+    const server = createServer();
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const plan = await loadPlan(join(folder, 'p'), { ports: { broker: port } });
+    await expect(assertPortsFree(plan)).rejects.toThrow(`127.0.0.1:${String(port)} (the broker)`);
+    await new Promise((done) => server.close(done));
+    await assertPortsFree(plan);
+  });
+});
+
+describe('the lock of a data folder', () => {
+  it('is held by one, by whatever path, and is free again after release', async () => {
+    symlinkSync(folder, `${folder}-link`);
+    const lock = await acquireLock(folder, 4711);
+    await expect(acquireLock(`${folder}-link`, 1)).rejects.toThrow('process 4711');
+    await lock.release();
+    await (await acquireLock(`${folder}-link`, 1)).release();
+    rmSync(`${folder}-link`);
+  });
+});
+
+describe('a supervised process', () => {
+  function createChild(script: string, said: string[], onReady = (): void => undefined): Child {
+    const program = join(folder, 'program');
+    writeFileSync(program, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    return new Child({
+      name: 'program',
+      program,
+      args: [join(folder, 'ready'), folder],
+      env: { PATH: '/usr/bin:/bin' },
+      readyFile: join(folder, 'ready'),
+      pidFile: join(folder, 'program.pid'),
+      logFile: join(folder, 'program.log'),
+      say: (text) => said.push(text),
+      onReady,
+    });
+  }
+  const serving = 'echo ready > "$1"; while :; do sleep 0.05; done';
+
+  it('is started again when it dies, and said so', async () => {
+    const said: string[] = [];
+    let readies = 0;
+    const child = createChild(serving, said, () => (readies += 1));
+    await child.start();
+    const first = child.pid ?? 0;
+    expect(readFileSync(join(folder, 'program.pid'), 'utf8')).toBe(`${String(first)}\n`);
+    process.kill(first, 'SIGKILL');
+    await expect.poll(() => readies, { timeout: 5000 }).toBe(2);
+    expect(child.pid).not.toBe(first);
+    await child.stop();
+    expect(said[0]).toBe('program ended (SIGKILL); starting it again in 0.5 s');
+    expect(child.pid).toBeUndefined();
+    expect(() => process.kill(first, 0)).toThrow('ESRCH');
+  });
+
+  it('gives the end of its log when it does not start', async () => {
+    const child = createChild('echo "no such profile" >&2; exit 3', []);
+    await expect(child.start()).rejects.toThrow(/exit code 3[^]*no such profile/);
+    await child.stop();
+  });
+
+  it('stops while it is still starting', async () => {
+    const child = createChild('sleep 60', []);
+    const started = child.start();
+    await expect.poll(() => child.pid).toBeDefined();
+    await Promise.all([
+      expect(started).rejects.toMatchObject({ name: 'AbortError' }),
+      child.stop(),
+    ]);
+    expect(child.pid).toBeUndefined();
+  });
+});
+
+describe('services that outlived their supervisor', () => {
+  it('are stopped when they belong to the folder, and others left alone', async () => {
+    const run = join(folder, 'run');
+    mkdirSync(run);
+    const program = join(folder, 'idle');
+    writeFileSync(program, '#!/bin/sh\nwhile :; do sleep 0.05; done\n', { mode: 0o755 });
+    const ours = spawn(program, ['serve', '--data', join(folder, 'ca')]);
+    const other = spawn(program, ['serve', '--data', '/somewhere/else']);
+    const ended = new Promise((done) =>
+      ours.once('exit', (_, signal) => {
+        done(signal);
+      }),
+    );
+    writeFileSync(join(run, 'keyline-ca.pid'), `${String(ours.pid)}\n`);
+    writeFileSync(join(run, 'keyline-broker.pid'), `${String(other.pid)}\n`);
+    const said: string[] = [];
+    await stopLeftovers(run, folder, (text) => said.push(text));
+    expect(await ended).toBe('SIGTERM');
+    expect(other.exitCode).toBeNull();
+    expect(said).toHaveLength(1);
+    other.kill('SIGKILL');
+  });
+});
