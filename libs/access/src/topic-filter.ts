@@ -3,7 +3,6 @@ import { KeylineError } from '@keyline/kernel';
 
 const longestBytes = 65_535;
 // MQTT 5 §1.5.4: no U+0000; control characters SHOULD NOT be there, and in a role they are always a slip.
-// eslint-disable-next-line no-control-regex
 const controlCharacters = /[\u0000-\u001f\u007f-\u009f]/;
 
 /**

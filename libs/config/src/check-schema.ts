@@ -115,6 +115,5 @@ function show(data: unknown): string {
   if (data === null) return 'empty';
   if (Array.isArray(data)) return 'a list';
   if (typeof data === 'object') return 'a mapping';
-  const text = String(data);
-  return typeof data === 'string' ? `"${text.slice(0, 80)}"` : text;
+  return typeof data === 'string' ? `"${data.slice(0, 80)}"` : JSON.stringify(data);
 }

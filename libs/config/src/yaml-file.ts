@@ -11,7 +11,6 @@ import {
   parseDocument,
   visit,
   type Document,
-  type ParsedNode,
 } from 'yaml';
 import type { ConfigProblem } from './problem.ts';
 
@@ -109,7 +108,8 @@ export function parseYaml(
   // An alias makes one value stand in several places, which no reader of a short file needs and no message can point at.
   visit(document, {
     Node: (_key, node) => {
-      if (isAlias(node) || (isNode(node) && 'anchor' in node && node.anchor !== undefined)) {
+      const { anchor } = node as { readonly anchor?: string | undefined };
+      if (isAlias(node) || anchor !== undefined) {
         faults.push(problem(node.range?.[0] ?? 0, 'anchors and aliases (& and *) are not allowed'));
       }
     },
@@ -155,7 +155,7 @@ function explain(code: string, message: string, source: string): string {
 
 function createYamlFile(
   file: string,
-  document: Document.Parsed<ParsedNode>,
+  document: Document.Parsed,
   place: (offset: number) => { line: number; column: number },
 ): YamlFile {
   const at: YamlFile['at'] = (path) => {
