@@ -2,6 +2,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
+import { platform } from 'node:os';
 import { KeylineError, messageOf, Secret } from '@keyline/kernel';
 import { decryptPrivateKey } from './encrypted-key.ts';
 
@@ -79,7 +80,7 @@ export function loadPassphraseFile(path: string): Secret {
     throw unreadable(path, error);
   }
   // Windows has no such bits; everything there reads as 0666.
-  if ((mode & 0o077) !== 0 && process.platform !== 'win32') {
+  if ((mode & 0o077) !== 0 && platform() !== 'win32') {
     throw new KeylineError(
       'FILE_UNREADABLE',
       `The passphrase file "${path}" can be read by others (mode ${(mode & 0o777).toString(8)}). Run: chmod 600 ${path}`,

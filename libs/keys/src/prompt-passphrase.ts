@@ -3,49 +3,61 @@ import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { KeylineError, Secret } from '@keyline/kernel';
 
+/** Where to ask: the process's own streams unless a test puts others here. */
+export interface PassphraseTerminal {
+  readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  readonly output: NodeJS.WritableStream;
+}
+
 export interface PromptOptions {
   /** Ask twice and compare: for a passphrase that is being set. */
   readonly confirm?: boolean | undefined;
+  readonly terminal?: PassphraseTerminal | undefined;
 }
 
-/** @throws {KeylineError} USAGE without a terminal, for an empty or an unequal second passphrase */
+// eslint-disable-next-line no-restricted-globals -- there is one terminal, and it belongs to the process
+const ownTerminal = (): PassphraseTerminal => ({ input: process.stdin, output: process.stderr });
+
+/** @throws {KeylineError} USAGE without a terminal, for an empty or an unequal second passphrase, and for Ctrl-C */
 export async function promptPassphrase(
   question: string,
   options: PromptOptions = {},
 ): Promise<Secret> {
-  if (!process.stdin.isTTY) {
+  const terminal = options.terminal ?? ownTerminal();
+  if (terminal.input.isTTY !== true) {
     throw new KeylineError(
       'USAGE',
       'A passphrase is needed and there is no terminal to ask on. Give it in a file (mode 600).',
     );
   }
-  const passphrase = await askWithoutEcho(question);
-  if (passphrase === '')
+  const passphrase = await askWithoutEcho(terminal, question);
+  if (passphrase === '') {
     throw new KeylineError('USAGE', 'The passphrase is empty; nothing was done.');
-  if (options.confirm === true && (await askWithoutEcho('Again: ')) !== passphrase) {
+  }
+  if (options.confirm === true && (await askWithoutEcho(terminal, 'Again:')) !== passphrase) {
     throw new KeylineError('USAGE', 'The two passphrases differ; nothing was done.');
   }
   return new Secret(passphrase);
 }
 
-async function askWithoutEcho(question: string): Promise<string> {
-  process.stderr.write(question.endsWith(' ') ? question : `${question} `);
+async function askWithoutEcho(terminal: PassphraseTerminal, question: string): Promise<string> {
+  terminal.output.write(question.endsWith(' ') ? question : `${question} `);
   // readline echoes through its output; one that swallows everything hides the typing.
-  const output = new Writable({
+  const silence = new Writable({
     write(_chunk, _encoding, done) {
       done();
     },
   });
-  const terminal = createInterface({ input: process.stdin, output, terminal: true });
-  const cancelled = new Promise<never>((_resolve, reject) => {
-    terminal.once('SIGINT', () => {
-      reject(new KeylineError('USAGE', 'Cancelled; nothing was done.'));
-    });
+  const lines = createInterface({ input: terminal.input, output: silence, terminal: true });
+  const ended = new Promise<never>((_resolve, reject) => {
+    const cancel = (): void => reject(new KeylineError('USAGE', 'Cancelled; nothing was done.'));
+    lines.once('SIGINT', cancel);
+    lines.once('close', cancel);
   });
   try {
-    return await Promise.race([terminal.question(''), cancelled]);
+    return await Promise.race([lines.question(''), ended]);
   } finally {
-    terminal.close();
-    process.stderr.write('\n');
+    lines.close();
+    terminal.output.write('\n');
   }
 }

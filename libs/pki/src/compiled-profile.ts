@@ -241,7 +241,7 @@ function cutTemplate(
   const start = extensions.offset;
   let headEnd: number | undefined;
   let tailStart = start;
-  while (!extensions.atEnd) {
+  while (!extensions.isAtEnd()) {
     const element = extensions.read(der.tags.sequence);
     const oid = extensions.inside(element).readOid();
     if (oid === oids.subjectAltName || oid === oids.subjectKeyIdentifier) {

@@ -4,7 +4,6 @@ import { hash } from 'node:crypto';
 import { isKeylineError, KeylineError } from '@keyline/kernel';
 import {
   algorithms,
-  DerReader,
   decodePem,
   der,
   derMalformed,
@@ -17,6 +16,7 @@ import {
   readSequence,
   signatureAlgorithms,
   verifyWith,
+  type DerReader,
   type ParsedAlternativeNames,
   type SignatureAlgorithm,
 } from '@keyline/x509';
@@ -110,7 +110,7 @@ function readSignatureAlgorithm(reader: DerReader): SignatureAlgorithm {
     );
   }
   // RFC 4055 §5: both NULL and absent must be accepted for RSA; the others have none.
-  if (found.keyFamily === 'rsa' && !reader.atEnd) reader.readNull();
+  if (found.keyFamily === 'rsa' && !reader.isAtEnd()) reader.readNull();
   reader.finish();
   return found;
 }
@@ -140,14 +140,14 @@ function assertProofOfPossession(
 function readAttributes(attributes: DerReader): ParsedAlternativeNames {
   const seen: string[] = [];
   let names = noNames;
-  while (!attributes.atEnd) {
+  while (!attributes.isAtEnd()) {
     const attribute = attributes.enter();
     const type = attribute.readOid();
     if (seen.includes(type)) throw derMalformed(`the attribute ${type} comes twice`);
     if (seen.push(type) > maxAttributes) throw derMalformed('too many attributes');
     const values = attribute.enter(tags.set);
     attribute.finish();
-    if (values.atEnd) throw derMalformed('an attribute without a value (RFC 2986 §4.1)');
+    if (values.isAtEnd()) throw derMalformed('an attribute without a value (RFC 2986 §4.1)');
     // Attributes other than this one say nothing that a certificate could take over.
     if (type !== oids.extensionRequest) continue;
     const extensions = parseExtensions(values.enter());

@@ -68,7 +68,7 @@ function parseRequest(requestDer: Uint8Array): OcspRequest {
   request.readOptional(contextConstructedTag(1));
   const list = request.enter();
   const certIds: OcspCertId[] = [];
-  while (!list.atEnd) {
+  while (!list.isAtEnd()) {
     if (certIds.length === maxCertIds) throw derMalformed('too many certificates in one request');
     const single = list.enter();
     const certId = single.read(tags.sequence);
@@ -87,7 +87,7 @@ function parseCertId(reader: DerReader, certIdDer: Uint8Array): OcspCertId {
   const algorithm = reader.enter();
   const digest = algorithm.readOid();
   // NULL or nothing; a digest has no other parameters.
-  if (!algorithm.atEnd) algorithm.readNull();
+  if (!algorithm.isAtEnd()) algorithm.readNull();
   algorithm.finish();
   const issuerNameHash = hexOf(reader.readOctetString());
   const issuerKeyHash = hexOf(reader.readOctetString());

@@ -1,14 +1,15 @@
 // A leaf certificate's TBSCertificate as @peculiar/x509 writes it: the template that issuance splices into, and the second opinion
 // its tests hold the spliced bytes against. Slow (milliseconds) and loaded only when asked for.
+import type { KeyUsageFlags } from '@peculiar/x509';
 import type { KeyAlgorithm } from './algorithms.ts';
 import { hexOf } from './bytes.ts';
 import { readSequence } from './der-reader.ts';
 import { tags } from './der-writer.ts';
 import type { AlternativeName } from './extensions.ts';
+import { decodeIpAddress, encodeIpAddress } from './ip-address.ts';
 import type { RelativeName } from './name.ts';
 import {
   extendedKeyUsageOids,
-  keyUsageBits,
   oids,
   type ExtendedKeyUsageName,
   type KeyUsageName,
@@ -55,13 +56,20 @@ const signingAlgorithms: Readonly<
   'ml-dsa-87': { name: 'ML-DSA-87' },
 };
 
+// The enum has no zero of its own.
+// eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- nothing to convert from
+const noUsage = 0 as KeyUsageFlags;
+
 /** TBSCertificate, DER, by @peculiar/x509. */
 export async function buildLeafTbs(content: LeafContent): Promise<Uint8Array> {
   await import('reflect-metadata');
   const library = await import('@peculiar/x509');
   const extensions = [
     new library.KeyUsagesExtension(
-      content.keyUsage.reduce((flags, usage) => flags | (1 << keyUsageBits[usage]), 0),
+      content.keyUsage.reduce<KeyUsageFlags>(
+        (flags, usage) => flags | library.KeyUsageFlags[usage],
+        noUsage,
+      ),
       true,
     ),
     new library.ExtendedKeyUsageExtension(
@@ -77,7 +85,7 @@ export async function buildLeafTbs(content: LeafContent): Promise<Uint8Array> {
                 ? { type: 'dns' as const, value: name.dns }
                 : 'uri' in name
                   ? { type: 'url' as const, value: name.uri }
-                  : { type: 'ip' as const, value: name.ip },
+                  : { type: 'ip' as const, value: withoutDottedTail(name.ip) },
             ),
             // RFC 5280 §4.2.1.6: critical when it is the only name.
             content.subject.length === 0,
@@ -128,6 +136,11 @@ export async function buildLeafTbs(content: LeafContent): Promise<Uint8Array> {
   });
   const outer = readSequence(new Uint8Array(certificate.rawData));
   return outer.whole(outer.read(tags.sequence));
+}
+
+/** @peculiar/x509 2.2.0 reads the dotted tail of `::ffff:10.0.0.1` as one group. */
+function withoutDottedTail(address: string): string {
+  return decodeIpAddress(encodeIpAddress(address)) ?? address;
 }
 
 function toArrayBuffer(bytes: Uint8Array): ArrayBuffer {

@@ -110,11 +110,11 @@ export function parseCrl(der: Uint8Array): ParsedCrl {
 
 function readEntries(list: DerReader): ParsedCrlEntry[] {
   const entries: ParsedCrlEntry[] = [];
-  while (!list.atEnd) {
+  while (!list.isAtEnd()) {
     const entry = list.enter();
     const serial = readSerial(entry);
     const revokedAt = entry.readTime();
-    const extensions = entry.atEnd ? [] : parseExtensions(entry.enter());
+    const extensions = entry.isAtEnd() ? [] : parseExtensions(entry.enter());
     entry.finish();
     const reasonDer = extensions.find(({ oid }) => oid === oids.reasonCode)?.valueDer;
     const reason = reasonDer === undefined ? undefined : readReason(reasonDer);
@@ -149,7 +149,7 @@ function readIssuingPoint(
   const name = point.enterOptional(contextConstructedTag(0));
   const distributionPoints = name === undefined ? [] : parseDistributionPointName(name);
   let scope: ParsedCrl['scope'] = 'all';
-  while (!point.atEnd) {
+  while (!point.isAtEnd()) {
     const part = point.read();
     if (part.tag === contextTag(1)) scope = 'user';
     if (part.tag === contextTag(2)) scope = 'ca';

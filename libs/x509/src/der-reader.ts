@@ -37,7 +37,7 @@ export class DerReader {
     this.#depth = depth;
   }
 
-  get atEnd(): boolean {
+  isAtEnd(): boolean {
     return this.offset >= this.end;
   }
 

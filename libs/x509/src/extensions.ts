@@ -32,7 +32,7 @@ const maxExtensions = 64;
  */
 export function parseExtensions(extensions: DerReader): Extension[] {
   const found: Extension[] = [];
-  while (!extensions.atEnd) {
+  while (!extensions.isAtEnd()) {
     const extension = extensions.enter();
     const oid = extension.readOid();
     const explicitCritical = extension.peekTag() === tags.boolean;
@@ -166,9 +166,9 @@ export interface ParsedAlternativeNames {
 /** @throws {KeylineError} DER_MALFORMED */
 export function parseAlternativeNames(valueDer: Uint8Array): ParsedAlternativeNames {
   const names = readSequence(valueDer);
-  if (names.atEnd) throw derMalformed('an empty subjectAltName (RFC 5280 §4.2.1.6)');
+  if (names.isAtEnd()) throw derMalformed('an empty subjectAltName (RFC 5280 §4.2.1.6)');
   const found = { dns: [] as string[], ip: [] as string[], uri: [] as string[], others: 0 };
-  while (!names.atEnd) {
+  while (!names.isAtEnd()) {
     const name = names.read();
     const content = names.content(name);
     switch (name.tag) {
@@ -211,9 +211,9 @@ const extendedKeyUsageNames = new Map<string, string>(
 /** Names of the known usages, dotted OIDs of the others. */
 export function parseExtendedKeyUsage(valueDer: Uint8Array): string[] {
   const reader = readSequence(valueDer);
-  if (reader.atEnd) throw derMalformed('an empty extKeyUsage (RFC 5280 §4.2.1.12)');
+  if (reader.isAtEnd()) throw derMalformed('an empty extKeyUsage (RFC 5280 §4.2.1.12)');
   const usages: string[] = [];
-  while (!reader.atEnd) {
+  while (!reader.isAtEnd()) {
     const oid = reader.readOid();
     usages.push(extendedKeyUsageNames.get(oid) ?? oid);
   }
@@ -226,7 +226,7 @@ export function parseBasicConstraints(valueDer: Uint8Array): {
 } {
   const reader = readSequence(valueDer);
   const isCa = reader.peekTag() === tags.boolean && reader.readBoolean();
-  const pathLen = reader.atEnd ? undefined : reader.readSmallInteger();
+  const pathLen = reader.isAtEnd() ? undefined : reader.readSmallInteger();
   reader.finish();
   return pathLen === undefined ? { isCa } : { isCa, pathLen };
 }
@@ -235,7 +235,7 @@ export function parseAuthorityKeyIdentifier(valueDer: Uint8Array): Uint8Array | 
   const reader = readSequence(valueDer);
   const keyId = reader.readOptional(contextTag(0));
   // authorityCertIssuer and serial may follow; nothing is concluded from them.
-  while (!reader.atEnd) reader.read();
+  while (!reader.isAtEnd()) reader.read();
   return keyId === undefined ? undefined : reader.content(keyId);
 }
 
@@ -243,11 +243,11 @@ export function parseAuthorityKeyIdentifier(valueDer: Uint8Array): Uint8Array | 
 export function parseCrlDistributionPoints(valueDer: Uint8Array): string[] {
   const points = readSequence(valueDer);
   const uris: string[] = [];
-  while (!points.atEnd) {
+  while (!points.isAtEnd()) {
     const point = points.enter();
     const name = point.enterOptional(contextConstructedTag(0));
     if (name !== undefined) uris.push(...parseDistributionPointName(name));
-    while (!point.atEnd) point.read();
+    while (!point.isAtEnd()) point.read();
   }
   return uris;
 }
@@ -256,7 +256,7 @@ export function parseCrlDistributionPoints(valueDer: Uint8Array): string[] {
 export function parseDistributionPointName(name: DerReader): string[] {
   const uris: string[] = [];
   const fullName = name.enterOptional(contextConstructedTag(0));
-  while (fullName?.atEnd === false) {
+  while (fullName?.isAtEnd() === false) {
     const general = fullName.read();
     if (general.tag === contextTag(6)) uris.push(decodeAscii(fullName.content(general)));
   }
@@ -269,7 +269,7 @@ export function parseAuthorityInfoAccess(valueDer: Uint8Array): {
 } {
   const reader = readSequence(valueDer);
   const found = { ocsp: [] as string[], caIssuers: [] as string[] };
-  while (!reader.atEnd) {
+  while (!reader.isAtEnd()) {
     const description = reader.enter();
     const method = description.readOid();
     const location = description.read();

@@ -1,6 +1,6 @@
 // Distinguished names: written with one string type per attribute, read for what Keyline needs of them.
 import { KeylineError } from '@keyline/kernel';
-import { DerReader, decodeText, derMalformed, isPrintableString } from './der-reader.ts';
+import { decodeText, derMalformed, isPrintableString, type DerReader } from './der-reader.ts';
 import * as der from './der-writer.ts';
 import { tags } from './der-writer.ts';
 import { oids } from './oids.ts';
@@ -27,7 +27,6 @@ const rules: Readonly<Record<NameAttribute, AttributeRule>> = {
   serialNumber: { oidDer: der.oid(oids.serialNumber), printable: true, maxCharacters: 64 },
 };
 
-// eslint-disable-next-line no-control-regex -- they are what is looked for
 const controls = /[\u0000-\u001f\u007f-\u009f\ud800-\udfff]/;
 
 /**
@@ -41,7 +40,7 @@ export function encodeName(parts: readonly RelativeName[]): Uint8Array<ArrayBuff
 function encodeRelativeName({ attribute, value }: RelativeName): Uint8Array {
   const { oidDer, printable, maxCharacters } = rules[attribute];
   // Surrogate pairs are single characters of the bound; a lone half is refused by `isWellFormed`.
-  const length = value.length <= maxCharacters ? value.length : [...value].length;
+  const length = value.length <= maxCharacters ? value.length : Array.from(value).length;
   if (length === 0 || length > maxCharacters || (attribute === 'C' && length !== 2)) {
     throw new KeylineError(
       'PROFILE_VIOLATION',
@@ -81,11 +80,11 @@ export interface ParsedName {
  */
 export function parseName(name: DerReader): ParsedName {
   const commonNames: string[] = [];
-  const isEmpty = name.atEnd;
-  while (!name.atEnd) {
+  const isEmpty = name.isAtEnd();
+  while (!name.isAtEnd()) {
     const rdn = name.enter(tags.set);
-    if (rdn.atEnd) throw derMalformed('an empty relative distinguished name', rdn.offset);
-    while (!rdn.atEnd) {
+    if (rdn.isAtEnd()) throw derMalformed('an empty relative distinguished name', rdn.offset);
+    while (!rdn.isAtEnd()) {
       const attribute = rdn.enter(tags.sequence);
       const type = attribute.readOid();
       const value = attribute.read();

@@ -1,0 +1,271 @@
+import { Duration } from '@keyline/kernel';
+import {
+  algorithms,
+  createCsr,
+  der,
+  encodeCaBasicConstraints,
+  encodeExtension,
+  encodeKeyUsage,
+  encodeName,
+  type Extension,
+} from '@keyline/x509';
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  createIssuer,
+  createIssuingCertificate,
+  createRootCertificate,
+  parseCsr,
+  verifyChain,
+  type ChainQuestion,
+} from '../src/index.ts';
+import { createSerial } from '../src/serial.ts';
+import { signTbs } from '../src/sign-tbs.ts';
+import {
+  createHierarchy,
+  createTestSigner,
+  deviceProfile,
+  now,
+  profilesOf,
+  type Hierarchy,
+} from './hierarchy.ts';
+
+let hierarchy: Hierarchy;
+let leafDer: Uint8Array;
+beforeAll(async () => {
+  hierarchy = await createHierarchy();
+  const issuer = await createIssuer(hierarchy.issuing, profilesOf(deviceProfile));
+  const { spkiDer, algorithm } = createTestSigner('ec-p256');
+  leafDer = (
+    await issuer.issue({ profile: 'device-client', id: 'pump-1', spkiDer, algorithm, now })
+  ).der;
+});
+
+const ask = (more: Partial<ChainQuestion> = {}): string => {
+  const verdict = verifyChain({
+    leafDer,
+    intermediates: [hierarchy.issuing.certificateDer],
+    roots: [hierarchy.root.certificateDer],
+    now,
+    requiredEku: 'clientAuth',
+    ...more,
+  });
+  return verdict.status === 'valid'
+    ? `valid: ${verdict.path.map(({ commonName }) => commonName).join(' < ')}`
+    : verdict.reason;
+};
+
+const key = createTestSigner('ec-p256');
+interface Made {
+  name: string;
+  der: Uint8Array;
+  signer: ReturnType<typeof createTestSigner>;
+}
+/** A certificate with any extensions, right or wrong, signed by another of these or by itself. */
+async function make(
+  name: string,
+  issuer: Made | undefined,
+  extensions: Extension[],
+  signer = key,
+): Promise<Made> {
+  const by = issuer ?? { name, signer };
+  const tbs = der.sequence(
+    der.explicit(0, der.integer(2)),
+    der.unsignedInteger(createSerial()),
+    algorithms['ec-p256'].signature.identifierDer,
+    encodeName([{ attribute: 'CN', value: by.name }]),
+    der.sequence(der.time(now - 1000), der.time(now + Duration.days(1))),
+    encodeName([{ attribute: 'CN', value: name }]),
+    signer.spkiDer,
+    ...(extensions.length === 0
+      ? []
+      : [der.explicit(3, der.sequence(...extensions.map(encodeExtension)))]),
+  );
+  return { name, der: await signTbs(by.signer, tbs), signer };
+}
+const ca = (pathLen?: number): Extension[] => [
+  encodeCaBasicConstraints(pathLen),
+  encodeKeyUsage(['keyCertSign']),
+];
+
+describe('verifyChain', () => {
+  it('finds the path from leaf to root, whatever else is sent', async () => {
+    const other = await createHierarchy();
+    expect(ask()).toBe('valid: pump-1 < Test Issuing 1 < Test Root');
+    expect(
+      ask({
+        intermediates: [
+          other.issuing.certificateDer,
+          other.root.certificateDer,
+          hierarchy.issuing.certificateDer,
+        ],
+        roots: [other.root.certificateDer, hierarchy.root.certificateDer],
+      }),
+    ).toMatch(/^valid/);
+  });
+
+  it('refuses a signature by another key of the same name (RFC 5280 §6.1.3 (a)(1))', async () => {
+    const other = await createHierarchy();
+    expect(ask({ roots: [other.root.certificateDer] })).toContain('signature');
+    expect(
+      ask({ intermediates: [other.issuing.certificateDer], roots: [other.root.certificateDer] }),
+    ).toContain('signature');
+  });
+
+  it('refuses a certificate that is expired or not valid yet (RFC 5280 §6.1.3 (a)(2))', () => {
+    expect(ask({ now: now + Duration.days(91) })).toContain('"pump-1" has expired');
+    expect(ask({ now: now - Duration.days(1) })).toContain('not valid yet');
+  });
+
+  it('refuses an expired authority', async () => {
+    const root = await make('R', undefined, ca());
+    const leaf = await make('L', root, [], createTestSigner('ec-p256'));
+    const question = { leafDer: leaf.der, intermediates: [], roots: [root.der] };
+    expect(ask(question)).toMatch(/^valid/);
+    expect(ask({ ...question, now: now + Duration.days(2) })).toContain('expired');
+  });
+
+  it('refuses a chain without its root, and an empty one', () => {
+    expect(ask({ roots: [] })).toContain('No authority was found that issued "Test Issuing 1"');
+    expect(ask({ intermediates: [] })).toContain('No authority was found that issued "pump-1"');
+  });
+
+  it('refuses another extended key usage (RFC 5280 §4.2.1.12), in an authority too', async () => {
+    expect(ask({ requiredEku: 'serverAuth' })).toContain('not meant for serverAuth');
+    const csr = parseCsr(
+      await createCsr({ signer: hierarchy.issuing.signer, commonName: 'Test Issuing 1' }),
+    );
+    const narrow = await createIssuingCertificate({
+      root: hierarchy.root,
+      csr,
+      now,
+      validity: Duration.days(100),
+      extendedKeyUsage: ['serverAuth'],
+    });
+    expect(ask({ intermediates: [narrow] })).toContain(
+      '"Test Issuing 1" is not meant for clientAuth',
+    );
+  });
+
+  it('refuses a leaf in the place of an authority (RFC 5280 §6.1.4 (k))', async () => {
+    const root = await make('R', undefined, ca());
+    const middle = await make('M', root, []);
+    const leaf = await make('L', middle, []);
+    expect(ask({ leafDer: leaf.der, intermediates: [middle.der], roots: [root.der] })).toContain(
+      '"M" is not an authority',
+    );
+  });
+
+  it('refuses an authority without keyCertSign (RFC 5280 §6.1.4 (n))', async () => {
+    const root = await make('R', undefined, [
+      encodeCaBasicConstraints(undefined),
+      encodeKeyUsage(['cRLSign']),
+    ]);
+    const leaf = await make('L', root, []);
+    expect(ask({ leafDer: leaf.der, intermediates: [], roots: [root.der] })).toContain(
+      'may not sign certificates',
+    );
+  });
+
+  it('counts the authorities below a path length (RFC 5280 §4.2.1.9)', async () => {
+    for (const [pathLen, verdict] of [
+      [1, 'valid'],
+      [0, 'allows 0 authorities below it, there are 1'],
+    ] as const) {
+      const root = await make('R', undefined, ca(pathLen));
+      const middle = await make('M', root, ca());
+      const leaf = await make('L', middle, []);
+      expect(ask({ leafDer: leaf.der, intermediates: [middle.der], roots: [root.der] })).toContain(
+        verdict,
+      );
+    }
+  });
+
+  it.each(['2.5.29.30', '1.2.3.4'])(
+    'refuses the unprocessed critical extension %s (RFC 5280 §4.2)',
+    async (oid) => {
+      const valueDer = der.sequence();
+      const root = await make('R', undefined, ca());
+      const question = { intermediates: [], roots: [root.der] };
+      const critical = await make('L', root, [{ oid, critical: true, valueDer }]);
+      expect(ask({ ...question, leafDer: critical.der })).toContain(`critical extension ${oid}`);
+      const harmless = await make('L', root, [{ oid, critical: false, valueDer }]);
+      expect(ask({ ...question, leafDer: harmless.der })).toMatch(/^valid/);
+    },
+  );
+
+  it('does not follow a circle, nor a chain without end', async () => {
+    const a = await make('A', undefined, ca());
+    const b = await make('B', a, ca());
+    const crossed = await make('A', b, ca());
+    const leaf = await make('L', a, []);
+    expect(ask({ leafDer: leaf.der, intermediates: [b.der, crossed.der], roots: [] })).toContain(
+      'No authority',
+    );
+    const many = await Promise.all(Array.from({ length: 17 }, () => make('X', a, ca())));
+    expect(ask({ intermediates: many.map((one) => one.der) })).toContain('More than 16');
+  });
+
+  it('answers for bytes that are no certificate, without throwing', () => {
+    expect(ask({ leafDer: Uint8Array.of(1, 2, 3) })).toContain("can't be read");
+  });
+});
+
+describe('authority certificates', () => {
+  it('may not go deeper than the root allows (RFC 5280 §4.2.1.9)', async () => {
+    const csr = parseCsr(await createCsr({ signer: key, commonName: 'Deep' }));
+    const options = { root: hierarchy.root, csr, now, validity: Duration.days(1) };
+    await expect(createIssuingCertificate({ ...options, pathLen: 1 })).rejects.toMatchObject({
+      code: 'PATH_INVALID',
+    });
+    await expect(createIssuingCertificate({ ...options, pathLen: 0 })).resolves.toBeInstanceOf(
+      Uint8Array,
+    );
+  });
+
+  it('end with their root, and not after', async () => {
+    const csr = parseCsr(await createCsr({ signer: key, commonName: 'Long' }));
+    const certificate = await createIssuingCertificate({
+      root: hierarchy.root,
+      csr,
+      now,
+      validity: Duration.days(99_999),
+    });
+    expect(
+      verifyChain({
+        leafDer: certificate,
+        intermediates: [],
+        roots: [hierarchy.root.certificateDer],
+        now: now + Duration.days(3649),
+      }).status,
+    ).toBe('valid');
+    expect(
+      verifyChain({
+        leafDer: certificate,
+        intermediates: [],
+        roots: [hierarchy.root.certificateDer],
+        now: now + Duration.days(3651),
+      }).status,
+    ).toBe('invalid');
+  });
+
+  it('publish no URL that linters refuse (RFC 5280 §4.2.1.6)', async () => {
+    const csr = parseCsr(await createCsr({ signer: key, commonName: 'Local' }));
+    await expect(
+      createIssuingCertificate({
+        root: hierarchy.root,
+        csr,
+        now,
+        validity: Duration.days(9),
+        urls: { crl: 'http://localhost/root.crl' },
+      }),
+    ).rejects.toMatchObject({ code: 'LINT_FAILED' });
+  });
+
+  it('need a name of 1 to 64 characters (RFC 5280 Appendix A.1)', async () => {
+    for (const commonName of ['', 'x'.repeat(65)]) {
+      await expect(
+        createRootCertificate({ signer: key, commonName, now, validity: Duration.days(9) }),
+      ).rejects.toMatchObject({ code: 'PROFILE_VIOLATION' });
+    }
+  });
+});
