@@ -3,8 +3,8 @@ import type { Clock } from '@keyline/kernel';
 
 /** Machine output goes to `out`, everything a person should read beside it to `err`. Text is written as it is. */
 export interface Terminal {
-  out(text: string): void;
-  err(text: string): void;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
   /** Whether `err` is a terminal: progress bars are drawn only there. */
   readonly interactive: boolean;
 }
@@ -18,6 +18,8 @@ export interface CliContext {
   readonly clock: Clock;
   /** Process id of this command, for locks and messages. */
   readonly pid: number;
+  /** Sends a signal to another process; whether it was there. */
+  readonly signalProcess: (pid: number, signal: 'SIGTERM' | 'SIGKILL') => boolean;
   /** Calls back on SIGINT, SIGTERM and SIGHUP; answers with what takes the handler away again. */
   onStopSignal(handler: (signal: string) => void): () => void;
 }

@@ -15,6 +15,14 @@ process.exitCode = await runCli(process.argv.slice(2), {
   stdin: process.stdin,
   clock: systemClock,
   pid: process.pid,
+  signalProcess(pid, signal) {
+    try {
+      return process.kill(pid, signal);
+    } catch {
+      // Gone in the meantime, or somebody else's: not there for us either way.
+      return false;
+    }
+  },
   terminal: {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),

@@ -139,7 +139,12 @@ describe('services that outlived their supervisor', () => {
     writeFileSync(join(run, 'keyline-ca.pid'), `${String(ours.pid)}\n`);
     writeFileSync(join(run, 'keyline-broker.pid'), `${String(other.pid)}\n`);
     const said: string[] = [];
-    await stopLeftovers(run, folder, (text) => said.push(text));
+    await stopLeftovers({
+      folder: run,
+      data: folder,
+      signalProcess: (pid, signal) => process.kill(pid, signal),
+      say: (text) => said.push(text),
+    });
     expect(await ended).toBe('SIGTERM');
     expect(other.exitCode).toBeNull();
     expect(said).toHaveLength(1);

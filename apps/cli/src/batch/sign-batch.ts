@@ -76,7 +76,7 @@ interface Signing {
   readonly csrFolder: string;
   readonly ids: readonly string[];
   readonly summary: Summary;
-  keep(id: string, line: SignLine): Promise<void>;
+  readonly keep: (id: string, line: SignLine) => Promise<void>;
 }
 
 /** Sends what has no answer yet, again after a broken connection: the same unit with the same key gets the same certificate. */

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
 import type { IncomingMessage } from 'node:http';
 import type { SignLine, SignRequest } from '@keyline/api';
-import { KeylineError } from '@keyline/kernel';
+import { KeylineError, messageOf } from '@keyline/kernel';
 import { errorOfProblem, routePath, type ApiClient } from '../client/api-client.ts';
 
 /** A line carries a certificate with its chain at most; longer ones are not from Keyline. */
@@ -29,7 +29,7 @@ export async function* signStream(
   // Its failure is the request's failure, which `answer` and the response tell; an unread rejection would end the process.
   const sending = pipeline(Readable.from(encodeLines(units)), request).catch((error: unknown) => {
     request.destroy();
-    return error;
+    return toError(error);
   });
   try {
     const response = await answer;
@@ -43,6 +43,10 @@ export async function* signStream(
   } finally {
     request.destroy();
   }
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(messageOf(error));
 }
 
 /** Path parameters only: the body is the stream. */

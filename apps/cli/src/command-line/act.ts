@@ -5,7 +5,7 @@ import type { CliContext } from '../context.ts';
 export type Run<Args extends readonly unknown[]> = (
   context: CliContext,
   ...args: Args
-) => Promise<number | void>;
+) => Promise<number | undefined> | Promise<void>;
 
 export type Act = <Args extends readonly unknown[]>(
   run: Run<Args>,

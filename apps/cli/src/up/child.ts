@@ -17,9 +17,9 @@ export interface ChildSpec {
   /** Remembers the process for a start after this supervisor was killed. */
   readonly pidFile: string;
   readonly logFile: string;
-  say(text: string): void;
+  readonly say: (text: string) => void;
   /** After each start, when the process serves. */
-  onReady(): void;
+  readonly onReady: () => void;
 }
 
 const readyTimeout = 60_000;

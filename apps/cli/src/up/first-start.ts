@@ -15,7 +15,7 @@ export interface FirstStart {
   readonly config: string;
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
-  say(text: string): void;
+  readonly say: (text: string) => void;
 }
 
 interface Step {
@@ -95,7 +95,7 @@ async function createRoot({ layout, ...given }: FirstStart): Promise<void> {
   await run(given, 'keyline-root', [
     'init',
     ...['--dir', beside],
-    ...['--passphrase-file', layout.secrets.root],
+    ...['--passphrase-file', '-'],
     '--json',
     '--yes',
   ]);
@@ -115,8 +115,8 @@ async function signIssuing({ layout, ...given }: FirstStart): Promise<void> {
   await run(given, 'keyline-root', [
     'sign-intermediate',
     ...['--dir', layout.root.folder],
-    ...['--passphrase-file', layout.secrets.root],
-    ...['--csr', layout.ca.csr],
+    ...['--passphrase-file', '-'],
+    ...['--csr', layout.root.issuingCsr],
     ...['--out', layout.ca.certificate],
     '--json',
     '--yes',

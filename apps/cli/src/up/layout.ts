@@ -9,13 +9,17 @@ export interface Layout {
   /** Root certificate: what relying parties trust. */
   readonly trust: string;
   readonly secrets: { readonly folder: string; readonly root: string; readonly ca: string };
-  readonly root: { readonly folder: string; readonly certificate: string };
+  readonly root: {
+    readonly folder: string;
+    readonly certificate: string;
+    /** The offline root sees nothing outside its folder: requests are carried in. */
+    readonly issuingCsr: string;
+  };
   readonly ca: {
     readonly folder: string;
     readonly csr: string;
+    /** Signed by the root, in the root's folder. */
     readonly certificate: string;
-    /** What `keyline-ca install` makes. */
-    readonly database: string;
   };
   readonly admin: { readonly folder: string; readonly certificate: string; readonly key: string };
   readonly broker: {
@@ -42,12 +46,15 @@ export function layoutOf(data: string): Layout {
       root: at('secrets', 'root.pass'),
       ca: at('secrets', 'ca.pass'),
     },
-    root: { folder: at('root'), certificate: at('root', 'root.crt') },
+    root: {
+      folder: at('root'),
+      certificate: at('root', 'root.crt'),
+      issuingCsr: at('root', 'issuing.csr'),
+    },
     ca: {
       folder: at('ca'),
       csr: at('ca', 'issuing.csr'),
-      certificate: at('issuing.crt'),
-      database: at('ca', 'keyline.db'),
+      certificate: at('root', 'issuing.crt'),
     },
     admin: {
       folder: at('admin'),

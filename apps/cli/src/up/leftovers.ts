@@ -1,22 +1,25 @@
 // Services that outlived a supervisor which was killed: they hold the ports and the database, so they are stopped first.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { kill } from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { CliContext } from '../context.ts';
 import { isNodeError, readText } from '../files/read-file.ts';
 import { removeFile } from '../files/write-file.ts';
 
 const patience = 10_000;
 
-/**
- * Stops the processes named by `*.pid` files in the folder, if they still are what they were.
- * @param data data folder: it stands in the arguments of every service that belongs to it
- */
-export async function stopLeftovers(
-  folder: string,
-  data: string,
-  say: (text: string) => void,
-): Promise<void> {
+export interface Leftovers {
+  /** With a `NAME.pid` for each service. */
+  readonly folder: string;
+  /** Data folder: it stands in the arguments of every service that belongs to it. */
+  readonly data: string;
+  readonly signalProcess: CliContext['signalProcess'];
+  readonly say: (text: string) => void;
+}
+
+/** Stops the processes that the files name, if they still are what they were. */
+export async function stopLeftovers(given: Leftovers): Promise<void> {
+  const { folder, data, say } = given;
   for (const name of await readdir(folder)) {
     if (!name.endsWith('.pid')) continue;
     const file = join(folder, name);
@@ -25,27 +28,18 @@ export async function stopLeftovers(
       say(
         `a ${name.slice(0, -'.pid'.length)} of an earlier start still runs (process ${String(pid)}); stopping it`,
       );
-      await stop(pid, data);
+      await stop(pid, given);
     }
     await removeFile(file);
   }
 }
 
-async function stop(pid: number, data: string): Promise<void> {
-  signal(pid, 'SIGTERM');
+async function stop(pid: number, { data, signalProcess }: Leftovers): Promise<void> {
+  signalProcess(pid, 'SIGTERM');
   const deadline = performance.now() + patience;
   while (await belongsTo(pid, data)) {
-    if (performance.now() > deadline) signal(pid, 'SIGKILL');
+    if (performance.now() > deadline) signalProcess(pid, 'SIGKILL');
     await sleep(50);
-  }
-}
-
-function signal(pid: number, name: 'SIGTERM' | 'SIGKILL'): void {
-  try {
-    kill(pid, name);
-  } catch (error) {
-    // Gone in the meantime, which is what was wanted.
-    if (!isNodeError(error, 'ESRCH')) throw error;
   }
 }
 

@@ -15,6 +15,13 @@ export type ProgramName = keyof typeof programs;
 /** Profiles, roles and alert rules as they come with the project. */
 export const defaultConfig = join(projectFolder, 'ca-config');
 
+export interface RunOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly signal: AbortSignal;
+  /** Given on stdin. */
+  readonly input?: string;
+}
+
 const maxOutput = 100_000;
 
 /**
@@ -24,20 +31,22 @@ const maxOutput = 100_000;
 export async function runProgram(
   name: ProgramName,
   args: readonly string[],
-  options: { readonly env: NodeJS.ProcessEnv; readonly signal: AbortSignal },
+  options: RunOptions,
 ): Promise<void> {
   const command = `${name} ${args[0] ?? ''}`;
   const { code, said } = await new Promise<{ code: number | string; said: string }>(
     (done, reject) => {
       const child = spawn(programs[name], args, {
         env: options.env,
-        stdio: ['ignore', 'ignore', 'pipe'],
+        stdio: ['pipe', 'ignore', 'pipe'],
         signal: options.signal,
       });
       let said = '';
       child.stderr.setEncoding('utf8').on('data', (part: string) => {
         said = (said + part).slice(-maxOutput);
       });
+      // A program that ends without reading its input says why itself.
+      child.stdin.on('error', () => undefined).end(options.input);
       child.on('error', (error) => {
         if (options.signal.aborted) reject(error);
         else

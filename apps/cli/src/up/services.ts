@@ -9,8 +9,8 @@ interface Shared {
   readonly layout: Layout;
   readonly plan: Plan;
   readonly env: NodeJS.ProcessEnv;
-  say(text: string): void;
-  onReady(): void;
+  readonly say: (text: string) => void;
+  readonly onReady: () => void;
 }
 
 /** CN of the certificate with which the issuing CA administers the broker. */

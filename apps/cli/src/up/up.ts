@@ -82,7 +82,12 @@ async function supervise(
     options.config === undefined ? defaultConfig : resolve(context.cwd, options.config);
   const env = environmentOf(context);
   await createFolder(layout.run, 0o700);
-  await stopLeftovers(layout.run, layout.data, say);
+  await stopLeftovers({
+    folder: layout.run,
+    data: layout.data,
+    signalProcess: context.signalProcess,
+    say,
+  });
   await assertPortsFree(plan);
   await createMissing({ layout, plan, config, env, signal, say });
 

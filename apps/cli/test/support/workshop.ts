@@ -86,12 +86,12 @@ export function openWorkshop(): Workshop {
       const code = await runCli(args, {
         env: given.env ?? {},
         cwd: folder,
-        // eslint-disable-next-line @typescript-eslint/require-await -- what a stream is
         stdin: (async function* () {
           yield given.stdin ?? '';
         })(),
         clock: systemClock,
         pid: process.pid,
+        signalProcess: () => false,
         terminal: {
           out: (text) => (out += text),
           err: (text) => (err += text),
