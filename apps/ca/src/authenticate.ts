@@ -94,7 +94,10 @@ export function createAuthenticator(options: {
     if (authorization !== undefined) {
       const secret = /^Bearer (\S{1,200})$/i.exec(authorization)?.[1];
       if (secret === undefined) {
-        throw new KeylineError('UNAUTHENTICATED', 'Send the API token as "Authorization: Bearer …".');
+        throw new KeylineError(
+          'UNAUTHENTICATED',
+          'Send the API token as "Authorization: Bearer …".',
+        );
       }
       return callerOfToken(secret);
     }

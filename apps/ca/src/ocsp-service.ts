@@ -12,7 +12,11 @@ import {
 export interface OcspAnswer {
   readonly der: Uint8Array;
   /** Absent: not to be cached (nonce, error). */
-  readonly cache?: { readonly etag: string; readonly producedAt: number; readonly nextUpdate: number };
+  readonly cache?: {
+    readonly etag: string;
+    readonly producedAt: number;
+    readonly nextUpdate: number;
+  };
 }
 
 export interface OcspService {
@@ -109,7 +113,8 @@ export function createOcspService(options: {
     if (epoch === epochBefore && responses[0]?.status.status !== 'unknown') {
       if (cache.size >= cacheLimit) cache.clear();
       const forms = cache.get(single.serial) ?? new Map<string, Cached>();
-      if (forms.size < 4) forms.set(certIdKey, { answer: fresh, freshUntil: producedAt + validity / 2 });
+      if (forms.size < 4)
+        forms.set(certIdKey, { answer: fresh, freshUntil: producedAt + validity / 2 });
       cache.set(single.serial, forms);
     }
     return fresh;
@@ -122,7 +127,10 @@ export function createOcspService(options: {
       try {
         return await answer(requestDer);
       } catch (error) {
-        if (isKeylineError(error) && (error.code === 'OCSP_MALFORMED' || error.code === 'DER_MALFORMED')) {
+        if (
+          isKeylineError(error) &&
+          (error.code === 'OCSP_MALFORMED' || error.code === 'DER_MALFORMED')
+        ) {
           return { der: ocspError('malformedRequest') };
         }
         throw error;

@@ -124,9 +124,7 @@ export function installProblemHandlers(app: FastifyInstance): void {
 function notFound(request: FastifyRequest, reply: FastifyReply): KeylineError {
   const path = request.url.split('?', 1)[0] ?? '';
   const offered = Object.values(routes)
-    .filter(({ url }) =>
-      new RegExp(`^${url.replaceAll(/:[a-z]+/g, '[^/]+')}$`).test(path),
-    )
+    .filter(({ url }) => new RegExp(`^${url.replaceAll(/:[a-z]+/g, '[^/]+')}$`).test(path))
     .map(({ method }) => method);
   if (offered.length === 0) {
     return new KeylineError(

@@ -1,11 +1,5 @@
 // Rows as the API shows them.
-import type {
-  AlertView,
-  BatchView,
-  CertificateView,
-  DeviceView,
-  TokenView,
-} from '@keyline/api';
+import type { AlertView, BatchView, CertificateView, DeviceView, TokenView } from '@keyline/api';
 import type { Alert, ApiToken, Batch, Certificate, Device, EnrollmentToken } from '@keyline/fleet';
 import { formatInstant, type Instant } from '@keyline/kernel';
 import { encodePem } from '@keyline/x509';

@@ -204,7 +204,11 @@ async function trySign(
     algorithm: csr.algorithm,
     now,
   });
-  const certificate = certificateRow(context, issued, { owner: id, profile: profile.name, kind: 'device' });
+  const certificate = certificateRow(context, issued, {
+    owner: id,
+    profile: profile.name,
+    kind: 'device',
+  });
   const rework = earlier?.state === 'active';
   const writes: Write[] = [
     // A reworked unit took its quota the first time.
@@ -240,7 +244,10 @@ async function trySign(
     { op: 'insert-certificate', certificate },
     ...replaced
       .filter(({ state, notAfter }) => state !== 'revoked' && notAfter > now)
-      .map(({ serial }) => ({ op: 'revoke-certificate', serial, at: now, reason: 'superseded' }) as const),
+      .map(
+        ({ serial }) =>
+          ({ op: 'revoke-certificate', serial, at: now, reason: 'superseded' }) as const,
+      ),
   ];
   const result = await context.store.commit({
     writes,
@@ -289,8 +296,12 @@ function signFailure(failure: FailedCommit, batch: Batch, id: DeviceId): Keyline
     case 'CSR_KEY_IN_USE':
       return keyInUse(id);
     default:
-      return new KeylineError(failure.code, `"${id}" could not be signed just now; send it again.`, {
-        context: failure.context,
-      });
+      return new KeylineError(
+        failure.code,
+        `"${id}" could not be signed just now; send it again.`,
+        {
+          context: failure.context,
+        },
+      );
   }
 }

@@ -132,7 +132,10 @@ export async function revokeCertificate(
 }
 
 /** @throws {KeylineError} CERTIFICATE_NOT_FOUND */
-export async function getCertificate(context: FleetContext, serial: SerialHex): Promise<Certificate> {
+export async function getCertificate(
+  context: FleetContext,
+  serial: SerialHex,
+): Promise<Certificate> {
   const certificate = await context.store.findCertificate(serial);
   if (certificate === undefined) {
     throw new KeylineError(

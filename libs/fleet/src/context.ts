@@ -52,7 +52,8 @@ export async function commitOrThrow(
   const result = await context.store.commit(unit);
   if (!result.ok) throw explain(result);
   const [entry] = result.entries;
-  if (entry === undefined) throw new KeylineError('INTERNAL', 'A unit of work had no ledger entry.');
+  if (entry === undefined)
+    throw new KeylineError('INTERNAL', 'A unit of work had no ledger entry.');
   return entry;
 }
 

@@ -116,7 +116,9 @@ export async function changeDeviceState(
             state: transition.to,
             role: getTypeDetails(context, device.type).role.name,
             reason,
-            serials: writes.flatMap((write) => ('serial' in write && write.serial !== null ? [write.serial] : [])),
+            serials: writes.flatMap((write) =>
+              'serial' in write && write.serial !== null ? [write.serial] : [],
+            ),
           },
         },
       ],

@@ -87,7 +87,11 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
   const { type, role, profile } = getTypeDetails(context, token.type);
 
   const earlier = await context.store.findDevice(id);
-  if (earlier !== undefined && earlier.state !== 'decommissioned' && earlier.state !== 'registered') {
+  if (
+    earlier !== undefined &&
+    earlier.state !== 'decommissioned' &&
+    earlier.state !== 'registered'
+  ) {
     return answerAgain(context, { device: earlier, csr, token, role });
   }
   if (token.uses >= token.maxUses) throw tokenExhausted(token);
@@ -103,7 +107,11 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
     now,
     validity: command.validity,
   });
-  const certificate = certificateRow(context, issued, { owner: id, profile: profile.name, kind: 'device' });
+  const certificate = certificateRow(context, issued, {
+    owner: id,
+    profile: profile.name,
+    kind: 'device',
+  });
   const device: Device = {
     id,
     type: type.name,
@@ -156,7 +164,8 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
   });
   if (result.ok) {
     const [entry] = result.entries;
-    if (entry === undefined) throw new KeylineError('INTERNAL', 'An enrollment had no ledger entry.');
+    if (entry === undefined)
+      throw new KeylineError('INTERNAL', 'An enrollment had no ledger entry.');
     return { device, certificate, role, entry, created: true };
   }
   // Lost a race against the same request: what stands now decides.
@@ -194,7 +203,8 @@ async function answerAgain(
   const history = await context.store.listEntriesOf(device.id, 50);
   const entry = history.find(
     ({ data }) =>
-      (data.kind === 'device-enrolled' || data.kind === 'device-reissued') && data.token === token.id,
+      (data.kind === 'device-enrolled' || data.kind === 'device-reissued') &&
+      data.token === token.id,
   );
   if (device.state === 'active' && device.serial !== null && entry !== undefined) {
     const certificate = await context.store.findCertificate(device.serial);
@@ -206,7 +216,9 @@ async function answerAgain(
     throw new KeylineError(
       'DEVICE_STATE_FORBIDS',
       `The device "${device.id}" is ${device.state}. An operator can ${
-        device.state === 'suspended' ? 'resume it' : 'decommission it, then it may enroll with a new key'
+        device.state === 'suspended'
+          ? 'resume it'
+          : 'decommission it, then it may enroll with a new key'
       }.`,
     );
   }

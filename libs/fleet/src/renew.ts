@@ -57,7 +57,11 @@ async function tryRenew(
     now,
     validity,
   });
-  const certificate = certificateRow(context, issued, { owner: id, profile: profile.name, kind: 'device' });
+  const certificate = certificateRow(context, issued, {
+    owner: id,
+    profile: profile.name,
+    kind: 'device',
+  });
   const result = await context.store.commit({
     writes: [
       {

@@ -124,9 +124,15 @@ export async function revokeToken(
   await commitOrThrow(
     context,
     {
-      writes: [{ op: use === 'api' ? 'revoke-api-token' : 'revoke-token', id: command.id, at: now }],
+      writes: [
+        { op: use === 'api' ? 'revoke-api-token' : 'revoke-token', id: command.id, at: now },
+      ],
       entries: [
-        { at: now, actor: actorOf(command.caller), data: { kind: 'token-revoked', token: command.id, use } },
+        {
+          at: now,
+          actor: actorOf(command.caller),
+          data: { kind: 'token-revoked', token: command.id, use },
+        },
       ],
     },
     (failure) => new KeylineError(failure.code, `There is no token "${command.id}".`),

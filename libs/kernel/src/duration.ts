@@ -29,7 +29,9 @@ export function parseDuration(text: string): number {
       `"${text.slice(0, 40)}" is not an ISO 8601 duration. Write for instance P90D, PT12H or PT10M.`,
     );
   }
-  const [years, months, weeks, days, hours, minutes, seconds] = parts.map((part) => Number(part ?? 0));
+  const [years, months, weeks, days, hours, minutes, seconds] = parts.map((part) =>
+    Number(part ?? 0),
+  );
   return (
     ((years ?? 0) * 365 + (months ?? 0) * 30 + (weeks ?? 0) * 7 + (days ?? 0)) * day +
     (hours ?? 0) * hour +

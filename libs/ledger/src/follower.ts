@@ -113,7 +113,9 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
             `${follower.name} can't get on and will try again: ${error}`,
           );
         }
-        await sleep(Math.min(most, first * 2 ** Math.min(failures - 1, 20)) * (0.5 + Math.random() / 2));
+        await sleep(
+          Math.min(most, first * 2 ** Math.min(failures - 1, 20)) * (0.5 + Math.random() / 2),
+        );
       }
     }
   }
@@ -143,14 +145,20 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
     saveTimer = undefined;
     if (saved >= position) return;
     const seq = position;
-    await store.commit({ writes: [{ op: 'move-cursor', follower: follower.name, seq }], entries: [] });
+    await store.commit({
+      writes: [{ op: 'move-cursor', follower: follower.name, seq }],
+      entries: [],
+    });
     saved = Math.max(saved, seq);
   }
 
   function saveSoon(): void {
     saveTimer ??= setTimeout(() => {
       save().catch((cause: unknown) => {
-        log?.warn({ follower: follower.name }, `the cursor could not be saved: ${messageOf(cause)}`);
+        log?.warn(
+          { follower: follower.name },
+          `the cursor could not be saved: ${messageOf(cause)}`,
+        );
       });
     }, saveInterval);
     saveTimer.unref();

@@ -30,7 +30,9 @@ export function registerDevices(register: Register, service: ServiceContext): vo
     const provisioned = await effects.waitForTargets(entry.seq, limits.provisionWait);
     const accept = request.headers.accept ?? '';
     if (accept.includes('application/pkix-cert')) {
-      return reply.header('content-type', 'application/pkix-cert').send(Buffer.from(certificate.der));
+      return reply
+        .header('content-type', 'application/pkix-cert')
+        .send(Buffer.from(certificate.der));
     }
     return {
       device: viewDevice(device),
@@ -87,7 +89,8 @@ export function registerDevices(register: Register, service: ServiceContext): vo
       batch: query.batch,
       label: query.label,
       q: query.q,
-      expiresBefore: query.expiresBefore === undefined ? undefined : Date.parse(query.expiresBefore),
+      expiresBefore:
+        query.expiresBefore === undefined ? undefined : Date.parse(query.expiresBefore),
       limit: query.limit ?? 100,
       cursor: query.cursor,
     });
@@ -128,7 +131,10 @@ export function registerDevices(register: Register, service: ServiceContext): vo
         change,
         reason: body.reason,
       });
-      await effects.waitForAll(entry.seq, body.wait === true ? limits.effectWait : limits.provisionWait);
+      await effects.waitForAll(
+        entry.seq,
+        body.wait === true ? limits.effectWait : limits.provisionWait,
+      );
       return {
         device: viewDevice(device),
         evidence: await effects.evidence({ entry, device: device.id, serial: device.serial }),

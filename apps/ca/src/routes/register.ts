@@ -39,13 +39,12 @@ export function createRegister(app: FastifyInstance, authenticator: Authenticato
         operationId: name,
         tags: [contract.tag],
         summary: contract.summary,
-        description: [
-          contract.description,
-          `Admits: ${contract.admits.join(', ')}.`,
-        ]
+        description: [contract.description, `Admits: ${contract.admits.join(', ')}.`]
           .filter(Boolean)
           .join('\n\n'),
-        security: contract.admits.includes('anyone') ? [] : [{ clientCertificate: [] }, { apiToken: [] }],
+        security: contract.admits.includes('anyone')
+          ? []
+          : [{ clientCertificate: [] }, { apiToken: [] }],
         ...(contract.params === undefined ? {} : { params: contract.params }),
         ...(contract.query === undefined ? {} : { querystring: contract.query }),
         ...(contract.body === undefined

@@ -38,7 +38,10 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
   };
 
   const findCertificate = one('SELECT * FROM certificates WHERE serial = ?', toCertificate);
-  const findKeyOwner = one('SELECT owner FROM keys WHERE spki_sha256 = ?', (row) => row['owner'] as string);
+  const findKeyOwner = one(
+    'SELECT owner FROM keys WHERE spki_sha256 = ?',
+    (row) => row['owner'] as string,
+  );
   const findToken = one('SELECT * FROM tokens WHERE id = ?', toToken);
   const findTokenByHash = one('SELECT * FROM tokens WHERE secret_hash = ?', toToken);
   const findApiTokenByHash = one('SELECT * FROM api_tokens WHERE secret_hash = ?', toApiToken);
@@ -95,25 +98,28 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
     // eslint-disable-next-line @typescript-eslint/require-await
     listBatches: async (page) => listBatches(page),
     listRevoked(authority, at) {
-      const entries = (revoked.all({ authority, at }) as Row[]).map(
-        (row): CrlEntry => ({
-          serial: (row['serial'] as Buffer).toString('hex') as SerialHex,
-          revokedAt: row['revoked_at'] as number,
-          reason: row['reason'] as RevocationReason,
-        }),
-      );
+      const entries = (revoked.all({ authority, at }) as Row[]).map((row): CrlEntry => ({
+        serial: (row['serial'] as Buffer).toString('hex') as SerialHex,
+        revokedAt: row['revoked_at'] as number,
+        reason: row['reason'] as RevocationReason,
+      }));
       return Promise.resolve(entries);
     },
-    findLatestCrl: one('SELECT * FROM crls WHERE authority = ? ORDER BY number DESC LIMIT 1', toCrl),
+    findLatestCrl: one(
+      'SELECT * FROM crls WHERE authority = ? ORDER BY number DESC LIMIT 1',
+      toCrl,
+    ),
     findIdempotency: one(
       'SELECT * FROM idempotency WHERE key = ? AND expires_at > ?',
       toIdempotency,
     ),
     listAlerts: ({ includeResolved }) => (includeResolved ? allAlerts() : openAlerts()),
     readEntries: many('SELECT * FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?', toEntry),
-    listEntriesOf: many('SELECT * FROM ledger WHERE subject = ? ORDER BY seq DESC LIMIT ?', toEntry),
+    listEntriesOf: many(
+      'SELECT * FROM ledger WHERE subject = ? ORDER BY seq DESC LIMIT ?',
+      toEntry,
+    ),
     lastSeq: () => Promise.resolve(lastSeq()),
-    findCursor: (follower) =>
-      Promise.resolve((cursor.get(follower) as number | undefined) ?? 0),
+    findCursor: (follower) => Promise.resolve((cursor.get(follower) as number | undefined) ?? 0),
   };
 }

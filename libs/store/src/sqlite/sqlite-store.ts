@@ -32,7 +32,10 @@ function applyMigrations(db: Database.Database): void {
 /** Creates an empty database. @throws {KeylineError} FILE_EXISTS */
 export function createSqliteStore(path: string): void {
   if (existsSync(path)) {
-    throw new KeylineError('FILE_EXISTS', `There is a database already: ${path}. It was left alone.`);
+    throw new KeylineError(
+      'FILE_EXISTS',
+      `There is a database already: ${path}. It was left alone.`,
+    );
   }
   const db = new Database(path);
   try {
