@@ -26,9 +26,10 @@ beforeEach(() => {
 const commands = [
   ['up'],
   ['device'],
-  ...['list', 'show', 'enroll', 'renew', 'revoke', 'suspend', 'resume', 'decommission'].map(
-    (name) => ['device', name],
-  ),
+  ...[
+    ...['list', 'show', 'history', 'enroll', 'renew'],
+    ...['revoke', 'suspend', 'resume', 'decommission'],
+  ].map((name) => ['device', name]),
   ['token'],
   ...['create', 'list', 'revoke'].map((name) => ['token', name]),
   ['batch'],
@@ -173,6 +174,20 @@ describe('keyline device', () => {
       'pump-17  suspended  default  wo-1   20',
       '',
     ]);
+  });
+
+  it('prints the history of a device with what each entry says', async () => {
+    const at = '2026-11-24T16:00:00.120Z';
+    const data = { device: 'd1', serial: '0a1b', serials: ['0a1b', '0c'], notAfter: 0 };
+    service.answers.getDeviceHistory = () => ({
+      items: [{ seq: 7, at, actor: 'operator:alice', kind: 'device-revoked', data }],
+      certificates: [],
+    });
+    const { code, out } = await workshop.run('device', 'history', 'd1', ...caller);
+    expect(code).toBe(0);
+    expect(out.split('\n')[1]).toBe(
+      '2026-11-24 16:00  device-revoked  operator:alice      7  serial=0a1b serials=0a1b,0c notAfter=1970-01-01T00:00:00.000Z',
+    );
   });
 
   it('prints each effect of a revocation with its time', async () => {

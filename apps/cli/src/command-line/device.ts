@@ -77,6 +77,21 @@ export function addDeviceCommands(program: Command, act: Act): void {
   );
 
   example(
+    withClientOptions(
+      device
+        .command('history')
+        .argument('<id>')
+        .description('What happened to a device, newest first: each ledger entry with its data.'),
+    ),
+    'keyline device history pump-17 --json',
+  ).action(
+    act(async (context, id: string, options: ClientOptions) => {
+      const { showHistory } = await import('../device/show-device.ts');
+      await showHistory(context, id, options);
+    }),
+  );
+
+  example(
     withLocationOptions(
       device
         .command('enroll')

@@ -8,7 +8,7 @@ import { readText } from '../files/read-file.ts';
 /** A new key in a new file (0600, PKCS#8 PEM, not encrypted: a device has nobody to ask). @throws {KeylineError} FILE_EXISTS */
 export async function createKeyFile(path: string, algorithm: KeyAlgorithm): Promise<KeyObject> {
   const key = generateKey(algorithm);
-  await writeKeyFile(path, String(key.export({ type: 'pkcs8', format: 'pem' })));
+  await writeKeyFile(path, key.export({ type: 'pkcs8', format: 'pem' }));
   return key;
 }
 

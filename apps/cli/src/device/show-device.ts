@@ -1,4 +1,4 @@
-// `keyline device show`.
+// `keyline device show` and `keyline device history`.
 import type { DeviceView, HistoryResponse } from '@keyline/api';
 import { openClient } from '../client/api-client.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
@@ -26,6 +26,47 @@ export async function showDevice(
   } finally {
     client.close();
   }
+}
+
+export async function showHistory(
+  context: CliContext,
+  id: string,
+  options: ClientOptions,
+): Promise<void> {
+  const client = await openClient(context, options);
+  try {
+    const { items } = await client.call('getDeviceHistory', { params: { id } });
+    if (options.json === true) {
+      printJson(context, { items });
+      return;
+    }
+    context.terminal.out(
+      formatTable(
+        ['WHEN (UTC)', 'WHAT', 'WHO', 'ENTRY', 'DETAILS'],
+        items.map(({ at, kind, actor, seq, data }) => [
+          formatTime(at),
+          kind,
+          actor,
+          seq,
+          formatDetails(data),
+        ]),
+      ),
+    );
+  } finally {
+    client.close();
+  }
+}
+
+/** What every entry of a device says is left out: its id, type and role. */
+function formatDetails(data: Readonly<Record<string, unknown>>): string {
+  const shown = Object.entries(data).filter(([name]) => !['device', 'type', 'role'].includes(name));
+  return shown.map(([name, value]) => `${name}=${formatDetail(name, value)}`).join(' ');
+}
+
+function formatDetail(name: string, value: unknown): string {
+  if (name === 'notAfter' && typeof value === 'number') return new Date(value).toISOString();
+  if (Array.isArray(value)) return value.map(String).join(',');
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 export function formatDeviceFacts(device: DeviceView, now: number): string {

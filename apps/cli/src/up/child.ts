@@ -73,18 +73,15 @@ export class Child {
     const { name, program, args, env, readyFile, pidFile, logFile, onReady } = this.#spec;
     await removeFile(readyFile);
     const log = await open(logFile, 'a', 0o600);
-    try {
-      // A group of its own: Ctrl-C in the terminal reaches this supervisor alone, which then stops it in order.
-      this.#process = spawn(program, args, {
-        env,
-        detached: true,
-        stdio: ['ignore', log.fd, log.fd],
-      });
-    } finally {
-      await log.close();
-    }
-    const child = this.#process;
+    // A group of its own: Ctrl-C in the terminal reaches this supervisor alone, which then stops it in order.
+    const child = spawn(program, args, {
+      env,
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd],
+    });
+    this.#process = child;
     let gone: string | undefined;
+    // Before anything is awaited: a process that ends at once ends during the next await.
     this.#exited = new Promise((resolve) => {
       const end = (how: string): void => {
         gone = how;
@@ -98,6 +95,7 @@ export class Child {
         end(signal === null ? `exit code ${String(code)}` : signal);
       });
     });
+    await log.close();
     if (child.pid !== undefined) await replaceFile(pidFile, `${String(child.pid)}\n`);
     const deadline = performance.now() + readyTimeout;
     while ((await readTextIfThere(readyFile, 'ready file')) === undefined) {

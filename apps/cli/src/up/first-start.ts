@@ -92,13 +92,7 @@ async function createRoot({ layout, ...given }: FirstStart): Promise<void> {
   // Made beside and moved in one step: half a root from an interrupted start would be in the way of the next.
   const beside = `${layout.root.folder}.part`;
   await rm(beside, { recursive: true, force: true });
-  await run(given, 'keyline-root', [
-    'init',
-    ...['--dir', beside],
-    ...['--passphrase-file', '-'],
-    '--json',
-    '--yes',
-  ]);
+  await runRoot({ layout, ...given }, ['init', ...['--dir', beside]]);
   await rename(beside, layout.root.folder);
 }
 
@@ -112,14 +106,13 @@ async function createIssuing({ layout, plan, ...given }: FirstStart): Promise<vo
 }
 
 async function signIssuing({ layout, ...given }: FirstStart): Promise<void> {
-  await run(given, 'keyline-root', [
+  const { root, ca } = layout;
+  await replaceFile(root.issuingCsr, await readText(ca.csr, 'the CSR of the issuing CA'));
+  await runRoot({ layout, ...given }, [
     'sign-intermediate',
-    ...['--dir', layout.root.folder],
-    ...['--passphrase-file', '-'],
-    ...['--csr', layout.root.issuingCsr],
-    ...['--out', layout.ca.certificate],
-    '--json',
-    '--yes',
+    ...['--dir', root.folder],
+    ...['--csr', root.issuingCsr],
+    ...['--out', ca.certificate],
   ]);
 }
 
@@ -139,10 +132,23 @@ async function writeBrokerBundle({ layout }: FirstStart): Promise<void> {
   await replaceFile(layout.broker.ca, `${issuing.trim()}\n${root.trim()}\n`);
 }
 
+/** The passphrase goes in by stdin: the sandbox of keyline-root sees no file outside the root's own folder. */
+async function runRoot(
+  { layout, env, signal }: Pick<FirstStart, 'layout' | 'env' | 'signal'>,
+  args: readonly string[],
+): Promise<void> {
+  const input = await readText(layout.secrets.root, 'the passphrase of the root key');
+  await runProgram('keyline-root', [...args, ...['--passphrase-file', '-'], '--json', '--yes'], {
+    env,
+    signal,
+    input,
+  });
+}
+
 function run(
-  given: Pick<FirstStart, 'env' | 'signal'>,
+  { env, signal }: Pick<FirstStart, 'env' | 'signal'>,
   name: ProgramName,
   args: readonly string[],
 ): Promise<void> {
-  return runProgram(name, args, given);
+  return runProgram(name, args, { env, signal });
 }
