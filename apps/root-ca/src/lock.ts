@@ -1,6 +1,6 @@
 // One keyline-root at a time in an offline folder. A lock left behind by a process that is gone is taken over.
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { KeylineError } from '@keyline/kernel';
+import { KeylineError, messageOf } from '@keyline/kernel';
 import { folderFiles, type OfflineFolder } from './offline-folder.ts';
 import type { Surroundings } from './terminal.ts';
 
@@ -47,7 +47,11 @@ function tryLink(from: string, to: string): boolean {
     return true;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
-    throw error;
+    throw new KeylineError(
+      'FILE_UNREADABLE',
+      `The offline folder's file system can't hold hard links or is read-only (${messageOf(error)}). Use one with Unix permissions, such as ext4; carry requests and certificates on the stick, not the root.`,
+      { cause: error },
+    );
   }
 }
 

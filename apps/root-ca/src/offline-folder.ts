@@ -3,9 +3,9 @@
 import { createHash } from 'node:crypto';
 import {
   closeSync,
+  constants,
   existsSync,
   fstatSync,
-  fsyncSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -13,6 +13,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
@@ -64,6 +65,28 @@ export class OfflineFolder {
 
   has(...names: string[]): boolean {
     return existsSync(this.own(...names));
+  }
+
+  /**
+   * Keyline's own files must lie here: a link among them would let a write land elsewhere, and a folder that others may write
+   * to is no place for a root.
+   * @throws {KeylineError} FILE_UNREADABLE
+   */
+  assertSound(): void {
+    const mode = statSync(this.path).mode & 0o777;
+    if ((mode & 0o022) !== 0) {
+      throw new KeylineError(
+        'FILE_UNREADABLE',
+        `Others may write in the offline folder ${this.path} (mode ${mode.toString(8)}). Run: chmod 700 ${this.path}`,
+      );
+    }
+    for (const name of Object.values(folderFiles)) {
+      if (lstatSync(this.own(name), { throwIfNoEntry: false })?.isSymbolicLink() !== true) continue;
+      throw new KeylineError(
+        'FILE_UNREADABLE',
+        `"${name}" in the offline folder is a symbolic link. Put the file itself there; links are not followed.`,
+      );
+    }
   }
 
   /** Relative to the folder, as messages and the transcript name files. */
@@ -193,23 +216,26 @@ function readBounded(path: string, name: string): Buffer {
   }
 }
 
+// Node's permission model refuses fsync; a file opened with O_SYNC is on the disk when its write returns.
+const { O_CREAT, O_EXCL, O_SYNC, O_WRONLY } = constants;
+
 function writeDurably(path: string, bytes: Uint8Array, mode: number): void {
-  const file = openSync(path, 'wx', mode);
+  const file = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_SYNC, mode);
   try {
     let offset = 0;
     while (offset < bytes.length) offset += writeSync(file, bytes, offset);
-    fsyncSync(file);
   } finally {
     closeSync(file);
   }
 }
 
-/** Makes a rename durable. */
+/**
+ * Makes a rename or link in the folder durable. The folder itself can't be synced here (see above); a synchronous write of a new file
+ * in it makes a journaling file system commit what was done before.
+ */
 export function syncFolder(path: string): void {
-  const folder = openSync(path, 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
+  const marker = join(path, '.sync');
+  rmSync(marker, { force: true });
+  writeDurably(marker, Buffer.from('\n'), 0o600);
+  rmSync(marker, { force: true });
 }

@@ -24,7 +24,7 @@ export async function readNewPassphrase(source: PassphraseSource): Promise<Secre
   const passphrase =
     givenPassphrase(source) ??
     (await promptPassphrase('New passphrase for the root key:', { confirm: true }));
-  if ([...passphrase.reveal()].length < minCharacters) {
+  if (Array.from(passphrase.reveal()).length < minCharacters) {
     throw new KeylineError(
       'USAGE',
       `The passphrase is shorter than ${minCharacters} characters. The root key is worth several words; nothing was done.`,

@@ -1,7 +1,7 @@
 // What the root has signed and revoked, in one file that is replaced in one step. It is the truth of the folder: certificates
 // under issued/ are written from it again when a run was interrupted.
 import { readFileSync } from 'node:fs';
-import { KeylineError, messageOf, type SerialHex } from '@keyline/kernel';
+import { formatInstant, KeylineError, messageOf, type SerialHex } from '@keyline/kernel';
 import { revocationReasons, type CrlEntry, type RevocationReason } from '@keyline/pki';
 import { folderFiles, type FileRecord, type OfflineFolder } from './offline-folder.ts';
 
@@ -24,9 +24,21 @@ export interface RootState {
   readonly commonName: string;
   readonly organization?: string | undefined;
   readonly createdAt: string;
+  /** Of the last change. A clock that stands before it is wrong. */
+  readonly updatedAt: string;
   /** Number of the last CRL that may have been published. */
   readonly crlNumber: number;
   readonly intermediates: readonly Intermediate[];
+  /** Signed, and not yet known to lie where it was wanted. */
+  readonly pending?: PendingDelivery | undefined;
+}
+
+export interface PendingDelivery {
+  readonly serial: SerialHex;
+  /** Of the CSR file, lower-case hex. */
+  readonly csrSha256: string;
+  /** Relative to the folder; absent: under issued/ only. */
+  readonly out?: string | undefined;
 }
 
 /** @throws {KeylineError} STORE_MISSING when there is no root in the folder, STORE_STALE when its state can't be read */
@@ -50,7 +62,9 @@ export function loadRootState(folder: OfflineFolder): RootState {
   }
 }
 
-export function saveRootState(folder: OfflineFolder, state: RootState): FileRecord {
+/** @param now epoch milliseconds */
+export function saveRootState(folder: OfflineFolder, given: RootState, now: number): FileRecord {
+  const state: RootState = { ...given, updatedAt: formatInstant(now) };
   const text = `${JSON.stringify(state, null, 2)}\n`;
   return folder.replace(folder.own(folderFiles.state), text, 0o600);
 }
@@ -80,17 +94,32 @@ function parseRootState(value: unknown): RootState {
     commonName: asText(state, 'commonName'),
     ...(organization === undefined ? {} : { organization: asText(state, 'organization') }),
     createdAt: asTime(state, 'createdAt'),
+    updatedAt: asTime(state, 'updatedAt'),
     crlNumber: crlNumber as number,
     intermediates: intermediates.map(parseIntermediate),
+    ...(state['pending'] === undefined ? {} : { pending: parsePending(state['pending']) }),
   };
+}
+
+function parsePending(value: unknown): PendingDelivery {
+  const pending = asRecord(value, 'pending');
+  return {
+    serial: asSerial(pending),
+    csrSha256: asText(pending, 'csrSha256'),
+    ...(pending['out'] === undefined ? {} : { out: asText(pending, 'out') }),
+  };
+}
+
+function asSerial(record: Record<string, unknown>): SerialHex {
+  const serial = asText(record, 'serial');
+  if (!/^(?:[0-9a-f]{2}){1,20}$/.test(serial)) throw wrong('serial');
+  return serial as SerialHex;
 }
 
 function parseIntermediate(value: unknown): Intermediate {
   const entry = asRecord(value, 'an intermediate');
-  const serial = asText(entry, 'serial');
-  if (!/^(?:[0-9a-f]{2}){1,20}$/.test(serial)) throw wrong('serial');
   const parsed = {
-    serial: serial as SerialHex,
+    serial: asSerial(entry),
     commonName: asText(entry, 'commonName'),
     spkiSha256: asText(entry, 'spkiSha256'),
     notBefore: asTime(entry, 'notBefore'),

@@ -3,15 +3,15 @@ import type { Clock } from '@keyline/kernel';
 
 export interface Terminal {
   /** Result, to standard output. */
-  out(text: string): void;
+  readonly out: (text: string) => void;
   /** What a person should know beside the result, to standard error. */
-  err(text: string): void;
+  readonly err: (text: string) => void;
   /** Whether somebody can answer a question. */
   readonly interactive: boolean;
   /** One line of answer. */
-  ask(question: string): Promise<string>;
+  readonly ask: (question: string) => Promise<string>;
   /** Everything on standard input, for `--passphrase-file -`. */
-  readInput(): string;
+  readonly readInput: () => string;
 }
 
 export interface Surroundings {
@@ -19,5 +19,5 @@ export interface Surroundings {
   readonly clock: Clock;
   readonly cwd: string;
   readonly pid: number;
-  isAlive(pid: number): boolean;
+  readonly isAlive: (pid: number) => boolean;
 }

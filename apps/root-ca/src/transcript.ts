@@ -1,5 +1,5 @@
 // What was done with the root, one JSON line per command, appended durably. It is a record, not a proof: nothing signs it yet.
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import type { FileRecord, OfflineFolder } from './offline-folder.ts';
 import { folderFiles } from './offline-folder.ts';
 
@@ -18,14 +18,13 @@ export interface TranscriptEntry {
 }
 
 export function appendTranscript(folder: OfflineFolder, entry: TranscriptEntry): void {
-  const file = openSync(folder.own(folderFiles.transcript), 'a+', 0o600);
+  const file = openSync(folder.own(folderFiles.transcript), 'as+', 0o600);
   try {
     // A line that a crash cut off must not swallow this one.
     const { size } = fstatSync(file);
     const last = Buffer.alloc(1);
     const cutOff = size > 0 && readSync(file, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a;
     writeSync(file, `${cutOff ? '\n' : ''}${JSON.stringify(entry)}\n`);
-    fsyncSync(file);
   } finally {
     closeSync(file);
   }

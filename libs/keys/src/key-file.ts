@@ -1,12 +1,15 @@
 // Key and passphrase files: written exclusively with mode 0600, and not read when others could have.
 import { createPrivateKey, type KeyObject } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { constants, readFileSync, statSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { KeylineError, messageOf, Secret } from '@keyline/kernel';
 import { decryptPrivateKey } from './encrypted-key.ts';
 
 const maxPassphraseBytes = 4096;
+// O_SYNC instead of fsync, which Node's permission model refuses (keyline-root runs in it).
+const { O_CREAT, O_EXCL, O_SYNC, O_WRONLY } = constants;
+const exclusiveAndDurable = O_WRONLY | O_CREAT | O_EXCL | O_SYNC;
 
 function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
@@ -23,7 +26,7 @@ function unreadable(path: string, error: unknown): KeylineError {
 /** Creates the file, mode 0600; never overwrites. @throws {KeylineError} FILE_EXISTS, FILE_UNREADABLE */
 export async function writeKeyFile(path: string, pem: string): Promise<void> {
   try {
-    await writeFile(path, pem, { flag: 'wx', mode: 0o600, flush: true });
+    await writeFile(path, pem, { flag: exclusiveAndDurable, mode: 0o600 });
   } catch (error) {
     if (codeOf(error) === 'EEXIST') {
       throw new KeylineError(

@@ -1,0 +1,200 @@
+// keyline-root sign-intermediate: the certificate of an issuing authority. It is in the durable state before it leaves the process; a
+// run interrupted after that is finished by the next command.
+import { formatInstant, KeylineError, type SerialHex } from '@keyline/kernel';
+import { createIssuingCertificate, type Csr } from '@keyline/pki';
+import { decodePem, encodePem, parseCertificate, type ParsedCertificate } from '@keyline/x509';
+import { parseAuthorityRequest } from '../authority-request.ts';
+import { folderFiles, sha256Of } from '../offline-folder.ts';
+import { openRoot, unlockRoot, type OpenedRoot } from '../open-root.ts';
+import { facts, fingerprint } from '../print.ts';
+import { issuedPath, saveRootState, type RootState } from '../root-state.ts';
+import { confirm, type Report, type Task } from '../task.ts';
+import { parseValidity } from '../validity.ts';
+
+/** What leaves of a Keyline authority are for. OCSPSigning is not among them: it would let the authority answer for the root. */
+export const intermediateUsages = ['clientAuth', 'serverAuth'] as const;
+
+export interface SignIntermediateOptions {
+  readonly csr: string;
+  readonly out?: string;
+  readonly commonName?: string;
+  readonly organization?: string;
+  readonly validity: string;
+  readonly pathLen: number;
+  readonly crlUrl?: string;
+  readonly issuerUrl?: string;
+  readonly anyUsage?: boolean;
+  readonly passphraseFile?: string;
+  readonly yes?: boolean;
+}
+
+const bounds = { least: 'P1D', most: 'P30Y' };
+
+/** @throws {KeylineError} see authority-request.ts, open-root.ts; CSR_KEY_IN_USE, FILE_EXISTS, VALIDITY_NOT_ALLOWED, PROFILE_VIOLATION */
+export async function signIntermediate(
+  task: Task,
+  options: SignIntermediateOptions,
+): Promise<Report> {
+  const { folder, journal, now } = task;
+  const validity = parseValidity(options.validity, bounds);
+  const opened = openRoot(task);
+  const { bytes, record } = folder.read(options.csr);
+  journal.inputs.push(record);
+  const csr = parseAuthorityRequest(bytes);
+  if (opened.finished?.csrSha256 === record.sha256) {
+    return reportSigned(task, opened.state, opened.finished);
+  }
+  const out = options.out === undefined ? undefined : folder.resolve(options.out);
+  if (out !== undefined) folder.assertFree(out);
+  assertNewKey(csr, opened);
+  const commonName = assertName(csr, options, opened);
+  const notAfter = Math.min(now + validity, opened.certificate.notAfter);
+  await confirm(task, {
+    yes: options.yes,
+    ask: 'Sign it?',
+    shown: describeRequest(task, { csr, options, opened, commonName, notAfter, csrFile: record }),
+  });
+  const root = await unlockRoot(task, opened.certificate, options.passphraseFile);
+  const certificateDer = await createIssuingCertificate({
+    root,
+    csr,
+    commonName,
+    organization: options.organization,
+    now,
+    validity,
+    urls: { crl: options.crlUrl, caIssuers: options.issuerUrl },
+    extendedKeyUsage: options.anyUsage === true ? undefined : intermediateUsages,
+    pathLen: options.pathLen,
+  });
+  const certificate = parseCertificate(certificateDer);
+  const state = addIntermediate(opened.state, certificate, now);
+  const pending = {
+    serial: certificate.serial,
+    csrSha256: record.sha256,
+    ...(out === undefined ? {} : { out: folder.nameOf(out) }),
+  };
+  // Nothing leaves before it is known to have been signed.
+  saveRootState(folder, { ...state, pending }, now);
+  const pem = encodePem('CERTIFICATE', certificateDer);
+  journal.outputs.push(folder.replace(issuedPath(folder, certificate.serial), pem));
+  if (out !== undefined) journal.outputs.push(folder.replace(out, pem));
+  journal.outputs.push(saveRootState(folder, state, now));
+  return reportSigned(task, state, pending);
+}
+
+function addIntermediate(state: RootState, certificate: ParsedCertificate, now: number): RootState {
+  const { serial, commonName = '', spkiSha256 } = certificate;
+  const intermediate = {
+    serial,
+    commonName,
+    spkiSha256,
+    notBefore: formatInstant(certificate.notBefore),
+    notAfter: formatInstant(certificate.notAfter),
+    signedAt: formatInstant(now),
+    certificate: encodePem('CERTIFICATE', certificate.der),
+  };
+  return { ...state, intermediates: [...state.intermediates, intermediate] };
+}
+
+function assertNewKey(csr: Csr, { state, certificate }: OpenedRoot): void {
+  if (csr.spkiSha256 === certificate.spkiSha256) {
+    throw new KeylineError(
+      'CSR_KEY_IN_USE',
+      "The CSR's key is the root's own. An issuing authority needs a key of its own; nothing was signed.",
+    );
+  }
+  const known = state.intermediates.find(({ spkiSha256 }) => spkiSha256 === csr.spkiSha256);
+  if (known === undefined) return;
+  throw new KeylineError(
+    'CSR_KEY_IN_USE',
+    `This key was signed on ${known.signedAt}: serial ${known.serial}${
+      known.revoked === undefined
+        ? `, in ${folderFiles.issued}/${known.serial}.crt. Use that certificate, or`
+        : ', revoked since.'
+    } ${known.revoked === undefined ? 'make' : 'Make'} a CSR with a new key.`,
+    { context: { serial: known.serial } },
+  );
+}
+
+function assertName(
+  csr: Csr,
+  options: SignIntermediateOptions,
+  { state, certificate }: OpenedRoot,
+): string {
+  const commonName = options.commonName ?? csr.commonName;
+  if (commonName === undefined) {
+    throw new KeylineError(
+      'PROFILE_VIOLATION',
+      'The CSR has no common name. Give one with --common-name; nothing was signed.',
+    );
+  }
+  if (commonName === certificate.commonName && options.organization === state.organization) {
+    throw new KeylineError(
+      'PROFILE_VIOLATION',
+      `"${commonName}" is the root's own name; verifiers would take the two for one. Give another with --common-name; nothing was signed.`,
+    );
+  }
+  return commonName;
+}
+
+interface Shown {
+  readonly csr: Csr;
+  readonly options: SignIntermediateOptions;
+  readonly opened: OpenedRoot;
+  readonly commonName: string;
+  readonly notAfter: number;
+  readonly csrFile: { readonly file: string; readonly sha256: string };
+}
+
+function describeRequest(task: Task, shown: Shown): string {
+  const { csr, options, opened, commonName, notAfter, csrFile } = shown;
+  const { certificate, state } = opened;
+  const namesakes = state.intermediates.filter((other) => other.commonName === commonName).length;
+  return `About to sign, with the root "${state.commonName}":\n${facts([
+    ['common name', commonName],
+    ['', options.commonName === undefined ? undefined : `(the CSR says: ${csr.commonName ?? '-'})`],
+    ['organization', options.organization],
+    ['key', `${csr.algorithm}, possession proved by the CSR's signature`],
+    ['key SHA-256', csr.spkiSha256],
+    ['CSR', csrFile.file],
+    ['CSR SHA-256', csrFile.sha256],
+    [
+      'ends',
+      `${formatInstant(notAfter)}${notAfter === certificate.notAfter ? ' (with the root)' : ''}`,
+    ],
+    ['clock says', formatInstant(task.now)],
+    ['authorities below', options.pathLen === 0 ? 'none' : `${options.pathLen} levels`],
+    ['leaves are for', options.anyUsage === true ? 'anything' : intermediateUsages.join(', ')],
+    ['CRL at', options.crlUrl],
+    ['root served at', options.issuerUrl],
+    [
+      'note',
+      namesakes === 0 ? undefined : `${namesakes} other(s) signed here have the same common name`,
+    ],
+  ])}`;
+}
+
+function reportSigned(
+  { folder, journal }: Task,
+  state: RootState,
+  delivered: { readonly serial: SerialHex; readonly out?: string | undefined },
+): Report {
+  const signed = state.intermediates.find(({ serial }) => serial === delivered.serial);
+  if (signed === undefined) {
+    throw new KeylineError('STORE_STALE', `The state does not know ${delivered.serial}.`);
+  }
+  const { serial, commonName, notBefore, notAfter, spkiSha256 } = signed;
+  const certificate = delivered.out ?? folder.nameOf(issuedPath(folder, serial));
+  const sha256 = sha256Of(decodePem(signed.certificate, 'CERTIFICATE'));
+  journal.facts['serial'] = serial;
+  return {
+    json: { certificate, serial, commonName, notBefore, notAfter, sha256, spkiSha256 },
+    text: `Signed:\n${facts([
+      ['certificate', certificate],
+      ['common name', commonName],
+      ['serial', serial],
+      ['valid', `${notBefore} to ${notAfter}`],
+      ['SHA-256', fingerprint(sha256)],
+    ])}Carry the certificate and ${folderFiles.certificate} to the issuing CA.\n`,
+  };
+}

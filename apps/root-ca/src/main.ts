@@ -1,0 +1,42 @@
+// The keyline-root process: the only file that reads process.*; everything else gets its Surroundings.
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
+import { isKeylineError, messageOf, systemClock } from '@keyline/kernel';
+import { exitCodeOf } from './exit-code.ts';
+import { runRoot } from './program.ts';
+import { assertConfined } from './sandbox.ts';
+
+try {
+  assertConfined(process.permission);
+  process.exitCode = await runRoot(process.argv.slice(2), {
+    clock: systemClock,
+    cwd: process.cwd(),
+    pid: process.pid,
+    isAlive(pid) {
+      try {
+        return process.kill(pid, 0);
+      } catch (error) {
+        // EPERM: it is there, and somebody else's.
+        return error instanceof Error && 'code' in error && error.code === 'EPERM';
+      }
+    },
+    terminal: {
+      out: (text) => void process.stdout.write(text),
+      err: (text) => void process.stderr.write(text),
+      interactive: process.stdin.isTTY && process.stderr.isTTY,
+      async ask(question) {
+        const lines = createInterface({ input: process.stdin, output: process.stderr });
+        try {
+          return await lines.question(question);
+        } finally {
+          lines.close();
+        }
+      },
+      readInput: () => readFileSync(0, 'utf8'),
+    },
+  });
+} catch (error) {
+  const detail = isKeylineError(error) ? error.detail : messageOf(error);
+  process.stderr.write(`keyline-root: ${detail}\n`);
+  process.exitCode = exitCodeOf(error);
+}

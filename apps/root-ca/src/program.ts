@@ -1,0 +1,145 @@
+// The command tree and its edge: arguments in, exit code out.
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { isKeylineError, messageOf } from '@keyline/kernel';
+import { keyAlgorithms } from '@keyline/x509';
+import { init, type InitOptions } from './commands/init.ts';
+import { signIntermediate, type SignIntermediateOptions } from './commands/sign-intermediate.ts';
+import { exitCodeHelp, exitCodeOf, exitCodes } from './exit-code.ts';
+import { runTask, type Report, type Task } from './task.ts';
+import type { Surroundings } from './terminal.ts';
+
+/**
+ * Runs one command line to its end.
+ * @param args without the program's own name
+ * @returns the exit code, as `keyline-root --help` documents it
+ */
+export async function runRoot(
+  args: readonly string[],
+  surroundings: Surroundings,
+): Promise<number> {
+  const { terminal } = surroundings;
+  try {
+    await createProgram(surroundings).parseAsync(args, { from: 'user' });
+    return exitCodes.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    }
+    const code = isKeylineError(error) ? error.code : 'INTERNAL';
+    const detail = isKeylineError(error) ? error.detail : messageOf(error);
+    terminal.err(`keyline-root: ${detail} [${code}]\n`);
+    if (args.includes('--json')) {
+      const context = isKeylineError(error) ? error.context : {};
+      terminal.out(`${JSON.stringify({ error: { code, detail, ...context } }, null, 2)}\n`);
+    }
+    return exitCodeOf(error);
+  }
+}
+
+interface JsonOption {
+  readonly json?: boolean;
+}
+
+function createProgram(surroundings: Surroundings): Command {
+  const { terminal } = surroundings;
+  const program = new Command('keyline-root')
+    .description(
+      "Keyline's offline root CA. Runs without any network, and reads and writes nothing outside the offline folder.",
+    )
+    .option('--dir <folder>', 'the offline folder', '.')
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
+    .exitOverride()
+    .showHelpAfterError('(--help shows how it is used)')
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ keyline-root init --dir /media/vault/root --common-name "Acme Root CA"
+  $ keyline-root sign-intermediate --dir /media/vault/root --csr issuing.csr --out issuing.crt
+
+${exitCodeHelp}`,
+    );
+
+  /** A command that works on the folder, prints its report and is written down in the transcript. */
+  const act =
+    <Options extends JsonOption & object>(
+      command: string,
+      work: (task: Task, options: Options) => Promise<Report>,
+      readsOnly = false,
+    ) =>
+    async (options: Options): Promise<void> => {
+      const { dir } = program.opts<{ dir: string }>();
+      const report = await runTask(
+        surroundings,
+        { dir, command, options: Object.fromEntries(Object.entries(options)), readsOnly },
+        async (task) => work(task, options),
+      );
+      terminal.out(
+        options.json === true ? `${JSON.stringify(report.json, null, 2)}\n` : report.text,
+      );
+    };
+
+  withPassphrase(
+    program.command('init').description('Make a root: an encrypted key and its certificate.'),
+  )
+    .option('--common-name <name>', 'name of the root', 'Keyline Root CA')
+    .option('--organization <name>', 'organization in its name')
+    .addOption(
+      new Option('--algorithm <name>', 'of the root key')
+        .choices(keyAlgorithms.filter((name) => name !== 'rsa-2048'))
+        .default('ec-p256'),
+    )
+    .option('--validity <duration>', 'ISO 8601, P30D to P50Y', 'P20Y')
+    .option('--resume', 'go on where an interrupted init stopped')
+    .addHelpText(
+      'after',
+      example('keyline-root init --dir /media/vault/root --common-name "Acme Root CA"'),
+    )
+    .action(act<InitOptions & JsonOption>('init', init));
+
+  withPassphrase(
+    program
+      .command('sign-intermediate')
+      .description(
+        "Sign an issuing CA's certificate from its CSR. Only the key and, unless given, the name come from the CSR.",
+      ),
+  )
+    .requiredOption('--csr <file>', 'PKCS#10 request in the offline folder, PEM or DER')
+    .option('--out <file>', 'where to write the certificate (default: issued/SERIAL.crt only)')
+    .option('--common-name <name>', "name of the authority (default: the CSR's)")
+    .option('--organization <name>', 'organization in its name')
+    .option('--validity <duration>', "ISO 8601, P1D to P30Y; cut at the root's end", 'P10Y')
+    .option('--path-len <n>', 'levels of authorities below it', parsePathLen, 0)
+    .option('--crl-url <url>', "http:// address where the root's CRL will be served")
+    .option('--issuer-url <url>', "http:// address where the root's certificate will be served")
+    .option('--any-usage', 'do not restrict its leaves to TLS clients and servers')
+    .addHelpText(
+      'after',
+      example(
+        'keyline-root sign-intermediate --dir /media/vault/root --csr issuing.csr --out issuing.crt',
+      ),
+    )
+    .action(act<SignIntermediateOptions & JsonOption>('sign-intermediate', signIntermediate));
+
+  return program;
+}
+
+function withPassphrase(command: Command): Command {
+  return command
+    .option(
+      '--passphrase-file <file>',
+      'file in the offline folder (mode 600) with the passphrase, or - for standard input; default: ask',
+    )
+    .option('--yes', 'do not ask before it is done')
+    .option('--json', 'print the result as JSON');
+}
+
+function example(line: string): string {
+  return `\nExample:\n  $ ${line}`;
+}
+
+function parsePathLen(text: string): number {
+  if (!/^[0-9]$/.test(text)) throw new InvalidArgumentError('Give a number from 0 to 9.');
+  return Number(text);
+}
