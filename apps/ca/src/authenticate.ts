@@ -1,5 +1,5 @@
 // Who is calling: the client certificate of the connection, or a bearer token. Proof here, permission in the route table.
-import type { TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import { routes, type Admits, type RouteContract } from '@keyline/api';
 import {
   hashToken,
@@ -24,7 +24,10 @@ const renewUrl = routes.renew.url;
 
 export interface Authenticator {
   /** @throws {KeylineError} UNAUTHENTICATED, CERTIFICATE_NOT_ACCEPTED, FORBIDDEN */
-  authorize(request: FastifyRequest, route: RouteContract): Promise<Caller | undefined>;
+  authorize(
+    request: FastifyRequest,
+    route: Pick<RouteContract, 'method' | 'url' | 'admits'>,
+  ): Promise<Caller | undefined>;
   close(): void;
 }
 
@@ -101,9 +104,8 @@ export function createAuthenticator(options: {
       }
       return callerOfToken(secret);
     }
-    const socket = request.raw.socket as TLSSocket;
-    const certificate =
-      typeof socket.getPeerX509Certificate === 'function' ? await certificateOf(socket) : undefined;
+    const { socket } = request.raw;
+    const certificate = socket instanceof TLSSocket ? await certificateOf(socket) : undefined;
     if (certificate === undefined) {
       throw new KeylineError(
         'UNAUTHENTICATED',
@@ -137,7 +139,7 @@ export function createAuthenticator(options: {
 }
 
 function endsCertificates({ data }: LedgerEntry): boolean {
-  return 'serials' in data || data.kind === 'certificate-revoked' || data.kind === 'device-resumed';
+  return 'serials' in data || data.kind === 'certificate-revoked';
 }
 
 /** @throws {KeylineError} FORBIDDEN for certificates that give no access to the API (servers, OCSP responders). */

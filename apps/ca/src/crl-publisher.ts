@@ -1,4 +1,5 @@
 // The CRL as a follower of the ledger: published when something was revoked, and on schedule well before it ends.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Crl, LedgerEntry, Store } from '@keyline/fleet';
 import { KeylineError, type Clock } from '@keyline/kernel';
 import { createCrl, type Authority } from '@keyline/pki';
@@ -21,6 +22,9 @@ export interface CrlPublisher {
   coverage(seq: number): Crl | undefined;
 }
 
+/** Publishing may take this share of the time at most, however many revocations come. */
+const mostShare = 0.1;
+
 export async function createCrlPublisher(options: {
   store: Store;
   clock: Clock;
@@ -30,8 +34,10 @@ export async function createCrlPublisher(options: {
   const { store, clock, authority, schedule } = options;
   let latest = await store.findLatestCrl(authority.id);
   let chain: Promise<void> = Promise.resolve();
+  let restUntil = 0;
 
   async function publish(): Promise<void> {
+    const begun = performance.now();
     const now = clock.now();
     const thisUpdate = Math.floor(now / 1000) * 1000;
     const ledgerSeq = await store.lastSeq();
@@ -65,6 +71,8 @@ export async function createCrlPublisher(options: {
       );
     }
     latest = crl;
+    const ended = performance.now();
+    restUntil = ended + (ended - begun) * (1 / mostShare - 1);
   }
 
   /** One at a time, so that numbers stay in order whoever asks. */
@@ -81,7 +89,11 @@ export async function createCrlPublisher(options: {
     apply: (entries) =>
       inTurn(async () => {
         const revoking = entries.filter(changesCrl).at(-1);
-        if (revoking !== undefined && (latest?.ledgerSeq ?? 0) < revoking.seq) await publish();
+        if (revoking === undefined || (latest?.ledgerSeq ?? 0) >= revoking.seq) return;
+        // Revocations that come meanwhile are in the same CRL: one by one, a large one would be written for each.
+        const rest = restUntil - performance.now();
+        if (rest > 0) await sleep(rest);
+        await publish();
       }),
     tick: () =>
       inTurn(async () => {

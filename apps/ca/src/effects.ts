@@ -48,7 +48,8 @@ export function createEffects(options: {
     },
     async evidence({ entry, device, serial }) {
       const covering = crl.coverage(entry.seq);
-      const status = serial == null ? undefined : await ocsp.statusOf(serial);
+      const status =
+        serial === undefined || serial === null ? undefined : await ocsp.statusOf(serial);
       return {
         ledger: { seq: entry.seq, at: formatInstant(entry.at) },
         targets: targets.map((target) => {

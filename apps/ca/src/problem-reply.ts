@@ -54,7 +54,7 @@ function translate(error: unknown): KeylineError {
       'REQUEST_INVALID',
       `${validationDetail(
         fastifyError.validationContext ?? 'request',
-        fastifyError.validation as unknown as ValidationIssue[],
+        fastifyError.validation,
       )}. The API is described at /docs.`,
       { cause: error },
     );
@@ -90,6 +90,8 @@ function translate(error: unknown): KeylineError {
 
 export function replyProblem(reply: FastifyReply, error: KeylineError): FastifyReply {
   const problem = createProblem(error, reply.request.id);
+  const retryAfter = error.context['retryAfterSeconds'];
+  if (retryAfter !== undefined) void reply.header('retry-after', retryAfter);
   if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
   return reply
     .status(problem.status)

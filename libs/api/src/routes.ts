@@ -1,6 +1,6 @@
 // The REST contract as one table: method, path, who may call, what goes in and comes out. The service registers from it, the CLI calls by it.
 import type { TSchema } from 'typebox';
-import * as s from './schemas.ts';
+import * as s from './schemas/index.ts';
 
 /** Who may call. `anyone`: no proof of identity is asked for (the route checks its own, such as an enrollment token). */
 export type Admits = 'admin' | 'operator' | 'station' | 'auditor' | 'device' | 'anyone';

@@ -17,7 +17,7 @@ export interface IssueCertificateCommand {
   readonly validity?: number | undefined;
 }
 
-/** @throws {KeylineError} PROFILE_UNKNOWN, PROFILE_VIOLATION, CSR_*, VALIDITY_NOT_ALLOWED */
+/** @throws {KeylineError} PROFILE_UNKNOWN, PROFILE_VIOLATION (also for a name without an "@"), CSR_*, VALIDITY_NOT_ALLOWED */
 export async function issueCertificate(
   context: FleetContext,
   command: IssueCertificateCommand,
@@ -33,6 +33,13 @@ export async function issueCertificate(
     throw new KeylineError(
       'PROFILE_VIOLATION',
       `"${command.profile}" is a profile for devices. Devices enroll with a token (POST /v1/enroll) or are signed in a batch.`,
+    );
+  }
+  // No device id has one, so nothing that is not a device can ever be taken for one, by a broker or in a search.
+  if (!command.name.includes('@')) {
+    throw new KeylineError(
+      'PROFILE_VIOLATION',
+      `"${command.name}" could be the id of a device. Names of servers, services, operators and stations carry an "@", for instance ${command.name}@factory.`,
     );
   }
   const now = context.clock.now();

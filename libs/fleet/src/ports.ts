@@ -131,6 +131,7 @@ export interface StoreReader {
   findToken(id: string): Promise<EnrollmentToken | undefined>;
   findTokenByHash(secretHash: string): Promise<EnrollmentToken | undefined>;
   listTokens(page: PageRequest): Promise<Page<EnrollmentToken>>;
+  findApiToken(id: string): Promise<ApiToken | undefined>;
   findApiTokenByHash(secretHash: string): Promise<ApiToken | undefined>;
   listApiTokens(page: PageRequest): Promise<Page<ApiToken>>;
   findBatch(id: string): Promise<Batch | undefined>;

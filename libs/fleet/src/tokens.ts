@@ -111,32 +111,31 @@ export async function createApiToken(
   return { token, secret };
 }
 
-/** Either kind, told apart by the id's prefix. @throws {KeylineError} NOT_FOUND, FORBIDDEN */
+/** Either kind, told apart by the id's prefix. Idempotent. @throws {KeylineError} NOT_FOUND, FORBIDDEN */
 export async function revokeToken(
   context: FleetContext,
   command: { readonly caller: Caller; readonly id: string },
-): Promise<void> {
+): Promise<EnrollmentToken | ApiToken> {
+  const { caller, id } = command;
   const now = context.clock.now();
-  const use = command.id.startsWith('api_') ? 'api' : 'enroll';
-  if (use === 'api' && command.caller.role !== 'admin') {
+  const use = id.startsWith('api_') ? 'api' : 'enroll';
+  if (use === 'api' && caller.role !== 'admin') {
     throw new KeylineError('FORBIDDEN', 'Only an admin may revoke API tokens.');
   }
   await commitOrThrow(
     context,
     {
-      writes: [
-        { op: use === 'api' ? 'revoke-api-token' : 'revoke-token', id: command.id, at: now },
-      ],
+      writes: [{ op: use === 'api' ? 'revoke-api-token' : 'revoke-token', id, at: now }],
       entries: [
-        {
-          at: now,
-          actor: actorOf(command.caller),
-          data: { kind: 'token-revoked', token: command.id, use },
-        },
+        { at: now, actor: actorOf(caller), data: { kind: 'token-revoked', token: id, use } },
       ],
     },
-    (failure) => new KeylineError(failure.code, `There is no token "${command.id}".`),
+    (failure) => new KeylineError(failure.code, `There is no token "${id}".`),
   );
+  const token =
+    use === 'api' ? await context.store.findApiToken(id) : await context.store.findToken(id);
+  if (token === undefined) throw new KeylineError('INTERNAL', `The token "${id}" is gone.`);
+  return token;
 }
 
 function assertLifetime(lifetime: number, longest: number): void {

@@ -21,9 +21,9 @@ export const Duration = {
  * @throws {KeylineError} REQUEST_INVALID
  */
 export function parseDuration(text: string): number {
-  const match = pattern.exec(text);
-  const parts = match?.slice(1);
-  if (parts === undefined || parts.every((part) => part === undefined) || text.endsWith('T')) {
+  // Groups that did not take part are undefined, which the type of a match does not say.
+  const parts: readonly (string | undefined)[] = pattern.exec(text)?.slice(1) ?? [];
+  if (parts.every((part) => part === undefined) || text.endsWith('T')) {
     throw new KeylineError(
       'REQUEST_INVALID',
       `"${text.slice(0, 40)}" is not an ISO 8601 duration. Write for instance P90D, PT12H or PT10M.`,

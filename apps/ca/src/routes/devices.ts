@@ -11,13 +11,24 @@ import {
   type Enrolled,
   type StateChange,
 } from '@keyline/fleet';
-import { formatInstant, KeylineError, parseDeviceId, parseDuration } from '@keyline/kernel';
+import {
+  formatInstant,
+  isKeylineError,
+  KeylineError,
+  parseDeviceId,
+  parseDuration,
+} from '@keyline/kernel';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { RateLimits } from '../rate-limits.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { certificatePem, viewCertificate, viewDevice } from '../views.ts';
 import type { Register } from './register.ts';
 
-export function registerDevices(register: Register, service: ServiceContext): void {
+export function registerDevices(
+  register: Register,
+  service: ServiceContext,
+  rateLimits: RateLimits,
+): void {
   const { fleet, effects, limits } = service;
 
   async function answerEnrolled(
@@ -58,13 +69,23 @@ export function registerDevices(register: Register, service: ServiceContext): vo
         'There is no enrollment token: send "token" in the body, or Authorization: Bearer.',
       );
     }
-    const enrolled = await enroll(fleet, {
-      id: 'id' in input ? input.id : undefined,
-      csr: input.csr,
-      tokenHash: hashToken(secret),
-      validity: validityOf('validity' in input ? input.validity : undefined),
-    });
-    return answerEnrolled(enrolled, request, reply);
+    const tokenHash = hashToken(secret);
+    await rateLimits.countEnrollment(request, tokenHash);
+    try {
+      const enrolled = await enroll(fleet, {
+        id: 'id' in input ? input.id : undefined,
+        csr: input.csr,
+        tokenHash,
+        validity: validityOf('validity' in input ? input.validity : undefined),
+      });
+      return await answerEnrolled(enrolled, request, reply);
+    } catch (error) {
+      // Whoever tries tokens that are none counts as a stranger, by address.
+      if (isKeylineError(error) && error.code === 'TOKEN_INVALID') {
+        await rateLimits.count(request, undefined);
+      }
+      throw error;
+    }
   });
 
   register('renew', async ({ body, request, reply }) => {

@@ -3,6 +3,7 @@ import { ProblemSchema, routes, type RouteContract, type RouteName } from '@keyl
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Static, TSchema } from 'typebox';
 import type { Authenticator } from '../authenticate.ts';
+import type { RateLimits } from '../rate-limits.ts';
 
 type Part<Contract, Key extends string> =
   Contract extends Record<Key, infer Schema extends TSchema> ? Static<Schema> : undefined;
@@ -28,7 +29,21 @@ const alsoAccepts: Partial<Record<RouteName, string>> = {
   signBatch: 'application/x-ndjson',
 };
 
-export function createRegister(app: FastifyInstance, authenticator: Authenticator): Register {
+export function createRegister(
+  app: FastifyInstance,
+  { authenticator, limits }: { authenticator: Authenticator; limits: RateLimits },
+): Register {
+  async function guard(request: FastifyRequest, contract: RouteContract): Promise<void> {
+    try {
+      request.caller = await authenticator.authorize(request, contract);
+    } catch (error) {
+      await limits.count(request, undefined);
+      throw error;
+    }
+    // Enrollments are counted by their token, which is in the body.
+    if (request.caller !== undefined) await limits.count(request, request.caller);
+  }
+
   return (name, handler) => {
     const contract: RouteContract = routes[name];
     const other = alsoAccepts[name];
@@ -59,9 +74,7 @@ export function createRegister(app: FastifyInstance, authenticator: Authenticato
             }),
         response: { [contract.status]: contract.response, default: ProblemSchema },
       },
-      onRequest: async (request) => {
-        request.caller = await authenticator.authorize(request, contract);
-      },
+      onRequest: (request) => guard(request, contract),
       handler: async (request, reply) => {
         void reply.status(contract.status);
         const answer = await handler({

@@ -19,7 +19,7 @@ async function* splitLines(
   input: AsyncIterable<Buffer | string>,
   lineBytes: number,
 ): AsyncGenerator<string> {
-  let rest = Buffer.alloc(0);
+  let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of input) {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
     let data = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);

@@ -123,6 +123,7 @@ async function installIssuing({ layout, config, ...given }: FirstStart): Promise
     ...['--certificate', layout.ca.certificate],
     ...['--root', layout.root.certificate],
     ...['--config', config],
+    ...['--admin-dir', layout.admin.folder],
   ]);
 }
 

@@ -24,7 +24,6 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
   const one = <Item>(text: string, toItem: (row: Row) => Item) => {
     const statement = db.prepare(text);
     // Async so that the port is the same for a database that is across a network.
-    // eslint-disable-next-line @typescript-eslint/require-await
     return async (...values: (string | number | Buffer)[]): Promise<Item | undefined> => {
       const row = statement.get(...values) as Row | undefined;
       return row === undefined ? undefined : toItem(row);
@@ -32,7 +31,6 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
   };
   const many = <Item>(text: string, toItem: (row: Row) => Item) => {
     const statement = db.prepare(text);
-    // eslint-disable-next-line @typescript-eslint/require-await
     return async (...values: (string | number | Buffer)[]): Promise<readonly Item[]> =>
       (statement.all(...values) as Row[]).map(toItem);
   };
@@ -65,7 +63,6 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
   return {
     ...createExpiryReads(db),
     findDevice: one('SELECT * FROM devices WHERE id = ?', toDevice),
-    // eslint-disable-next-line @typescript-eslint/require-await
     listDevices: async (filter) => listDevices(filter),
     countDevicesByState() {
       const result: Record<DeviceState, number> = {
@@ -89,13 +86,11 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
     findKeyOwner: (spkiSha256) => findKeyOwner(hexBytes(spkiSha256)),
     findToken,
     findTokenByHash: (hash) => findTokenByHash(hexBytes(hash)),
-    // eslint-disable-next-line @typescript-eslint/require-await
     listTokens: async (page) => listTokens(page),
+    findApiToken: one('SELECT * FROM api_tokens WHERE id = ?', toApiToken),
     findApiTokenByHash: (hash) => findApiTokenByHash(hexBytes(hash)),
-    // eslint-disable-next-line @typescript-eslint/require-await
     listApiTokens: async (page) => listApiTokens(page),
     findBatch: one('SELECT * FROM batches WHERE id = ?', toBatch),
-    // eslint-disable-next-line @typescript-eslint/require-await
     listBatches: async (page) => listBatches(page),
     listRevoked(authority, at) {
       const entries = (revoked.all({ authority, at }) as Row[]).map((row): CrlEntry => ({

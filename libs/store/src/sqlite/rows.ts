@@ -39,7 +39,7 @@ function at<Item>(list: readonly Item[], index: SqlValue | undefined): Item {
 }
 
 const labelsOf = (text: SqlValue | undefined): Labels =>
-  text == null ? {} : (JSON.parse(text as string) as Labels);
+  text === null || text === undefined ? {} : (JSON.parse(text as string) as Labels);
 const hexOf = (bytes: SqlValue | undefined): string => (bytes as Buffer).toString('hex');
 
 export function toDevice(row: Row): Device {

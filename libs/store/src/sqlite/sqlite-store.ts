@@ -99,7 +99,6 @@ function openLock(path: string): Database.Database {
 }
 
 /** @throws {KeylineError} STORE_MISSING, STORE_STALE, STORE_CONFLICT (another service has it) */
-// eslint-disable-next-line @typescript-eslint/require-await
 export async function openSqliteStore(options: { path: string }): Promise<Store> {
   const { path } = options;
   assertExists(path);
@@ -117,9 +116,9 @@ export async function openSqliteStore(options: { path: string }): Promise<Store>
     }
     const commits = createCommits(db, prepareWrites(db));
     return {
-      ...createReads(db, commits.lastSeq),
-      commit: commits.commit,
-      onCommit: commits.onCommit,
+      ...createReads(db, () => commits.lastSeq()),
+      commit: (unit) => commits.commit(unit),
+      onCommit: (listener) => commits.onCommit(listener),
       close: () => {
         commits.close();
         db.close();

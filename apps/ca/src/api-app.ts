@@ -1,0 +1,92 @@
+// The API behind TLS as a testable app: contract routes, OpenAPI, health, metrics. Listening is server.ts's work.
+import type { ServerOptions } from 'node:https';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import type { Authenticator } from './authenticate.ts';
+import { installIdempotency } from './idempotency.ts';
+import type { Metrics } from './metrics.ts';
+import { installProblemHandlers } from './problem-reply.ts';
+import { createRateLimits } from './rate-limits.ts';
+import { registerCertificates } from './routes/certificates.ts';
+import { registerDevices } from './routes/devices.ts';
+import { registerHealth } from './routes/health.ts';
+import { registerLine } from './routes/line.ts';
+import { registerOperations } from './routes/operations.ts';
+import { createRegister } from './routes/register.ts';
+import { registerTokens } from './routes/tokens.ts';
+import type { ServiceContext } from './service-context.ts';
+
+export interface ApiAppOptions {
+  readonly service: ServiceContext;
+  readonly authenticator: Authenticator;
+  readonly metrics: Metrics;
+  readonly log: FastifyBaseLogger;
+  /** TLS; absent in tests, where `inject` needs none. */
+  readonly https?: ServerOptions | undefined;
+}
+
+// OpenAPI 3.1 knows it (§4.8.27); the types of the plugin are of 3.0.
+const mutualTls = {
+  type: 'mutualTLS',
+  description: 'A certificate issued by this Keyline.',
+} as unknown as { type: 'apiKey'; name: string; in: string };
+
+export async function createApiApp(options: ApiAppOptions): Promise<FastifyInstance> {
+  const { service, authenticator, metrics, log, https } = options;
+  const app = Fastify({
+    loggerInstance: log,
+    ...(https === undefined ? {} : { https }),
+    bodyLimit: service.limits.bodyBytes,
+    // A line for every request would be the larger part of the work; refusals and faults are logged where they happen.
+    disableRequestLogging: true,
+    requestTimeout: 0,
+    connectionTimeout: 60_000,
+    keepAliveTimeout: 75_000,
+    routerOptions: { maxParamLength: 200 },
+  }) as unknown as FastifyInstance;
+  app.setValidatorCompiler(TypeBoxValidatorCompiler);
+  app.addContentTypeParser('application/pkcs10', { parseAs: 'buffer' }, (_request, body, done) =>
+    done(null, body),
+  );
+  app.addContentTypeParser('application/x-ndjson', (_request, payload, done) =>
+    done(null, payload),
+  );
+  app.decorateRequest('caller', undefined);
+  installProblemHandlers(app);
+  installIdempotency(app, { store: service.fleet.store, clock: service.fleet.clock });
+  metrics.observe(app);
+  const limits = await createRateLimits(app, service.rateLimits);
+
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Keyline',
+        version: '1',
+        description:
+          'Private PKI and device provisioning for MQTT fleets. Errors are problem documents (RFC 9457) with a stable `code`.',
+      },
+      components: {
+        securitySchemes: {
+          clientCertificate: mutualTls,
+          apiToken: { type: 'http', scheme: 'bearer', description: 'POST /v1/tokens makes one.' },
+        },
+      },
+    },
+  });
+  // The routes come after the plugin that collects them.
+  await app.register(async (routes: FastifyInstance) => {
+    const register = createRegister(routes, { authenticator, limits });
+    registerDevices(register, service, limits);
+    registerLine(register, service);
+    registerTokens(register, service);
+    registerCertificates(register, service);
+    registerOperations(register, service);
+    registerHealth(routes, { service, authenticator, metrics });
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { docExpansion: 'list' } });
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  return app;
+}

@@ -1,0 +1,130 @@
+// Plain HTTP for relying parties: CRL, OCSP, AIA, trust bundle. Nothing here takes a change, so nothing needs proof.
+import type { AuthorityUrls } from '@keyline/pki';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply } from 'fastify';
+import { KeylineError, type Clock } from '@keyline/kernel';
+import type { CrlPublisher } from './crl-publisher.ts';
+import type { OcspAnswer, OcspService } from './ocsp-service.ts';
+import { installProblemHandlers } from './problem-reply.ts';
+import { registerLiveness } from './routes/health.ts';
+import type { ServiceContext } from './service-context.ts';
+
+export interface HttpAppOptions {
+  readonly service: Pick<ServiceContext, 'health' | 'trustBundle'>;
+  readonly authority: {
+    readonly id: string;
+    readonly certificateDer: Uint8Array;
+    readonly urls: AuthorityUrls;
+  };
+  readonly crl: CrlPublisher;
+  readonly ocsp: OcspService;
+  readonly clock: Clock;
+  readonly log: FastifyBaseLogger;
+}
+
+/** An OCSP request for a handful of certificates is far smaller. */
+const maxOcspBytes = 16 * 1024;
+// A revocation publishes a new CRL at once; caches on the way may hide it for this long at most.
+const crlMaxAgeSeconds = 60;
+
+export function createHttpApp(options: HttpAppOptions): FastifyInstance {
+  const { service, authority, crl, ocsp, clock, log } = options;
+  const app = Fastify({
+    loggerInstance: log,
+    bodyLimit: maxOcspBytes,
+    disableRequestLogging: true,
+    requestTimeout: 10_000,
+    connectionTimeout: 30_000,
+    routerOptions: { maxParamLength: 4096 },
+  }) as unknown as FastifyInstance;
+  app.decorateRequest('caller', undefined);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    'application/ocsp-request',
+    { parseAs: 'buffer' },
+    (_request, body, done) => done(null, body),
+  );
+  installProblemHandlers(app);
+  registerLiveness(app, service);
+
+  app.get<{ Params: { file: string } }>('/crl/:file', (request, reply) => {
+    const latest = crl.latest();
+    if (request.params.file !== `${authority.id}.crl` || latest === undefined) {
+      throw new KeylineError('NOT_FOUND', `There is no CRL here but ${authority.urls.crl}.`);
+    }
+    const left = Math.floor((latest.nextUpdate - clock.now()) / 1000);
+    return sendCacheable(reply, {
+      body: latest.der,
+      type: 'application/pkix-crl',
+      etag: `"${authority.id}-${String(latest.number)}"`,
+      modifiedAt: latest.thisUpdate,
+      cacheControl: `public, max-age=${String(Math.max(0, Math.min(crlMaxAgeSeconds, left)))}`,
+    });
+  });
+
+  app.get<{ Params: { file: string } }>('/aia/:file', (request, reply) => {
+    if (request.params.file !== `${authority.id}.cer`) {
+      throw new KeylineError(
+        'NOT_FOUND',
+        `There is no certificate here but ${authority.urls.caIssuers}.`,
+      );
+    }
+    return reply
+      .header('content-type', 'application/pkix-cert')
+      .header('cache-control', 'public, max-age=3600')
+      .send(Buffer.from(authority.certificateDer));
+  });
+
+  // RFC 6960 appendix A.1. Hostile bytes are answered as OCSP, with malformedRequest.
+  app.post('/ocsp', async (request, reply) =>
+    sendOcsp(reply, await ocsp.answer(Buffer.isBuffer(request.body) ? request.body : empty)),
+  );
+  app.get<{ Params: { '*': string } }>('/ocsp/*', async (request, reply) => {
+    // Base64 may hold slashes and pluses that a client did not escape, and clients also write it the URL-safe way.
+    const der = Buffer.from(request.params['*'].replaceAll(' ', '+'), 'base64');
+    return sendOcsp(reply, await ocsp.answer(der));
+  });
+
+  function sendOcsp(reply: FastifyReply, { der, cache }: OcspAnswer): FastifyReply {
+    if (cache === undefined) {
+      return reply
+        .header('content-type', 'application/ocsp-response')
+        .header('cache-control', 'no-store')
+        .send(der);
+    }
+    const { etag, producedAt, nextUpdate } = cache;
+    const maxAge = Math.max(0, Math.floor((nextUpdate - clock.now()) / 1000));
+    // RFC 9919 §7; only a GET is ever cached (RFC 9110 §9.3.3).
+    if (reply.request.method === 'GET') void reply.header('expires', httpDate(nextUpdate));
+    return sendCacheable(reply, {
+      body: der,
+      type: 'application/ocsp-response',
+      etag,
+      modifiedAt: producedAt,
+      cacheControl: `max-age=${String(maxAge)}, public, no-transform, must-revalidate`,
+    });
+  }
+  return app;
+}
+
+const empty = Buffer.alloc(0);
+
+interface Cacheable {
+  readonly body: Uint8Array;
+  readonly type: string;
+  readonly etag: string;
+  readonly modifiedAt: number;
+  readonly cacheControl: string;
+}
+
+function sendCacheable(reply: FastifyReply, given: Cacheable): FastifyReply {
+  void reply
+    .header('etag', given.etag)
+    .header('last-modified', httpDate(given.modifiedAt))
+    .header('cache-control', given.cacheControl);
+  if (reply.request.headers['if-none-match'] === given.etag) return reply.status(304).send();
+  return reply.header('content-type', given.type).send(given.body);
+}
+
+function httpDate(instant: number): string {
+  return new Date(instant).toUTCString();
+}

@@ -1,0 +1,21 @@
+// The keyline-ca process: the only file that reads process.*.
+import { pino } from 'pino';
+import { runProgram } from './program.ts';
+
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+
+process.exitCode = await runProgram(process.argv.slice(2), {
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+  createLog: () =>
+    pino({
+      level: process.env['KEYLINE_LOG_LEVEL'] ?? 'info',
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      // Belt and braces: nothing logs these, and nothing that does one day will show them.
+      redact: ['token', 'secret', 'passphrase', 'headers.authorization', '*.token', '*.secret'],
+    }),
+  stop: stop.signal,
+});

@@ -1,0 +1,130 @@
+// Prometheus metrics. Counts come from the ledger as it grows; a series per certificate of a fleet there is not.
+import { routes } from '@keyline/api';
+import { deviceStates, type Store } from '@keyline/fleet';
+import type { FastifyInstance } from 'fastify';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { CrlPublisher } from './crl-publisher.ts';
+
+/** A follower as the metrics see it. */
+export interface FollowerView {
+  readonly name: string;
+  lag(): number;
+  lastError(): string | undefined;
+}
+
+/** A certificate that Keyline itself stands on. */
+export interface WatchedCertificate {
+  readonly name: string;
+  readonly notAfter: number;
+}
+
+export interface Metrics {
+  readonly contentType: string;
+  text(): Promise<string>;
+  /** Counts the requests of an app. */
+  observe(app: FastifyInstance): void;
+  close(): void;
+}
+
+export function createMetrics(options: {
+  readonly store: Store;
+  readonly crl: Pick<CrlPublisher, 'latest'>;
+  readonly followers: () => readonly FollowerView[];
+  readonly certificates: () => readonly WatchedCertificate[];
+}): Metrics {
+  const { store, crl } = options;
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const entries = new Counter({
+    name: 'keyline_ledger_entries_total',
+    help: 'Ledger entries written since the start, by kind.',
+    labelNames: ['kind'],
+    registers,
+  });
+  const stop = store.onCommit((committed) => {
+    for (const { data } of committed) entries.inc({ kind: data.kind });
+  });
+  const requests = new Histogram({
+    name: 'keyline_http_request_duration_seconds',
+    help: 'Time from the request to its answer, by route and status.',
+    labelNames: ['route', 'status'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+    registers,
+  });
+  const gauge = (
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    collect: (set: (labels: Record<string, string>, value: number) => void) => void | Promise<void>,
+  ): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect(this: Gauge) {
+        this.reset();
+        return collect((labels, value) => {
+          this.set(labels, value);
+        });
+      },
+    });
+  };
+  gauge('keyline_devices', 'Devices by state.', ['state'], async (set) => {
+    const counts = await store.countDevicesByState();
+    for (const state of deviceStates) set({ state }, counts[state]);
+  });
+  gauge(
+    'keyline_follower_lag',
+    'Ledger entries a follower has still to apply.',
+    ['follower'],
+    (set) => {
+      for (const follower of options.followers()) set({ follower: follower.name }, follower.lag());
+    },
+  );
+  gauge('keyline_follower_failing', '1 while a follower can not get on.', ['follower'], (set) => {
+    for (const follower of options.followers()) {
+      set({ follower: follower.name }, follower.lastError() === undefined ? 0 : 1);
+    }
+  });
+  gauge(
+    'x509_cert_not_after',
+    "End of the authorities' and the service's own certificates, seconds since the epoch.",
+    ['name'],
+    (set) => {
+      for (const { name, notAfter } of options.certificates()) set({ name }, notAfter / 1000);
+    },
+  );
+  gauge('x509_crl_number', 'Number of the CRL in force.', ['authority'], (set) => {
+    const latest = crl.latest();
+    if (latest !== undefined) set({ authority: latest.authority }, latest.number);
+  });
+  gauge(
+    'x509_crl_next_update',
+    'End of the CRL in force, seconds since the epoch.',
+    ['authority'],
+    (set) => {
+      const latest = crl.latest();
+      if (latest !== undefined) set({ authority: latest.authority }, latest.nextUpdate / 1000);
+    },
+  );
+
+  const known = new Set<string>(Object.values(routes).map(({ url }) => url));
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    observe(app) {
+      app.addHook('onResponse', (request, reply, done) => {
+        // Only routes of the contract: paths that callers invent must not become series.
+        const route = request.routeOptions.url ?? '';
+        if (known.has(route)) {
+          requests.observe({ route, status: String(reply.statusCode) }, reply.elapsedTime / 1000);
+        }
+        done();
+      });
+    },
+    close: stop,
+  };
+}

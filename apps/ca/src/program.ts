@@ -1,0 +1,155 @@
+// The command tree of keyline-ca. Operators mostly meet it through `keyline up`.
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { isKeylineError, messageOf, type ErrorCode } from '@keyline/kernel';
+import type { Logger } from 'pino';
+import type { InitOptions } from './commands/init.ts';
+import type { InstallOptions } from './commands/install.ts';
+import type { ServeOptions } from './commands/serve.ts';
+
+export interface Surroundings {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  readonly createLog: () => Logger;
+  /** Aborted by SIGINT and SIGTERM. */
+  readonly stop: AbortSignal;
+}
+
+/** Scripts rely on these numbers. */
+const exitCodes = { ok: 0, internal: 1, usage: 2, refused: 3, badInput: 4 } as const;
+
+const usageErrors: readonly ErrorCode[] = ['USAGE', 'REQUEST_INVALID'];
+const refusals: readonly ErrorCode[] = [
+  'FILE_EXISTS',
+  'STORE_CONFLICT',
+  'PATH_INVALID',
+  'LINT_FAILED',
+  'PROFILE_VIOLATION',
+];
+const badInputs: readonly ErrorCode[] = [
+  'CONFIG_INVALID',
+  'FILE_NOT_FOUND',
+  'FILE_UNREADABLE',
+  'STORE_MISSING',
+  'STORE_STALE',
+  'KEY_DECRYPT_FAILED',
+  'KEY_UNSUPPORTED',
+  'DER_MALFORMED',
+];
+
+function exitCodeOf(error: unknown): number {
+  if (!isKeylineError(error)) return exitCodes.internal;
+  if (usageErrors.includes(error.code)) return exitCodes.usage;
+  if (refusals.includes(error.code)) return exitCodes.refused;
+  return badInputs.includes(error.code) ? exitCodes.badInput : exitCodes.internal;
+}
+
+/** @returns the exit code */
+export async function runProgram(
+  args: readonly string[],
+  surroundings: Surroundings,
+): Promise<number> {
+  try {
+    await createProgram(surroundings).parseAsync(args, { from: 'user' });
+    return exitCodes.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage;
+    const text = isKeylineError(error)
+      ? `${error.detail} [${error.code}]`
+      : `${messageOf(error)} [INTERNAL]`;
+    surroundings.err(`keyline-ca: ${text}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+function createProgram({ out, err, createLog, stop }: Surroundings): Command {
+  const program = new Command('keyline-ca')
+    .description('The issuing CA service of Keyline.')
+    .exitOverride()
+    .configureOutput({ writeOut: out, writeErr: err })
+    .showHelpAfterError('(--help shows how it is used)')
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  done
+  1  internal error
+  2  the command line is not valid
+  3  refused: it exists already, another service runs, or a rule forbids it
+  4  bad input: a file, the configuration or the database is missing or not what it should be
+
+Example:
+  $ keyline-ca init --data ca --passphrase-file ca.pass --http-url http://127.0.0.1:8080
+  $ keyline-root sign-intermediate --dir root --csr issuing.csr --out issuing.crt
+  $ keyline-ca install --data ca --certificate root/issuing.crt --root root/root.crt --config ca-config --admin-dir admin
+  $ keyline-ca serve --data ca --config ca-config --host 127.0.0.1 --port 8443 --http-port 8080`,
+    );
+
+  program
+    .command('init')
+    .description('make the key of an issuing CA and the CSR that the root signs')
+    .requiredOption('--data <dir>', 'folder of the issuing CA (created when it is missing)')
+    .requiredOption('--passphrase-file <file>', 'one line, mode 600; encrypts the key')
+    .requiredOption(
+      '--http-url <url>',
+      'origin of the plain-HTTP listener, written into certificates',
+    )
+    .option('--name <cn>', 'common name', 'Keyline Issuing CA')
+    .option('--id <id>', 'short name in URLs', 'issuing-1')
+    .option('--algorithm <name>', 'key algorithm', 'ec-p256')
+    .action(async (options: InitOptions) => {
+      const { runInit } = await import('./commands/init.ts');
+      out(`${await runInit(options)}\n`);
+    });
+
+  program
+    .command('install')
+    .description('take the signed certificate, make the database and the first admin')
+    .requiredOption('--data <dir>', 'folder of the issuing CA')
+    .requiredOption('--certificate <file>', 'what the root signed, PEM')
+    .requiredOption('--root <file>', 'the root certificate, PEM')
+    .requiredOption('--config <dir>', 'profiles, roles, types and alert rules')
+    .requiredOption('--admin-dir <dir>', 'folder for the certificate and key of the first admin')
+    .action(async (options: InstallOptions) => {
+      const { runInstall } = await import('./commands/install.ts');
+      out(`${await runInstall(options)}\n`);
+    });
+
+  program
+    .command('migrate')
+    .description('bring the database to the version of this program (make a copy first)')
+    .requiredOption('--data <dir>', 'folder of the issuing CA')
+    .action(async ({ data }: { data: string }) => {
+      const { migrateSqliteStore } = await import('@keyline/store');
+      const { authorityFolderOf } = await import('./authority-folder.ts');
+      const { from, to } = migrateSqliteStore(authorityFolderOf(data).database);
+      out(
+        from === to
+          ? `is at version ${String(to)} already\n`
+          : `from version ${String(from)} to ${String(to)}\n`,
+      );
+    });
+
+  program
+    .command('serve')
+    .description('serve the API, CRL and OCSP until SIGTERM')
+    .requiredOption('--data <dir>', 'folder of the issuing CA')
+    .requiredOption('--config <dir>', 'profiles, roles, types and alert rules')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .requiredOption('--port <port>', 'HTTPS port of the API', parsePort)
+    .requiredOption('--http-port <port>', 'plain-HTTP port for CRL, OCSP and AIA', parsePort)
+    .option('--broker-url <url>', 'mqtts:// URL of the broker that identities are pushed to')
+    .option('--ready-file <file>', 'written when it serves')
+    .action(async (options: ServeOptions) => {
+      const { runServe } = await import('./commands/serve.ts');
+      await runServe(options, { log: createLog(), stop });
+    });
+  return program;
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port < 1 || port > 65_535) {
+    throw new InvalidArgumentError('a port is a number from 1 to 65535.');
+  }
+  return port;
+}

@@ -1,0 +1,59 @@
+// Certificates by serial, and certificates for what is not a device.
+import { getCertificate, issueCertificate, revokeCertificate } from '@keyline/fleet';
+import { formatInstant, parseSerialHex } from '@keyline/kernel';
+import { requireCaller, type ServiceContext } from '../service-context.ts';
+import { certificatePem, viewCertificate } from '../views.ts';
+import { validityOf } from './devices.ts';
+import type { Register } from './register.ts';
+
+export function registerCertificates(register: Register, service: ServiceContext): void {
+  const { fleet, effects, limits } = service;
+
+  register('issueCertificate', async ({ body, request }) => {
+    const certificate = await issueCertificate(fleet, {
+      caller: requireCaller(request.caller),
+      profile: body.profile,
+      name: body.name,
+      csr: body.csr,
+      dnsNames: body.dnsNames,
+      ipAddresses: body.ipAddresses,
+      validity: validityOf(body.validity),
+    });
+    return {
+      serial: certificate.serial,
+      notAfter: formatInstant(certificate.notAfter),
+      certificate: certificatePem(certificate.der),
+      chain: [...service.chain],
+    };
+  });
+
+  register('getCertificate', async ({ params, request, reply }) => {
+    const certificate = await getCertificate(fleet, parseSerialHex(params.serial));
+    if (request.headers.accept?.includes('application/pkix-cert') === true) {
+      return reply
+        .header('content-type', 'application/pkix-cert')
+        .send(Buffer.from(certificate.der));
+    }
+    return viewCertificate(certificate);
+  });
+
+  register('revokeCertificate', async ({ params, body, request }) => {
+    const { certificate, entry } = await revokeCertificate(fleet, {
+      caller: requireCaller(request.caller),
+      serial: parseSerialHex(params.serial),
+      reason: body.reason,
+    });
+    await effects.waitForAll(
+      entry.seq,
+      body.wait === true ? limits.effectWait : limits.provisionWait,
+    );
+    return {
+      certificate: viewCertificate(certificate),
+      evidence: await effects.evidence({
+        entry,
+        device: certificate.owner,
+        serial: certificate.serial,
+      }),
+    };
+  });
+}

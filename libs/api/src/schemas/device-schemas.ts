@@ -1,0 +1,154 @@
+// Messages about devices and their certificates.
+import { Type, type Static } from 'typebox';
+import {
+  timestamp,
+  nullable,
+  object,
+  DeviceIdSchema,
+  PemCsr,
+  PemCertificate,
+  ValidityRequest,
+  DeviceStateSchema,
+  RevocationReasonSchema,
+  listOf,
+  pageQuery,
+} from './common.ts';
+
+export const DeviceSchema = object({
+  id: DeviceIdSchema,
+  type: Type.String(),
+  batch: nullable(Type.String()),
+  labels: Type.Record(Type.String(), Type.String()),
+  state: DeviceStateSchema,
+  serial: nullable(Type.String({ description: 'Serial of the newest certificate.' })),
+  notAfter: nullable(timestamp('End of the newest certificate.')),
+  createdAt: timestamp('First enrolled.'),
+  updatedAt: timestamp('Last changed.'),
+});
+export type DeviceView = Static<typeof DeviceSchema>;
+
+export const CertificateSchema = object({
+  serial: Type.String(),
+  owner: Type.String({ description: 'Device id, or the name of a service, operator or station.' }),
+  kind: Type.String(),
+  profile: Type.String(),
+  authority: Type.String(),
+  state: Type.Union([Type.Literal('active'), Type.Literal('superseded'), Type.Literal('revoked')]),
+  notBefore: timestamp('Valid from.'),
+  notAfter: timestamp('Valid to.'),
+  revokedAt: nullable(timestamp('Revoked at.')),
+  reason: nullable(Type.String()),
+  certificate: PemCertificate,
+});
+export type CertificateView = Static<typeof CertificateSchema>;
+
+const TopicsSchema = object({
+  publish: Type.Array(Type.String()),
+  subscribe: Type.Array(Type.String()),
+});
+
+export const EvidenceSchema = object(
+  {
+    ledger: object({ seq: Type.Integer(), at: timestamp('Durable at.') }),
+    targets: Type.Array(
+      object({
+        target: Type.String(),
+        done: Type.Boolean(),
+        at: nullable(timestamp('Acknowledged by the broker at.')),
+      }),
+      {
+        description:
+          'Brokers: the identity is known there (enrolled), or gone and its session cut.',
+      },
+    ),
+    ocsp: Type.Optional(object({ status: Type.String(), at: timestamp('In force since.') })),
+    crl: Type.Optional(
+      object({
+        authority: Type.String(),
+        number: nullable(Type.Integer()),
+        at: nullable(timestamp('Published at.')),
+      }),
+    ),
+  },
+  'What has taken effect so far, each with its time.',
+);
+export type Evidence = Static<typeof EvidenceSchema>;
+
+export const EnrollRequestSchema = object({
+  id: Type.Optional(DeviceIdSchema),
+  csr: PemCsr,
+  token: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 200,
+      description: 'Enrollment token; or send it as Authorization: Bearer.',
+    }),
+  ),
+  validity: Type.Optional(ValidityRequest),
+});
+export type EnrollRequest = Static<typeof EnrollRequestSchema>;
+
+export const EnrollResponseSchema = object({
+  device: DeviceSchema,
+  serial: Type.String(),
+  certificate: PemCertificate,
+  chain: Type.Array(PemCertificate, {
+    description: 'Issuing CA first; the root is in /v1/trust-bundle.',
+  }),
+  broker: object({ url: Type.String(), clientId: Type.String(), topics: TopicsSchema }),
+  provisioned: Type.Boolean({
+    description: 'Whether every broker knows the identity already; false: pending, see evidence.',
+  }),
+  evidence: EvidenceSchema,
+});
+export type EnrollResponse = Static<typeof EnrollResponseSchema>;
+
+export const RenewRequestSchema = object({
+  csr: Type.Optional(PemCsr),
+  validity: Type.Optional(ValidityRequest),
+});
+export type RenewRequest = Static<typeof RenewRequestSchema>;
+
+export const ReasonRequestSchema = object({
+  reason: Type.Optional(RevocationReasonSchema),
+  wait: Type.Optional(
+    Type.Boolean({ description: 'Answer only when every effect holds, or after 10 s.' }),
+  ),
+});
+export type ReasonRequest = Static<typeof ReasonRequestSchema>;
+
+export const DeviceChangeResponseSchema = object({
+  device: DeviceSchema,
+  evidence: EvidenceSchema,
+});
+export type DeviceChangeResponse = Static<typeof DeviceChangeResponseSchema>;
+
+export const HistoryResponseSchema = object({
+  items: Type.Array(
+    object({
+      seq: Type.Integer(),
+      at: timestamp('When.'),
+      actor: Type.String(),
+      kind: Type.String(),
+      data: Type.Record(Type.String(), Type.Unknown()),
+    }),
+  ),
+  certificates: Type.Array(CertificateSchema),
+});
+export type HistoryResponse = Static<typeof HistoryResponseSchema>;
+
+export const DeviceQuerySchema = object({
+  state: Type.Optional(DeviceStateSchema),
+  type: Type.Optional(Type.String({ maxLength: 64 })),
+  batch: Type.Optional(Type.String({ maxLength: 64 })),
+  label: Type.Optional(
+    Type.String({ maxLength: 270, pattern: '^[^=]+=.*$', description: 'name=value' }),
+  ),
+  expiresBefore: Type.Optional(timestamp('Newest certificate ends before.')),
+  q: Type.Optional(Type.String({ maxLength: 64, description: 'Id begins with.' })),
+  ...pageQuery,
+});
+export const DeviceListSchema = listOf(DeviceSchema);
+export type DeviceList = Static<typeof DeviceListSchema>;
+
+export const DeviceParamsSchema = object({ id: DeviceIdSchema });
