@@ -14,7 +14,7 @@ interface Shared {
 }
 
 /** CN of the certificate with which the issuing CA administers the broker. */
-const brokerAdmin = 'keyline@service';
+const issuingAdmin = 'keyline@service';
 
 export function caSpec({ layout, plan, config, ...rest }: Shared & { config: string }): ChildSpec {
   return {
@@ -34,7 +34,13 @@ export function caSpec({ layout, plan, config, ...rest }: Shared & { config: str
   };
 }
 
-export function brokerSpec({ layout, plan, ...rest }: Shared): ChildSpec {
+/** @param admin CN of the person who may administer the broker too, with mosquitto_ctrl for instance */
+export function brokerSpec({
+  layout,
+  plan,
+  admin,
+  ...rest
+}: Shared & { admin: string }): ChildSpec {
   return {
     ...rest,
     ...filesOf('keyline-broker', layout),
@@ -48,7 +54,8 @@ export function brokerSpec({ layout, plan, ...rest }: Shared): ChildSpec {
       ...['--cert', layout.broker.certificate],
       ...['--key', layout.broker.key],
       ...['--ca', layout.broker.ca],
-      ...['--admin', brokerAdmin],
+      ...['--admin', issuingAdmin],
+      ...['--admin', admin],
       ...['--ready-file', filesOf('keyline-broker', layout).readyFile],
     ],
   };

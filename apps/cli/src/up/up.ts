@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { X509Certificate } from 'node:crypto';
 import type { Endpoints } from '@keyline/api';
-import { isKeylineError } from '@keyline/kernel';
+import { isKeylineError, messageOf } from '@keyline/kernel';
 import type { CliContext, JsonOption } from '../context.ts';
 import { exitCodes } from '../exit-code.ts';
 import { readText } from '../files/read-file.ts';
@@ -101,25 +101,35 @@ async function supervise(
   };
   const children: { ca?: Child; broker?: Child } = {};
   let serving = false;
+  let publishing: Promise<void> = Promise.resolve();
   const publish = (): void => {
     const ca = children.ca?.pid;
     const broker = children.broker?.pid;
     if (!serving || ca === undefined || broker === undefined) return;
-    void replaceFile(
-      layout.endpoints,
-      `${JSON.stringify(endpointsFile(endpoints, { ca, broker }), null, 2)}\n`,
-    );
+    const text = `${JSON.stringify(endpointsFile(endpoints, { ca, broker }), null, 2)}\n`;
+    publishing = publishing
+      .then(() => replaceFile(layout.endpoints, text))
+      .catch((error: unknown) => {
+        say(`could not write ${layout.endpoints}: ${messageOf(error)}`);
+      });
   };
   const shared = { layout, plan, env, say, onReady: publish };
   children.ca = new Child(caSpec({ ...shared, config }));
-  children.broker = new Child(brokerSpec(shared));
+  const admin = await adminCertificate(layout);
+  children.broker = new Child(brokerSpec({ ...shared, admin: admin.request.name }));
   let stopRenewal = (): void => undefined;
-  signal.addEventListener('abort', () => void children.ca?.stop(), { once: true });
+  // A start that is waited for has to be let go of; later the order of the end is the finally's.
+  const abandonStart = (): void => {
+    if (serving) return;
+    void children.ca?.stop();
+    void children.broker?.stop();
+  };
+  signal.addEventListener('abort', abandonStart, { once: true });
   try {
     await removeFile(layout.endpoints);
     await children.ca.start();
     signal.throwIfAborted();
-    const kept = [await adminCertificate(layout), brokerCertificate(layout, plan)];
+    const kept = [admin, brokerCertificate(layout, plan)];
     for (const certificate of kept) await refresh(certificate, issuing, say);
     await children.broker.start();
     signal.throwIfAborted();
@@ -138,6 +148,7 @@ async function supervise(
     serving = false;
     stopRenewal();
     // First, so that nobody finds a service that is on its way out.
+    await publishing;
     await removeFile(layout.endpoints);
     // The broker first: its devices go while the CA that judges them still answers.
     await children.broker.stop();

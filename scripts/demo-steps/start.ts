@@ -1,0 +1,93 @@
+// Steps 1 and 2: the offline root, the intermediate, and the services that `keyline up` starts on them.
+import { X509Certificate } from 'node:crypto';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MqttDevice } from '../../test/support/mqtt-device.ts';
+import { openssl } from '../../test/support/openssl.ts';
+import { expectStatus, must, type World } from './world.ts';
+
+export async function showRoot({ screen, keyline, hasOpenssl }: World): Promise<void> {
+  screen.step('An offline root signs the intermediate');
+  const root = join(keyline.data, 'root');
+  const key = join(root, 'root.key');
+  const rootCertificate = join(root, 'root.crt');
+  const intermediate = join(root, 'issuing.crt');
+
+  await screen.verify(
+    'keyline-root made the root; its key is encrypted and only ours to read',
+    async () => {
+      await untilThere(key, keyline);
+      await untilThere(rootCertificate, keyline);
+      must(
+        readFileSync(key, 'utf8').includes('BEGIN ENCRYPTED PRIVATE KEY'),
+        `${key} is not an encrypted key.`,
+      );
+      must((statSync(key).mode & 0o077) === 0, `Others may read ${key}.`);
+    },
+  );
+  await screen.verify('it signed the intermediate from its CSR', async () => {
+    await untilThere(intermediate, keyline);
+    const certificate = new X509Certificate(readFileSync(intermediate));
+    const issuer = new X509Certificate(readFileSync(rootCertificate));
+    must(
+      certificate.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey),
+      'The intermediate does not verify against the root.',
+    );
+    return nameOf(certificate.subject);
+  });
+  if (hasOpenssl) {
+    await screen.verify('the chain holds: openssl verify -x509_strict', async () => {
+      await openssl(['verify', '-x509_strict', '-CAfile', rootCertificate, intermediate]);
+    });
+  }
+  await screen.verify('the ceremony is on record: root/transcript.jsonl', () => {
+    const lines = readFileSync(join(root, 'transcript.jsonl'), 'utf8').trim().split('\n');
+    must(lines.length >= 2, `The transcript has ${lines.length} lines.`);
+    return `${lines.length} entries`;
+  });
+}
+
+export async function showServices(world: World): Promise<void> {
+  const { screen, keyline } = world;
+  screen.step('The issuing CA and the broker start');
+  await screen.verify('both serve', () => keyline.ready);
+  const { api, http, broker } = keyline.endpoints;
+  await screen.verify(`API (TLS 1.3, certificate from Keyline itself): ${api}`, async () => {
+    expectStatus(await world.admin.get('/readyz'), 200);
+  });
+  await screen.verify(`its documentation: ${api}/docs`, async () => {
+    expectStatus(await world.admin.get('/docs'), 200, 302);
+    const { body } = expectStatus(await world.admin.get('/openapi.json'), 200);
+    return `OpenAPI ${body.openapi}, ${Object.keys(body.paths).length} paths`;
+  });
+  await screen.verify(`CRL and OCSP over plain HTTP: ${http}`, async () => {
+    const { body } = expectStatus(await world.admin.get('/v1/authorities'), 200);
+    for (const { crl } of body.items.filter(
+      (authority: { role: string }) => authority.role === 'issuing',
+    )) {
+      must((await fetch(crl.url)).status === 200, `There is no CRL at ${crl.url}.`);
+    }
+  });
+  await screen.verify(`broker (mTLS, MQTT 3.1.1 and 5): ${broker}`, async () => {
+    const nobody = { id: 'nobody', certificate: '', key: '' };
+    const why = await MqttDevice.whyRefused(world.broker, nobody, { cert: [], key: [] });
+    must(why !== undefined, 'It let a client in that has no certificate.');
+    return 'no certificate, no entry';
+  });
+}
+
+/** @throws {Error} when Keyline ended before */
+async function untilThere(file: string, keyline: World['keyline']): Promise<void> {
+  let failure: unknown;
+  keyline.ready.catch((error: unknown) => (failure = error));
+  while (!existsSync(file)) {
+    if (failure !== undefined) throw failure as Error;
+    await sleep(25);
+  }
+}
+
+/** `CN=…` of a name as Node prints it, one attribute a line. */
+function nameOf(subject: string): string {
+  return subject.split('\n').at(-1) ?? subject;
+}
