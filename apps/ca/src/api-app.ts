@@ -3,7 +3,7 @@ import type { ServerOptions } from 'node:https';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Authenticator } from './authenticate.ts';
 import { installIdempotency } from './idempotency.ts';
 import type { Metrics } from './metrics.ts';
@@ -40,7 +40,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     ...(https === undefined ? {} : { https }),
     bodyLimit: service.limits.bodyBytes,
     // A line for every request would be the larger part of the work; refusals and faults are logged where they happen.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     requestTimeout: 0,
     connectionTimeout: 60_000,
     keepAliveTimeout: 75_000,

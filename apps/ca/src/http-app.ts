@@ -1,6 +1,11 @@
 // Plain HTTP for relying parties: CRL, OCSP, AIA, trust bundle. Nothing here takes a change, so nothing needs proof.
 import type { AuthorityUrls } from '@keyline/pki';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply } from 'fastify';
+import Fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+} from 'fastify';
 import { KeylineError, type Clock } from '@keyline/kernel';
 import type { CrlPublisher } from './crl-publisher.ts';
 import type { OcspAnswer, OcspService } from './ocsp-service.ts';
@@ -31,7 +36,7 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   const app = Fastify({
     loggerInstance: log,
     bodyLimit: maxOcspBytes,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     requestTimeout: 10_000,
     connectionTimeout: 30_000,
     routerOptions: { maxParamLength: 4096 },

@@ -72,7 +72,12 @@ export function createRegister(
                 },
               },
             }),
-        response: { [contract.status]: contract.response, default: ProblemSchema },
+        // A repeat answers 200 where the first time answered 201.
+        response: {
+          [contract.status]: contract.response,
+          '2xx': contract.response,
+          default: ProblemSchema,
+        },
       },
       onRequest: (request) => guard(request, contract),
       handler: async (request, reply) => {

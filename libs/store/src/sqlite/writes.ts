@@ -81,7 +81,7 @@ export function prepareWrites(db: Database): ApplyWrite {
     insertCrl: sql(
       `INSERT INTO crls (authority, number, der, this_update, next_update, ledger_seq)
        SELECT ?, ?, ?, ?, ?, ?
-       WHERE NOT EXISTS (SELECT 1 FROM crls WHERE authority = ?1 AND number >= ?2)`,
+       WHERE NOT EXISTS (SELECT 1 FROM crls WHERE authority = ? AND number >= ?)`,
     ),
     pruneCrls: sql('DELETE FROM crls WHERE authority = ? AND number <= ?'),
     putAlert: sql(
@@ -274,6 +274,8 @@ export function prepareWrites(db: Database): ApplyWrite {
         crl.thisUpdate,
         crl.nextUpdate,
         crl.ledgerSeq,
+        crl.authority,
+        crl.number,
       );
       if (!inserted) return { code: 'STORE_CONFLICT', context: { number: crl.number } };
       statements.pruneCrls.run(crl.authority, crl.number - newestCrlsKept);

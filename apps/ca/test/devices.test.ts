@@ -1,0 +1,228 @@
+// A device's life at the API: enroll, renew, search, revoke, over real TLS and on a real database.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildPlant, makeCsr, type Identity, type Plant } from './support/plant.ts';
+
+let plant: Plant;
+beforeAll(async () => {
+  plant = await buildPlant();
+});
+afterAll(() => plant.close());
+
+async function createToken(body: Record<string, unknown> = {}): Promise<string> {
+  const answer = await plant.call('POST', '/v1/tokens', { body, as: plant.admin });
+  expect(answer.status).toBe(201);
+  return answer.body.secret as string;
+}
+
+async function enrollDevice(id: string, extra: Record<string, unknown> = {}): Promise<Identity> {
+  const csr = await makeCsr(id);
+  const token = await createToken();
+  const { status, body } = await plant.call('POST', '/v1/enroll', {
+    body: { csr: csr.pem, token, ...extra },
+  });
+  expect(status).toBe(201);
+  return { cert: body.certificate + body.chain.join(''), key: csr.key };
+}
+
+describe('POST /v1/enroll', () => {
+  it('gives certificate, chain, broker address, client id and topics', async () => {
+    const csr = await makeCsr('d1');
+    const token = await createToken();
+    const { status, body } = await plant.call('POST', '/v1/enroll', {
+      body: { csr: csr.pem, token },
+    });
+    expect(status).toBe(201);
+    expect(body.device).toMatchObject({ id: 'd1', type: 'default', state: 'active' });
+    expect(body.broker.clientId).toBe('d1');
+    expect(body.broker.topics.publish).toContain('devices/d1/telemetry');
+    expect(body.provisioned).toBe(true);
+    expect(body.evidence.ledger.seq).toBeGreaterThan(0);
+  });
+
+  it('answers the same request again with the same certificate (200), also without a use left', async () => {
+    const csr = await makeCsr('again');
+    const token = await createToken();
+    const first = await plant.call('POST', '/v1/enroll', { body: { csr: csr.pem, token } });
+    const second = await plant.call('POST', '/v1/enroll', { body: { csr: csr.pem, token } });
+    expect([first.status, second.status]).toEqual([201, 200]);
+    expect(second.body.certificate).toBe(first.body.certificate);
+  });
+
+  it('takes a DER CSR with the token as bearer and gives DER when asked', async () => {
+    const csr = await makeCsr('der1');
+    const { status, bytes, headers } = await plant.call('POST', '/v1/enroll', {
+      body: csr.der,
+      headers: {
+        'content-type': 'application/pkcs10',
+        accept: 'application/pkix-cert',
+        authorization: `Bearer ${await createToken()}`,
+      },
+    });
+    expect(status).toBe(201);
+    expect(headers['content-type']).toBe('application/pkix-cert');
+    expect(bytes[0]).toBe(0x30);
+  });
+
+  it('refuses a token that is unknown, used up or for other ids, and enrolls nothing', async () => {
+    const csr = await makeCsr('x1');
+    const used = await createToken();
+    await plant.call('POST', '/v1/enroll', {
+      body: { csr: (await makeCsr('x0')).pem, token: used },
+    });
+    const other = await createToken({ idPattern: 'line-*' });
+    for (const [token, code, status] of [
+      ['kle_none', 'TOKEN_INVALID', 401],
+      [used, 'TOKEN_EXHAUSTED', 403],
+      [other, 'TOKEN_PATTERN_MISMATCH', 403],
+    ] as const) {
+      const answer = await plant.call('POST', '/v1/enroll', { body: { csr: csr.pem, token } });
+      expect([answer.status, answer.body.code]).toEqual([status, code]);
+      expect(answer.headers['content-type']).toContain('application/problem+json');
+    }
+    const found = await plant.call('GET', '/v1/devices/x1', { as: plant.admin });
+    expect(found.body.code).toBe('DEVICE_NOT_FOUND');
+  });
+
+  it('refuses a key that another device has', async () => {
+    const csr = await makeCsr('k1');
+    const token = await createToken({ maxUses: 2 });
+    await plant.call('POST', '/v1/enroll', { body: { csr: csr.pem, token } });
+    const { createSigner } = await import('@keyline/keys');
+    const { createCsr, encodePem } = await import('@keyline/x509');
+    const { createPrivateKey } = await import('node:crypto');
+    const stolen = encodePem(
+      'CERTIFICATE REQUEST',
+      await createCsr({ signer: createSigner(createPrivateKey(csr.key)), commonName: 'k2' }),
+    );
+    const answer = await plant.call('POST', '/v1/enroll', { body: { csr: stolen, token } });
+    expect([answer.status, answer.body.code]).toEqual([409, 'CSR_KEY_IN_USE']);
+  });
+
+  it('keeps the answer of an Idempotency-Key and refuses the key for another request', async () => {
+    const token = await createToken({ maxUses: 5 });
+    const csr = await makeCsr('idem1');
+    const headers = { 'idempotency-key': 'a3b1c2d4-0001' };
+    const first = await plant.call('POST', '/v1/enroll', {
+      body: { csr: csr.pem, token },
+      headers,
+    });
+    const again = await plant.call('POST', '/v1/enroll', {
+      body: { csr: csr.pem, token },
+      headers,
+    });
+    expect(again.status).toBe(first.status);
+    expect(again.text).toBe(first.text);
+    expect(again.headers['idempotency-replayed']).toBe('true');
+    const other = await plant.call('POST', '/v1/enroll', {
+      body: { csr: (await makeCsr('idem2')).pem, token },
+      headers,
+    });
+    expect(other.body.code).toBe('IDEMPOTENCY_KEY_REUSED');
+  });
+});
+
+describe('POST /v1/renew', () => {
+  it('renews with the same key and with a new one, and leaves the old certificate good', async () => {
+    const device = await enrollDevice('r1');
+    const same = await plant.call('POST', '/v1/renew', { body: {}, as: device });
+    expect(same.status).toBe(201);
+    expect(same.body.device.id).toBe('r1');
+    const fresh = await makeCsr('r1');
+    const changed = await plant.call('POST', '/v1/renew', { body: { csr: fresh.pem }, as: device });
+    expect(changed.status).toBe(201);
+    const renewed = {
+      cert: changed.body.certificate + changed.body.chain.join(''),
+      key: fresh.key,
+    };
+    const me = await plant.call('GET', '/v1/whoami', { as: renewed });
+    expect(me.body).toMatchObject({ name: 'r1', role: 'device', via: 'certificate' });
+  });
+
+  it('is refused without a certificate, and for a certificate that is no device', async () => {
+    const nobody = await plant.call('POST', '/v1/renew', { body: {} });
+    expect([nobody.status, nobody.body.code]).toEqual([401, 'UNAUTHENTICATED']);
+    const admin = await plant.call('POST', '/v1/renew', { body: {}, as: plant.admin });
+    expect([admin.status, admin.body.code]).toEqual([403, 'FORBIDDEN']);
+  });
+
+  it('is refused for a key and certificate that only look like ours', async () => {
+    const { createSigner, generateKey } = await import('@keyline/keys');
+    const { createRootCertificate } = await import('@keyline/pki');
+    const { encodePem } = await import('@keyline/x509');
+    const key = generateKey('ec-p256');
+    const der = await createRootCertificate({
+      signer: createSigner(key),
+      commonName: 'r1',
+      now: Date.now(),
+      validity: 86_400_000,
+    });
+    const forged = {
+      cert: encodePem('CERTIFICATE', der),
+      key: key.export({ type: 'pkcs8', format: 'pem' }),
+    };
+    const answer = await plant.call('POST', '/v1/renew', { body: {}, as: forged });
+    expect([answer.status, answer.body.code]).toEqual([401, 'CERTIFICATE_NOT_ACCEPTED']);
+  });
+});
+
+describe('device states', () => {
+  it('revokes in one call: API closed to the device, OCSP and CRL covered', async () => {
+    const device = await enrollDevice('v1');
+    const { status, body } = await plant.call('POST', '/v1/devices/v1/revoke', {
+      body: { reason: 'keyCompromise', wait: true },
+      as: plant.admin,
+    });
+    expect(status).toBe(200);
+    expect(body.device.state).toBe('revoked');
+    expect(body.evidence.ocsp.status).toBe('revoked');
+    expect(body.evidence.crl.number).toBeGreaterThan(0);
+    const refused = await plant.call('POST', '/v1/renew', { body: {}, as: device });
+    expect([refused.status, refused.body.code]).toEqual([401, 'CERTIFICATE_NOT_ACCEPTED']);
+    const twice = await plant.call('POST', '/v1/devices/v1/revoke', { body: {}, as: plant.admin });
+    expect(twice.status).toBe(200);
+    expect(twice.body.evidence.ledger.seq).toBe(body.evidence.ledger.seq);
+  });
+
+  it('suspends and resumes: the certificate is on hold in between', async () => {
+    const device = await enrollDevice('s1');
+    await plant.call('POST', '/v1/devices/s1/suspend', { body: {}, as: plant.admin });
+    const held = await plant.call('GET', '/v1/whoami', { as: device });
+    expect(held.body.code).toBe('CERTIFICATE_NOT_ACCEPTED');
+    await plant.call('POST', '/v1/devices/s1/resume', { body: {}, as: plant.admin });
+    const back = await plant.call('GET', '/v1/whoami', { as: device });
+    expect(back.status).toBe(200);
+  });
+
+  it('lists and pages devices, and tells the history of one', async () => {
+    const first = await plant.call('GET', '/v1/devices?limit=2', { as: plant.admin });
+    expect(first.body.items).toHaveLength(2);
+    const next = await plant.call(
+      'GET',
+      `/v1/devices?limit=2&cursor=${encodeURIComponent(first.body.nextCursor as string)}`,
+      { as: plant.admin },
+    );
+    expect(next.body.items[0].id).not.toBe(first.body.items[0].id);
+    const revoked = await plant.call('GET', '/v1/devices?state=revoked', { as: plant.admin });
+    expect(revoked.body.items.map((device: { id: string }) => device.id)).toEqual(['v1']);
+    const history = await plant.call('GET', '/v1/devices/v1/history', { as: plant.admin });
+    expect(history.body.items.map((item: { kind: string }) => item.kind)).toEqual([
+      'device-revoked',
+      'device-enrolled',
+    ]);
+  });
+
+  it('keeps a device to itself', async () => {
+    const device = await enrollDevice('self1');
+    expect((await plant.call('GET', '/v1/devices/self1', { as: device })).status).toBe(200);
+    const other = await plant.call('GET', '/v1/devices/d1', { as: device });
+    expect([other.status, other.body.code]).toEqual([403, 'FORBIDDEN']);
+    const list = await plant.call('GET', '/v1/devices', { as: device });
+    expect(list.body.code).toBe('FORBIDDEN');
+  });
+
+  it('is all there after a restart', async () => {
+    await plant.restart();
+    const { body } = await plant.call('GET', '/v1/devices/v1', { as: plant.admin });
+    expect(body.state).toBe('revoked');
+  });
+});

@@ -1,0 +1,134 @@
+// The line at the API: batches, single and bulk signing, stations, quota, rework.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildPlant, makeCsr, type Identity, type Plant } from './support/plant.ts';
+
+let plant: Plant;
+let station: Identity;
+let stranger: Identity;
+
+async function issueStation(name: string): Promise<Identity> {
+  const csr = await makeCsr(name);
+  const { status, body } = await plant.call('POST', '/v1/certificates', {
+    as: plant.admin,
+    body: { profile: 'station', name, csr: csr.pem },
+  });
+  expect(status).toBe(201);
+  return { cert: body.certificate + body.chain.join(''), key: csr.key };
+}
+
+beforeAll(async () => {
+  plant = await buildPlant();
+  station = await issueStation('s1@line');
+  stranger = await issueStation('s2@line');
+});
+afterAll(() => plant.close());
+
+async function openBatch(id: string, more: Record<string, unknown> = {}): Promise<void> {
+  const { status } = await plant.call('POST', '/v1/batches', {
+    as: plant.admin,
+    body: { id, quota: 3, idPattern: `${id}-*`, stations: ['s1@line'], ...more },
+  });
+  expect(status).toBe(201);
+}
+
+async function signBulk(
+  batch: string,
+  units: readonly unknown[],
+): Promise<{ id: string; status: number; certificate?: string; error?: { code: string } }[]> {
+  const { status, text } = await plant.call('POST', `/v1/batches/${batch}/sign`, {
+    as: station,
+    body: units.map((unit) => (typeof unit === 'string' ? unit : JSON.stringify(unit))).join('\n'),
+    headers: { 'content-type': 'application/x-ndjson' },
+  });
+  expect(status).toBe(200);
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+describe('POST /v1/batches/{id}/sign', () => {
+  it('signs a unit, and the same unit again with the same certificate and no quota', async () => {
+    await openBatch('one');
+    const csr = await makeCsr('one-1');
+    const sign = () =>
+      plant.call('POST', '/v1/batches/one/sign', { as: station, body: { csr: csr.pem } });
+    const [first, again] = [await sign(), await sign()];
+    expect([first.status, again.status]).toEqual([201, 200]);
+    expect(again.body.certificate).toBe(first.body.certificate);
+    const batch = await plant.call('GET', '/v1/batches/one', { as: station });
+    expect(batch.body.issued).toBe(1);
+  });
+
+  it('streams NDJSON, in order, with a line for each refusal, and never beyond the quota', async () => {
+    await openBatch('bulk');
+    const csrs = await Promise.all([1, 2, 3, 4].map((n) => makeCsr(`bulk-${String(n)}`)));
+    const lines = await signBulk('bulk', [
+      ...csrs.map(({ pem }, n) => ({ id: `bulk-${String(n + 1)}`, csr: pem })),
+      'not json',
+      { id: 'other-1', csr: (await makeCsr('other-1')).pem },
+    ]);
+    expect(
+      lines
+        .slice(0, 4)
+        .map(({ status }) => status)
+        .toSorted(),
+    ).toEqual([201, 201, 201, 409]);
+    expect(lines.filter(({ error }) => error?.code === 'BATCH_QUOTA_EXHAUSTED')).toHaveLength(1);
+    expect(lines[4]?.error?.code).toBe('REQUEST_INVALID');
+    expect(lines[5]?.error?.code).toBe('BATCH_PATTERN_MISMATCH');
+    const again = await signBulk(
+      'bulk',
+      csrs.map(({ pem }) => ({ csr: pem })),
+    );
+    expect(again.filter(({ status }) => status === 200)).toHaveLength(3);
+    const batch = await plant.call('GET', '/v1/batches/bulk', { as: plant.admin });
+    expect(batch.body.issued).toBe(3);
+  });
+
+  it('refuses a second key for a unit unless the batch allows rework', async () => {
+    await openBatch('strict');
+    await openBatch('rework', { rework: true });
+    for (const [batch, code] of [
+      ['strict', 'BATCH_KEY_DIFFERS'],
+      ['rework', undefined],
+    ] as const) {
+      const sign = async () =>
+        plant.call('POST', `/v1/batches/${batch}/sign`, {
+          as: station,
+          body: { csr: (await makeCsr(`${batch}-1`)).pem },
+        });
+      await sign();
+      const second = await sign();
+      expect(second.body.code).toBe(code);
+    }
+    const device = await plant.call('GET', '/v1/devices/rework-1/history', { as: plant.admin });
+    expect(device.body.certificates.map((one: { state: string }) => one.state)).toEqual([
+      'active',
+      'revoked',
+    ]);
+  });
+
+  it('is for the stations of the batch, and for nobody once it is closed', async () => {
+    await openBatch('mine');
+    const { pem } = await makeCsr('mine-1');
+    const other = await plant.call('POST', '/v1/batches/mine/sign', {
+      as: stranger,
+      body: { csr: pem },
+    });
+    expect([other.status, other.body.code]).toEqual([403, 'BATCH_STATION_NOT_ALLOWED']);
+    await plant.call('POST', '/v1/batches/mine/close', { as: plant.admin });
+    const closed = await plant.call('POST', '/v1/batches/mine/sign', {
+      as: station,
+      body: { csr: pem },
+    });
+    expect([closed.status, closed.body.code]).toEqual([409, 'BATCH_CLOSED']);
+  });
+
+  it('gives a station nothing beyond the line', async () => {
+    for (const path of ['/v1/devices', '/v1/tokens', '/v1/alerts', '/metrics']) {
+      const answer = await plant.call('GET', path, { as: station });
+      expect([path, answer.status, answer.body.code]).toEqual([path, 403, 'FORBIDDEN']);
+    }
+  });
+});
