@@ -1,12 +1,28 @@
 // The dynamic-security state machine with its durable state, as a broker uses it: commands in, verdicts out.
-import { KeylineError, systemClock, type Clock } from '@keyline/kernel';
+import { setImmediate } from 'node:timers/promises';
+import { KeylineError } from '@keyline/kernel';
+import { Effects } from './effects.ts';
+import {
+  executePayload,
+  normalizeSerial,
+  parsePayload,
+  passwordsOf,
+  refusePayload,
+  type Payload,
+} from './execute.ts';
+import { hashPassword, isPassword } from './passwords.ts';
+import { Rights } from './rights.ts';
 import type { ConnectionInfo, DynsecCounts, Executed, Session } from './session.ts';
+import { writeSnapshot } from './snapshot.ts';
+import type { DynsecState } from './state.ts';
+import { DynsecStore, type Log } from './store.ts';
+import { Turns } from './turns.ts';
 
 export interface DynsecEngine {
   /**
    * One payload published to `$CONTROL/dynamic-security/v1`, in the order of the calls. Rights change at once; resolves when what
    * changed is durable. Never throws for what a payload says: that is in the response.
-   * @throws {KeylineError} INTERNAL when the journal cannot be written (the engine then refuses every further change)
+   * @throws {KeylineError} INTERNAL when the journal cannot be written (the next call tries again before it does anything)
    */
   execute(payload: Uint8Array, admin: Session): Promise<Executed>;
   /** Verdict on a client certificate's CN. */
@@ -39,19 +55,165 @@ export interface DynsecEngineOptions {
   readonly folder: string;
   /** User names that may always use `$CONTROL/dynamic-security/#`, known to the state or not. */
   readonly admins: readonly string[];
-  readonly log?: (level: 'info' | 'warn' | 'error', message: string) => void;
-  readonly clock?: Clock;
+  readonly log?: Log;
   /** Live connections of a user name, for `getClient` (2.1). */
   readonly connectionsOf?: (username: string) => readonly ConnectionInfo[];
 }
 
-/** @throws {KeylineError} FILE_UNREADABLE when the state is damaged or belongs to another running engine */
-export function openDynsecEngine(options: DynsecEngineOptions): Promise<DynsecEngine> {
-  const clock = options.clock ?? systemClock;
-  return Promise.reject(
-    new KeylineError(
-      'INTERNAL',
-      `The engine for ${options.folder} is not built yet (${String(clock.now())}).`,
-    ),
-  );
+/** @throws {KeylineError} FILE_UNREADABLE when the state is damaged */
+export async function openDynsecEngine(options: DynsecEngineOptions): Promise<DynsecEngine> {
+  const { folder, admins, log = () => undefined, connectionsOf = () => [] } = options;
+  const turns = new Turns();
+  const store = await DynsecStore.open({ folder, turns, log });
+  return new Engine(store, new Set(admins), { turns, log, connectionsOf });
+}
+
+class Engine implements DynsecEngine {
+  readonly #store: DynsecStore;
+  readonly #admins: ReadonlySet<string>;
+  readonly #rights: Rights;
+  readonly #log: Log;
+  readonly #connectionsOf: (username: string) => readonly ConnectionInfo[];
+  /** Payloads, exports: each is carried out whole before the next. Durable they become together. */
+  readonly #turns: Turns;
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    store: DynsecStore,
+    admins: ReadonlySet<string>,
+    surroundings: {
+      readonly turns: Turns;
+      readonly log: Log;
+      readonly connectionsOf: (username: string) => readonly ConnectionInfo[];
+    },
+  ) {
+    this.#store = store;
+    this.#admins = admins;
+    this.#rights = new Rights(store.state, admins);
+    this.#turns = surroundings.turns;
+    this.#log = surroundings.log;
+    this.#connectionsOf = surroundings.connectionsOf;
+  }
+
+  get #state(): DynsecState {
+    return this.#store.state;
+  }
+
+  async execute(bytes: Uint8Array, admin: Session): Promise<Executed> {
+    if (this.#closing !== undefined) {
+      throw new KeylineError('INTERNAL', 'The broker is stopping: no change is taken any more.');
+    }
+    const payload = parsePayload(bytes);
+    if ('error' in payload) {
+      return { response: refusePayload(payload.error), ...new Effects().finish(this.#state) };
+    }
+    const { saved, executed } = await this.#turns.take(() => this.#carryOut(payload, admin));
+    await saved;
+    return executed;
+  }
+
+  async #carryOut(
+    payload: Payload,
+    admin: Session,
+  ): Promise<{ readonly saved: Promise<void>; readonly executed: Executed }> {
+    // Nothing is carried out on top of changes that could not be written.
+    await this.#store.retry();
+    const passwordHashes = new Map<unknown, string>();
+    for (const [command, password] of passwordsOf(payload)) {
+      passwordHashes.set(command, await hashPassword(password));
+    }
+    const state = this.#state;
+    const { response, effects } = executePayload(payload, {
+      state,
+      passwordHashes,
+      connectionsOf: this.#connectionsOf,
+    });
+    const before = state.changeIndex;
+    const saved = this.#store.save();
+    saved.catch(() => undefined); // whoever executes waits for it
+    if (state.changeIndex !== before) {
+      this.#log(
+        'info',
+        `Rights changed by ${admin.username ?? 'anonymous'} (${admin.clientId}): ${payload.commands.length} commands, change ${state.changeIndex}.`,
+      );
+    }
+    return { saved, executed: { response, ...effects.finish(state) } };
+  }
+
+  checkIdentity(username: string): 'known' | 'unknown' | 'disabled' {
+    // An admin can't lock itself out.
+    if (this.#admins.has(username)) return 'known';
+    const client = this.#state.clients.get(username);
+    if (client === undefined) return 'unknown';
+    return client.disabled ? 'disabled' : 'known';
+  }
+
+  async checkPassword(
+    username: string,
+    password: string | Uint8Array,
+  ): Promise<'ok' | 'unknown' | 'disabled' | 'wrong'> {
+    const client = this.#state.clients.get(username);
+    if (client === undefined) return 'unknown';
+    if (client.disabled) return 'disabled';
+    const { password: encoded } = client;
+    if (encoded === undefined || !(await isPassword(encoded, password))) return 'wrong';
+    // It took a while: is it still so?
+    const now = this.#state.clients.get(username);
+    if (now?.password !== encoded) return 'wrong';
+    return now.disabled ? 'disabled' : 'ok';
+  }
+
+  boundClientId(username: string): string | undefined {
+    return this.#state.clients.get(username)?.clientId;
+  }
+
+  isRevoked(serialHex: string): boolean {
+    const serial = normalizeSerial(serialHex);
+    // What is no serial can't be vouched for.
+    return serial === undefined || this.#state.isRevoked(serial);
+  }
+
+  mayPublish(session: Session, topic: string): boolean {
+    return this.#rights.mayPublish(session, topic);
+  }
+
+  mayReceive(session: Session, topic: string): boolean {
+    return this.#rights.mayReceive(session, topic);
+  }
+
+  maySubscribe(session: Session, filter: string): boolean {
+    return this.#rights.maySubscribe(session, filter);
+  }
+
+  mayUnsubscribe(session: Session, filter: string): boolean {
+    return this.#rights.mayUnsubscribe(session, filter);
+  }
+
+  counts(): DynsecCounts {
+    const { clients, groups, roles, revokedCount, changeIndex } = this.#state;
+    return {
+      clients: clients.size,
+      groups: groups.size,
+      roles: roles.size,
+      revokedSerials: revokedCount,
+      changeIndex,
+    };
+  }
+
+  exportState(): Promise<string> {
+    // In turn, so that no payload changes it half-way; in slices, so that everything else goes on.
+    return this.#turns.take(async () => {
+      const slices: string[] = [];
+      for (const slice of writeSnapshot(this.#state, undefined)) {
+        slices.push(slice);
+        await setImmediate();
+      }
+      return slices.join('');
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#turns.wait().then(() => this.#store.close());
+    return this.#closing;
+  }
 }

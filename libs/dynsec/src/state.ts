@@ -1,0 +1,267 @@
+// Clients, groups and roles and who belongs to whom. Every change goes through here, so that both sides of a membership agree and
+// what was touched is known: the journal writes that, and nothing else.
+import { noAcls, type Acls } from './acl.ts';
+import { SortedNames } from './sorted-names.ts';
+
+/** A role or group held, by reference. Lists are in order: priority, highest first, then name. */
+export interface Membership<Kind extends { readonly name: string }> {
+  readonly of: Kind;
+  readonly priority: number;
+}
+
+export class Role {
+  readonly name: string;
+  textName: string | undefined;
+  textDescription: string | undefined;
+  allowWildcardSubs = true;
+  acls: Acls = noAcls;
+  readonly clients = new Set<Client>();
+  readonly groups = new Set<Group>();
+  readonly #alone = new Map<number, readonly Membership<Role>[]>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** The list that has only this role: one for all the clients that have no other, since a fleet is mostly such clients. */
+  alone(priority: number): readonly Membership<Role>[] {
+    let list = this.#alone.get(priority);
+    if (list === undefined) {
+      list = [{ of: this, priority }];
+      this.#alone.set(priority, list);
+    }
+    return list;
+  }
+}
+
+export class Group {
+  readonly name: string;
+  textName: string | undefined;
+  textDescription: string | undefined;
+  roles: readonly Membership<Role>[] = none;
+  readonly clients = new Set<Client>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+export class Client {
+  readonly name: string;
+  clientId: string | undefined;
+  textName: string | undefined;
+  textDescription: string | undefined;
+  disabled = false;
+  /** In Mosquitto 2.1's one-string form; see passwords.ts. */
+  password: string | undefined;
+  roles: readonly Membership<Role>[] = none;
+  groups: readonly Membership<Group>[] = none;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+const none: readonly never[] = [];
+
+export interface DefaultAccess {
+  publishClientSend: boolean;
+  publishClientReceive: boolean;
+  subscribe: boolean;
+  unsubscribe: boolean;
+}
+
+/** Names of what one payload touched; what it deleted and made again is in both sets of its kind. */
+export class Touched {
+  readonly clients = new Set<string>();
+  readonly groups = new Set<string>();
+  readonly roles = new Set<string>();
+  readonly deletedClients = new Set<string>();
+  readonly deletedGroups = new Set<string>();
+  readonly deletedRoles = new Set<string>();
+  readonly serials: string[] = [];
+  defaults = false;
+  anonymousGroup = false;
+
+  get isEmpty(): boolean {
+    return (
+      this.clients.size === 0 &&
+      this.groups.size === 0 &&
+      this.roles.size === 0 &&
+      this.deletedClients.size === 0 &&
+      this.deletedGroups.size === 0 &&
+      this.deletedRoles.size === 0 &&
+      this.serials.length === 0 &&
+      !this.defaults &&
+      !this.anonymousGroup
+    );
+  }
+}
+
+export class DynsecState {
+  readonly clients = new Map<string, Client>();
+  readonly groups = new Map<string, Group>();
+  readonly roles = new Map<string, Role>();
+  readonly clientNames = new SortedNames();
+  readonly groupNames = new SortedNames();
+  readonly roleNames = new SortedNames();
+  /** Packed: two hex digits in one character, which halves the memory of a million of them. */
+  readonly #revoked = new Set<string>();
+  /** What Mosquitto 2.0 begins with when it makes its file. */
+  defaults: DefaultAccess = {
+    publishClientSend: false,
+    publishClientReceive: true,
+    subscribe: false,
+    unsubscribe: true,
+  };
+  anonymousGroup: Group | undefined;
+  changeIndex = 0;
+  #touched = new Touched();
+
+  /** What was touched since the last call. */
+  takeTouched(): Touched {
+    const touched = this.#touched;
+    this.#touched = new Touched();
+    return touched;
+  }
+
+  putClient(client: Client): void {
+    this.clients.set(client.name, client);
+    this.clientNames.add(client.name);
+    this.#touched.clients.add(client.name);
+  }
+
+  /** Its plain members were changed. */
+  touchClient(client: Client): void {
+    this.#touched.clients.add(client.name);
+  }
+
+  deleteClient(client: Client): void {
+    for (const { of } of client.roles) of.clients.delete(client);
+    for (const { of } of client.groups) of.clients.delete(client);
+    this.clients.delete(client.name);
+    this.clientNames.delete(client.name);
+    this.#touched.clients.delete(client.name);
+    this.#touched.deletedClients.add(client.name);
+  }
+
+  setClientRoles(client: Client, roles: readonly Membership<Role>[]): void {
+    for (const { of } of client.roles) of.clients.delete(client);
+    for (const { of } of roles) of.clients.add(client);
+    client.roles = shared(roles);
+    this.#touched.clients.add(client.name);
+  }
+
+  setClientGroups(client: Client, groups: readonly Membership<Group>[]): void {
+    for (const { of } of client.groups) of.clients.delete(client);
+    for (const { of } of groups) of.clients.add(client);
+    client.groups = groups.length === 0 ? none : groups;
+    this.#touched.clients.add(client.name);
+  }
+
+  putGroup(group: Group): void {
+    this.groups.set(group.name, group);
+    this.groupNames.add(group.name);
+    this.#touched.groups.add(group.name);
+  }
+
+  touchGroup(group: Group): void {
+    this.#touched.groups.add(group.name);
+  }
+
+  deleteGroup(group: Group): void {
+    for (const { of } of group.roles) of.groups.delete(group);
+    for (const client of group.clients) {
+      client.groups = without(client.groups, group);
+    }
+    group.clients.clear();
+    this.groups.delete(group.name);
+    this.groupNames.delete(group.name);
+    this.#touched.groups.delete(group.name);
+    this.#touched.deletedGroups.add(group.name);
+  }
+
+  setGroupRoles(group: Group, roles: readonly Membership<Role>[]): void {
+    for (const { of } of group.roles) of.groups.delete(group);
+    for (const { of } of roles) of.groups.add(group);
+    group.roles = shared(roles);
+    this.#touched.groups.add(group.name);
+  }
+
+  putRole(role: Role): void {
+    this.roles.set(role.name, role);
+    this.roleNames.add(role.name);
+    this.#touched.roles.add(role.name);
+  }
+
+  touchRole(role: Role): void {
+    this.#touched.roles.add(role.name);
+  }
+
+  deleteRole(role: Role): void {
+    for (const client of role.clients) client.roles = shared(without(client.roles, role));
+    for (const group of role.groups) group.roles = shared(without(group.roles, role));
+    role.clients.clear();
+    role.groups.clear();
+    this.roles.delete(role.name);
+    this.roleNames.delete(role.name);
+    this.#touched.roles.delete(role.name);
+    this.#touched.deletedRoles.add(role.name);
+  }
+
+  setDefaults(defaults: DefaultAccess): void {
+    this.defaults = defaults;
+    this.#touched.defaults = true;
+  }
+
+  setAnonymousGroup(group: Group | undefined): void {
+    this.anonymousGroup = group;
+    this.#touched.anonymousGroup = true;
+  }
+
+  get revokedCount(): number {
+    return this.#revoked.size;
+  }
+
+  /** @param serial lower-case hex of even length. @returns whether it was not revoked before */
+  revoke(serial: string): boolean {
+    const packed = pack(serial);
+    if (this.#revoked.has(packed)) return false;
+    this.#revoked.add(packed);
+    this.#touched.serials.push(serial);
+    return true;
+  }
+
+  isRevoked(serial: string): boolean {
+    return this.#revoked.has(pack(serial));
+  }
+
+  *revokedSerials(): Generator<string> {
+    for (const packed of this.#revoked) yield Buffer.from(packed, 'latin1').toString('hex');
+  }
+}
+
+const pack = (serial: string): string => Buffer.from(serial, 'hex').toString('latin1');
+
+/** In order of priority, highest first, then name; of two with one name the first stays. */
+export function inOrder<Kind extends { readonly name: string }>(
+  memberships: readonly Membership<Kind>[],
+): readonly Membership<Kind>[] {
+  const seen = new Set<Kind>();
+  return memberships
+    .filter(({ of }) => !seen.has(of) && seen.add(of))
+    .sort((a, b) => b.priority - a.priority || (a.of.name < b.of.name ? -1 : 1));
+}
+
+function shared(roles: readonly Membership<Role>[]): readonly Membership<Role>[] {
+  const [only] = roles;
+  if (only === undefined) return none;
+  return roles.length === 1 ? only.of.alone(only.priority) : roles;
+}
+
+export function without<Kind extends { readonly name: string }>(
+  memberships: readonly Membership<Kind>[],
+  kind: Kind,
+): readonly Membership<Kind>[] {
+  return memberships.filter(({ of }) => of !== kind);
+}
