@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { Fleet } from '../test/support/fleet.ts';
 import { findCommand } from '../test/support/needs.ts';
 import { launchKeyline } from '../test/support/keyline.ts';
 import { showExpiry } from './demo-steps/expiry.ts';
@@ -11,7 +12,7 @@ import { showLine } from './demo-steps/line.ts';
 import { showRevocation } from './demo-steps/revocation.ts';
 import { createScreen, NotVerified } from './demo-steps/screen.ts';
 import { showRoot, showServices } from './demo-steps/start.ts';
-import { World } from './demo-steps/world.ts';
+import type { World } from './demo-steps/world.ts';
 
 const usage = `Usage: make demo, or scripts/demo [--keep]
   --keep  leave the temporary folder in place (it is left there too when something fails)`;
@@ -31,6 +32,7 @@ const screen = createScreen({
   hasColor: isTerminal && process.env['NO_COLOR'] === undefined,
 });
 const keyline = launchKeyline({ data: join(folder, 'keyline') });
+const fleet = new Fleet(keyline);
 let isStopping = false;
 
 async function end(code: number, keep: boolean): Promise<never> {
@@ -79,7 +81,7 @@ try {
   screen.print('Keyline: a private PKI and device provisioning for MQTT fleets, on real parts.');
   screen.print(`All state is in ${folder}, and removed at the end (--keep keeps it).`);
   const hasOpenssl = findCommand('openssl') !== undefined;
-  const world = new World({ screen, folder, keyline, hasOpenssl });
+  const world: World = { screen, folder, keyline, fleet, hasOpenssl, devices: new Map() };
   for (const show of steps) await show(world);
   screen.step('Where to go next');
   screen.print(whereToGo);

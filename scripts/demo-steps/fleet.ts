@@ -1,66 +1,59 @@
 // Steps 3 and 4: devices enroll over REST, connect with what they got, and stay in their own corner of the topic tree.
-import { administer } from '../../test/support/dynsec-admin.ts';
-import { MqttDevice } from '../../test/support/mqtt-device.ts';
-import {
-  adminIdentity,
-  createToken,
-  deviceOf,
-  enrollDevice,
-  expectRefusal,
-  issueIdentity,
-  must,
-  type World,
-} from './world.ts';
+import { expectRefusal, must } from '../../test/support/answers.ts';
 import { createDeviceKey } from '../../test/support/device-key.ts';
+import { administer } from '../../test/support/dynsec-admin.ts';
+import type { Fleet } from '../../test/support/fleet.ts';
+import { MqttDevice } from '../../test/support/mqtt-device.ts';
+import { deviceOf, sessionOf, type World } from './world.ts';
 
 const ids = ['pump-1', 'pump-2', 'pump-3'] as const;
 
 export async function showEnrollment(world: World): Promise<void> {
-  const { screen } = world;
+  const { screen, fleet, devices } = world;
   screen.step('Three devices enroll over REST');
   let token = '';
   await screen.verify('an operator made a token for three devices called pump-*', async () => {
-    token = await createToken(world, { maxUses: 3, idPattern: 'pump-*', expiresIn: 'PT1H' });
+    token = await fleet.createToken({ maxUses: 3, idPattern: 'pump-*', expiresIn: 'PT1H' });
   });
   for (const id of ids) {
     await screen.verify(`${id} made its key, sent a CSR, got its certificate`, async () => {
-      const { serial } = await enrollDevice(world, { id, token });
-      return `${serial.slice(0, 8)}…, the broker knows it`;
+      const device = await fleet.enroll(id, { token });
+      must(device.provisioned, `The broker does not know ${id} after two seconds.`);
+      devices.set(id, device);
+      return `serial ${device.serial.slice(0, 8)}…`;
     });
   }
   await screen.verify('a fourth device can not use that token', async () => {
-    const stranger = world.keyline.as('anyone');
     const csr = await createDeviceKey().csr('pump-4');
-    const answer = await stranger.post('/v1/enroll', { id: 'pump-4', csr, token });
-    stranger.close();
+    const answer = await fleet.anyone.post('/v1/enroll', { id: 'pump-4', csr, token });
     return expectRefusal(answer, 'TOKEN_EXHAUSTED');
   });
 }
 
 export async function showMessages(world: World): Promise<void> {
-  const { screen } = world;
+  const { screen, fleet } = world;
   screen.step('They connect over mTLS and talk');
   for (const id of ids) {
     // One of them speaks the older MQTT.
     const protocolVersion = id === 'pump-3' ? 4 : 5;
     await screen.verify(`${id} is connected`, async () => {
-      const device = world.devices.get(id);
-      must(device !== undefined, `${id} did not enroll.`);
-      device.session = await MqttDevice.connect(world.broker, device, { protocolVersion });
+      const device = deviceOf(world, id);
+      device.session = await MqttDevice.connect(world.fleet.broker, device, { protocolVersion });
       return `MQTT ${protocolVersion === 4 ? '3.1.1' : '5'}`;
     });
   }
+  let connected: MqttDevice | undefined;
   await screen.verify('so is an application, with rights on the whole fleet', async () => {
-    world.application = await connectApplication(world);
+    connected = await connectApplication(fleet);
   });
-  const application = world.application;
-  must(application !== undefined, 'There is no application.');
+  must(connected !== undefined, 'There is no application.');
+  const application = connected;
 
   await screen.verify('telemetry of all three reaches the application', async () => {
     for (const id of ids) {
       const topic = `devices/${id}/telemetry`;
       must(
-        (await deviceOf(world, id).session.publish(topic, '{"bar":2.4}')) === 'accepted',
+        (await sessionOf(world, id).publish(topic, '{"bar":2.4}')) === 'accepted',
         `${id} may not publish to ${topic}.`,
       );
       must((await application.take(topic)) === '{"bar":2.4}', 'The message was another one.');
@@ -70,17 +63,17 @@ export async function showMessages(world: World): Promise<void> {
     for (const id of ids) {
       const commands = `devices/${id}/commands`;
       must(
-        (await deviceOf(world, id).session.subscribe(commands)) === 'accepted',
+        (await sessionOf(world, id).subscribe(commands)) === 'accepted',
         `${id} may not subscribe to ${commands}.`,
       );
       await application.publish(commands, `blink ${id}`);
       must(
-        (await deviceOf(world, id).session.take(commands)) === `blink ${id}`,
+        (await sessionOf(world, id).take(commands)) === `blink ${id}`,
         'The command was another one.',
       );
     }
     for (const id of ids) {
-      must(deviceOf(world, id).session.messages.length === 0, `${id} heard more than its own.`);
+      must(sessionOf(world, id).messages.length === 0, `${id} heard more than its own.`);
     }
   });
   // In a session of its own: a broker may end the connection of who tries this.
@@ -90,7 +83,7 @@ export async function showMessages(world: World): Promise<void> {
     );
     must(verdict === 'refused', 'The broker took it.');
     await application.publish('devices/pump-2/commands', 'marker');
-    await deviceOf(world, 'pump-2').session.take('devices/pump-2/commands');
+    await sessionOf(world, 'pump-2').take('devices/pump-2/commands');
     must(application.messages.length === 0, 'The broker refused it and passed it on all the same.');
     return 'refused, and nobody heard it';
   });
@@ -108,7 +101,7 @@ async function trySomething(
   attempt: (session: MqttDevice) => Promise<'accepted' | 'refused'>,
 ): Promise<'accepted' | 'refused'> {
   const device = deviceOf(world, 'pump-1');
-  const session = await MqttDevice.connect(world.broker, device, { clientId: 'pump-1:try' });
+  const session = await MqttDevice.connect(world.fleet.broker, device, { clientId: 'pump-1:try' });
   try {
     return await attempt(session);
   } finally {
@@ -117,13 +110,13 @@ async function trySomething(
 }
 
 /** A certificate from Keyline, and rights given the way any dynamic-security broker takes them (mosquitto_ctrl does the same). */
-async function connectApplication(world: World): Promise<MqttDevice> {
-  const identity = await issueIdentity(world, {
+async function connectApplication(fleet: Fleet): Promise<MqttDevice> {
+  const identity = await fleet.issueIdentity({
     profile: 'service-client',
     name: 'dashboard@demo',
   });
   const allow = (acltype: string, topic: string): object => ({ acltype, topic, allow: true });
-  await administer(world.broker, adminIdentity(world), [
+  await administer(fleet.broker, fleet.adminIdentity, [
     {
       command: 'createRole',
       rolename: 'dashboard',
@@ -136,7 +129,7 @@ async function connectApplication(world: World): Promise<MqttDevice> {
     { command: 'createClient', username: identity.id },
     { command: 'addClientRole', username: identity.id, rolename: 'dashboard' },
   ]);
-  const application = await MqttDevice.connect(world.broker, identity);
+  const application = await MqttDevice.connect(fleet.broker, identity);
   must(
     (await application.subscribe('devices/+/telemetry')) === 'accepted',
     'The application may not listen to the fleet.',

@@ -1,8 +1,9 @@
 // Step 5: a batch on a manufacturing line, sent twice, and one unit too many.
 import { performance } from 'node:perf_hooks';
+import { expectRefusal, expectStatus, must } from '../../test/support/answers.ts';
 import { createDeviceKey } from '../../test/support/device-key.ts';
 import type { RestClient } from '../../test/support/rest-client.ts';
-import { expectRefusal, expectStatus, issueIdentity, must, type World } from './world.ts';
+import type { World } from './world.ts';
 
 const quota = 50;
 const batch = 'wo-2031';
@@ -15,14 +16,15 @@ interface Line {
 }
 
 export async function showLine(world: World): Promise<void> {
-  const { screen, admin } = world;
+  const { screen, fleet, keyline } = world;
+  const { admin } = fleet;
   screen.step('A station signs a batch on the line');
   let station: RestClient | undefined;
   await screen.verify(`an operator opened work order ${batch} for ${quota} units`, async () => {
     const name = 'station-1@line';
     const request = { id: batch, quota, idPattern: 'unit-*', stations: [name] };
     expectStatus(await admin.post('/v1/batches', request), 201);
-    station = world.keyline.as(await issueIdentity(world, { profile: 'station', name }));
+    station = keyline.as(await fleet.issueIdentity({ profile: 'station', name }));
     return `for ${name} only`;
   });
   must(station !== undefined, 'There is no station.');

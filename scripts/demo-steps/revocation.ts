@@ -4,16 +4,19 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parseCrl } from '@keyline/x509';
+import { expectStatus, must } from '../../test/support/answers.ts';
 import { MqttDevice } from '../../test/support/mqtt-device.ts';
 import { openssl } from '../../test/support/openssl.ts';
-import { deviceOf, expectStatus, must, type World } from './world.ts';
+import { deviceOf, sessionOf, type World } from './world.ts';
 
 const victim = 'pump-2';
 
 export async function showRevocation(world: World): Promise<void> {
-  const { screen, admin } = world;
+  const { screen, fleet } = world;
+  const { admin } = fleet;
   screen.step(`${victim} was stolen: revoke it`);
   const device = deviceOf(world, victim);
+  const session = sessionOf(world, victim);
   const files = writeFiles(world);
   if (world.hasOpenssl) {
     await screen.verify('before: openssl ocsp says good', async () => {
@@ -33,17 +36,17 @@ export async function showRevocation(world: World): Promise<void> {
     );
     must(evidence.ocsp?.status === 'revoked', 'OCSP does not have it.');
     must(typeof evidence.crl?.number === 'number', 'No CRL has it.');
-    await device.session.untilEnded();
-    const cut = Math.max(0, device.session.endedAt - begun);
+    await session.untilEnded();
+    const cut = Math.max(0, session.endedAt - begun);
     return `broker, OCSP and CRL ${evidence.crl.number} have it; session cut after ${cut.toFixed(0)} ms`;
   });
   await screen.verify('its live session was ended by the broker', () => {
-    const { ended } = device.session;
+    const { ended } = session;
     must(ended?.includes('152') === true, `It ended with: ${ended ?? 'nothing'}.`);
     return `${ended} (administrative action)`;
   });
   await screen.verify('it can not come back', async () => {
-    const why = await MqttDevice.whyRefused(world.broker, device);
+    const why = await MqttDevice.whyRefused(fleet.broker, device);
     must(why !== undefined, 'The broker let it in again.');
     return why;
   });
@@ -67,8 +70,10 @@ export async function showRevocation(world: World): Promise<void> {
   else screen.note('There is no openssl on this machine: OCSP and CRL were checked by Node alone.');
   await screen.verify('the others go on working', async () => {
     for (const id of ['pump-1', 'pump-3']) {
-      const { session } = deviceOf(world, id);
-      must((await session.publish(`devices/${id}/telemetry`, '{}')) === 'accepted', `${id} can't.`);
+      must(
+        (await sessionOf(world, id).publish(`devices/${id}/telemetry`, '{}')) === 'accepted',
+        `${id} can't.`,
+      );
     }
   });
 }

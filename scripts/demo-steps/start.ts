@@ -3,9 +3,10 @@ import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { expectStatus, must } from '../../test/support/answers.ts';
 import { MqttDevice } from '../../test/support/mqtt-device.ts';
 import { openssl } from '../../test/support/openssl.ts';
-import { expectStatus, must, type World } from './world.ts';
+import type { World } from './world.ts';
 
 export async function showRoot({ screen, keyline, hasOpenssl }: World): Promise<void> {
   screen.step('An offline root signs the intermediate');
@@ -49,20 +50,20 @@ export async function showRoot({ screen, keyline, hasOpenssl }: World): Promise<
 }
 
 export async function showServices(world: World): Promise<void> {
-  const { screen, keyline } = world;
+  const { screen, keyline, fleet } = world;
   screen.step('The issuing CA and the broker start');
   await screen.verify('both serve', () => keyline.ready);
   const { api, http, broker } = keyline.endpoints;
   await screen.verify(`API (TLS 1.3, certificate from Keyline itself): ${api}`, async () => {
-    expectStatus(await world.admin.get('/readyz'), 200);
+    expectStatus(await fleet.admin.get('/readyz'), 200);
   });
   await screen.verify(`its documentation: ${api}/docs`, async () => {
-    expectStatus(await world.admin.get('/docs'), 200, 302);
-    const { body } = expectStatus(await world.admin.get('/openapi.json'), 200);
+    expectStatus(await fleet.admin.get('/docs'), 200, 302);
+    const { body } = expectStatus(await fleet.admin.get('/openapi.json'), 200);
     return `OpenAPI ${body.openapi}, ${Object.keys(body.paths).length} paths`;
   });
   await screen.verify(`CRL and OCSP over plain HTTP: ${http}`, async () => {
-    const { body } = expectStatus(await world.admin.get('/v1/authorities'), 200);
+    const { body } = expectStatus(await fleet.admin.get('/v1/authorities'), 200);
     for (const { crl } of body.items.filter(
       (authority: { role: string }) => authority.role === 'issuing',
     )) {
@@ -71,7 +72,7 @@ export async function showServices(world: World): Promise<void> {
   });
   await screen.verify(`broker (mTLS, MQTT 3.1.1 and 5): ${broker}`, async () => {
     const nobody = { id: 'nobody', certificate: '', key: '' };
-    const why = await MqttDevice.whyRefused(world.broker, nobody, { cert: [], key: [] });
+    const why = await MqttDevice.whyRefused(fleet.broker, nobody, { cert: [], key: [] });
     must(why !== undefined, 'It let a client in that has no certificate.');
     return 'no certificate, no entry';
   });
