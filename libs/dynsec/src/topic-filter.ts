@@ -16,7 +16,6 @@ export interface CompiledFilter {
 const maximumLevels = 200;
 const maximumTopicBytes = 65535;
 // MQTT 5 §1.5.4: what a UTF-8 string should not carry is refused, as Mosquitto does.
-// eslint-disable-next-line no-control-regex
 const forbidden = /[\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef\ufffe\uffff]/;
 
 export function isMqttText(text: string): boolean {
