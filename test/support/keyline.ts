@@ -65,8 +65,11 @@ export class RunningKeyline {
     });
     child.stderr.setEncoding('utf8').on('data', (part: string) => (this.#said += part));
     const served = new Promise<void>((resolve) => {
+      let printed = '';
       child.stdout.setEncoding('utf8').on('data', (part: string) => {
-        if (part.includes('\n')) resolve();
+        printed += part;
+        // One line of JSON when it serves; a failed start prints a document of its own.
+        if (printed.startsWith('{"') && printed.includes('\n')) resolve();
       });
     });
     this.ready = this.#waitFor(served);

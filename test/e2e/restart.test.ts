@@ -1,0 +1,97 @@
+// What a restart must not change: everything is in the folder, and brokers catch up with what they missed.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { expectRefusal, expectStatus } from '../support/answers.ts';
+import { createDeviceKey } from '../support/device-key.ts';
+import { useKeyline } from '../support/use-keyline.ts';
+
+const suite = useKeyline();
+
+async function authorities() {
+  return expectStatus(await suite.fleet.admin.get('/v1/authorities'), 200).body.items as {
+    role: string;
+    serial: string;
+    crl: { number: number } | null;
+  }[];
+}
+
+/** Until the API answers again and a service has another process. */
+async function untilRestarted(which: 'ca' | 'broker', pid: number): Promise<void> {
+  const current = (): number => {
+    try {
+      return suite.keyline.endpoints.pids[which];
+    } catch {
+      return pid;
+    }
+  };
+  await expect.poll(current, { timeout: 20_000, interval: 50 }).not.toBe(pid);
+}
+
+describe('after a restart of everything', () => {
+  it('URLs, devices, tokens, batches, revocations and rights are what they were', async () => {
+    const { fleet } = suite;
+    const token = await fleet.createToken({ maxUses: 3 });
+    const kept = await fleet.enroll('kept-1', { token });
+    const revoked = await fleet.enroll('revoked-1', { token });
+    await fleet.admin.post('/v1/devices/revoked-1/revoke', { wait: true });
+    const suspended = await fleet.enroll('suspended-1');
+    await fleet.admin.post('/v1/devices/suspended-1/suspend', { wait: true });
+    expectStatus(await fleet.admin.post('/v1/batches', { id: 'wo-1', quota: 2 }), 201);
+    const unit = { id: 'unit-1', csr: await createDeviceKey().csr('unit-1') };
+    const signed = expectStatus(await fleet.admin.post('/v1/batches/wo-1/sign', unit), 201);
+    const { pids: _, ...endpoints } = suite.keyline.endpoints;
+    const devices = (await fleet.admin.get('/v1/devices')).body;
+    const before = await authorities();
+
+    await suite.restart();
+    const { fleet: after } = suite;
+    expect(suite.keyline.endpoints).toMatchObject(endpoints);
+    expect((await after.admin.get('/v1/devices')).body).toEqual(devices);
+    const now = await authorities();
+    expect(now.map(({ serial }) => serial)).toEqual(before.map(({ serial }) => serial));
+    expect(now[1]?.crl?.number).toBeGreaterThanOrEqual(before[1]?.crl?.number ?? 0);
+
+    const again = expectStatus(await after.admin.post('/v1/batches/wo-1/sign', unit), 200);
+    expect(again.body.certificate).toBe(signed.body.certificate);
+    await after.enroll('kept-2', { token });
+    const fourth = { id: 'kept-3', csr: await createDeviceKey().csr('kept-3'), token };
+    expectRefusal(await after.anyone.post('/v1/enroll', fourth), 'TOKEN_EXHAUSTED');
+
+    const session = await after.connect(kept);
+    expect(await session.publish('devices/kept-1/state', 'back')).toBe('accepted');
+    await session.close();
+    expect(await after.whyRefused(revoked)).toMatch(/not authorized/i);
+    expect(await after.whyRefused(suspended)).toMatch(/not authorized/i);
+  });
+});
+
+describe('when the broker alone dies', () => {
+  it('enrollment goes on, says pending, and the broker knows the device when it is back', async () => {
+    const { fleet, keyline } = suite;
+    const { pids } = keyline.endpoints;
+    process.kill(pids.broker, 'SIGKILL');
+    const device = await fleet.enroll('meanwhile-1');
+    await untilRestarted('broker', pids.broker);
+    expect(keyline.endpoints.pids.ca).toBe(pids.ca);
+    await expect.poll(() => fleet.whyRefused(device), { timeout: 15_000 }).toBeUndefined();
+    const target = async () => (await fleet.admin.get('/v1/targets')).body.items[0];
+    await expect.poll(target, { timeout: 15_000 }).toMatchObject({ healthy: true, lag: 0 });
+  });
+});
+
+describe('when the issuing CA alone dies', () => {
+  it('live sessions stay, and what was answered before is there', async () => {
+    const { fleet, keyline } = suite;
+    const device = await fleet.enroll('live-1');
+    const session = await fleet.connect(device);
+    const { pids } = keyline.endpoints;
+    process.kill(pids.ca, 'SIGKILL');
+    expect(await session.publish('devices/live-1/state', 'on')).toBe('accepted');
+    await untilRestarted('ca', pids.ca);
+    await sleep(0);
+    expect(session.ended).toBeUndefined();
+    await session.close();
+    expectStatus(await fleet.admin.get('/v1/devices/live-1'), 200);
+    expect((await fleet.enroll('live-2')).provisioned).toBe(true);
+  });
+});
