@@ -1,0 +1,93 @@
+// The dynamic-security API on its topic: payloads go to the engine one after the other, and what they change reaches everybody at once.
+import type { Logger } from 'pino';
+import { messageOf } from '@keyline/kernel';
+import type { DynsecEngine, Executed, Session } from '@keyline/dynsec';
+import type { LiveSession, LiveSessions } from './live-sessions.ts';
+import type { Metrics } from './metrics.ts';
+
+const controlTopic = '$CONTROL/dynamic-security/v1';
+const responseTopic = `${controlTopic}/response`;
+
+/** MQTT 5 DISCONNECT: ended by an administrative action. */
+const administrativeAction = 0x98;
+
+interface ControlApiOptions {
+  readonly dynsec: Pick<DynsecEngine, 'execute'>;
+  readonly sessions: LiveSessions;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly publish: (topic: string, payload: string) => void;
+}
+
+export class ControlApi {
+  readonly #options: ControlApiOptions;
+
+  constructor(options: ControlApiOptions) {
+    this.#options = options;
+  }
+
+  /** @returns the MQTT 5 reason code of the acknowledgement; it goes out after what was asked for is durable */
+  async handle(topic: string, payload: string | Buffer, admin: Session): Promise<number> {
+    const { dynsec, metrics, log, publish } = this.#options;
+    // There is no other API here; Mosquitto answers the same for a topic no plugin has taken.
+    if (topic !== controlTopic) return 0x87;
+    metrics.control.inc();
+    let executed: Executed;
+    try {
+      executed = await dynsec.execute(
+        typeof payload === 'string' ? Buffer.from(payload) : payload,
+        admin,
+      );
+    } catch (error) {
+      log.error(
+        { event: 'control failed', error: messageOf(error) },
+        'a dynamic-security payload could not be made durable and was not answered',
+      );
+      return 0x80;
+    }
+    const meant = this.#options.sessions.meantBy(executed.kicks);
+    // The one who asks may be among them, and shall read the answer first.
+    const isAsking = (session: LiveSession): boolean => session.clientId === admin.clientId;
+    this.#end(meant.filter((session) => !isAsking(session)));
+    if (executed.response !== '') publish(responseTopic, executed.response);
+    const asking = meant.filter(isAsking);
+    if (asking.length > 0) {
+      setImmediate(() => {
+        this.#end(asking);
+      });
+    }
+    this.#applyRights(executed.rightsChanged);
+    return 0;
+  }
+
+  #end(sessions: readonly LiveSession[]): void {
+    const { metrics, log } = this.#options;
+    for (const session of sessions) {
+      metrics.kicked.inc({ reason: 'administrative' });
+      log.info(
+        {
+          event: 'session ended',
+          certificate: { cn: session.username, serialHex: session.identity.serialHex },
+          clientId: session.clientId,
+        },
+        'session ended by an administrative action',
+      );
+      session.end(
+        administrativeAction,
+        `"${session.username}" was changed, disabled or revoked by an administrator. Connect again to see what holds now.`,
+      );
+    }
+  }
+
+  #applyRights(changed: Executed['rightsChanged']): void {
+    const { sessions } = this.#options;
+    if (changed === false) return;
+    if (changed === true) {
+      for (const session of sessions.all()) session.applyRights();
+      return;
+    }
+    for (const username of changed) {
+      for (const session of sessions.named(username)) session.applyRights();
+    }
+  }
+}

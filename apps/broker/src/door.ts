@@ -1,0 +1,190 @@
+// The TLS listener: bounded handshakes, a certificate asked of everybody, and a verdict on it that still lets the broker answer in MQTT.
+import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
+import type { Logger } from 'pino';
+import type { Clock } from '@keyline/kernel';
+import type { Metrics } from './metrics.ts';
+import type { Limits } from './options.ts';
+import { readPassport, type Passport } from './passport.ts';
+import type { RefusalLog } from './refusal-log.ts';
+import type { ServerCertificate } from './server-certificate.ts';
+
+interface DoorOptions {
+  readonly certificate: ServerCertificate;
+  readonly limits: Limits;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly refusals: RefusalLog;
+  readonly clock: Clock;
+  readonly isRevoked: (serialHex: string) => boolean;
+  /** Called with everybody whose handshake ended well, whatever their certificate. */
+  readonly onVisitor: (socket: TLSSocket, passport: Passport) => void;
+}
+
+/** Sockets beyond max_connections that are let in to be told so in MQTT. */
+const spareConnections = 100;
+
+export class Door {
+  readonly #options: DoorOptions;
+  readonly #server: Server;
+  readonly #sockets = new Set<TLSSocket>();
+  /** By the peer's address and port: the raw socket below a TLS socket is not reachable from it. */
+  readonly #handshakes = new Map<string, Socket>();
+
+  constructor(options: DoorOptions) {
+    const { limits, certificate } = options;
+    this.#options = options;
+    this.#server = createServer({
+      ...contextOf(certificate),
+      requestCert: true,
+      // With `true` a refused device sees a bare reset and nobody learns why. The verdict is ours: passport.ts.
+      rejectUnauthorized: false,
+      handshakeTimeout: limits.handshakeTimeout,
+      noDelay: true,
+      // Finds peers that vanished although they asked for no MQTT keep-alive.
+      keepAlive: true,
+      keepAliveInitialDelay: 60_000,
+    });
+    this.#server.maxConnections = limits.maxConnections + limits.maxHandshakes + spareConnections;
+    this.#server.on('connection', (socket: Socket) => {
+      this.#greet(socket);
+    });
+    this.#server.on('tlsClientError', (error, socket) => {
+      this.#reportFailure(error, socket);
+    });
+    this.#server.on('secureConnection', (socket) => {
+      this.#admit(socket);
+    });
+  }
+
+  /** TLS handshakes that have begun and not ended. */
+  get handshakesInProgress(): number {
+    return this.#handshakes.size;
+  }
+
+  /** @returns the port, also when 0 was asked for */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port, backlog: 4096 }, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) => {
+          this.#options.log.error({ error: error.message }, 'the listener failed');
+        });
+        resolve((this.#server.address() as AddressInfo).port);
+      });
+    });
+  }
+
+  /** New handshakes get the new certificate; connections that stand stay. */
+  swap(certificate: ServerCertificate): void {
+    this.#server.setSecureContext(contextOf(certificate));
+  }
+
+  /** Takes nobody in any more. */
+  stopListening(): void {
+    this.#server.close();
+    for (const socket of this.#handshakes.values()) socket.destroy();
+  }
+
+  /** Answers when nobody is left, at the latest after this many milliseconds; who stays longer is cut. */
+  async close(patience: number): Promise<void> {
+    const deadline = performance.now() + patience;
+    while (this.#sockets.size > 0 && performance.now() < deadline) await sleep(5);
+
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #greet(socket: Socket): void {
+    const { limits, metrics } = this.#options;
+    if (this.#handshakes.size >= limits.maxHandshakes) {
+      metrics.handshakes.inc({ result: 'refused', reason: 'too-many-handshakes' });
+      socket.destroy();
+      return;
+    }
+    const peer = peerOf(socket);
+    this.#handshakes.set(peer, socket);
+    socket.once('close', () => {
+      if (this.#handshakes.get(peer) === socket) this.#handshakes.delete(peer);
+    });
+  }
+
+  #admit(socket: TLSSocket): void {
+    const { isRevoked, clock, metrics, onVisitor } = this.#options;
+    this.#handshakes.delete(peerOf(socket));
+    this.#sockets.add(socket);
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+    });
+    const passport = readPassport(socket, { isRevoked, now: clock.now() });
+    if ('refusal' in passport.verdict) {
+      metrics.handshakes.inc({ result: 'refused', reason: passport.verdict.refusal.reason });
+    } else {
+      metrics.handshakes.inc({ result: 'ok', reason: '' });
+    }
+    onVisitor(socket, passport);
+  }
+
+  #reportFailure(error: NodeJS.ErrnoException, socket: TLSSocket): void {
+    const { metrics, refusals } = this.#options;
+    const code = error.code ?? error.message;
+    const peer = socket.remoteAddress;
+    // After a timeout Node leaves the socket to whoever listens here.
+    socket.destroy();
+    metrics.handshakes.inc({ result: 'failed', reason: labelOf(code) });
+    refusals.write({
+      event: 'handshake failed',
+      reason: code,
+      certificate: { cn: undefined, serialHex: undefined },
+      peer,
+      happened: `The TLS handshake failed (${error.message.trim().slice(0, 200)}).`,
+      remedy: handshakeRemedies.find(([pattern]) => pattern.test(code))?.[1] ?? defaultRemedy,
+    });
+  }
+}
+
+const defaultRemedy =
+  'Try it with: openssl s_client -connect HOST:PORT -CAfile CA -cert CERT -key KEY.';
+
+// By what OpenSSL and Node call it: ours when we gave up, the peer's alert when it did.
+const handshakeRemedies: readonly (readonly [RegExp, string])[] = [
+  [
+    /ALERT_UNKNOWN_CA|ALERT_BAD_CERTIFICATE|ALERT_CERTIFICATE/,
+    'The client did not accept the broker’s certificate: give the client the trust bundle (trust.pem) and connect by a name that is in the certificate.',
+  ],
+  [
+    /WRONG_VERSION_NUMBER|HTTP_REQUEST|UNKNOWN_PROTOCOL|PACKET_LENGTH_TOO_LONG/,
+    'The client speaks no TLS here: use mqtts:// instead of mqtt://.',
+  ],
+  [/UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/, 'The client is too old: TLS 1.2 or 1.3 is needed.'],
+  [
+    /NO_SHARED_CIPHER|NO_SUITABLE/,
+    'Client and broker share no cipher, curve or signature algorithm.',
+  ],
+  [/TIMEOUT/, 'The client began a handshake and did not finish it in time: look at its network.'],
+  [
+    /ECONNRESET|EPIPE/,
+    'The client went away during the handshake: often it did not accept the broker’s certificate; its own log says why.',
+  ],
+];
+
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress ?? ''} ${socket.remotePort ?? 0}`;
+}
+
+// A label must have few values, and an error code from the other side is not ours to trust.
+function labelOf(code: string): string {
+  return /^[A-Z0-9_]{1,60}$/.test(code) ? code : 'other';
+}
+
+function contextOf({ cert, key, ca }: ServerCertificate): TlsOptions {
+  return {
+    cert,
+    key,
+    ca,
+    minVersion: 'TLSv1.2',
+    // The CA file may hold an issuing CA without its root: then that CA alone is trusted.
+    allowPartialTrustChain: true,
+  };
+}

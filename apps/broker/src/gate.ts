@@ -1,0 +1,98 @@
+// The decision on a CONNECT: certificate, identity, client id, will. Pure over what dynsec knows.
+import type { ConnectPacket } from 'aedes';
+import type { DynsecEngine } from '@keyline/dynsec';
+import { decideClientId } from './client-id.ts';
+import type { LiveSessions } from './live-sessions.ts';
+import type { Identity, Passport } from './passport.ts';
+import { refuse, type Refusal } from './refusal.ts';
+
+interface GateOptions {
+  readonly dynsec: Pick<
+    DynsecEngine,
+    'checkIdentity' | 'isRevoked' | 'boundClientId' | 'mayPublish'
+  >;
+  readonly admins: ReadonlySet<string>;
+  readonly sessions: Pick<LiveSessions, 'size'>;
+  readonly maxConnections: number;
+}
+
+export interface Admission {
+  readonly identity: Identity;
+  readonly clientId: string;
+  /** The broker chose the client id, and an MQTT 5 client is told. */
+  readonly assigned: boolean;
+  readonly isAdmin: boolean;
+}
+
+export class Gate {
+  readonly #options: GateOptions;
+
+  constructor(options: GateOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * User name and password of the packet are not looked at: beside a certificate they can neither raise rights nor replace it.
+   */
+  decide(
+    { verdict }: Passport,
+    packet: Pick<ConnectPacket, 'clientId' | 'will'>,
+  ): Admission | Refusal {
+    if ('refusal' in verdict) return verdict.refusal;
+    const { identity } = verdict;
+    const { dynsec, admins, sessions, maxConnections } = this.#options;
+    const refusal = this.refusalOf(identity);
+    if (refusal !== undefined) return refusal;
+    const isAdmin = admins.has(identity.name);
+    if (sessions.size >= maxConnections && !isAdmin) {
+      return refuse('connections', `All ${maxConnections} connections are in use.`);
+    }
+    const answer = decideClientId({
+      name: identity.name,
+      requested: packet.clientId,
+      isAdmin,
+      bound: dynsec.boundClientId(identity.name),
+      isIdentity: (name) => admins.has(name) || dynsec.checkIdentity(name) !== 'unknown',
+    });
+    if ('problem' in answer) return refuse('client-id', answer.problem);
+    const { clientId, assigned } = answer;
+    const willTopic = packet.will?.topic;
+    if (
+      willTopic !== undefined &&
+      (!isWillTopic(willTopic) ||
+        !dynsec.mayPublish({ username: identity.name, clientId }, willTopic))
+    ) {
+      return refuse(
+        'will-topic',
+        `"${identity.name}" may not publish to its will topic "${willTopic.slice(0, 200)}".`,
+      );
+    }
+    return { identity, clientId, assigned, isAdmin };
+  }
+
+  /** Whether the identity may be here at all; asked again whenever something is done in its name later (wills). */
+  refusalOf({ name, serialHex }: Identity): Refusal | undefined {
+    const { dynsec, admins } = this.#options;
+    if (dynsec.isRevoked(serialHex)) {
+      return refuse(
+        'certificate-revoked',
+        `The certificate of "${name}" (serial ${serialHex}) is revoked.`,
+      );
+    }
+    // An admin named on the command line has to be able to make the first entries, and to mend the last.
+    if (admins.has(name)) return undefined;
+    switch (dynsec.checkIdentity(name)) {
+      case 'known':
+        return undefined;
+      case 'disabled':
+        return refuse('identity-disabled', `The identity "${name}" is disabled.`);
+      case 'unknown':
+        return refuse('identity-unknown', `The identity "${name}" is not known to this broker.`);
+    }
+  }
+}
+
+// $SYS belongs to the broker, and a command to $CONTROL is not something to leave behind.
+function isWillTopic(topic: string): boolean {
+  return topic !== '' && !/[+#]/.test(topic) && !/^\$(SYS|CONTROL)(\/|$)/.test(topic);
+}

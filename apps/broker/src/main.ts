@@ -1,0 +1,50 @@
+// The keyline-broker process: the only file that reads process.*.
+import { rm, writeFile } from 'node:fs/promises';
+import { CommanderError } from 'commander';
+import { pino } from 'pino';
+import { isKeylineError, messageOf, systemClock } from '@keyline/kernel';
+import { openBroker } from './wiring.ts';
+import { createProgram } from './program.ts';
+
+const log = pino({
+  name: 'keyline-broker',
+  base: { pid: process.pid },
+  timestamp: pino.stdTimeFunctions.isoTime,
+  redact: ['password', 'key', '*.password', '*.key'],
+});
+
+const program = createProgram(async ({ options, readyFile }) => {
+  const broker = await openBroker(options, { log, clock: systemClock });
+  const { port, metricsPort } = broker;
+  process.on('SIGHUP', () => void broker.reload());
+  const stopped = new Promise<string>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
+  });
+  if (readyFile !== undefined) {
+    await writeFile(readyFile, `${JSON.stringify({ pid: process.pid, port, metricsPort })}\n`);
+  }
+  log.info({ event: 'serving', host: options.host, port, metricsPort }, 'serving');
+  const signal = await stopped;
+  log.info({ event: 'stopping', signal }, 'stopping');
+  if (readyFile !== undefined) await rm(readyFile, { force: true });
+  await broker.close();
+  log.info({ event: 'stopped' }, 'stopped');
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else {
+    log.fatal(
+      {
+        event: 'not started',
+        error: messageOf(error),
+        stack: isKeylineError(error) ? undefined : (error as Error).stack,
+      },
+      messageOf(error),
+    );
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,101 @@
+// The command line: `keyline-broker serve …`, its options into BrokerOptions.
+import { Command, InvalidArgumentError } from 'commander';
+import { defaultLimits, type BrokerOptions, type Limits } from './options.ts';
+
+export interface ServeCommand {
+  readonly options: BrokerOptions;
+  /** Written when the broker serves: JSON with pid and ports. */
+  readonly readyFile: string | undefined;
+}
+
+const limitOptions: Record<keyof Limits, readonly [flag: string, help: string]> = {
+  maxConnections: ['--max-connections <n>', 'connections at once'],
+  maxInflightMessages: [
+    '--max-inflight-messages <n>',
+    'unacknowledged QoS 1 and 2 messages per client',
+  ],
+  maxQueuedMessages: ['--max-queued-messages <n>', 'messages waiting per client'],
+  messageSizeLimit: ['--message-size-limit <bytes>', 'payload of one message, 0 for no limit'],
+  maxPacketSize: ['--max-packet-size <bytes>', 'one packet; a larger one ends the connection'],
+  maxKeepalive: ['--max-keepalive <seconds>', 'longest keep-alive a client gets'],
+  persistentClientExpiration: [
+    '--persistent-client-expiration <seconds>',
+    'longest time the session of an absent client is kept',
+  ],
+  handshakeTimeout: ['--handshake-timeout <ms>', 'TCP connection to end of TLS handshake'],
+  connectTimeout: ['--connect-timeout <ms>', 'TLS handshake to CONNECT packet'],
+  maxHandshakes: ['--max-handshakes <n>', 'TLS handshakes at once'],
+};
+
+interface Flags extends Limits {
+  readonly data: string;
+  readonly host: string;
+  readonly port: number;
+  readonly metricsPort: number;
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+  readonly admin: string[];
+  readonly readyFile?: string;
+}
+
+/** @param serve called with what the line asks for; resolves when the broker has stopped */
+export function createProgram(serve: (command: ServeCommand) => Promise<void>): Command {
+  const program = new Command('keyline-broker')
+    .description('The MQTT broker of Keyline: mTLS only, MQTT 3.1.1 and 5, dynamic-security API.')
+    .exitOverride();
+  const command = program
+    .command('serve')
+    .description('serve until SIGTERM; SIGHUP looks at the certificate files at once')
+    .requiredOption('--data <dir>', 'folder of the broker’s state, created when absent')
+    .option('--host <host>', 'address to listen on', '127.0.0.1')
+    .option('--port <port>', 'MQTT over TLS; 0: any free port', parseCount, 8883)
+    .option('--metrics-port <port>', '/metrics and /healthz on 127.0.0.1; 0: any', parseCount, 0)
+    .requiredOption('--cert <file>', 'server certificate with its chain, PEM')
+    .requiredOption('--key <file>', 'its private key, PEM')
+    .requiredOption('--ca <file>', 'CAs that device certificates are checked against, PEM')
+    .option(
+      '--admin <cn>',
+      'certificate CN that may use the dynamic-security API (repeatable)',
+      (value: string, all: string[]) => [...all, value],
+      [] as string[],
+    )
+    .option('--ready-file <file>', 'written when the broker serves');
+  for (const [name, [flag, help]] of Object.entries(limitOptions)) {
+    command.option(flag, help, parseCount, defaultLimits[name as keyof Limits]);
+  }
+  command
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ keyline-broker serve --data broker --cert broker.crt --key broker.key --ca ca.pem --admin keyline@service`,
+    )
+    .action(async (flags: Flags) => {
+      const { data, host, port, metricsPort, cert, key, ca, admin, readyFile } = flags;
+      const limits = Object.fromEntries(
+        Object.keys(limitOptions).map((name) => [name, flags[name as keyof Limits]]),
+      ) as unknown as Limits;
+      await serve({
+        options: {
+          data,
+          host,
+          port,
+          metricsPort,
+          certificates: { cert, key, ca },
+          admins: admin,
+          limits,
+        },
+        readyFile,
+      });
+    });
+  return program;
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d{1,10}$/.test(text) || !Number.isSafeInteger(count)) {
+    throw new InvalidArgumentError('It must be a whole number, 0 or more.');
+  }
+  return count;
+}

@@ -1,0 +1,54 @@
+// One log line for every refusal, saying what to fix; bounded, so that a flood of bad certificates does not become a flood of lines.
+import type { Logger } from 'pino';
+import type { Clock, Instant } from '@keyline/kernel';
+import type { CertificateNames } from './passport.ts';
+
+export interface RefusalLine {
+  /** `connection refused`, `publish denied`, … */
+  readonly event: string;
+  readonly reason: string;
+  readonly certificate: CertificateNames;
+  readonly clientId?: string | undefined;
+  readonly peer?: string | undefined;
+  readonly topic?: string | undefined;
+  readonly happened: string;
+  readonly remedy: string;
+}
+
+const windowLength = 1000;
+const linesPerWindow = 50;
+
+export class RefusalLog {
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  #windowStart: Instant = 0;
+  #lines = 0;
+  #suppressed = 0;
+
+  constructor(log: Logger, clock: Clock) {
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  write(line: RefusalLine): void {
+    const now = this.#clock.now();
+    if (now - this.#windowStart >= windowLength) {
+      if (this.#suppressed > 0) {
+        this.#log.warn(
+          { event: 'refusals not logged', count: this.#suppressed },
+          `${this.#suppressed} further refusals within a second are not logged; the metrics count them`,
+        );
+      }
+      this.#windowStart = now;
+      this.#lines = 0;
+      this.#suppressed = 0;
+    }
+    if (this.#lines >= linesPerWindow) {
+      this.#suppressed += 1;
+      return;
+    }
+    this.#lines += 1;
+    const { event, happened, remedy, ...fields } = line;
+    this.#log.warn({ event, ...fields, remedy }, `${event}: ${happened} ${remedy}`);
+  }
+}

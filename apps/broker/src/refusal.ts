@@ -1,0 +1,94 @@
+// Why a connection is turned away: one table for the log line, the MQTT answer and the metric's label.
+
+interface Kind {
+  /** MQTT 5 CONNACK reason code (MQTT 5.0 §3.2.2.2). */
+  readonly reasonCode: number;
+  /** MQTT 3.1.1 CONNACK return code (§3.2.2.3). */
+  readonly returnCode: number;
+  /** What the person who sees it should do. */
+  readonly remedy: string;
+}
+
+const notAuthorized = { reasonCode: 0x87, returnCode: 5 };
+const badClientId = { reasonCode: 0x85, returnCode: 2 };
+const busy = { reasonCode: 0x97, returnCode: 3 };
+
+const kinds = {
+  'no-certificate': {
+    ...notAuthorized,
+    remedy: 'Give the client its certificate and key: this broker takes nothing else as a login.',
+  },
+  'unknown-ca': {
+    ...notAuthorized,
+    remedy:
+      'Send a certificate issued by this Keyline together with its issuing CA, or add the CA to the broker’s --ca file.',
+  },
+  'certificate-expired': {
+    ...notAuthorized,
+    remedy: 'Renew the certificate (POST /v1/renew, keyline device renew), and check both clocks.',
+  },
+  'certificate-not-yet-valid': {
+    ...notAuthorized,
+    remedy: 'Compare the clocks of the broker and of the machine that issued the certificate.',
+  },
+  'certificate-purpose': {
+    ...notAuthorized,
+    remedy: 'Use a client certificate: its extended key usage must name clientAuth.',
+  },
+  'certificate-invalid': {
+    ...notAuthorized,
+    remedy: 'Check it with: openssl verify -x509_strict -purpose sslclient -CAfile CA CERT.',
+  },
+  'certificate-revoked': {
+    ...notAuthorized,
+    remedy: 'The certificate was revoked for good: enroll the device anew with a new key.',
+  },
+  'certificate-name': {
+    ...notAuthorized,
+    remedy:
+      'The subject must hold exactly one CN, without "/", "+", "#" and control characters: it is the identity.',
+  },
+  'identity-unknown': {
+    ...notAuthorized,
+    remedy:
+      'Enroll the device, or look whether its registration reached this broker (keyline device show ID).',
+  },
+  'identity-disabled': {
+    ...notAuthorized,
+    remedy: 'It was suspended by an operator: resume it (keyline device resume ID).',
+  },
+  'client-id': {
+    ...badClientId,
+    remedy: 'Use the certificate’s CN as client id, or CN:suffix for several connections at once.',
+  },
+  'will-topic': {
+    ...notAuthorized,
+    remedy: 'Choose a will topic the identity may publish to, or extend its role.',
+  },
+  connections: {
+    ...busy,
+    remedy: 'All connections are in use: close some, or raise --max-connections.',
+  },
+  'shutting-down': {
+    reasonCode: 0x8b,
+    returnCode: 3,
+    remedy: 'Connect again in a few seconds.',
+  },
+} as const satisfies Record<string, Kind>;
+
+export type RefusalReason = keyof typeof kinds;
+
+export interface Refusal extends Kind {
+  readonly reason: RefusalReason;
+  /** What happened, with the input it happened with: a sentence. */
+  readonly happened: string;
+}
+
+export function refuse(reason: RefusalReason, happened: string): Refusal {
+  return { reason, happened, ...kinds[reason] };
+}
+
+/** For CONNACK and DISCONNECT: what happened and what to do. */
+export function reasonStringOf(refusal: Refusal): string {
+  return `${refusal.happened} ${refusal.remedy}`;
+}

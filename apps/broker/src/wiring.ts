@@ -1,0 +1,145 @@
+// One broker, whole: constructs everything and connects it; serves until it is closed. The process around it is main.ts.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Clock } from '@keyline/kernel';
+import { openDynsecEngine } from '@keyline/dynsec';
+import { ControlApi } from './control-api.ts';
+import { Door } from './door.ts';
+import { MqttEngine } from './engine/mqtt-engine.ts';
+import { Gate } from './gate.ts';
+import { LiveSessions } from './live-sessions.ts';
+import { openMetricsServer } from './metrics-server.ts';
+import { Metrics } from './metrics.ts';
+import type { BrokerOptions } from './options.ts';
+import { RefusalLog } from './refusal-log.ts';
+import { CertificateWatch, loadServerCertificate } from './server-certificate.ts';
+
+export interface Broker {
+  readonly port: number;
+  readonly metricsPort: number;
+  /** Looks at the certificate files now. */
+  reload(): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface BrokerContext {
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Milliseconds between two looks at the certificate files. */
+  readonly certificateInterval?: number;
+}
+
+/** How long clients get to read their farewell when the broker stops. */
+const closeTimeout = 500;
+
+/** @throws {KeylineError} what is wrong with a file, a port or the stored state */
+export async function openBroker(options: BrokerOptions, context: BrokerContext): Promise<Broker> {
+  const { data, host, port, limits, certificates: files } = options;
+  const { log, clock, certificateInterval = 2000 } = context;
+  await mkdir(data, { recursive: true, mode: 0o700 });
+  const certificate = await loadServerCertificate(files);
+
+  const metrics = new Metrics();
+  const sessions = new LiveSessions();
+  const refusals = new RefusalLog(log, clock);
+  const admins = new Set(options.admins);
+  const dynsec = await openDynsecEngine({
+    folder: join(data, 'dynsec'),
+    admins: options.admins,
+    log: (level, message) => {
+      log[level]({ part: 'dynsec' }, message);
+    },
+    connectionsOf: (username) => sessions.connectionsOf(username),
+  });
+  const control = new ControlApi({
+    dynsec,
+    sessions,
+    metrics,
+    log,
+    publish: (topic, payload) => {
+      engine.publish(topic, payload);
+    },
+  });
+  const gate = new Gate({ dynsec, admins, sessions, maxConnections: limits.maxConnections });
+  const engine = await MqttEngine.open({
+    dynsec,
+    gate,
+    sessions,
+    control,
+    limits,
+    metrics,
+    refusals,
+    log,
+  });
+  const door = new Door({
+    certificate,
+    limits,
+    metrics,
+    log,
+    refusals,
+    clock,
+    isRevoked: (serialHex) => dynsec.isRevoked(serialHex),
+    onVisitor: (socket, passport) => {
+      engine.accept(socket, passport);
+    },
+  });
+  addGauges();
+
+  let serving = true;
+  const metricsServer = await openMetricsServer({
+    port: options.metricsPort,
+    metrics,
+    isServing: () => serving,
+    log,
+  });
+  const watch = new CertificateWatch({
+    files,
+    log,
+    interval: certificateInterval,
+    onChange: (changed) => {
+      door.swap(changed);
+    },
+  });
+  await watch.start();
+  const boundPort = await door.listen(host, port);
+
+  return {
+    port: boundPort,
+    metricsPort: metricsServer.port,
+    reload: () => watch.check(),
+    async close() {
+      serving = false;
+      watch.stop();
+      door.stopListening();
+      engine.dismiss();
+      await door.close(closeTimeout);
+      await engine.close();
+      await dynsec.close();
+      await metricsServer.close();
+    },
+  };
+
+  function addGauges(): void {
+    metrics.gauge(
+      'keyline_broker_connections',
+      'Connections whose CONNECT was accepted.',
+      () => sessions.size,
+    );
+    metrics.gauge(
+      'keyline_broker_handshakes_in_progress',
+      'TLS handshakes that have begun and not ended.',
+      () => door.handshakesInProgress,
+    );
+    metrics.gauge(
+      'keyline_broker_identities',
+      'Clients in the dynamic-security state.',
+      () => dynsec.counts().clients,
+    );
+    metrics.gauge(
+      'keyline_broker_revoked_serials',
+      'Certificates that are refused because they are revoked.',
+      () => dynsec.counts().revokedSerials,
+    );
+  }
+}
