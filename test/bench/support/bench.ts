@@ -21,6 +21,8 @@ export interface Measured {
   readonly limit?: number;
   /** Others that do the same work, measured in the same run; the first is the one shown beside. */
   readonly peers?: readonly Peer[];
+  /** What must hold beside the ratio; a note says what it is. */
+  readonly holds?: boolean;
 }
 
 export interface Bench {
@@ -50,13 +52,15 @@ export interface Figure {
 }
 
 export function figureOf(bench: Bench, measured: Measured, notes: readonly string[]): Figure {
-  const { value, limit, peers = [] } = measured;
+  const { value, limit, peers = [], holds = true } = measured;
   const [peer] = peers;
   const base = limit ?? peer?.value;
   const ratio = base === undefined ? undefined : value / base;
   const { reach } = bench;
   const met =
-    ratio !== undefined && ('atLeast' in reach ? ratio >= reach.atLeast : ratio <= reach.atMost);
+    holds &&
+    ratio !== undefined &&
+    ('atLeast' in reach ? ratio >= reach.atLeast : ratio <= reach.atMost);
   return {
     id: bench.id,
     value: round(value),

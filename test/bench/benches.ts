@@ -1,0 +1,18 @@
+// The benches, in the order of the table.
+import { bulkSign } from './ca/bulk-sign.ts';
+import { enroll } from './ca/enroll.ts';
+import { issue } from './ca/issue.ts';
+import { ocspCached, ocspFresh } from './ca/ocsp.ts';
+import { renew } from './ca/renew.ts';
+import { revoke } from './ca/revoke.ts';
+import type { Bench } from './support/bench.ts';
+
+export const benches: readonly Bench[] = [
+  issue,
+  bulkSign,
+  enroll,
+  renew,
+  revoke,
+  ocspCached,
+  ocspFresh,
+];
