@@ -1,13 +1,19 @@
 // The keyline-root process: the only file that reads process.*; everything else gets its Surroundings.
 import { readFileSync } from 'node:fs';
-import { createInterface } from 'node:readline/promises';
+import { isBuiltin } from 'node:module';
 import { isKeylineError, messageOf, systemClock } from '@keyline/kernel';
+import { askLine } from './ask-line.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { runRoot } from './program.ts';
 import { assertConfined } from './sandbox.ts';
 
+// A reader that went away (`keyline-root --help | head`) is the end of the output, not an error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 try {
-  assertConfined(process.permission);
+  assertConfined(process.permission, isBuiltin);
   process.exitCode = await runRoot(process.argv.slice(2), {
     clock: systemClock,
     cwd: process.cwd(),
@@ -24,14 +30,7 @@ try {
       out: (text) => void process.stdout.write(text),
       err: (text) => void process.stderr.write(text),
       interactive: process.stdin.isTTY && process.stderr.isTTY,
-      async ask(question) {
-        const lines = createInterface({ input: process.stdin, output: process.stderr });
-        try {
-          return await lines.question(question);
-        } finally {
-          lines.close();
-        }
-      },
+      ask: (question) => askLine(question, { input: process.stdin, output: process.stderr }),
       readInput: () => readFileSync(0, 'utf8'),
     },
   });

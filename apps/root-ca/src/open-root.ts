@@ -70,9 +70,9 @@ function finishInterrupted(task: Task, state: RootState): Pick<OpenedRoot, 'stat
   if (pending === undefined) return { state };
   const signed = state.intermediates.find(({ serial }) => serial === pending.serial);
   if (pending.out !== undefined && signed !== undefined && !folder.has(pending.out)) {
-    journal.outputs.push(
-      folder.replace(folder.resolve(folder.own(pending.out)), signed.certificate),
-    );
+    const path = folder.resolve(folder.own(pending.out));
+    folder.assertFree(path);
+    journal.outputs.push(folder.replace(path, signed.certificate));
     terminal.err(
       `"sign-intermediate" had been interrupted after signing; ${pending.out} is written now.\n`,
     );

@@ -5,7 +5,7 @@ export function facts(entries: readonly (readonly [string, string | undefined])[
   const shown = entries.filter(
     (entry): entry is readonly [string, string] => entry[1] !== undefined,
   );
-  const width = Math.max(...shown.map(([name]) => name.length));
+  const width = Math.max(0, ...shown.map(([name]) => name.length));
   return shown.map(([name, value]) => `  ${name.padEnd(width)}  ${printable(value)}\n`).join('');
 }
 
@@ -19,6 +19,11 @@ export function printable(text: string): string {
     unprintable,
     (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
   );
+}
+
+/** The same for text of several lines. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
 }
 
 /** `AB:CD:…`, as OpenSSL prints fingerprints, so that two people can compare them. */

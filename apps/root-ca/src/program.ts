@@ -2,9 +2,14 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { isKeylineError, messageOf } from '@keyline/kernel';
 import { keyAlgorithms } from '@keyline/x509';
+import { crl, type CrlOptions } from './commands/crl.ts';
 import { init, type InitOptions } from './commands/init.ts';
+import { inspect } from './commands/inspect.ts';
+import { authorityReasons, revoke, type RevokeOptions } from './commands/revoke.ts';
 import { signIntermediate, type SignIntermediateOptions } from './commands/sign-intermediate.ts';
 import { exitCodeHelp, exitCodeOf, exitCodes } from './exit-code.ts';
+import { folderFiles } from './offline-folder.ts';
+import { printable, printableLines } from './print.ts';
 import { runTask, type Report, type Task } from './task.ts';
 import type { Surroundings } from './terminal.ts';
 
@@ -27,7 +32,7 @@ export async function runRoot(
     }
     const code = isKeylineError(error) ? error.code : 'INTERNAL';
     const detail = isKeylineError(error) ? error.detail : messageOf(error);
-    terminal.err(`keyline-root: ${detail} [${code}]\n`);
+    terminal.err(`keyline-root: ${printable(detail)} [${code}]\n`);
     if (args.includes('--json')) {
       const context = isKeylineError(error) ? error.context : {};
       terminal.out(`${JSON.stringify({ error: { code, detail, ...context } }, null, 2)}\n`);
@@ -61,23 +66,29 @@ Example:
 ${exitCodeHelp}`,
     );
 
+  const run = async (
+    options: JsonOption & object,
+    given: { command: string; argument?: string | undefined; readsOnly?: boolean },
+    work: (task: Task) => Promise<Report>,
+  ): Promise<void> => {
+    const { dir } = program.opts<{ dir: string }>();
+    const { command, argument, readsOnly = false } = given;
+    const asGiven = Object.fromEntries(Object.entries({ ...options, file: argument }));
+    const report = await runTask(surroundings, { dir, command, options: asGiven, readsOnly }, work);
+    terminal.out(
+      options.json === true
+        ? `${JSON.stringify(report.json, null, 2)}\n`
+        : printableLines(report.text),
+    );
+  };
   /** A command that works on the folder, prints its report and is written down in the transcript. */
   const act =
     <Options extends JsonOption & object>(
       command: string,
       work: (task: Task, options: Options) => Promise<Report>,
-      readsOnly = false,
     ) =>
     async (options: Options): Promise<void> => {
-      const { dir } = program.opts<{ dir: string }>();
-      const report = await runTask(
-        surroundings,
-        { dir, command, options: Object.fromEntries(Object.entries(options)), readsOnly },
-        async (task) => work(task, options),
-      );
-      terminal.out(
-        options.json === true ? `${JSON.stringify(report.json, null, 2)}\n` : report.text,
-      );
+      await run(options, { command }, async (task) => work(task, options));
     };
 
   withPassphrase(
@@ -121,6 +132,48 @@ ${exitCodeHelp}`,
       ),
     )
     .action(act<SignIntermediateOptions & JsonOption>('sign-intermediate', signIntermediate));
+
+  program
+    .command('revoke')
+    .description('Revoke an authority that the root has signed. The next CRL says so.')
+    .option('--serial <hex>', 'its serial')
+    .option('--certificate <file>', 'its certificate in the offline folder, PEM or DER')
+    .addOption(
+      new Option('--reason <reason>', 'why').choices(authorityReasons).default('unspecified'),
+    )
+    .option('--yes', 'do not ask before it is done')
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      example(
+        'keyline-root revoke --dir /media/vault/root --certificate issuing.crt --reason cACompromise',
+      ),
+    )
+    .action(act<RevokeOptions & JsonOption>('revoke', revoke));
+
+  withPassphrase(
+    program
+      .command('crl')
+      .description(
+        `Sign the root's CRL, as ${folderFiles.crlPem} (PEM) and ${folderFiles.crlDer} (DER). Each has a higher number than the one before.`,
+      ),
+  )
+    .option('--validity <duration>', 'ISO 8601, PT1H to P5Y, until nextUpdate', 'P1Y')
+    .option('--out <file>', 'write it also to this new file (PEM) and to FILE.der')
+    .addHelpText('after', example('keyline-root crl --dir /media/vault/root --validity P180D'))
+    .action(act<CrlOptions & JsonOption>('crl', crl));
+
+  program
+    .command('inspect')
+    .description('Show a certificate, CSR or CRL, or (without a file) what is in the folder.')
+    .argument('[file]', 'in the offline folder, PEM or DER')
+    .option('--json', 'print it as JSON')
+    .addHelpText('after', example('keyline-root inspect --dir /media/vault/root issuing.csr'))
+    .action(async (argument: string | undefined, options: JsonOption) =>
+      run(options, { command: 'inspect', argument, readsOnly: true }, async (task) =>
+        inspect(task, argument),
+      ),
+    );
 
   return program;
 }

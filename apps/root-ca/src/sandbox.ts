@@ -13,10 +13,22 @@ const denied = {
   addon: 'native code',
   wasi: 'WASI',
   inspector: 'the debugger',
+  ffi: 'foreign functions',
+  'openssl.store': 'key stores of OpenSSL',
 } as const;
 
-/** @throws {KeylineError} FORBIDDEN */
-export function assertConfined(permission: Permission | undefined): asserts permission {
+// Node's permission model does not bound what these open: they have to be switched off.
+const unbounded = ['node:sqlite', 'node:ffi'];
+
+/**
+ * @param permission `process.permission`
+ * @param isAvailable whether there is a built-in module of this name
+ * @throws {KeylineError} FORBIDDEN
+ */
+export function assertConfined(
+  permission: Permission | undefined,
+  isAvailable: (module: string) => boolean,
+): asserts permission {
   if (permission === undefined) {
     throw new KeylineError(
       'FORBIDDEN',
@@ -29,6 +41,7 @@ export function assertConfined(permission: Permission | undefined): asserts perm
   const allowed = [
     ...open.map(([, name]) => name),
     ...(everything ? ['the whole file system'] : []),
+    ...unbounded.filter(isAvailable),
   ];
   if (allowed.length === 0) return;
   throw new KeylineError(

@@ -3,6 +3,7 @@
 import { formatInstant, isKeylineError, KeylineError, messageOf } from '@keyline/kernel';
 import { withLock } from './lock.ts';
 import { folderFiles, OfflineFolder, type FileRecord } from './offline-folder.ts';
+import { printableLines } from './print.ts';
 import type { Surroundings } from './terminal.ts';
 import { appendTranscript } from './transcript.ts';
 
@@ -103,7 +104,7 @@ export async function confirm(
   { terminal }: Pick<Task, 'terminal'>,
   question: { readonly shown: string; readonly ask: string; readonly yes?: boolean | undefined },
 ): Promise<void> {
-  terminal.err(question.shown);
+  terminal.err(printableLines(question.shown));
   if (question.yes === true) return;
   if (!terminal.interactive) {
     throw new KeylineError(

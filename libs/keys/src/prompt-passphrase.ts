@@ -41,7 +41,6 @@ export async function promptPassphrase(
 }
 
 async function askWithoutEcho(terminal: PassphraseTerminal, question: string): Promise<string> {
-  terminal.output.write(question.endsWith(' ') ? question : `${question} `);
   // readline echoes through its output; one that swallows everything hides the typing.
   const silence = new Writable({
     write(_chunk, _encoding, done) {
@@ -49,6 +48,8 @@ async function askWithoutEcho(terminal: PassphraseTerminal, question: string): P
     },
   });
   const lines = createInterface({ input: terminal.input, output: silence, terminal: true });
+  // Only now: before readline has taken the terminal, it echoes what somebody quick types at the question.
+  terminal.output.write(question.endsWith(' ') ? question : `${question} `);
   const ended = new Promise<never>((_resolve, reject) => {
     const cancel = (): void => reject(new KeylineError('USAGE', 'Cancelled; nothing was done.'));
     lines.once('SIGINT', cancel);

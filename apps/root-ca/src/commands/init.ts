@@ -12,6 +12,7 @@ import {
 } from '@keyline/keys';
 import { createRootCertificate } from '@keyline/pki';
 import {
+  encodeName,
   encodePem,
   equalBytes,
   parseCertificate,
@@ -45,6 +46,11 @@ export async function init(task: Task, options: InitOptions): Promise<Report> {
   assertNew(task, options);
   const resumes = folder.has(folderFiles.key);
   const { commonName, organization } = options;
+  // Before there is a key: a name that can't be written would leave half a root.
+  encodeName([
+    ...(organization === undefined ? [] : [{ attribute: 'O' as const, value: organization }]),
+    { attribute: 'CN', value: commonName },
+  ]);
   const hasCertificate = folder.has(folderFiles.certificate);
   if (!hasCertificate) {
     await confirm(task, {

@@ -1,13 +1,13 @@
 // keyline-root sign-intermediate: the certificate of an issuing authority. It is in the durable state before it leaves the process; a
 // run interrupted after that is finished by the next command.
-import { formatInstant, KeylineError, type SerialHex } from '@keyline/kernel';
+import { formatInstant, KeylineError } from '@keyline/kernel';
 import { createIssuingCertificate, type Csr } from '@keyline/pki';
 import { decodePem, encodePem, parseCertificate, type ParsedCertificate } from '@keyline/x509';
 import { parseAuthorityRequest } from '../authority-request.ts';
 import { folderFiles, sha256Of } from '../offline-folder.ts';
 import { openRoot, unlockRoot, type OpenedRoot } from '../open-root.ts';
 import { facts, fingerprint } from '../print.ts';
-import { issuedPath, saveRootState, type RootState } from '../root-state.ts';
+import { issuedPath, saveRootState, type PendingDelivery, type RootState } from '../root-state.ts';
 import { confirm, type Report, type Task } from '../task.ts';
 import { parseValidity } from '../validity.ts';
 
@@ -41,10 +41,10 @@ export async function signIntermediate(
   const { bytes, record } = folder.read(options.csr);
   journal.inputs.push(record);
   const csr = parseAuthorityRequest(bytes);
-  if (opened.finished?.csrSha256 === record.sha256) {
-    return reportSigned(task, opened.state, opened.finished);
-  }
   const out = options.out === undefined ? undefined : folder.resolve(options.out);
+  if (opened.finished?.csrSha256 === record.sha256) {
+    return reportSigned(task, opened.state, deliverAgain(task, opened, out));
+  }
   if (out !== undefined) folder.assertFree(out);
   assertNewKey(csr, opened);
   const commonName = assertName(csr, options, opened);
@@ -80,6 +80,22 @@ export async function signIntermediate(
   if (out !== undefined) journal.outputs.push(folder.replace(out, pem));
   journal.outputs.push(saveRootState(folder, state, now));
   return reportSigned(task, state, pending);
+}
+
+/** The interrupted run's request, given once more: its certificate is the answer, also where it is wanted elsewhere this time. */
+function deliverAgain(
+  { folder, journal }: Task,
+  { state, finished }: OpenedRoot,
+  out: string | undefined,
+): PendingDelivery {
+  const signed = state.intermediates.find(({ serial }) => serial === finished?.serial);
+  if (finished === undefined || signed === undefined) {
+    throw new KeylineError('STORE_STALE', 'The interrupted signature is not in the state.');
+  }
+  if (out === undefined || folder.nameOf(out) === finished.out) return finished;
+  folder.assertFree(out);
+  journal.outputs.push(folder.replace(out, signed.certificate));
+  return { ...finished, out: folder.nameOf(out) };
 }
 
 function addIntermediate(state: RootState, certificate: ParsedCertificate, now: number): RootState {
@@ -177,7 +193,7 @@ function describeRequest(task: Task, shown: Shown): string {
 function reportSigned(
   { folder, journal }: Task,
   state: RootState,
-  delivered: { readonly serial: SerialHex; readonly out?: string | undefined },
+  delivered: Pick<PendingDelivery, 'serial' | 'out'>,
 ): Report {
   const signed = state.intermediates.find(({ serial }) => serial === delivered.serial);
   if (signed === undefined) {

@@ -1,0 +1,92 @@
+// keyline-root crl: the root's revocation list. Its number is taken in the durable state before anything is signed: a run that is
+// interrupted loses a number, and never gives one twice (RFC 5280 §5.2.3).
+import { formatInstant, KeylineError } from '@keyline/kernel';
+import { createCrl } from '@keyline/pki';
+import { encodePem, parseCrl, verifySignature } from '@keyline/x509';
+import { folderFiles } from '../offline-folder.ts';
+import { openRoot, unlockRoot } from '../open-root.ts';
+import { facts } from '../print.ts';
+import { crlEntriesOf, saveRootState } from '../root-state.ts';
+import { confirm, type Report, type Task } from '../task.ts';
+import { parseValidity } from '../validity.ts';
+
+export interface CrlOptions {
+  readonly validity: string;
+  readonly out?: string;
+  readonly passphraseFile?: string;
+  readonly yes?: boolean;
+}
+
+const bounds = { least: 'PT1H', most: 'P5Y' };
+
+/** @throws {KeylineError} FILE_EXISTS, VALIDITY_NOT_ALLOWED; see open-root.ts */
+export async function crl(task: Task, options: CrlOptions): Promise<Report> {
+  const { folder, journal, now } = task;
+  const nextUpdate = now + parseValidity(options.validity, bounds);
+  const { state, certificate } = openRoot(task);
+  const copies = copiesOf(task, options.out);
+  const entries = crlEntriesOf(state);
+  const number = state.crlNumber + 1;
+  await confirm(task, {
+    yes: options.yes,
+    ask: 'Sign it?',
+    shown: `About to sign the CRL of "${state.commonName}":\n${facts([
+      ['number', String(number)],
+      ['revoked', entries.length === 0 ? 'nothing' : entries.map(({ serial }) => serial).join(' ')],
+      ['thisUpdate', `${formatInstant(now)} (the clock says so)`],
+      ['nextUpdate', formatInstant(nextUpdate)],
+    ])}`,
+  });
+  const authority = await unlockRoot(task, certificate, options.passphraseFile);
+  const reserved = saveRootState(folder, { ...state, crlNumber: number }, now);
+  const crlDer = await createCrl({
+    authority,
+    number,
+    thisUpdate: now,
+    nextUpdate,
+    entries,
+    scope: 'ca',
+  });
+  if (!verifySignature({ ...parseCrl(crlDer), spkiDer: certificate.spkiDer })) {
+    throw new KeylineError('INTERNAL', 'The signed CRL does not verify with the root certificate.');
+  }
+  const pem = encodePem('X509 CRL', crlDer);
+  journal.outputs.push(reserved);
+  const write = (path: string | undefined, content: string | Uint8Array): void => {
+    if (path !== undefined) journal.outputs.push(folder.replace(path, content));
+  };
+  write(folder.own(folderFiles.crlDer), crlDer);
+  write(folder.own(folderFiles.crlPem), pem);
+  write(copies.der, crlDer);
+  write(copies.pem, pem);
+  journal.facts['crlNumber'] = number;
+  const files = {
+    crl: copies.pem === undefined ? folderFiles.crlPem : folder.nameOf(copies.pem),
+    crlDer: copies.der === undefined ? folderFiles.crlDer : folder.nameOf(copies.der),
+  };
+  return {
+    json: {
+      ...files,
+      number,
+      thisUpdate: formatInstant(now),
+      nextUpdate: formatInstant(nextUpdate),
+      revoked: entries.map(({ serial, reason }) => ({ serial, reason })),
+    },
+    text: `CRL number ${number} is signed:\n${facts([
+      ['PEM', `${files.crl} (for brokers)`],
+      ['DER', `${files.crlDer} (to serve over HTTP)`],
+      ['revoked', String(entries.length)],
+      ['valid', `${formatInstant(now)} to ${formatInstant(nextUpdate)}`],
+    ])}Publish it, and sign the next one well before it ends: verifiers refuse everything after that.\n`,
+  };
+}
+
+/** The folder's own CRL is replaced by the next one; a file that a person named is not. */
+function copiesOf({ folder }: Task, out: string | undefined): { pem?: string; der?: string } {
+  if (out === undefined) return {};
+  const pem = folder.resolve(out);
+  const copies = { pem, der: `${pem}.der` };
+  folder.assertFree(copies.pem);
+  folder.assertFree(copies.der);
+  return copies;
+}

@@ -1,0 +1,148 @@
+// keyline-root revoke and crl, by the launcher.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { has } from '../../../test/support/needs.ts';
+import { makeCsr, openRootVault, openssl, withPass, type Vault } from './support/vault.ts';
+
+describe.skipIf(!has('openssl'))('keyline-root revoke and crl', () => {
+  let vault: Vault;
+  let serial: string;
+  beforeEach(async () => {
+    vault = await openRootVault();
+    makeCsr(vault, 'issuing');
+    const made = await vault.must(
+      ...['sign-intermediate', ...withPass, '--csr', 'issuing.csr', '--out', 'issuing.crt'],
+    );
+    serial = made.serial;
+  });
+  afterEach(() => vault.remove());
+
+  it('signs an empty CRL that OpenSSL verifies, with the scope and number RFC 5280 wants (§5.2.3, §5.2.5)', async () => {
+    const made = await vault.must('crl', ...withPass, '--validity', 'P180D');
+    expect(made).toMatchObject({ number: 1, crl: 'root.crl', crlDer: 'root.crl.der', revoked: [] });
+    expect(crlText('root.crl')).toMatch(/CRL Number: \s+1\n/);
+    expect(crlText('root.crl')).toMatch(
+      /Issuing Distribution Point: critical\s+Only CA Certificates/,
+    );
+    expect(crlText('root.crl')).toContain('No Revoked Certificates');
+    openssl(vault, 'crl', '-in', 'root.crl', '-outform', 'DER', '-out', 'converted.der');
+    expect(readFileSync(vault.path('root.crl.der'))).toEqual(
+      readFileSync(vault.path('converted.der')),
+    );
+    const life = Date.parse(made.nextUpdate) - Date.parse(made.thisUpdate);
+    expect(life).toBe(180 * 86_400_000);
+  });
+
+  it('revokes by serial or by certificate; the next CRL makes OpenSSL refuse the authority', async () => {
+    await vault.must('crl', ...withPass);
+    expect(verifyWithCrl()).toContain('OK');
+    const revoked = await vault.must(
+      'revoke',
+      '--certificate',
+      'issuing.crt',
+      '--yes',
+      '--reason',
+      'cACompromise',
+    );
+    expect(revoked).toMatchObject({ serial, reason: 'cACompromise' });
+    const made = await vault.must('crl', ...withPass);
+    expect(made).toMatchObject({ number: 2, revoked: [{ serial, reason: 'cACompromise' }] });
+    expect(() => verifyWithCrl()).toThrow(/certificate revoked/);
+    expect(crlText('root.crl')).toMatch(/CRL Reason Code: \s+CA Compromise/);
+
+    makeCsr(vault, 'second');
+    const second = await vault.must('sign-intermediate', ...withPass, '--csr', 'second.csr');
+    const asOpenSslPrints = second.serial.toUpperCase().match(/../g).join(':');
+    await vault.must('revoke', '--serial', `0x00:${asOpenSslPrints}`, '--yes');
+    const { revoked: both } = await vault.must('crl', ...withPass);
+    expect(both.map((entry: { serial: string }) => entry.serial)).toEqual([serial, second.serial]);
+    // "unspecified" is not written (§5.3.1).
+    expect(crlText('root.crl').match(/CRL Reason Code/g)).toHaveLength(1);
+  });
+
+  it.skipIf(!has('certtool'))('signs a CRL that GnuTLS verifies', async () => {
+    await vault.must('revoke', '--certificate', 'issuing.crt', '--yes');
+    await vault.must('crl', ...withPass);
+    const said = execFileSync(
+      'certtool',
+      ['--verify-crl', '--load-ca-certificate', 'root.crt', '--infile', 'root.crl'],
+      { cwd: vault.folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    expect(said).toMatch(/Verification output: Verified/);
+  });
+
+  it('refuses to revoke twice and changes nothing', async () => {
+    await vault.must('revoke', '--serial', serial, '--yes', '--reason', 'superseded');
+    const before = vault.read('root-state.json');
+    expect(
+      await vault.refused(3, 'CERTIFICATE_ALREADY_REVOKED', 'revoke', '--serial', serial, '--yes'),
+    ).toContain('superseded');
+    expect(vault.read('root-state.json')).toBe(before);
+  });
+
+  it('refuses to revoke what it has not signed, what is not named, and for no reason it knows', async () => {
+    await vault.refused(4, 'CERTIFICATE_NOT_FOUND', 'revoke', '--serial', 'abcd', '--yes');
+    await vault.refused(4, 'CERTIFICATE_NOT_FOUND', 'revoke', '--certificate', 'root.crt', '--yes');
+    await vault.refused(2, 'USAGE', 'revoke', '--yes');
+    await vault.refused(
+      2,
+      'USAGE',
+      'revoke',
+      '--serial',
+      serial,
+      '--certificate',
+      'root.crt',
+      '--yes',
+    );
+    await vault.refused(2, 'USAGE', 'revoke', '--serial', 'not hex', '--yes');
+    await vault.refused(2, 'USAGE', 'revoke', '--serial', serial);
+    await vault.refused(4, 'DER_MALFORMED', 'revoke', '--certificate', 'issuing.csr', '--yes');
+    for (const reason of ['certificateHold', 'removeFromCRL', 'boredom']) {
+      expect((await vault.run('revoke', '--serial', serial, '--reason', reason)).code).toBe(2);
+    }
+    expect(vault.readJson('root-state.json').intermediates[0].revoked).toBeUndefined();
+  });
+
+  it('writes a CRL also where it is asked to, and overwrites nothing there', async () => {
+    expect(await vault.must('crl', ...withPass, '--out', 'june.crl')).toMatchObject({
+      crl: 'june.crl',
+      crlDer: 'june.crl.der',
+      number: 1,
+    });
+    expect(vault.read('june.crl')).toBe(vault.read('root.crl'));
+    await vault.refused(3, 'FILE_EXISTS', 'crl', ...withPass, '--out', 'june.crl');
+    expect(await vault.must('crl', ...withPass)).toMatchObject({ number: 2 });
+  });
+
+  it('refuses a wrong passphrase and a validity out of bounds without using up a number', async () => {
+    vault.write('wrong', 'a wrong passphrase\n', 0o600);
+    await vault.refused(5, 'KEY_DECRYPT_FAILED', 'crl', '--passphrase-file', 'wrong', '--yes');
+    await vault.refused(3, 'VALIDITY_NOT_ALLOWED', 'crl', ...withPass, '--validity', 'PT1M');
+    expect(await vault.must('crl', ...withPass)).toMatchObject({ number: 1 });
+  });
+
+  /** Verified against the root on the way: OpenSSL says "verify OK" on stderr and ends with 1 where it does not. */
+  function crlText(file: string): string {
+    return openssl(
+      vault,
+      ...['crl', '-in', file, '-CAfile', 'root.crt', '-verify', '-noout', '-text'],
+    );
+  }
+
+  function verifyWithCrl(): string {
+    return openssl(
+      vault,
+      ...[
+        'verify',
+        '-x509_strict',
+        '-crl_check_all',
+        '-CAfile',
+        'root.crt',
+        '-CRLfile',
+        'root.crl',
+      ],
+      'issuing.crt',
+    );
+  }
+});
