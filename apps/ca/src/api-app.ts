@@ -9,6 +9,7 @@ import { installIdempotency } from './idempotency.ts';
 import type { Metrics } from './metrics.ts';
 import { installProblemHandlers } from './problem-reply.ts';
 import { createRateLimits } from './rate-limits.ts';
+import { registerAuthorities } from './routes/authorities.ts';
 import { registerCertificates } from './routes/certificates.ts';
 import { registerDevices } from './routes/devices.ts';
 import { registerHealth } from './routes/health.ts';
@@ -83,6 +84,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     registerLine(register, service);
     registerTokens(register, service);
     registerCertificates(register, service);
+    registerAuthorities(register, service);
     registerOperations(register, service);
     registerHealth(routes, { service, authenticator, metrics });
   });

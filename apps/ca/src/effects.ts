@@ -1,8 +1,9 @@
 // What has taken effect of a change, and waiting for it: brokers, OCSP, CRL, each with its time.
 import type { Evidence } from '@keyline/api';
-import { formatInstant, type Clock, type SerialHex } from '@keyline/kernel';
+import type { Store } from '@keyline/fleet';
+import { formatInstant, type SerialHex } from '@keyline/kernel';
 import type { CrlPublisher } from './crl-publisher.ts';
-import type { OcspService } from './ocsp-service.ts';
+import { statusOfCertificate } from './ocsp-service.ts';
 
 /** A running broker target as the edge sees it. */
 export interface TargetView {
@@ -31,11 +32,9 @@ export function createEffects(options: {
   targets: readonly TargetView[];
   crl: CrlPublisher;
   crlPosition: { waitFor(seq: number, timeoutMilliseconds: number): Promise<boolean> };
-  ocsp: OcspService;
-  authorityId: string;
-  clock: Clock;
+  store: Pick<Store, 'findCertificate'>;
 }): Effects {
-  const { targets, crl, ocsp, authorityId } = options;
+  const { targets, crl, store } = options;
   const waitForTargets = async (seq: number, timeout: number): Promise<boolean> => {
     const reached = await Promise.all(targets.map((target) => target.waitFor(seq, timeout)));
     return reached.every(Boolean);
@@ -47,9 +46,9 @@ export function createEffects(options: {
       await Promise.all([waitForTargets(seq, timeout), options.crlPosition.waitFor(seq, timeout)]);
     },
     async evidence({ entry, device, serial }) {
-      const covering = crl.coverage(entry.seq);
-      const status =
-        serial === undefined || serial === null ? undefined : await ocsp.statusOf(serial);
+      const certificate =
+        serial === undefined || serial === null ? undefined : await store.findCertificate(serial);
+      const covering = certificate && crl.coverage(certificate.authority, entry.seq);
       return {
         ledger: { seq: entry.seq, at: formatInstant(entry.at) },
         targets: targets.map((target) => {
@@ -61,12 +60,15 @@ export function createEffects(options: {
             at: done && at !== undefined ? formatInstant(at) : null,
           };
         }),
-        ...(status === undefined
+        ...(certificate === undefined
           ? {}
           : {
-              ocsp: { status: status.status, at: formatInstant(entry.at) },
+              ocsp: {
+                status: statusOfCertificate(certificate).status,
+                at: formatInstant(entry.at),
+              },
               crl: {
-                authority: authorityId,
+                authority: certificate.authority,
                 number: covering?.number ?? null,
                 at: covering === undefined ? null : formatInstant(covering.thisUpdate),
               },

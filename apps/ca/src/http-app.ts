@@ -1,5 +1,4 @@
 // Plain HTTP for relying parties: CRL, OCSP, AIA, trust bundle. Nothing here takes a change, so nothing needs proof.
-import type { AuthorityUrls } from '@keyline/pki';
 import Fastify, {
   LogController,
   type FastifyBaseLogger,
@@ -7,6 +6,7 @@ import Fastify, {
   type FastifyReply,
 } from 'fastify';
 import { KeylineError, type Clock } from '@keyline/kernel';
+import type { Authorities, RunningAuthority } from './authorities.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
 import type { OcspAnswer, OcspService } from './ocsp-service.ts';
 import { installProblemHandlers } from './problem-reply.ts';
@@ -14,12 +14,8 @@ import { registerLiveness } from './routes/health.ts';
 import type { ServiceContext } from './service-context.ts';
 
 export interface HttpAppOptions {
-  readonly service: Pick<ServiceContext, 'health' | 'trustBundle'>;
-  readonly authority: {
-    readonly id: string;
-    readonly certificateDer: Uint8Array;
-    readonly urls: AuthorityUrls;
-  };
+  readonly service: Pick<ServiceContext, 'health' | 'authorities'>;
+  readonly authorities: Pick<Authorities, 'all'>;
   readonly crl: CrlPublisher;
   readonly ocsp: OcspService;
   readonly clock: Clock;
@@ -32,7 +28,7 @@ const maxOcspBytes = 16 * 1024;
 const crlMaxAgeSeconds = 60;
 
 export function createHttpApp(options: HttpAppOptions): FastifyInstance {
-  const { service, authority, crl, ocsp, clock, log } = options;
+  const { service, authorities, crl, ocsp, clock, log } = options;
   const app = Fastify({
     loggerInstance: log,
     bodyLimit: maxOcspBytes,
@@ -51,32 +47,31 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   installProblemHandlers(app);
   registerLiveness(app, service);
 
+  /** The authority of `issuing-1.crl`; undefined when it is none of ours. */
+  const authorityOf = (file: string, ending: string): RunningAuthority | undefined =>
+    authorities.all().find(({ id }) => `${id}${ending}` === file);
+
   app.get<{ Params: { file: string } }>('/crl/:file', (request, reply) => {
-    const latest = crl.latest();
-    if (request.params.file !== `${authority.id}.crl` || latest === undefined) {
-      throw new KeylineError('NOT_FOUND', `There is no CRL here but ${authority.urls.crl}.`);
-    }
+    const id = authorityOf(request.params.file, '.crl')?.id;
+    const latest = id === undefined ? undefined : crl.latest(id);
+    if (latest === undefined) throw noSuchFile('CRL', authorities.all(), 'crl');
     const left = Math.floor((latest.nextUpdate - clock.now()) / 1000);
     return sendCacheable(reply, {
       body: latest.der,
       type: 'application/pkix-crl',
-      etag: `"${authority.id}-${String(latest.number)}"`,
+      etag: `"${latest.authority}-${String(latest.number)}"`,
       modifiedAt: latest.thisUpdate,
       cacheControl: `public, max-age=${String(Math.max(0, Math.min(crlMaxAgeSeconds, left)))}`,
     });
   });
 
   app.get<{ Params: { file: string } }>('/aia/:file', (request, reply) => {
-    if (request.params.file !== `${authority.id}.cer`) {
-      throw new KeylineError(
-        'NOT_FOUND',
-        `There is no certificate here but ${authority.urls.caIssuers}.`,
-      );
-    }
+    const found = authorityOf(request.params.file, '.cer');
+    if (found === undefined) throw noSuchFile('certificate', authorities.all(), 'caIssuers');
     return reply
       .header('content-type', 'application/pkix-cert')
       .header('cache-control', 'public, max-age=3600')
-      .send(Buffer.from(authority.certificateDer));
+      .send(Buffer.from(found.authority.certificateDer));
   });
 
   // RFC 6960 appendix A.1. Hostile bytes are answered as OCSP, with malformedRequest.
@@ -112,6 +107,15 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
 }
 
 const empty = Buffer.alloc(0);
+
+function noSuchFile(
+  what: string,
+  all: readonly RunningAuthority[],
+  url: 'crl' | 'caIssuers',
+): KeylineError {
+  const offered = all.map(({ authority }) => authority.urls[url]).join(', ');
+  return new KeylineError('NOT_FOUND', `There is no such ${what} here. There are: ${offered}.`);
+}
 
 interface Cacheable {
   readonly body: Uint8Array;

@@ -1,9 +1,8 @@
 // Prometheus metrics. Counts come from the ledger as it grows; a series per certificate of a fleet there is not.
 import { routes } from '@keyline/api';
-import { deviceStates, type Store } from '@keyline/fleet';
+import { deviceStates, type Crl, type Store } from '@keyline/fleet';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { CrlPublisher } from './crl-publisher.ts';
 
 /** A follower as the metrics see it. */
 export interface FollowerView {
@@ -28,11 +27,12 @@ export interface Metrics {
 
 export function createMetrics(options: {
   readonly store: Store;
-  readonly crl: Pick<CrlPublisher, 'latest'>;
+  /** CRLs in force. */
+  readonly crls: () => readonly Crl[];
   readonly followers: () => readonly FollowerView[];
   readonly certificates: () => readonly WatchedCertificate[];
 }): Metrics {
-  const { store, crl } = options;
+  const { store } = options;
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -98,16 +98,16 @@ export function createMetrics(options: {
     },
   );
   gauge('x509_crl_number', 'Number of the CRL in force.', ['authority'], (set) => {
-    const latest = crl.latest();
-    if (latest !== undefined) set({ authority: latest.authority }, latest.number);
+    for (const { authority, number } of options.crls()) set({ authority }, number);
   });
   gauge(
     'x509_crl_next_update',
     'End of the CRL in force, seconds since the epoch.',
     ['authority'],
     (set) => {
-      const latest = crl.latest();
-      if (latest !== undefined) set({ authority: latest.authority }, latest.nextUpdate / 1000);
+      for (const { authority, nextUpdate } of options.crls()) {
+        set({ authority }, nextUpdate / 1000);
+      }
     },
   );
 

@@ -1,13 +1,8 @@
-// OCSP answers for the authority: from the cache until something changes, signed anew for a nonce.
-import type { LedgerEntry, Store } from '@keyline/fleet';
-import { isKeylineError, parseSerialHex, type Clock, type SerialHex } from '@keyline/kernel';
-import {
-  ocspError,
-  parseOcspRequest,
-  type CertificateStatus,
-  type OcspCertId,
-  type OcspResponder,
-} from '@keyline/pki';
+// OCSP answers for the authorities: from the cache until something changes, signed anew for a nonce.
+import type { Certificate, LedgerEntry, Store } from '@keyline/fleet';
+import { isKeylineError, parseSerialHex, type Clock } from '@keyline/kernel';
+import { ocspError, parseOcspRequest, type CertificateStatus, type OcspCertId } from '@keyline/pki';
+import type { AuthorityResponder } from './responders.ts';
 
 export interface OcspAnswer {
   readonly der: Uint8Array;
@@ -22,7 +17,6 @@ export interface OcspAnswer {
 export interface OcspService {
   /** Hostile bytes give an OCSP error answer, never an exception. */
   answer(requestDer: Uint8Array): Promise<OcspAnswer>;
-  statusOf(serial: SerialHex): Promise<CertificateStatus>;
   close(): void;
 }
 
@@ -34,13 +28,13 @@ interface Cached {
 const cacheLimit = 200_000;
 
 /**
- * @param options.responder gives the responder in force now; its certificate changes as it is renewed
+ * @param options.responders gives those in force now; their certificates change as they are renewed
  * @param options.validity how long an answer may be relied on, milliseconds
  */
 export function createOcspService(options: {
   store: Store;
   clock: Clock;
-  responder: () => OcspResponder;
+  responders: () => readonly AuthorityResponder[];
   validity: number;
 }): OcspService {
   const { store, clock, validity } = options;
@@ -56,33 +50,25 @@ export function createOcspService(options: {
     }
   });
 
-  async function statusOf(serial: SerialHex): Promise<CertificateStatus> {
-    const certificate = await store.findCertificate(serial);
-    if (certificate === undefined) return { status: 'unknown' };
-    if (certificate.state !== 'revoked') return { status: 'good' };
-    return {
-      status: 'revoked',
-      revokedAt: certificate.revokedAt ?? clock.now(),
-      reason: certificate.reason ?? 'unspecified',
-    };
-  }
-
-  async function statusOfCertId(certId: OcspCertId): Promise<CertificateStatus> {
+  async function statusOf(certId: OcspCertId, authority: string): Promise<CertificateStatus> {
     try {
-      return await statusOf(parseSerialHex(certId.serial));
+      const certificate = await store.findCertificate(parseSerialHex(certId.serial));
+      // A serial says nothing without its issuer: the same number may be another authority's.
+      return certificate?.authority === authority ? statusOfCertificate(certificate) : unknown;
     } catch (error) {
       // A serial that no certificate of ours can have.
-      if (isKeylineError(error) && error.code === 'REQUEST_INVALID') return { status: 'unknown' };
+      if (isKeylineError(error) && error.code === 'REQUEST_INVALID') return unknown;
       throw error;
     }
   }
 
   async function answer(requestDer: Uint8Array): Promise<OcspAnswer> {
     const request = parseOcspRequest(requestDer);
-    const responder = options.responder();
-    if (!request.certIds.every((certId) => responder.matches(certId))) {
-      return { der: ocspError('unauthorized') };
-    }
+    const answering = options
+      .responders()
+      .find(({ responder }) => request.certIds.every((certId) => responder.matches(certId)));
+    if (answering === undefined) return { der: ocspError('unauthorized') };
+    const { responder, authority } = answering;
     const now = clock.now();
     const [first] = request.certIds;
     const single = request.certIds.length === 1 && request.nonce === undefined ? first : undefined;
@@ -95,7 +81,10 @@ export function createOcspService(options: {
     const producedAt = Math.floor(now / 1000) * 1000;
     const nextUpdate = producedAt + validity;
     const responses = await Promise.all(
-      request.certIds.map(async (certId) => ({ certId, status: await statusOfCertId(certId) })),
+      request.certIds.map(async (certId) => ({
+        certId,
+        status: await statusOf(certId, authority),
+      })),
     );
     const der = await responder.respond({
       responses,
@@ -121,7 +110,6 @@ export function createOcspService(options: {
   }
 
   return {
-    statusOf,
     close: stop,
     async answer(requestDer) {
       try {
@@ -136,6 +124,19 @@ export function createOcspService(options: {
         throw error;
       }
     },
+  };
+}
+
+const unknown: CertificateStatus = { status: 'unknown' };
+
+/** "good" only for a certificate that was issued and not revoked. */
+export function statusOfCertificate(certificate: Certificate): CertificateStatus {
+  const { state, revokedAt, reason, notBefore } = certificate;
+  if (state !== 'revoked') return { status: 'good' };
+  return {
+    status: 'revoked',
+    revokedAt: revokedAt ?? notBefore,
+    reason: reason ?? 'unspecified',
   };
 }
 

@@ -104,7 +104,8 @@ export function replyProblem(reply: FastifyReply, error: KeylineError): FastifyR
 /** Installs the error and not-found handlers of an app. */
 export function installProblemHandlers(app: FastifyInstance): void {
   app.setErrorHandler((thrown: unknown, request, reply) => {
-    const error = translate(thrown);
+    // What Fastify finds wrong with the form of a request (QUERY without a media type) matters only where it would be answered.
+    const error = request.is404 ? notFound(request, reply) : translate(thrown);
     const [status] = problemOf(error.code);
     const level = status >= 500 ? 'error' : 'info';
     request.log[level](

@@ -94,7 +94,6 @@ Example:
       'origin of the plain-HTTP listener, written into certificates',
     )
     .option('--name <cn>', 'common name', 'Keyline Issuing CA')
-    .option('--id <id>', 'short name in URLs', 'issuing-1')
     .option('--algorithm <name>', 'key algorithm', 'ec-p256')
     .action(async (options: InitOptions) => {
       const { runInit } = await import('./commands/init.ts');
@@ -120,8 +119,8 @@ Example:
     .requiredOption('--data <dir>', 'folder of the issuing CA')
     .action(async ({ data }: { data: string }) => {
       const { migrateSqliteStore } = await import('@keyline/store');
-      const { authorityFolderOf } = await import('./authority-folder.ts');
-      const { from, to } = migrateSqliteStore(authorityFolderOf(data).database);
+      const { caFolderOf } = await import('./ca-folder.ts');
+      const { from, to } = migrateSqliteStore(caFolderOf(data).database);
       out(
         from === to
           ? `is at version ${String(to)} already\n`

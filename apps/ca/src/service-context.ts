@@ -1,7 +1,10 @@
 // What the routes are given.
-import type { AuthorityList, Health } from '@keyline/api';
+import type { Health } from '@keyline/api';
 import type { ServiceConfig } from '@keyline/config';
 import type { Caller, FleetContext } from '@keyline/fleet';
+import type { Authorities } from './authorities.ts';
+import type { AuthorityKeys } from './ca-folder.ts';
+import type { CrlPublisher } from './crl-publisher.ts';
 import type { Effects } from './effects.ts';
 
 export interface ServiceContext {
@@ -10,11 +13,11 @@ export interface ServiceContext {
   readonly limits: ServiceConfig['limits'];
   readonly rateLimits: ServiceConfig['rateLimits'];
   readonly brokerUrl: string;
-  /** PEM of the issuing CA (and any above it but the root). */
-  readonly chain: readonly string[];
-  /** PEM of the root(s). */
-  readonly trustBundle: string;
-  authorities(): AuthorityList['items'];
+  readonly authorities: Authorities;
+  readonly keys: AuthorityKeys;
+  readonly crl: CrlPublisher;
+  /** Everything that stands on the list of authorities follows it: call after one was installed, activated or retired. */
+  authoritiesChanged(): Promise<void>;
   health(): Promise<Health>;
 }
 

@@ -1,26 +1,23 @@
-// Puts the service together: authority, own certificates, followers, the two apps. Nothing here decides anything.
-import { setInterval } from 'node:timers';
-import type { ServerOptions } from 'node:https';
+// Puts the service together: authorities, own certificates, followers, the two apps. Nothing here decides anything.
 import type { Server as TlsServer } from 'node:tls';
-import { createAlertFollower, loadAlertChannels } from '@keyline/alerts';
-import { Duration, formatInstant, messageOf } from '@keyline/kernel';
+import { createAlertFollower, loadAlertChannels, type WatchedAuthority } from '@keyline/alerts';
+import { Duration, messageOf } from '@keyline/kernel';
 import { startFollower, type Follower, type RunningFollower } from '@keyline/ledger';
-import { createOcspResponder } from '@keyline/pki';
-import { parseCertificate, type ParsedCertificate } from '@keyline/x509';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createApiApp } from './api-app.ts';
 import { createAuthenticator } from './authenticate.ts';
+import type { Authorities } from './authorities.ts';
 import { connectBroker } from './broker-target.ts';
 import { createCrlPublisher } from './crl-publisher.ts';
 import { createEffects, type TargetView } from './effects.ts';
 import { createHttpApp } from './http-app.ts';
 import { createMetrics } from './metrics.ts';
 import { createOcspService } from './ocsp-service.ts';
-import { openIssuing, type Issuing } from './open-issuing.ts';
-import { createOwnCertificate, type OwnCertificates } from './own-certificates.ts';
+import { openIssuing } from './open-issuing.ts';
+import { createResponders } from './responders.ts';
 import type { ServiceContext } from './service-context.ts';
-import { certificatePem } from './views.ts';
+import { clientCredentials, createOwnTls, serverOptions } from './tls-identity.ts';
 
 export interface ServiceOptions {
   readonly data: string;
@@ -44,35 +41,39 @@ const crlCheck = Duration.seconds(10);
 export async function createService(options: ServiceOptions): Promise<Service> {
   const { log, brokerUrl } = options;
   const issuing = await openIssuing(options);
-  const { fleet, authority, config } = issuing;
+  const { fleet, authorities, keys, config } = issuing;
   const { store, clock } = fleet;
   // What must end, in the reverse order of its making.
-  const closers: (() => Promise<void> | void)[] = [() => store.close()];
+  const closers: (() => Promise<void> | void)[] = [() => issuing.close()];
   const close = async (): Promise<void> => {
     for (const closer of closers.toReversed()) await closer();
   };
-  try {
-    const own = await createOwnCertificates(issuing, options);
-    const responder = (): ReturnType<typeof createOcspResponder> =>
-      createOcspResponder({
-        authority,
-        responder: {
-          certificateDer: own.ocsp.current().certificate.der,
-          signer: own.ocsp.current().signer,
-        },
+  const every = (milliseconds: number, what: string, work: () => Promise<void>): void => {
+    const timer = setInterval(() => {
+      work().catch((error: unknown) => {
+        log.error({ err: error }, `${what} failed, and is tried again: ${messageOf(error)}`);
       });
-    let currentResponder = responder();
+    }, milliseconds);
+    closers.push(() => {
+      clearInterval(timer);
+    });
+  };
+  try {
+    const own = await createOwnTls(issuing, options.host);
+    const responders = await createResponders(fleet, authorities);
     const ocsp = createOcspService({
       store,
       clock,
-      responder: () => currentResponder,
+      responders: () => responders.list(),
       validity: config.service.ocsp.validity,
     });
-    closers.push(() => ocsp.close());
+    closers.push(() => {
+      ocsp.close();
+    });
     const crl = await createCrlPublisher({
       store,
       clock,
-      authority,
+      authorities: () => authorities.all().map(({ authority }) => authority),
       schedule: config.service.crl,
     });
     // Brokers and devices must find one from the first moment.
@@ -86,127 +87,109 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     const crlFollower = await follow(crl);
     const targets: TargetView[] = [];
     if (brokerUrl !== undefined) {
+      let wake = (): void => undefined;
       const broker = connectBroker({
         url: brokerUrl,
         roles: fleet.roles,
-        credentials: () => brokerCredentials(issuing, own.broker),
-        onConnect: () => running.wake(),
+        credentials: () => clientCredentials(authorities, own.broker),
+        onConnect: () => {
+          wake();
+        },
         log,
       });
       closers.push(() => broker.close());
       const running = await follow(broker.target);
+      wake = () => {
+        running.wake();
+      };
       targets.push({
         ...running,
         acknowledgedAt: (device, seq) => broker.target.acknowledgedAt(device, seq),
       });
     }
-    const root = parseCertificate(issuing.rootDer);
-    const certificate = parseCertificate(issuing.certificateDer);
+    const crls = (): NonNullable<ReturnType<typeof crl.latest>>[] =>
+      authorities.all().flatMap(({ id }) => crl.latest(id) ?? []);
     const alerts = createAlertFollower({
       store,
       clock,
       rules: config.alerts,
       channels: await loadAlertChannels(config.alerts.channels, { log }),
-      authorities: () => [
-        { id: 'root', kind: 'root', notBefore: root.notBefore, notAfter: root.notAfter },
-        {
-          id: authority.id,
-          kind: 'issuing',
-          notBefore: certificate.notBefore,
-          notAfter: certificate.notAfter,
-        },
-      ],
-      crls: () => {
-        const latest = crl.latest();
-        return latest === undefined ? [] : [{ ...latest, interval: config.service.crl.interval }];
-      },
+      authorities: () => watchedAuthorities(authorities),
+      crls: () => crls().map((one) => ({ ...one, interval: config.service.crl.interval })),
       log,
     });
     closers.push(() => alerts.close());
     const alertFollower = await follow(alerts);
     await alerts.tick();
 
-    const effects = createEffects({
-      targets,
-      crl,
-      crlPosition: crlFollower,
-      ocsp,
-      authorityId: authority.id,
-      clock,
-    });
+    const effects = createEffects({ targets, crl, crlPosition: crlFollower, store });
     const metrics = createMetrics({
       store,
-      crl,
+      crls,
       followers: () => [crlFollower, alertFollower, ...targets],
       certificates: () => [
-        { name: 'root', notAfter: root.notAfter },
-        { name: authority.id, notAfter: certificate.notAfter },
-        ...Object.values(own).map((kept) => {
+        ...watchedAuthorities(authorities).map(({ id, notAfter }) => ({ name: id, notAfter })),
+        ...[own.api, own.broker, ...responders.own()].map((kept) => {
           const { owner, notAfter } = kept.current().certificate;
           return { name: owner, notAfter };
         }),
       ],
     });
-    closers.push(() => metrics.close());
-    const context: ServiceContext = {
+    closers.push(() => {
+      metrics.close();
+    });
+    const authenticator = createAuthenticator({ store, clock, profiles: fleet.profiles });
+    closers.push(() => {
+      authenticator.close();
+    });
+    const swapServerTls = (): void => {
+      // New connections get it; open ones go on.
+      (api.server as unknown as TlsServer).setSecureContext(serverOptions(authorities, own.api));
+    };
+    const service: ServiceContext = {
       fleet,
       effects,
       limits: config.service.limits,
       rateLimits: config.service.rateLimits,
       brokerUrl: brokerUrl ?? '',
-      chain: [certificatePem(issuing.certificateDer)],
-      trustBundle: certificatePem(issuing.rootDer),
-      authorities: () => [
-        viewAuthority({ id: 'root', role: 'root', certificate: root }),
-        {
-          ...viewAuthority({ id: authority.id, role: 'issuing', certificate }),
-          crl: viewCrl(crl.latest(), authority.urls.crl),
-        },
-      ],
+      authorities,
+      keys,
+      crl,
+      authoritiesChanged: async () => {
+        await authorities.reload();
+        await responders.refresh();
+        await crl.tick();
+        swapServerTls();
+      },
       health: async () => {
-        const latest = crl.latest();
-        const fresh = latest !== undefined && clock.now() < latest.nextUpdate;
-        // Throws when the database does not answer, which is a 503 too.
+        // Throws when the database does not answer, which is no "ok" either.
         await store.countDevicesByState();
+        const stale = authorities.all().filter(({ id }) => {
+          const latest = crl.latest(id);
+          return latest === undefined || clock.now() >= latest.nextUpdate;
+        });
         return {
-          status: fresh ? 'ok' : 'failing',
-          checks: { database: 'ok', crl: fresh ? 'ok' : 'stale' },
+          status: stale.length === 0 ? 'ok' : 'failing',
+          checks: {
+            database: 'ok',
+            crl: stale.length === 0 ? 'ok' : `stale: ${stale.map(({ id }) => id).join(', ')}`,
+          },
         };
       },
     };
-    const authenticator = createAuthenticator({ store, clock, profiles: fleet.profiles });
-    closers.push(() => authenticator.close());
-    const api = await createApiApp({
-      service: context,
-      authenticator,
-      metrics,
-      log,
-      https: tlsOptions(issuing, own.api),
-    });
-    const http = createHttpApp({ service: context, authority, crl, ocsp, clock, log });
+    const https = serverOptions(authorities, own.api);
+    const api = await createApiApp({ service, authenticator, metrics, log, https });
+    const http = createHttpApp({ service, authorities, crl, ocsp, clock, log });
     closers.push(
       () => api.close(),
       () => http.close(),
     );
 
-    const every = (milliseconds: number, what: string, work: () => Promise<void>): void => {
-      const timer = setInterval(() => {
-        work().catch((error: unknown) => {
-          log.error({ err: error }, `${what} failed, and is tried again: ${messageOf(error)}`);
-        });
-      }, milliseconds);
-      closers.push(() => {
-        clearInterval(timer);
-      });
-    };
     every(crlCheck, 'publishing the CRL on schedule', () => crl.tick());
     every(config.alerts.evaluateEvery, 'evaluating alerts', () => alerts.tick());
     every(renewalCheck, "renewing the service's own certificates", async () => {
-      if (await own.ocsp.renewIfDue()) currentResponder = responder();
-      if (await own.api.renewIfDue()) {
-        // New connections get the new certificate; open ones go on.
-        (api.server as unknown as TlsServer).setSecureContext(tlsOptions(issuing, own.api));
-      }
+      await responders.refresh();
+      if (await own.api.renewIfDue()) swapServerTls();
       // The next connection to the broker asks for its credentials anew.
       await own.broker.renewIfDue();
     });
@@ -217,90 +200,19 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   }
 }
 
-type OwnNames = 'api' | 'ocsp' | 'broker';
-
-async function createOwnCertificates(
-  { fleet, authority }: Issuing,
-  { host }: Pick<ServiceOptions, 'host'>,
-): Promise<Record<OwnNames, OwnCertificates>> {
-  const isAddress = /^[\d.]+$/.test(host) || host.includes(':');
-  return {
-    api: await createOwnCertificate(fleet, {
-      profile: 'service-server',
-      name: 'api@keyline',
-      dnsNames: ['localhost', ...(isAddress ? [] : [host])],
-      ipAddresses: [...new Set(['127.0.0.1', ...(isAddress ? [host] : [])])],
-    }),
-    ocsp: await createOwnCertificate(fleet, {
-      profile: 'ocsp-responder',
-      name: `ocsp.${authority.id}@keyline`,
-    }),
-    broker: await createOwnCertificate(fleet, {
-      profile: 'service-client',
-      name: 'keyline@service',
-    }),
-  };
-}
-
-/** Client certificates are asked for and judged per request: whether one is needed depends on the route. */
-function tlsOptions(issuing: Issuing, own: OwnCertificates): ServerOptions {
-  const { certificate, privateKey } = own.current();
-  return {
-    key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
-    cert: chainOf(issuing, certificate.der),
-    // What clients may present; an expired one must get through to renew itself.
-    ca: [issuing.certificateDer, issuing.rootDer].map(certificatePem),
-    requestCert: true,
-    rejectUnauthorized: false,
-    minVersion: 'TLSv1.3',
-  };
-}
-
-function brokerCredentials(
-  issuing: Issuing,
-  own: OwnCertificates,
-): { ca: string; cert: string; key: string } {
-  const { certificate, privateKey } = own.current();
-  return {
-    ca: certificatePem(issuing.rootDer),
-    cert: chainOf(issuing, certificate.der),
-    key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
-  };
-}
-
-function chainOf({ certificateDer }: Issuing, leafDer: Uint8Array): string {
-  return certificatePem(leafDer) + certificatePem(certificateDer);
-}
-
-type AuthorityView = ReturnType<ServiceContext['authorities']>[number];
-
-function viewAuthority(given: {
-  id: string;
-  role: AuthorityView['role'];
-  certificate: ParsedCertificate;
-}): AuthorityView {
-  const { certificate, ...rest } = given;
-  return {
-    ...rest,
-    subject: certificate.commonName ?? '',
-    serial: certificate.serial,
-    notBefore: formatInstant(certificate.notBefore),
-    notAfter: formatInstant(certificate.notAfter),
-    certificate: certificatePem(certificate.der),
-    crl: null,
-  };
-}
-
-function viewCrl(
-  latest: { number: number; thisUpdate: number; nextUpdate: number } | undefined,
-  url: string,
-): AuthorityView['crl'] {
-  return latest === undefined
-    ? null
-    : {
-        url,
-        number: latest.number,
-        thisUpdate: formatInstant(latest.thisUpdate),
-        nextUpdate: formatInstant(latest.nextUpdate),
-      };
+function watchedAuthorities(authorities: Authorities): WatchedAuthority[] {
+  return [
+    ...authorities.roots().map(({ notBefore, notAfter }, index) => ({
+      id: index === 0 ? 'root' : `root-${String(index + 1)}`,
+      kind: 'root' as const,
+      notBefore,
+      notAfter,
+    })),
+    ...authorities.all().map(({ id, certificate: { notBefore, notAfter } }) => ({
+      id,
+      kind: 'issuing' as const,
+      notBefore,
+      notAfter,
+    })),
+  ];
 }

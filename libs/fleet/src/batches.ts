@@ -204,15 +204,14 @@ async function trySign(
     algorithm: csr.algorithm,
     now,
   });
-  const certificate = certificateRow(context, issued, {
+  const certificate = certificateRow(issued, {
     owner: id,
     profile: profile.name,
     kind: 'device',
   });
   const rework = earlier?.state === 'active';
   const writes: Write[] = [
-    // A reworked unit took its quota the first time.
-    ...(rework ? [] : [{ op: 'take-quota', id: batch.id, at: now } as const]),
+    // The device first: when the same unit comes twice at once, the second meets the device, not a quota that is used up.
     earlier === undefined
       ? {
           op: 'insert-device',
@@ -237,9 +236,12 @@ async function trySign(
           state: 'active',
           serial: issued.serial,
           notAfter: issued.notAfter,
+          type: type.name,
           batch: batch.id,
           labels: batch.labels,
         },
+    // A reworked unit took its quota the first time.
+    { op: 'take-quota', id: batch.id, at: now, units: rework ? 0 : 1 },
     { op: 'claim-key', spkiSha256: issued.spkiSha256, owner: id },
     { op: 'insert-certificate', certificate },
     ...replaced

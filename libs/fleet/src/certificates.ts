@@ -54,7 +54,7 @@ export async function issueCertificate(
     now,
     validity: command.validity,
   });
-  const certificate = certificateRow(context, issued, {
+  const certificate = certificateRow(issued, {
     owner: command.name,
     profile: profile.name,
     kind: profile.kind,

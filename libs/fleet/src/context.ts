@@ -5,9 +5,8 @@ import type { IssueRequest, IssuedCertificate, Profile, Profiles } from '@keylin
 import type { LedgerEntry } from './ledger-entry.ts';
 import type { CommitResult, Store, UnitOfWork } from './ports.ts';
 
-/** The issuing authority as the use cases see it. */
+/** The issuing authorities as the use cases see them: which one signs is the profile's matter. */
 export interface IssuerPort {
-  readonly authorityId: string;
   issue(request: IssueRequest): Promise<IssuedCertificate>;
 }
 
@@ -45,7 +44,7 @@ export type FailedCommit = Extract<CommitResult, { ok: false }>;
 
 /** Commits a unit of which exactly one entry is of interest; `undefined` never comes back. */
 export async function commitOrThrow(
-  context: FleetContext,
+  context: Pick<FleetContext, 'store'>,
   unit: UnitOfWork,
   explain: (failure: FailedCommit) => KeylineError,
 ): Promise<LedgerEntry> {

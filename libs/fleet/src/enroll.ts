@@ -54,7 +54,6 @@ export function resolveDeviceId(asked: string | undefined, csr: Csr): DeviceId {
 
 /** The rows of a certificate issued to a device or service. */
 export function certificateRow(
-  context: FleetContext,
   issued: IssuedCertificate,
   holder: { owner: string; profile: string; kind: Certificate['kind'] },
 ): Certificate {
@@ -63,7 +62,7 @@ export function certificateRow(
     kind: holder.kind,
     owner: holder.owner,
     profile: holder.profile,
-    authority: context.issuer.authorityId,
+    authority: issued.authority,
     notBefore: issued.notBefore,
     notAfter: issued.notAfter,
     spkiSha256: issued.spkiSha256,
@@ -107,7 +106,7 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
     now,
     validity: command.validity,
   });
-  const certificate = certificateRow(context, issued, {
+  const certificate = certificateRow(issued, {
     owner: id,
     profile: profile.name,
     kind: 'device',
@@ -135,13 +134,15 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
           state: 'active',
           serial: issued.serial,
           notAfter: issued.notAfter,
+          type: type.name,
           batch: null,
           labels: token.labels,
         };
   const result = await context.store.commit({
     writes: [
-      { op: 'use-token', id: token.id, at: now },
+      // The device first: when the same request comes twice at once, the second meets the device, not a token that is used up.
       deviceWrite,
+      { op: 'use-token', id: token.id, at: now },
       { op: 'claim-key', spkiSha256: issued.spkiSha256, owner: id },
       { op: 'insert-certificate', certificate },
     ],

@@ -49,6 +49,13 @@ export type EntryData =
       readonly batch: string;
       readonly quota: number;
     }
+  | {
+      readonly kind:
+        'authority-added' | 'authority-installed' | 'authority-activated' | 'authority-retired';
+      readonly authority: string;
+      /** Profiles it issues from now on (activated). */
+      readonly profiles?: readonly string[];
+    }
   | { readonly kind: 'crl-published'; readonly authority: string; readonly number: number }
   | {
       readonly kind: 'alert-fired' | 'alert-resolved';

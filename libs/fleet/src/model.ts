@@ -103,6 +103,26 @@ export interface Batch {
   readonly createdBy: string;
 }
 
+/** `pending`: its CSR waits for the root. `retired`: signs no certificate any more, only CRL and OCSP, until its last leaf ends. */
+export type AuthorityState = 'pending' | 'ready' | 'retired';
+export const authorityStates = [
+  'pending',
+  'ready',
+  'retired',
+] as const satisfies readonly AuthorityState[];
+
+/** An issuing authority; its key is in a file beside the database. */
+export interface AuthorityRecord {
+  /** Short name in URLs and rows. */
+  readonly id: string;
+  readonly state: AuthorityState;
+  /** DER; null while pending. */
+  readonly certificate: Uint8Array | null;
+  /** DER of the root that signed it; null while pending. */
+  readonly root: Uint8Array | null;
+  readonly createdAt: number;
+}
+
 export interface Crl {
   readonly authority: string;
   /** Monotonic per authority (RFC 5280 §5.2.3). */

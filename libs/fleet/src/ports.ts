@@ -5,6 +5,8 @@ import type { LedgerEntry, NewEntry } from './ledger-entry.ts';
 import type {
   Alert,
   ApiToken,
+  AuthorityRecord,
+  AuthorityState,
   Batch,
   Certificate,
   Crl,
@@ -32,6 +34,7 @@ export type Write =
       readonly serial: SerialHex | null;
       readonly notAfter: number | null;
       /** Left as they are when absent. */
+      readonly type?: string;
       readonly batch?: string | null;
       readonly labels?: Labels;
     }
@@ -59,10 +62,27 @@ export type Write =
   | { readonly op: 'revoke-api-token'; readonly id: string; readonly at: number }
   /** Fails with BATCH_EXISTS. */
   | { readonly op: 'insert-batch'; readonly batch: Batch }
-  /** issued + 1. Fails with BATCH_NOT_FOUND, BATCH_CLOSED (closed, or at ≥ endsAt), BATCH_QUOTA_EXHAUSTED. */
-  | { readonly op: 'take-quota'; readonly id: string; readonly at: number }
+  /**
+   * issued + units; 0 for a rework, which only needs the batch open.
+   * Fails with BATCH_NOT_FOUND, BATCH_CLOSED (closed, or at ≥ endsAt), BATCH_QUOTA_EXHAUSTED.
+   */
+  | { readonly op: 'take-quota'; readonly id: string; readonly at: number; readonly units: 0 | 1 }
   /** Fails with BATCH_NOT_FOUND. Closing twice is no error. */
   | { readonly op: 'close-batch'; readonly id: string }
+  /** Fails with AUTHORITY_EXISTS. */
+  | { readonly op: 'insert-authority'; readonly authority: AuthorityRecord }
+  /** Fails with STORE_CONFLICT unless it is in one of the states expected. */
+  | {
+      readonly op: 'update-authority';
+      readonly id: string;
+      readonly expectStates: readonly AuthorityState[];
+      readonly state: AuthorityState;
+      /** Left as they are when absent. */
+      readonly certificate?: Uint8Array;
+      readonly root?: Uint8Array;
+    }
+  /** From now on this authority issues the profile. */
+  | { readonly op: 'assign-profile'; readonly profile: string; readonly authority: string }
   /** Fails with STORE_CONFLICT unless number is above every earlier one of the authority. Keeps the newest few. */
   | { readonly op: 'insert-crl'; readonly crl: Crl }
   /** Insert or replace by key. */
@@ -138,6 +158,12 @@ export interface StoreReader {
   listBatches(page: PageRequest): Promise<Page<Batch>>;
   /** Revoked and not yet expired at `at` (or expired but never in a CRL: entries of the last CRL period stay), by serial. */
   listRevoked(authority: string, at: number): Promise<readonly CrlEntry[]>;
+  /** In the order they were added. */
+  listAuthorities(): Promise<readonly AuthorityRecord[]>;
+  /** Profile → authority, where one was assigned. */
+  listProfileIssuers(): Promise<ReadonlyMap<string, string>>;
+  /** The latest end of a certificate of the authority that is not revoked. */
+  findLastEnd(authority: string): Promise<number | undefined>;
   findLatestCrl(authority: string): Promise<Crl | undefined>;
   findIdempotency(key: string, at: number): Promise<IdempotencyRecord | undefined>;
   listAlerts(options: { readonly includeResolved: boolean }): Promise<readonly Alert[]>;

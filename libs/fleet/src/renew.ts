@@ -57,7 +57,7 @@ async function tryRenew(
     now,
     validity,
   });
-  const certificate = certificateRow(context, issued, {
+  const certificate = certificateRow(issued, {
     owner: id,
     profile: profile.name,
     kind: 'device',

@@ -54,6 +54,9 @@ export type ErrorCode =
   | 'PROFILE_VIOLATION'
   | 'LINT_FAILED'
   | 'PATH_INVALID'
+  | 'AUTHORITY_NOT_FOUND'
+  | 'AUTHORITY_EXISTS'
+  | 'AUTHORITY_STATE_FORBIDS'
   | 'OCSP_MALFORMED'
   // configuration, files, environment
   | 'CONFIG_INVALID'

@@ -95,6 +95,7 @@ export class Issuer {
       der.explicit(3, extensions),
     );
     return {
+      authority: this.authority.id,
       serial: hexOf(serial) as SerialHex,
       der: await signTbs(this.authority.signer, tbsDer),
       notBefore,

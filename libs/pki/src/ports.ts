@@ -51,6 +51,8 @@ export interface IssueRequest {
 }
 
 export interface IssuedCertificate {
+  /** Id of the authority that signed it. */
+  readonly authority: string;
   readonly serial: SerialHex;
   readonly der: Uint8Array;
   /** Epoch milliseconds, whole seconds. */

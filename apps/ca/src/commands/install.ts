@@ -2,19 +2,21 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { issueCertificate } from '@keyline/fleet';
-import { KeylineError, systemClock } from '@keyline/kernel';
+import { addAuthority, installAuthority, issueCertificate } from '@keyline/fleet';
+import { KeylineError } from '@keyline/kernel';
 import { createSigner, generateKey, loadPlainKey, writeKeyFile } from '@keyline/keys';
-import { verifyChain } from '@keyline/pki';
 import { createSqliteStore } from '@keyline/store';
-import { createCsr, decodePem, encodePem } from '@keyline/x509';
+import { createCsr, decodePem, equalBytes, parseCertificate } from '@keyline/x509';
 import {
-  authorityFolderOf,
+  caFolderOf,
+  firstAuthority,
   readTextFile,
   replaceFile,
-  type AuthorityFolder,
-} from '../authority-folder.ts';
-import { openIssuing } from '../open-issuing.ts';
+  type AuthorityKeys,
+  type CaFolder,
+} from '../ca-folder.ts';
+import { openIssuing, type Issuing } from '../open-issuing.ts';
+import { certificatePem } from '../views.ts';
 
 export interface InstallOptions {
   readonly data: string;
@@ -33,7 +35,7 @@ const adminName = 'admin@keyline';
  * @throws {KeylineError} PATH_INVALID, FILE_EXISTS, CONFIG_INVALID, FILE_*
  */
 export async function runInstall(options: InstallOptions): Promise<string> {
-  const folder = authorityFolderOf(options.data);
+  const folder = caFolderOf(options.data);
   const admin = join(resolve(options.adminDir), 'admin.crt');
   if (existsSync(admin) && existsSync(folder.database)) {
     throw new KeylineError(
@@ -41,54 +43,67 @@ export async function runInstall(options: InstallOptions): Promise<string> {
       `${folder.path} is installed already, and the first admin is ${admin}; nothing was changed.`,
     );
   }
-  await takeCertificates(folder, options);
+  const certificate = decodePem(await readTextFile(options.certificate), 'CERTIFICATE');
+  const root = decodePem(await readTextFile(options.root), 'CERTIFICATE');
   await createDatabase(folder);
   const issuing = await openIssuing({ data: options.data, config: options.config });
   try {
-    await mkdir(options.adminDir, { recursive: true, mode: 0o700 });
-    const keyFile = join(resolve(options.adminDir), 'admin.key');
-    if (!existsSync(keyFile)) {
-      const pem = generateKey('ec-p256').export({ type: 'pkcs8', format: 'pem' });
-      await writeKeyFile(keyFile, pem);
-    }
-    const signer = createSigner(await loadPlainKey(keyFile));
-    const { der } = await issueCertificate(issuing.fleet, {
-      caller: 'keyline',
-      profile: 'admin',
-      name: adminName,
-      csr: await createCsr({ signer, commonName: adminName }),
-    });
-    await replaceFile(
-      admin,
-      [der, issuing.certificateDer].map((part) => encodePem('CERTIFICATE', part)).join(''),
-    );
+    await installFirst(issuing, { certificate, root });
+    await issueAdmin(issuing, { file: admin, folder: resolve(options.adminDir) });
   } finally {
     await issuing.close();
   }
   return admin;
 }
 
-/** Only a certificate that the given root signed, for the key in the folder. */
-async function takeCertificates(folder: AuthorityFolder, options: InstallOptions): Promise<void> {
-  const certificatePem = await readTextFile(options.certificate);
-  const rootPem = await readTextFile(options.root);
-  const verdict = verifyChain({
-    leafDer: decodePem(certificatePem, 'CERTIFICATE'),
-    intermediates: [],
-    roots: [decodePem(rootPem, 'CERTIFICATE')],
-    now: systemClock.now(),
-  });
-  if (verdict.status === 'invalid') {
-    throw new KeylineError(
-      'PATH_INVALID',
-      `The certificate ${options.certificate} is not good under the root ${options.root}: ${verdict.reason}`,
-    );
+async function installFirst(
+  { fleet, authorities, keys }: Issuing,
+  given: { certificate: Uint8Array; root: Uint8Array },
+): Promise<void> {
+  const [first] = await fleet.store.listAuthorities();
+  if (first === undefined) await addAuthority(fleet, { caller: 'keyline', id: firstAuthority });
+  if (first === undefined || first.state === 'pending') {
+    await assertOwnKey(keys, firstAuthority, given.certificate);
+    await installAuthority(fleet, { caller: 'keyline', id: firstAuthority, ...given });
+    await authorities.reload();
   }
-  await replaceFile(folder.root, rootPem);
-  await replaceFile(folder.certificate, certificatePem);
 }
 
-async function createDatabase(folder: AuthorityFolder): Promise<void> {
+/** @throws {KeylineError} PATH_INVALID */
+export async function assertOwnKey(
+  keys: AuthorityKeys,
+  id: string,
+  certificateDer: Uint8Array,
+): Promise<void> {
+  const { spkiDer } = await keys.load(id);
+  if (equalBytes(spkiDer, parseCertificate(certificateDer).spkiDer)) return;
+  throw new KeylineError(
+    'PATH_INVALID',
+    `The certificate is for another key than that of "${id}". Have the root sign the CSR of this authority.`,
+  );
+}
+
+async function issueAdmin(
+  { fleet, authorities }: Issuing,
+  { file, folder }: { file: string; folder: string },
+): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const keyFile = join(folder, 'admin.key');
+  if (!existsSync(keyFile)) {
+    const pem = generateKey('ec-p256').export({ type: 'pkcs8', format: 'pem' });
+    await writeKeyFile(keyFile, pem);
+  }
+  const signer = createSigner(await loadPlainKey(keyFile));
+  const { der, authority } = await issueCertificate(fleet, {
+    caller: 'keyline',
+    profile: 'admin',
+    name: adminName,
+    csr: await createCsr({ signer, commonName: adminName }),
+  });
+  await replaceFile(file, certificatePem(der) + authorities.get(authority).pem);
+}
+
+async function createDatabase(folder: CaFolder): Promise<void> {
   if (existsSync(folder.database)) return;
   const part = `${folder.database}.part`;
   for (const suffix of ['', '-wal', '-shm']) await rm(part + suffix, { force: true });

@@ -23,7 +23,7 @@ export function registerCertificates(register: Register, service: ServiceContext
       serial: certificate.serial,
       notAfter: formatInstant(certificate.notAfter),
       certificate: certificatePem(certificate.der),
-      chain: [...service.chain],
+      chain: [service.authorities.get(certificate.authority).pem],
     };
   });
 

@@ -49,7 +49,7 @@ export function registerDevices(
       device: viewDevice(device),
       serial: certificate.serial,
       certificate: certificatePem(certificate.der),
-      chain: [...service.chain],
+      chain: [service.authorities.get(certificate.authority).pem],
       broker: {
         url: service.brokerUrl,
         clientId: device.id,

@@ -4,11 +4,12 @@ import type { RouteContract } from '@keyline/api';
 import type { Authenticator } from '../authenticate.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ServiceContext } from '../service-context.ts';
+import { rootPems } from '../tls-identity.ts';
 
 /** Admits anybody: whether the service lives is no secret. */
 export function registerLiveness(
   app: FastifyInstance,
-  service: Pick<ServiceContext, 'health' | 'trustBundle'>,
+  service: Pick<ServiceContext, 'health' | 'authorities'>,
 ): void {
   app.get('/healthz', { schema: { hide: true } }, () => ({ status: 'ok' }));
   app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
@@ -19,7 +20,7 @@ export function registerLiveness(
     reply
       .header('content-type', 'application/pem-certificate-chain')
       .header('cache-control', 'public, max-age=300')
-      .send(service.trustBundle),
+      .send(rootPems(service.authorities).join('')),
   );
 }
 

@@ -53,7 +53,10 @@ export function registerLine(register: Register, service: ServiceContext): void 
     }
     const signed = await signUnit(fleet, { caller, batch, id: body.id, csr: body.csr });
     void reply.status(signed.created ? 201 : 200);
-    return { ...viewSigned(signed), chain: [...service.chain] };
+    return {
+      ...viewSigned(signed),
+      chain: [service.authorities.get(signed.certificate.authority).pem],
+    };
   });
 }
 

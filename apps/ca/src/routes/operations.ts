@@ -1,4 +1,4 @@
-// What an operator looks at: alerts, brokers, authorities, oneself.
+// What an operator looks at: alerts, brokers, oneself.
 import { formatInstant } from '@keyline/kernel';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { viewAlert } from '../views.ts';
@@ -23,11 +23,6 @@ export function registerOperations(register: Register, service: ServiceContext):
         lastError: lastError ?? null,
       };
     }),
-    nextCursor: null,
-  }));
-
-  register('listAuthorities', async () => ({
-    items: service.authorities(),
     nextCursor: null,
   }));
 

@@ -34,7 +34,8 @@ export interface Identity {
 export interface Plant {
   readonly folder: string;
   readonly data: string;
-  readonly trust: string;
+  /** What the client side trusts, PEM. */
+  trust: string;
   readonly admin: Identity;
   service: Service;
   /** Calls the API over TLS. */
@@ -69,7 +70,6 @@ export async function buildPlant(): Promise<Plant> {
     passphraseFile,
     httpUrl: 'http://127.0.0.1:8080',
     name: 'Test Issuing CA',
-    id: 'issuing-1',
     algorithm: 'ec-p256',
   });
   const now = Date.now();
@@ -130,7 +130,7 @@ export async function buildPlant(): Promise<Plant> {
           ...(body === undefined || isText ? {} : { 'content-type': 'application/json' }),
           ...headers,
         },
-        ca: trust,
+        ca: plant.trust,
         agent: false,
         ...as,
       });

@@ -35,9 +35,20 @@ export const TargetListSchema = object({
 });
 export type TargetList = Static<typeof TargetListSchema>;
 
+const AuthorityIdSchema = Type.String({
+  minLength: 1,
+  maxLength: 32,
+  pattern: '^[a-z0-9][a-z0-9-]*$',
+  description: 'Short name in URLs.',
+});
 export const AuthoritySchema = object({
   id: Type.String(),
   role: Type.Union([Type.Literal('root'), Type.Literal('issuing')]),
+  state: Type.Union([Type.Literal('ready'), Type.Literal('retired')], {
+    description: 'A retired one signs only CRL and OCSP, until its last leaf ends.',
+  }),
+  profiles: Type.Array(Type.String(), { description: 'Profiles it issues now.' }),
+  lastLeafEnds: nullable(timestamp('Latest end of a certificate it signed.')),
   subject: Type.String(),
   serial: Type.String(),
   notBefore: timestamp('Valid from.'),
@@ -52,8 +63,39 @@ export const AuthoritySchema = object({
     }),
   ),
 });
+export type AuthorityView = Static<typeof AuthoritySchema>;
+const PendingAuthoritySchema = object({
+  id: Type.String(),
+  csr: Type.String({ description: 'For the root to sign (keyline-root sign-intermediate), PEM.' }),
+  createdAt: timestamp('Added.'),
+});
+export const AddAuthorityRequestSchema = object({
+  id: AuthorityIdSchema,
+  commonName: Type.Optional(
+    Type.String({ minLength: 1, maxLength: 64, description: 'Default: "Keyline Issuing CA ID".' }),
+  ),
+  algorithm: Type.Optional(
+    Type.String({ maxLength: 20, description: 'Key algorithm; default ec-p256.' }),
+  ),
+});
+export type AddAuthorityRequest = Static<typeof AddAuthorityRequestSchema>;
+export const AddAuthorityResponseSchema = PendingAuthoritySchema;
+export type AddAuthorityResponse = Static<typeof AddAuthorityResponseSchema>;
+export const InstallAuthorityRequestSchema = object({
+  certificate: Type.String({ maxLength: 64_000, description: 'What the root signed, PEM.' }),
+  root: Type.String({ maxLength: 64_000, description: 'The root certificate, PEM.' }),
+});
+export type InstallAuthorityRequest = Static<typeof InstallAuthorityRequestSchema>;
+export const ActivateAuthorityRequestSchema = object({
+  profiles: Type.Optional(
+    Type.Array(Type.String({ maxLength: 64 }), { maxItems: 100, description: 'Default: all.' }),
+  ),
+});
+export type ActivateAuthorityRequest = Static<typeof ActivateAuthorityRequestSchema>;
+export const AuthorityParamsSchema = object({ id: AuthorityIdSchema });
 export const AuthorityListSchema = object({
   items: Type.Array(AuthoritySchema),
+  pending: Type.Array(PendingAuthoritySchema, { description: 'Waiting for the root.' }),
   nextCursor: Type.Null(),
 });
 export type AuthorityList = Static<typeof AuthorityListSchema>;

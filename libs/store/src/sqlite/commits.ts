@@ -11,6 +11,17 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** What became of a unit; a failed one rejects its promise. */
+type Outcome = CommitResult | { readonly ok: 'failed'; readonly error: KeylineError };
+
+function notTaken(cause: unknown): KeylineError {
+  return new KeylineError(
+    'INTERNAL',
+    `The database did not take a change: ${messageOf(cause)}. Check free space and permissions of its folder.`,
+    { cause },
+  );
+}
+
 export interface Commits {
   commit(unit: UnitOfWork): Promise<CommitResult>;
   onCommit(listener: (entries: readonly LedgerEntry[]) => void): () => void;
@@ -38,9 +49,25 @@ export function createCommits(db: Database, applyWrite: ApplyWrite): Commits {
   let closed = false;
   const listeners = new Set<(entries: readonly LedgerEntry[]) => void>();
 
-  /** Applies one unit inside the open transaction. Its seqs are given only when every write was taken. */
-  function applyUnit(unit: UnitOfWork): CommitResult {
+  /**
+   * Applies one unit inside the open transaction. Its seqs are given only when every write was taken. A unit that SQLite itself refuses
+   * (a constraint no write names, a value it can't hold) fails alone; an error that ends the transaction is thrown.
+   */
+  function applyUnit(unit: UnitOfWork): Outcome {
+    const seqBefore = seq;
     savepoint.run();
+    try {
+      return applyWrites(unit);
+    } catch (cause) {
+      if (!db.inTransaction) throw cause;
+      seq = seqBefore;
+      rollbackUnit.run();
+      release.run();
+      return { ok: 'failed', error: notTaken(cause) };
+    }
+  }
+
+  function applyWrites(unit: UnitOfWork): CommitResult {
     for (const [writeIndex, write] of unit.writes.entries()) {
       const refusal = applyWrite(write);
       if (refusal !== undefined) {
@@ -72,7 +99,7 @@ export function createCommits(db: Database, applyWrite: ApplyWrite): Commits {
 
   function commitGroup(group: readonly Waiting[]): void {
     const seqBefore = seq;
-    let results: CommitResult[];
+    let results: Outcome[];
     try {
       begin.run();
       results = group.map(({ unit }) => applyUnit(unit));
@@ -80,19 +107,17 @@ export function createCommits(db: Database, applyWrite: ApplyWrite): Commits {
     } catch (cause) {
       seq = seqBefore;
       if (db.inTransaction) rollback.run();
-      const error = new KeylineError(
-        'INTERNAL',
-        `The database did not take a change: ${messageOf(cause)}. Check free space and permissions of its folder.`,
-        { cause },
-      );
+      const error = notTaken(cause);
       for (const { reject } of group) reject(error);
       return;
     }
-    const entries = results.flatMap((result) => (result.ok ? result.entries : []));
+    const entries = results.flatMap((result) => (result.ok === true ? result.entries : []));
     if (entries.length > 0) notify(entries);
-    for (const [index, { resolve }] of group.entries()) {
+    for (const [index, { resolve, reject }] of group.entries()) {
       const result = results[index];
-      if (result !== undefined) resolve(result);
+      if (result === undefined) continue;
+      if (result.ok === 'failed') reject(result.error);
+      else resolve(result);
     }
   }
 

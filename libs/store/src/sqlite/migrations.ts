@@ -94,6 +94,15 @@ export const migrations: readonly string[] = [
     created_by TEXT NOT NULL
   );
 
+  CREATE TABLE authorities (
+    id TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    certificate BLOB,
+    root BLOB,
+    created_at INTEGER NOT NULL
+  );
+  CREATE TABLE profile_issuers (profile TEXT PRIMARY KEY, authority TEXT NOT NULL) WITHOUT ROWID;
+
   CREATE TABLE crls (
     authority TEXT NOT NULL,
     number INTEGER NOT NULL,

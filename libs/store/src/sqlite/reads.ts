@@ -9,6 +9,7 @@ import {
   hexBytes,
   toAlert,
   toApiToken,
+  toAuthority,
   toBatch,
   toCertificate,
   toCrl,
@@ -52,6 +53,11 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
          (SELECT this_update FROM crls WHERE authority = @authority ORDER BY number DESC LIMIT 1), 0))
      ORDER BY serial`,
   );
+  const authorities = many('SELECT * FROM authorities ORDER BY rowid', toAuthority);
+  const profileIssuers = db.prepare('SELECT profile, authority FROM profile_issuers');
+  const lastEnd = db
+    .prepare('SELECT max(not_after) FROM certificates WHERE authority = ? AND state < 2')
+    .pluck();
   const openAlerts = many('SELECT * FROM alerts WHERE resolved_at IS NULL ORDER BY key', toAlert);
   const allAlerts = many('SELECT * FROM alerts ORDER BY last_at DESC, key', toAlert);
   const cursor = db.prepare('SELECT seq FROM cursors WHERE follower = ?').pluck();
@@ -100,6 +106,17 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
       }));
       return Promise.resolve(entries);
     },
+    listAuthorities: () => authorities(),
+    listProfileIssuers: () =>
+      Promise.resolve(
+        new Map(
+          (profileIssuers.all() as { profile: string; authority: string }[]).map(
+            ({ profile, authority }) => [profile, authority],
+          ),
+        ),
+      ),
+    findLastEnd: (authority) =>
+      Promise.resolve((lastEnd.get(authority) as number | null) ?? undefined),
     findLatestCrl: one(
       'SELECT * FROM crls WHERE authority = ? ORDER BY number DESC LIMIT 1',
       toCrl,

@@ -3,6 +3,7 @@ import {
   deviceStates,
   type Alert,
   type ApiToken,
+  type AuthorityRecord,
   type Batch,
   type Certificate,
   type CertificateState,
@@ -118,6 +119,16 @@ export function toBatch(row: Row): Batch {
     endsAt: row['ends_at'] as number,
     createdAt: row['created_at'] as number,
     createdBy: row['created_by'] as string,
+  };
+}
+
+export function toAuthority(row: Row): AuthorityRecord {
+  return {
+    id: row['id'] as string,
+    state: row['state'] as AuthorityRecord['state'],
+    certificate: row['certificate'] as Buffer | null,
+    root: row['root'] as Buffer | null,
+    createdAt: row['created_at'] as number,
   };
 }
 

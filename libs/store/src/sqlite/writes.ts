@@ -31,6 +31,7 @@ export function prepareWrites(db: Database): ApplyWrite {
       `UPDATE devices SET state = ?, version = version + 1, updated_at = ?, serial = ?, not_after = ?
        WHERE id = ? AND version = ?`,
     ),
+    updateDeviceType: sql('UPDATE devices SET type = ? WHERE id = ?'),
     updateDeviceBatch: sql('UPDATE devices SET batch = ? WHERE id = ?'),
     updateDeviceLabels: sql('UPDATE devices SET labels = ? WHERE id = ?'),
     deviceState: sql('SELECT state FROM devices WHERE id = ?').pluck(),
@@ -73,11 +74,24 @@ export function prepareWrites(db: Database): ApplyWrite {
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     ),
     takeQuota: sql(
-      `UPDATE batches SET issued = issued + 1
-       WHERE id = ? AND issued < quota AND state = 'open' AND ends_at > ?`,
+      `UPDATE batches SET issued = issued + @units
+       WHERE id = @id AND issued + @units <= quota AND state = 'open' AND ends_at > @at`,
     ),
     batch: sql('SELECT state, ends_at FROM batches WHERE id = ?'),
     closeBatch: sql(`UPDATE batches SET state = 'closed' WHERE id = ?`),
+    insertAuthority: sql(
+      `INSERT INTO authorities (id, state, certificate, root, created_at)
+       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    ),
+    authorityState: sql('SELECT state FROM authorities WHERE id = ?').pluck(),
+    updateAuthority: sql(
+      `UPDATE authorities SET state = ?, certificate = coalesce(?, certificate), root = coalesce(?, root)
+       WHERE id = ?`,
+    ),
+    assignProfile: sql(
+      `INSERT INTO profile_issuers (profile, authority) VALUES (?, ?)
+       ON CONFLICT (profile) DO UPDATE SET authority = excluded.authority`,
+    ),
     insertCrl: sql(
       `INSERT INTO crls (authority, number, der, this_update, next_update, ledger_seq)
        SELECT ?, ?, ?, ?, ?, ?
@@ -147,6 +161,7 @@ export function prepareWrites(db: Database): ApplyWrite {
         statements.count.run(-1, before);
         statements.count.run(1, state);
       }
+      if (write.type !== undefined) statements.updateDeviceType.run(write.type, write.id);
       if (write.batch !== undefined) statements.updateDeviceBatch.run(write.batch, write.id);
       if (write.labels !== undefined) {
         const old = statements.deviceLabels.get(write.id) as string | null;
@@ -256,8 +271,8 @@ export function prepareWrites(db: Database): ApplyWrite {
       )
         ? undefined
         : { code: 'BATCH_EXISTS', context: { batch: batch.id } },
-    'take-quota': ({ id, at }) => {
-      if (done(statements.takeQuota, id, at)) return undefined;
+    'take-quota': ({ id, at, units }) => {
+      if (done(statements.takeQuota, { id, at, units })) return undefined;
       const row = statements.batch.get(id) as Row | undefined;
       if (row === undefined) return { code: 'BATCH_NOT_FOUND' };
       const ended = row['state'] !== 'open' || (row['ends_at'] as number) <= at;
@@ -265,6 +280,29 @@ export function prepareWrites(db: Database): ApplyWrite {
     },
     'close-batch': ({ id }) =>
       done(statements.closeBatch, id) ? undefined : { code: 'BATCH_NOT_FOUND' },
+    'insert-authority': ({ authority }) =>
+      done(
+        statements.insertAuthority,
+        authority.id,
+        authority.state,
+        authority.certificate,
+        authority.root,
+        authority.createdAt,
+      )
+        ? undefined
+        : { code: 'AUTHORITY_EXISTS', context: { authority: authority.id } },
+    'update-authority': ({ id, expectStates, state, certificate, root }) => {
+      const before = statements.authorityState.get(id);
+      if (!expectStates.some((expected) => expected === before)) {
+        return { code: 'STORE_CONFLICT', context: { authority: id } };
+      }
+      statements.updateAuthority.run(state, certificate ?? null, root ?? null, id);
+      return undefined;
+    },
+    'assign-profile': ({ profile, authority }) => {
+      statements.assignProfile.run(profile, authority);
+      return undefined;
+    },
     'insert-crl': ({ crl }) => {
       const inserted = done(
         statements.insertCrl,

@@ -1,0 +1,179 @@
+// The data folder of the issuing CA: which files there are, the settings that were chosen when it was made, and its keys.
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { KeylineError, messageOf } from '@keyline/kernel';
+import {
+  createSigner,
+  encryptPrivateKey,
+  generateKey,
+  loadEncryptedKey,
+  loadPassphraseFile,
+  writeKeyFile,
+} from '@keyline/keys';
+import type { AuthorityUrls, Signer } from '@keyline/pki';
+import { createCsr, encodePem, type KeyAlgorithm } from '@keyline/x509';
+
+/** `ca.json`: what stands in certificates already issued, and so can't change. */
+export interface CaSettings {
+  readonly version: 1;
+  /** Base of the plain-HTTP URLs written into certificates. */
+  readonly httpUrl: string;
+  /** Encrypts every authority's key. Relative to the folder, so that the whole data folder can be moved. */
+  readonly passphraseFile: string;
+}
+
+export interface CaFolder {
+  readonly path: string;
+  readonly settings: string;
+  readonly authorities: string;
+  /** The first authority's CSR; those of later ones are in the API's answer. */
+  readonly csr: string;
+  readonly database: string;
+}
+
+export const firstAuthority = 'issuing-1';
+
+export function caFolderOf(data: string): CaFolder {
+  const path = resolve(data);
+  return {
+    path,
+    settings: join(path, 'ca.json'),
+    authorities: join(path, 'authorities'),
+    csr: join(path, 'issuing.csr'),
+    database: join(path, 'keyline.db'),
+  };
+}
+
+export function urlsOf(id: string, { httpUrl }: Pick<CaSettings, 'httpUrl'>): AuthorityUrls {
+  return {
+    crl: `${httpUrl}/crl/${id}.crl`,
+    ocsp: `${httpUrl}/ocsp`,
+    caIssuers: `${httpUrl}/aia/${id}.cer`,
+  };
+}
+
+/** @throws {KeylineError} USAGE unless it is a plain http:// origin (RFC 5280 §4.2.1.13: a CRL must not need TLS to be fetched) */
+export function parseHttpUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url?.protocol !== 'http:' || url.pathname !== '/' || url.search !== '' || url.hash !== '') {
+    throw new KeylineError(
+      'USAGE',
+      `"${text}" can't stand in certificates: give the plain origin of the HTTP listener, for instance http://ca.example.org:8080.`,
+    );
+  }
+  if (!url.hostname.includes('.') && !url.hostname.includes(':')) {
+    throw new KeylineError(
+      'USAGE',
+      `"${url.hostname}" is a single word, which linters refuse in certificates (RFC 5280 §4.2.1.6). Give an address or a name with a dot.`,
+    );
+  }
+  return url.origin;
+}
+
+/** A path as `ca.json` keeps it. */
+export function relativeTo(folder: CaFolder, file: string): string {
+  return relative(folder.path, resolve(file));
+}
+
+/** @throws {KeylineError} STORE_MISSING, FILE_UNREADABLE */
+export async function loadSettings(folder: CaFolder): Promise<CaSettings> {
+  const text = await readTextFile(folder.settings, () => notMade(folder));
+  try {
+    const { version, httpUrl, passphraseFile } = JSON.parse(text) as Partial<CaSettings>;
+    if (version === 1 && typeof httpUrl === 'string' && typeof passphraseFile === 'string') {
+      return { version, httpUrl, passphraseFile };
+    }
+  } catch (cause) {
+    throw new KeylineError(
+      'FILE_UNREADABLE',
+      `${folder.settings} is not JSON (${messageOf(cause)}). Restore it from a backup.`,
+      { cause },
+    );
+  }
+  throw new KeylineError(
+    'FILE_UNREADABLE',
+    `${folder.settings} is not what this version of Keyline wrote. Restore it from a backup.`,
+  );
+}
+
+function notMade(folder: CaFolder): KeylineError {
+  return new KeylineError(
+    'STORE_MISSING',
+    `There is no issuing CA in ${folder.path}. Make one with "keyline-ca init", or check --data.`,
+  );
+}
+
+/** The keys of the authorities: encrypted files, one for each, named by its id. */
+export interface AuthorityKeys {
+  /** A new key and its CSR, PEM. A key that is there already is kept: an interrupted creation is finished. */
+  create(given: {
+    readonly id: string;
+    readonly commonName: string;
+    readonly algorithm: KeyAlgorithm;
+  }): Promise<string>;
+  /** The CSR that `create` made. @throws {KeylineError} FILE_NOT_FOUND */
+  loadCsr(id: string): Promise<string>;
+  /** @throws {KeylineError} FILE_NOT_FOUND, KEY_DECRYPT_FAILED */
+  load(id: string): Promise<Signer>;
+}
+
+/** @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE when the passphrase can't be read */
+export function openAuthorityKeys(folder: CaFolder, settings: CaSettings): AuthorityKeys {
+  const { passphraseFile } = settings;
+  const passphrase = loadPassphraseFile(
+    isAbsolute(passphraseFile) ? passphraseFile : join(folder.path, passphraseFile),
+  );
+  const fileOf = (id: string): string => join(folder.authorities, `${id}.key`);
+  const csrFileOf = (id: string): string => join(folder.authorities, `${id}.csr`);
+  const load = async (id: string): Promise<Signer> =>
+    createSigner(await loadEncryptedKey(fileOf(id), passphrase));
+  return {
+    load,
+    loadCsr: (id) => readTextFile(csrFileOf(id)),
+    async create({ id, commonName, algorithm }) {
+      if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(id) || id === 'root') {
+        throw new KeylineError(
+          'REQUEST_INVALID',
+          `"${id.slice(0, 60)}" can't name an issuing authority in URLs: 1 to 32 of a-z, 0-9 and "-", and not "root".`,
+        );
+      }
+      await mkdir(folder.authorities, { recursive: true, mode: 0o700 });
+      if (!existsSync(fileOf(id))) {
+        await writeKeyFile(fileOf(id), encryptPrivateKey(generateKey(algorithm), passphrase));
+      }
+      const csrDer = await createCsr({ signer: await load(id), commonName });
+      const csrPem = encodePem('CERTIFICATE REQUEST', csrDer);
+      await replaceFile(csrFileOf(id), csrPem);
+      return csrPem;
+    },
+  };
+}
+
+/** @param missing what to throw when it is not there; otherwise FILE_NOT_FOUND */
+export async function readTextFile(path: string, missing?: () => KeylineError): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    if (isMissing && missing !== undefined) throw missing();
+    throw new KeylineError(
+      isMissing ? 'FILE_NOT_FOUND' : 'FILE_UNREADABLE',
+      isMissing ? `There is no file "${path}".` : `"${path}" can't be read: ${messageOf(cause)}.`,
+      { cause },
+    );
+  }
+}
+
+/** Replaces a file in one step. Not for keys. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const beside = join(dirname(path), `.${relative(dirname(path), path)}.part`);
+  try {
+    await writeFile(beside, text, { mode: 0o644, flush: true });
+    await rename(beside, path);
+  } catch (cause) {
+    throw new KeylineError('FILE_UNREADABLE', `"${path}" can't be written: ${messageOf(cause)}.`, {
+      cause,
+    });
+  }
+}

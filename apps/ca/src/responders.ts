@@ -1,0 +1,62 @@
+// A delegated OCSP responder for each authority, certified by that authority itself (RFC 6960 §4.2.2.2) and renewed in time.
+import type { FleetContext } from '@keyline/fleet';
+import { createOcspResponder, type OcspResponder } from '@keyline/pki';
+import { withIssuer, type Authorities, type RunningAuthority } from './authorities.ts';
+import { createOwnCertificate, type OwnCertificates } from './own-certificates.ts';
+
+export interface AuthorityResponder {
+  readonly authority: string;
+  readonly responder: OcspResponder;
+}
+
+export interface Responders {
+  list(): readonly AuthorityResponder[];
+  own(): readonly OwnCertificates[];
+  /** Makes those of new authorities, renews those that are due. */
+  refresh(): Promise<void>;
+}
+
+interface Kept {
+  readonly own: OwnCertificates;
+  readonly answering: AuthorityResponder;
+}
+
+export async function createResponders(
+  fleet: FleetContext,
+  authorities: Authorities,
+): Promise<Responders> {
+  const kept = new Map<string, Kept>();
+
+  function answering(
+    { id, authority }: RunningAuthority,
+    own: OwnCertificates,
+  ): AuthorityResponder {
+    const { certificate, signer } = own.current();
+    const responder = createOcspResponder({
+      authority,
+      responder: { certificateDer: certificate.der, signer },
+    });
+    return { authority: id, responder };
+  }
+
+  async function refresh(): Promise<void> {
+    for (const running of authorities.all()) {
+      const known = kept.get(running.id);
+      if (known !== undefined && !(await known.own.renewIfDue())) continue;
+      const own =
+        known?.own ??
+        (await createOwnCertificate(withIssuer(fleet, running), {
+          profile: 'ocsp-responder',
+          name: `ocsp.${running.id}@keyline`,
+        }));
+      kept.set(running.id, { own, answering: answering(running, own) });
+    }
+  }
+
+  await refresh();
+  return {
+    refresh,
+    list: () => [...kept.values()].map((one) => one.answering),
+    own: () => [...kept.values()].map(({ own }) => own),
+  };
+}

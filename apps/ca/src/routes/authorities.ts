@@ -1,0 +1,130 @@
+// Issuing authorities: look at them, add one, give it its certificate, make it the issuer of profiles, retire one.
+import type { AuthorityList, AuthorityView } from '@keyline/api';
+import {
+  activateAuthority,
+  addAuthority,
+  installAuthority,
+  retireAuthority,
+  type Crl,
+} from '@keyline/fleet';
+import { formatInstant } from '@keyline/kernel';
+import { decodePem, type ParsedCertificate } from '@keyline/x509';
+import type { RunningAuthority } from '../authorities.ts';
+import { assertOwnKey } from '../commands/install.ts';
+import { parseKeyAlgorithm } from '../key-algorithm.ts';
+import { requireCaller, type ServiceContext } from '../service-context.ts';
+import { certificatePem } from '../views.ts';
+import type { Register } from './register.ts';
+
+export function registerAuthorities(register: Register, service: ServiceContext): void {
+  const { fleet, authorities, keys, crl } = service;
+
+  async function view(running: RunningAuthority): Promise<AuthorityView> {
+    const { id, retired, certificate, authority } = running;
+    const lastEnd = await fleet.store.findLastEnd(id);
+    return {
+      ...viewCertificateOf(certificate),
+      id,
+      role: 'issuing',
+      state: retired ? 'retired' : 'ready',
+      profiles: [...authorities.profilesOf(id)],
+      lastLeafEnds: lastEnd === undefined ? null : formatInstant(lastEnd),
+      crl: viewCrl(crl.latest(id), authority.urls.crl),
+    };
+  }
+
+  register('listAuthorities', async () => {
+    const roots = authorities.roots();
+    const pending: AuthorityList['pending'] = [];
+    for (const { id, state, createdAt } of await fleet.store.listAuthorities()) {
+      if (state !== 'pending') continue;
+      pending.push({ id, csr: await keys.loadCsr(id), createdAt: formatInstant(createdAt) });
+    }
+    return {
+      items: [
+        ...roots.map((root, index) => viewRoot(root, index)),
+        ...(await Promise.all(authorities.all().map(view))),
+      ],
+      pending,
+      nextCursor: null,
+    };
+  });
+
+  register('addAuthority', async ({ body, request }) => {
+    const { id } = body;
+    const algorithm = parseKeyAlgorithm(body.algorithm ?? 'ec-p256');
+    const commonName = body.commonName ?? `Keyline Issuing CA ${id}`;
+    // The key first: what is recorded must be there. One that was left by a crash is taken up again.
+    const csr = await keys.create({ id, commonName, algorithm });
+    const added = await addAuthority(fleet, { caller: requireCaller(request.caller), id });
+    return { id, csr, createdAt: formatInstant(added.createdAt) };
+  });
+
+  register('installAuthority', async ({ params, body, request }) => {
+    const certificate = decodePem(body.certificate, 'CERTIFICATE');
+    const root = decodePem(body.root, 'CERTIFICATE');
+    await assertOwnKey(keys, params.id, certificate);
+    await installAuthority(fleet, {
+      caller: requireCaller(request.caller),
+      id: params.id,
+      certificate,
+      root,
+    });
+    await service.authoritiesChanged();
+    return view(authorities.get(params.id));
+  });
+
+  register('activateAuthority', async ({ params, body, request }) => {
+    await activateAuthority(fleet, {
+      caller: requireCaller(request.caller),
+      id: params.id,
+      profiles: body.profiles,
+    });
+    await service.authoritiesChanged();
+    return view(authorities.get(params.id));
+  });
+
+  register('retireAuthority', async ({ params, request }) => {
+    await retireAuthority(fleet, {
+      caller: requireCaller(request.caller),
+      id: params.id,
+      issues: authorities.profilesOf(params.id),
+    });
+    await service.authoritiesChanged();
+    return view(authorities.get(params.id));
+  });
+}
+
+function viewRoot(root: ParsedCertificate, index: number): AuthorityView {
+  return {
+    ...viewCertificateOf(root),
+    id: index === 0 ? 'root' : `root-${String(index + 1)}`,
+    role: 'root',
+    state: 'ready',
+    profiles: [],
+    lastLeafEnds: null,
+    crl: null,
+  };
+}
+
+function viewCertificateOf(
+  certificate: ParsedCertificate,
+): Pick<AuthorityView, 'subject' | 'serial' | 'notBefore' | 'notAfter' | 'certificate'> {
+  return {
+    subject: certificate.commonName ?? '',
+    serial: certificate.serial,
+    notBefore: formatInstant(certificate.notBefore),
+    notAfter: formatInstant(certificate.notAfter),
+    certificate: certificatePem(certificate.der),
+  };
+}
+
+function viewCrl(latest: Crl | undefined, url: string): AuthorityView['crl'] {
+  if (latest === undefined) return null;
+  return {
+    url,
+    number: latest.number,
+    thisUpdate: formatInstant(latest.thisUpdate),
+    nextUpdate: formatInstant(latest.nextUpdate),
+  };
+}

@@ -1,0 +1,61 @@
+// Who the service is in TLS: its own server certificate towards callers, its own client certificate towards the broker.
+import type { ServerOptions } from 'node:https';
+import type { Authorities } from './authorities.ts';
+import { createOwnCertificate, type OwnCertificates } from './own-certificates.ts';
+import type { Issuing } from './open-issuing.ts';
+import { certificatePem } from './views.ts';
+
+export interface OwnTls {
+  readonly api: OwnCertificates;
+  readonly broker: OwnCertificates;
+}
+
+/** CN of the certificate that administers the broker. */
+const brokerAdmin = 'keyline@service';
+
+export async function createOwnTls({ fleet }: Issuing, host: string): Promise<OwnTls> {
+  const isAddress = /^[\d.]+$/.test(host) || host.includes(':');
+  return {
+    api: await createOwnCertificate(fleet, {
+      profile: 'service-server',
+      name: 'api@keyline',
+      dnsNames: ['localhost', ...(isAddress ? [] : [host])],
+      ipAddresses: [...new Set(['127.0.0.1', ...(isAddress ? [host] : [])])],
+    }),
+    broker: await createOwnCertificate(fleet, { profile: 'service-client', name: brokerAdmin }),
+  };
+}
+
+/** Client certificates are asked for here and judged per request: whether one is needed depends on the route. */
+export function serverOptions(authorities: Authorities, own: OwnCertificates): ServerOptions {
+  return {
+    ...keyAndChain(authorities, own),
+    ca: [...authorities.all().map(({ pem }) => pem), ...rootPems(authorities)],
+    requestCert: true,
+    // An expired certificate must get through to renew itself.
+    rejectUnauthorized: false,
+    minVersion: 'TLSv1.3',
+  };
+}
+
+export function clientCredentials(
+  authorities: Authorities,
+  own: OwnCertificates,
+): { ca: string; cert: string; key: string } {
+  return { ca: rootPems(authorities).join(''), ...keyAndChain(authorities, own) };
+}
+
+export function rootPems(authorities: Authorities): string[] {
+  return authorities.roots().map(({ der }) => certificatePem(der));
+}
+
+function keyAndChain(
+  authorities: Authorities,
+  own: OwnCertificates,
+): { key: string; cert: string } {
+  const { certificate, privateKey } = own.current();
+  return {
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    cert: certificatePem(certificate.der) + authorities.get(certificate.authority).pem,
+  };
+}

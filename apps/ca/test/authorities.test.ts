@@ -1,0 +1,170 @@
+// Several issuing authorities: a second one is added, takes over a profile, and the first goes on answering for its leaves.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createSigner, generateKey } from '@keyline/keys';
+import { createIssuingCertificate, createRootCertificate, parseCsr } from '@keyline/pki';
+import { decodePem, encodePem, parseCertificate, parseCrl } from '@keyline/x509';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildPlant, makeCsr, type Answer, type Plant } from './support/plant.ts';
+
+let plant: Plant;
+beforeAll(async () => {
+  plant = await buildPlant();
+});
+afterAll(() => plant.close());
+
+async function enrollDevice(id: string): Promise<Answer> {
+  const token = await plant.call('POST', '/v1/tokens', { as: plant.admin, body: {} });
+  const { pem } = await makeCsr(id);
+  return plant.call('POST', '/v1/enroll', { body: { csr: pem, token: token.body.secret } });
+}
+
+const year = 365 * 24 * 3600 * 1000;
+
+/** A root of its own signs the CSR. */
+async function signUnderNewRoot(csrPem: string): Promise<{ certificate: string; root: string }> {
+  const signer = createSigner(generateKey('ec-p384'));
+  const now = Date.now();
+  const rootDer = await createRootCertificate({
+    signer,
+    commonName: 'Second Root',
+    now,
+    validity: 10 * year,
+  });
+  const certificateDer = await createIssuingCertificate({
+    root: { certificateDer: rootDer, signer },
+    csr: parseCsr(csrPem),
+    now,
+    validity: 5 * year,
+  });
+  return {
+    certificate: encodePem('CERTIFICATE', certificateDer),
+    root: encodePem('CERTIFICATE', rootDer),
+  };
+}
+
+describe('a second issuing authority', () => {
+  let files: { certificate: string; root: string };
+
+  it('is added with a new key and a CSR, and issues nothing yet', async () => {
+    await enrollDevice('old-1');
+    const added = await plant.call('POST', '/v1/authorities', {
+      as: plant.admin,
+      body: { id: 'issuing-2', algorithm: 'ec-p384', commonName: 'Second Issuing' },
+    });
+    expect(added.status).toBe(201);
+    files = await signUnderNewRoot(added.body.csr as string);
+    const list = await plant.call('GET', '/v1/authorities', { as: plant.admin });
+    expect(list.body.pending).toEqual([
+      { id: 'issuing-2', csr: added.body.csr, createdAt: added.body.createdAt },
+    ]);
+    const early = await plant.call('POST', '/v1/authorities/issuing-2/activate', {
+      as: plant.admin,
+      body: {},
+    });
+    expect(early.body.code).toBe('AUTHORITY_STATE_FORBIDS');
+    const twice = await plant.call('POST', '/v1/authorities', {
+      as: plant.admin,
+      body: { id: 'issuing-2' },
+    });
+    expect([twice.status, twice.body.code]).toEqual([409, 'AUTHORITY_EXISTS']);
+  });
+
+  it('takes only a certificate for its own key, good under the root given with it', async () => {
+    const foreign = await signUnderNewRoot((await makeCsr('someone')).pem);
+    const wrongKey = await plant.call('POST', '/v1/authorities/issuing-2/certificate', {
+      as: plant.admin,
+      body: foreign,
+    });
+    expect([wrongKey.status, wrongKey.body.code]).toEqual([401, 'PATH_INVALID']);
+    const wrongRoot = await plant.call('POST', '/v1/authorities/issuing-2/certificate', {
+      as: plant.admin,
+      body: { ...files, root: foreign.root },
+    });
+    expect(wrongRoot.body.code).toBe('PATH_INVALID');
+    const installed = await plant.call('POST', '/v1/authorities/issuing-2/certificate', {
+      as: plant.admin,
+      body: files,
+    });
+    expect(installed.body).toMatchObject({ id: 'issuing-2', state: 'ready', profiles: [] });
+  });
+
+  it('joins the trust bundle with its root, and has its own CRL and AIA', async () => {
+    const bundle = await plant.plain('GET', '/v1/trust-bundle');
+    expect(bundle.text).toContain(files.root.trim());
+    expect(bundle.text).toContain(plant.trust.trim());
+    const crl = await plant.plain('GET', '/crl/issuing-2.crl');
+    expect(parseCrl(crl.bytes).entries).toHaveLength(0);
+    const aia = await plant.plain('GET', '/aia/issuing-2.cer');
+    expect(encodePem('CERTIFICATE', aia.bytes)).toBe(files.certificate);
+  });
+
+  it('issues the profile it is activated for, the first one the others; both are accepted', async () => {
+    await plant.call('POST', '/v1/authorities/issuing-2/activate', {
+      as: plant.admin,
+      body: { profiles: ['device-client'] },
+    });
+    const { body } = await enrollDevice('new-1');
+    const leaf = parseCertificate(decodePem(body.certificate as string, 'CERTIFICATE'));
+    const [issuer] = body.chain as string[];
+    expect(issuer).toBe(files.certificate);
+    expect(
+      Buffer.compare(
+        leaf.issuerDer,
+        parseCertificate(decodePem(issuer!, 'CERTIFICATE')).subjectDer,
+      ),
+    ).toBe(0);
+    expect(leaf.crlDistributionPoints).toEqual(['http://127.0.0.1:8080/crl/issuing-2.crl']);
+    const unknown = await plant.call('POST', '/v1/authorities/issuing-2/activate', {
+      as: plant.admin,
+      body: { profiles: ['devices'] },
+    });
+    expect(unknown.body.code).toBe('PROFILE_UNKNOWN');
+    const list = await plant.call('GET', '/v1/authorities', { as: plant.admin });
+    const profiles = Object.fromEntries(
+      list.body.items.map((one: { id: string; profiles: string[] }) => [one.id, one.profiles]),
+    );
+    expect(profiles['issuing-2']).toEqual(['device-client']);
+    expect(profiles['issuing-1']).not.toContain('device-client');
+  });
+
+  it('takes everything over and the first retires, but still revokes on its CRL', async () => {
+    const early = await plant.call('POST', '/v1/authorities/issuing-1/retire', { as: plant.admin });
+    expect([early.status, early.body.code]).toEqual([409, 'AUTHORITY_STATE_FORBIDS']);
+    await plant.call('POST', '/v1/authorities/issuing-2/activate', { as: plant.admin, body: {} });
+    const retired = await plant.call('POST', '/v1/authorities/issuing-1/retire', {
+      as: plant.admin,
+    });
+    expect(retired.body.state).toBe('retired');
+    expect(retired.body.lastLeafEnds).not.toBeNull();
+
+    const revoked = await plant.call('POST', '/v1/devices/old-1/revoke', {
+      as: plant.admin,
+      body: { wait: true },
+    });
+    expect(revoked.body.evidence.crl.authority).toBe('issuing-1');
+    const first = parseCrl((await plant.plain('GET', '/crl/issuing-1.crl')).bytes);
+    const second = parseCrl((await plant.plain('GET', '/crl/issuing-2.crl')).bytes);
+    expect(first.entries.map(({ serial }) => serial)).toContain(revoked.body.device.serial);
+    expect(second.entries).toHaveLength(0);
+  });
+
+  it('is all there after a restart', async () => {
+    await plant.restart();
+    // The service's own certificate is now from the second authority: whoever calls has learnt its root by the bundle.
+    plant.trust = (await plant.plain('GET', '/v1/trust-bundle')).text;
+    const { body } = await enrollDevice('new-2');
+    expect(body.chain[0]).toBe(files.certificate);
+    const list = await plant.call('GET', '/v1/authorities', { as: plant.admin });
+    expect(
+      list.body.items.map(({ id, state }: { id: string; state: string }) => [id, state]),
+    ).toEqual([
+      ['root', 'ready'],
+      ['root-2', 'ready'],
+      ['issuing-1', 'retired'],
+      ['issuing-2', 'ready'],
+    ]);
+    const keys = await readFile(join(plant.data, 'authorities', 'issuing-2.key'), 'utf8');
+    expect(keys).toContain('ENCRYPTED PRIVATE KEY');
+  });
+});

@@ -1,0 +1,182 @@
+// Issuing authorities: added with a CSR for the root, installed with what the root signed, active for profiles, retired.
+import { KeylineError } from '@keyline/kernel';
+import { verifyChain } from '@keyline/pki';
+import { actorOf, type Caller } from './caller.ts';
+import { commitOrThrow, conflict, type FailedCommit, type FleetContext } from './context.ts';
+import type { EntryData } from './ledger-entry.ts';
+import type { AuthorityRecord } from './model.ts';
+import type { Write } from './ports.ts';
+
+type Context = Pick<FleetContext, 'store' | 'clock' | 'profiles'>;
+type AuthorityEntry = Extract<EntryData, { kind: `authority-${string}` }>;
+
+/** Its key and CSR exist when this is called. @throws {KeylineError} AUTHORITY_EXISTS */
+export async function addAuthority(
+  context: Context,
+  command: { readonly caller: Caller | 'keyline'; readonly id: string },
+): Promise<AuthorityRecord> {
+  const authority: AuthorityRecord = {
+    id: command.id,
+    state: 'pending',
+    certificate: null,
+    root: null,
+    createdAt: context.clock.now(),
+  };
+  await commit(context, {
+    caller: command.caller,
+    writes: [{ op: 'insert-authority', authority }],
+    data: { kind: 'authority-added', authority: authority.id },
+    explain: (failure) =>
+      new KeylineError(
+        failure.code,
+        `There is an authority "${authority.id}" already. Choose another id.`,
+      ),
+  });
+  return authority;
+}
+
+/**
+ * Takes the certificate that a root signed. That it belongs to the authority's key is the caller's to check: keys are not seen here.
+ * @throws {KeylineError} AUTHORITY_NOT_FOUND, AUTHORITY_STATE_FORBIDS, PATH_INVALID
+ */
+export async function installAuthority(
+  context: Context,
+  command: {
+    readonly caller: Caller | 'keyline';
+    readonly id: string;
+    /** DER. */
+    readonly certificate: Uint8Array;
+    readonly root: Uint8Array;
+  },
+): Promise<void> {
+  const { id, certificate, root } = command;
+  const record = await getAuthority(context, id);
+  if (record.state !== 'pending') {
+    throw new KeylineError(
+      'AUTHORITY_STATE_FORBIDS',
+      `The authority "${id}" has its certificate already (it is ${record.state}). For a new one, add another authority.`,
+    );
+  }
+  const verdict = verifyChain({
+    leafDer: certificate,
+    intermediates: [],
+    roots: [root],
+    now: context.clock.now(),
+  });
+  if (verdict.status === 'invalid') {
+    throw new KeylineError(
+      'PATH_INVALID',
+      `The certificate for "${id}" is not good under the root given with it: ${verdict.reason}`,
+    );
+  }
+  await commit(context, {
+    caller: command.caller,
+    writes: [
+      {
+        op: 'update-authority',
+        id,
+        expectStates: ['pending'],
+        state: 'ready',
+        certificate,
+        root,
+      },
+    ],
+    data: { kind: 'authority-installed', authority: id },
+    explain: conflict,
+  });
+}
+
+/**
+ * Makes it the issuer of profiles; those of another authority move over.
+ * @throws {KeylineError} AUTHORITY_NOT_FOUND, AUTHORITY_STATE_FORBIDS, PROFILE_UNKNOWN
+ */
+export async function activateAuthority(
+  context: Context,
+  command: {
+    readonly caller: Caller;
+    readonly id: string;
+    /** Absent: all. */
+    readonly profiles?: readonly string[] | undefined;
+  },
+): Promise<readonly string[]> {
+  const { id } = command;
+  const { state } = await getAuthority(context, id);
+  if (state !== 'ready') {
+    throw new KeylineError(
+      'AUTHORITY_STATE_FORBIDS',
+      `The authority "${id}" is ${state}; ${state === 'pending' ? 'give it its certificate first' : 'a retired one signs no certificates any more'}.`,
+    );
+  }
+  const profiles = command.profiles ?? [...context.profiles.keys()];
+  for (const profile of profiles) {
+    if (context.profiles.has(profile)) continue;
+    throw new KeylineError(
+      'PROFILE_UNKNOWN',
+      `There is no profile "${profile}". Known: ${[...context.profiles.keys()].join(', ')}.`,
+    );
+  }
+  await commit(context, {
+    caller: command.caller,
+    writes: [
+      { op: 'update-authority', id, expectStates: ['ready'], state: 'ready' },
+      ...profiles.map((profile) => ({ op: 'assign-profile', profile, authority: id }) as const),
+    ],
+    data: { kind: 'authority-activated', authority: id, profiles },
+    explain: conflict,
+  });
+  return profiles;
+}
+
+/**
+ * It goes on signing its CRL and OCSP answers until its last leaf ends. Idempotent.
+ * @param command.issues profiles that the authority issues now, by whatever rule
+ * @throws {KeylineError} AUTHORITY_NOT_FOUND, AUTHORITY_STATE_FORBIDS
+ */
+export async function retireAuthority(
+  context: Context,
+  command: { readonly caller: Caller; readonly id: string; readonly issues: readonly string[] },
+): Promise<void> {
+  const { id, issues } = command;
+  const { state } = await getAuthority(context, id);
+  if (state === 'retired') return;
+  if (issues.length > 0) {
+    throw new KeylineError(
+      'AUTHORITY_STATE_FORBIDS',
+      `The authority "${id}" issues ${issues.join(', ')}. Activate another for these first.`,
+    );
+  }
+  await commit(context, {
+    caller: command.caller,
+    writes: [{ op: 'update-authority', id, expectStates: ['pending', 'ready'], state: 'retired' }],
+    data: { kind: 'authority-retired', authority: id },
+    explain: conflict,
+  });
+}
+
+/** @throws {KeylineError} AUTHORITY_NOT_FOUND */
+export async function getAuthority(context: Context, id: string): Promise<AuthorityRecord> {
+  const authorities = await context.store.listAuthorities();
+  const found = authorities.find((authority) => authority.id === id);
+  if (found !== undefined) return found;
+  throw new KeylineError(
+    'AUTHORITY_NOT_FOUND',
+    `There is no authority "${id}". Known: ${authorities.map((authority) => authority.id).join(', ')}.`,
+  );
+}
+
+async function commit(
+  context: Context,
+  given: {
+    readonly caller: Caller | 'keyline';
+    readonly writes: readonly Write[];
+    readonly data: AuthorityEntry;
+    readonly explain: (failure: FailedCommit) => KeylineError;
+  },
+): Promise<void> {
+  const actor = given.caller === 'keyline' ? 'keyline' : actorOf(given.caller);
+  await commitOrThrow(
+    context,
+    { writes: given.writes, entries: [{ at: context.clock.now(), actor, data: given.data }] },
+    given.explain,
+  );
+}
