@@ -3,6 +3,7 @@ import { rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
 import {
+  certtool,
   openssl,
   openVault,
   passphrase,
@@ -45,11 +46,13 @@ describe('keyline-root init', () => {
 
   it.skipIf(!has('certtool'))('makes a root that GnuTLS verifies', async () => {
     await vault.must('init', ...withPass, '--algorithm', 'ec-p384');
-    const { execFileSync } = await import('node:child_process');
-    const said = execFileSync(
-      'certtool',
-      ['--verify', '--load-ca-certificate', 'root.crt', '--infile', 'root.crt'],
-      { cwd: vault.folder, encoding: 'utf8' },
+    const said = certtool(
+      vault,
+      '--verify',
+      '--load-ca-certificate',
+      'root.crt',
+      '--infile',
+      'root.crt',
     );
     expect(said).toMatch(/Chain verification output: Verified/);
   });

@@ -1,9 +1,15 @@
 // keyline-root revoke and crl, by the launcher.
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
-import { makeCsr, openRootVault, openssl, withPass, type Vault } from './support/vault.ts';
+import {
+  certtool,
+  makeCsr,
+  openRootVault,
+  openssl,
+  withPass,
+  type Vault,
+} from './support/vault.ts';
 
 describe.skipIf(!has('openssl'))('keyline-root revoke and crl', () => {
   let vault: Vault;
@@ -64,10 +70,13 @@ describe.skipIf(!has('openssl'))('keyline-root revoke and crl', () => {
   it.skipIf(!has('certtool'))('signs a CRL that GnuTLS verifies', async () => {
     await vault.must('revoke', '--certificate', 'issuing.crt', '--yes');
     await vault.must('crl', ...withPass);
-    const said = execFileSync(
-      'certtool',
-      ['--verify-crl', '--load-ca-certificate', 'root.crt', '--infile', 'root.crl'],
-      { cwd: vault.folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
+    const said = certtool(
+      vault,
+      '--verify-crl',
+      '--load-ca-certificate',
+      'root.crt',
+      '--infile',
+      'root.crl',
     );
     expect(said).toMatch(/Verification output: Verified/);
   });

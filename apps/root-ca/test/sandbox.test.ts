@@ -16,6 +16,7 @@ import { join, resolve } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { assertConfined, type Permission } from '../src/sandbox.ts';
+import type { ProbeResults } from './support/probe.ts';
 import { launcher, runLauncher } from './support/vault.ts';
 
 const project = resolve(import.meta.dirname, '../../..');
@@ -26,7 +27,7 @@ describe('the sandbox of keyline-root', () => {
   let folder: string;
   let server: Server;
   let callers = 0;
-  let results: Record<string, string>;
+  let results: ProbeResults;
 
   beforeAll(async () => {
     tree = mkdtempSync(join(tmpdir(), 'keyline-sandbox-'));
@@ -144,7 +145,7 @@ describe('the probe', () => {
       [join(tree, 'probe.ts'), '--dir', join(tree, 'vault'), 'probe', String(port), tree],
       { launcher: join(project, 'scripts/node') },
     );
-    const results = JSON.parse(ran.out);
+    const results: ProbeResults = JSON.parse(ran.out);
     for (const name of [
       ...['net.connect', 'net.listen', 'http2.connect', 'dns.lookup', 'dgram.send', 'dgram.bind'],
       ...['starting a program', 'starting a thread', 'code from a string', 'node:sqlite'],

@@ -1,9 +1,9 @@
 // keyline-root sign-intermediate, by its launcher.
 import { copyFileSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
 import {
+  certtool,
   makeCsr,
   openRootVault,
   openssl,
@@ -43,11 +43,7 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
       'OK',
     );
     if (has('certtool')) {
-      execFileSync(
-        'certtool',
-        ['--verify', '--load-ca-certificate', 'root.crt', '--infile', 'a.crt'],
-        { cwd: vault.folder },
-      );
+      certtool(vault, '--verify', '--load-ca-certificate', 'root.crt', '--infile', 'a.crt');
     }
     const text = openssl(vault, 'x509', '-in', 'a.crt', '-noout', '-text');
     expect(text).toMatch(/Basic Constraints: critical\s+CA:TRUE, pathlen:0\n/);

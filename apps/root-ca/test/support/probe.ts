@@ -80,7 +80,10 @@ function codeOf(error: unknown): string {
   return error.cause === undefined ? error.message : codeOf(error.cause);
 }
 
-const results: Record<string, string> = {};
+/** Each attempt and `done: …` or `refused: CODE`. */
+export type ProbeResults = Record<string, string>;
+
+const results: ProbeResults = {};
 for (const [name, attempt] of Object.entries(attempts)) {
   try {
     const late = new Promise((done) => setTimeout(done, 5000, 'not refused in 5 s').unref());

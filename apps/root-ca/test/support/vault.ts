@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
+import { findCommand } from '../../../../test/support/needs.ts';
 
 export const launcher = resolve(import.meta.dirname, '../../bin/keyline-root');
 export const passphrase = 'correct horse battery staple';
@@ -100,12 +101,21 @@ export async function openRootVault(...initOptions: string[]): Promise<Vault> {
   return vault;
 }
 
-export function openssl(vault: Pick<Vault, 'folder'>, ...args: string[]): string {
-  return execFileSync('openssl', args, {
+/** Runs a real part in the vault; what it says on standard error is in the error it throws. */
+function runTool(vault: Pick<Vault, 'folder'>, name: string, args: readonly string[]): string {
+  return execFileSync(findCommand(name) ?? name, args, {
     cwd: vault.folder,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+}
+
+export function openssl(vault: Pick<Vault, 'folder'>, ...args: string[]): string {
+  return runTool(vault, 'openssl', args);
+}
+
+export function certtool(vault: Pick<Vault, 'folder'>, ...args: string[]): string {
+  return runTool(vault, 'certtool', args);
 }
 
 /** A CSR by OpenSSL in the vault; `key` names the key file, which is made when it is not there. */
