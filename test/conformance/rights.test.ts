@@ -1,0 +1,64 @@
+// The same roles, the same verdicts, the same cut sessions: Keyline's engine and a real Mosquitto.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { has } from '../support/needs.ts';
+import { kickCases, markerRole, rightsCases } from './rights-cases.ts';
+import { startEngine, startRealMosquitto, type System } from './systems.ts';
+
+const systems = [
+  { name: "Keyline's engine", start: startEngine, skip: false },
+  { name: 'Mosquitto', start: startRealMosquitto, skip: !has('mosquitto') },
+];
+
+for (const { name, start, skip } of systems) {
+  describe.skipIf(skip)(`Rights on ${name}`, () => {
+    let system: System | undefined;
+    afterEach(async () => {
+      await system?.stop();
+      system = undefined;
+    });
+
+    async function setUp(commands: readonly object[]): Promise<System> {
+      system = await start();
+      const answers = await system.ask(JSON.stringify({ commands }));
+      expect(answers.filter(({ error }) => error !== undefined)).toEqual([]);
+      return system;
+    }
+
+    it.each(rightsCases)('$title', async ({ setUp: commands, checks }) => {
+      const { version, visit } = await setUp([markerRole, ...commands]);
+      for (const check of checks) {
+        const { as, clientId, does, on, under = on, allowed, mosquitto20 } = check;
+        const visitor = await visit(as, clientId);
+        const verdict =
+          does === 'receive' ? await visitor.receives(on, under) : await visitor[does](on);
+        await visitor.leave();
+        const expected = version === 'mosquitto 2.0' ? (mosquitto20 ?? allowed) : allowed;
+        expect(verdict, JSON.stringify(check)).toBe(expected);
+      }
+    });
+
+    it.each(kickCases)('$title: session cut? $kicks', async ({ command, kicks, mosquitto20 }) => {
+      const { version, visit, ask } = await setUp([
+        { command: 'createRole', rolename: 'r' },
+        { command: 'createRole', rolename: 's' },
+        { command: 'createGroup', groupname: 'g' },
+        { command: 'createClient', username: 'dev1', password: 'visitor-password' },
+        { command: 'createClient', username: 'dev2', password: 'visitor-password' },
+        { command: 'addClientRole', username: 'dev1', rolename: 'r' },
+        { command: 'addGroupClient', groupname: 'g', username: 'dev1' },
+      ]);
+      const visitor = await visit('dev1');
+      const [answer] = await ask(JSON.stringify({ commands: [command] }));
+      expect(answer).not.toHaveProperty('error');
+      const expected = version === 'mosquitto 2.0' ? (mosquitto20 ?? kicks) : kicks;
+      // A cut comes with the answer, or soon after; none is known only by waiting.
+      const cut = await Promise.race([
+        visitor.kicked.then(() => true),
+        sleep(expected ? 5000 : 200, false),
+      ]);
+      await visitor.leave();
+      expect(cut).toBe(expected);
+    });
+  });
+}

@@ -1,0 +1,192 @@
+// What the cases run against. A broker is plugged in by saying how it is started and how an admin and a client connect to it.
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openDynsecEngine, type Executed } from '@keyline/dynsec';
+import { connect, type IClientOptions, type MqttClient } from 'mqtt';
+import { adminLogin, adminState, startMosquitto } from './real-mosquitto.ts';
+
+export interface Visitor {
+  /** Whether the broker took it (QoS 1; MQTT 5 says so). */
+  publish(topic: string): Promise<boolean>;
+  subscribe(filter: string): Promise<boolean>;
+  unsubscribe(filter: string): Promise<boolean>;
+  /** Whether a message that was published to this topic reaches it, once it is subscribed to `filter`. */
+  receives(topic: string, filter: string): Promise<boolean>;
+  /** Resolves when the broker ends the session. */
+  readonly kicked: Promise<void>;
+  leave(): Promise<void>;
+}
+
+export interface System {
+  readonly version: 'keyline' | 'mosquitto 2.0';
+  /** One payload → the answers to it. */
+  ask(payload: string): Promise<readonly Record<string, unknown>[]>;
+  /** Connects as a client that the state knows; rejects when refused. */
+  visit(username: string, clientId?: string): Promise<Visitor>;
+  stop(): Promise<void>;
+}
+
+/** The password of every client that visits a broker which asks for one. */
+export const visitorPassword = 'visitor-password';
+
+const requestTopic = '$CONTROL/dynamic-security/v1';
+const responseTopic = `${requestTopic}/response`;
+
+/** The engine itself, without a broker around it. */
+export async function startEngine(): Promise<System> {
+  const folder = mkdtempSync(join(tmpdir(), 'keyline-dynsec-'));
+  const engine = await openDynsecEngine({ folder, admins: [] });
+  const admin = { username: adminLogin.username, clientId: 'admin' };
+  const kicks = new Set<(executed: Executed) => void>();
+  const execute = async (payload: string): Promise<Record<string, unknown>[]> => {
+    const executed = await engine.execute(Buffer.from(payload), admin);
+    for (const kick of [...kicks]) kick(executed);
+    return JSON.parse(executed.response).responses;
+  };
+  // The one role and client that a fresh Mosquitto has.
+  await execute(
+    JSON.stringify({
+      commands: [
+        { command: 'createRole', rolename: 'admin' },
+        { command: 'createClient', username: 'admin', roles: [{ rolename: 'admin' }] },
+      ],
+    }),
+  );
+  return {
+    version: 'keyline',
+    ask: execute,
+    visit: async (username, clientId = username) => {
+      if (engine.checkIdentity(username) !== 'known') throw new Error('refused');
+      const session = { username, clientId };
+      const kicked = new Promise<void>((resolve) => {
+        kicks.add((executed) => {
+          if (executed.kicks.usernames.has(username)) resolve();
+        });
+      });
+      return {
+        publish: async (topic) => engine.mayPublish(session, topic),
+        subscribe: async (filter) => engine.maySubscribe(session, filter),
+        unsubscribe: async (filter) => engine.mayUnsubscribe(session, filter),
+        receives: async (topic, filter) =>
+          engine.maySubscribe(session, filter) && engine.mayReceive(session, topic),
+        kicked,
+        leave: async () => undefined,
+      };
+    },
+    stop: async () => {
+      await engine.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** Debian's Mosquitto. */
+export async function startRealMosquitto(): Promise<System> {
+  const mosquitto = await startMosquitto(adminState());
+  return brokerSystem({
+    version: 'mosquitto 2.0',
+    admin: { ...adminLogin, port: mosquitto.port },
+    visitor: (username, clientId) => ({
+      username,
+      clientId,
+      password: visitorPassword,
+      port: mosquitto.port,
+    }),
+    stop: async () => {
+      await mosquitto.stop();
+    },
+  });
+}
+
+/** A system behind an MQTT listener on 127.0.0.1. */
+export async function brokerSystem(options: {
+  readonly version: System['version'];
+  readonly admin: IClientOptions;
+  readonly visitor: (username: string, clientId: string) => IClientOptions;
+  readonly stop: () => Promise<void>;
+}): Promise<System> {
+  const admin = await connectTo(options.admin);
+  await admin.subscribeAsync(responseTopic, { qos: 0 });
+  return {
+    version: options.version,
+    ask: async (payload) => {
+      const answered = once(admin as never, 'message');
+      await admin.publishAsync(requestTopic, payload, { qos: 1 });
+      const [, answer] = await answered;
+      return JSON.parse(String(answer)).responses;
+    },
+    visit: async (username, clientId = username) => {
+      const client = await connectTo(options.visitor(username, clientId));
+      const kicked = new Promise<void>((resolve) => client.once('close', () => resolve()));
+      const subscribe = async (filter: string): Promise<boolean> => {
+        try {
+          const [grant] = await client.subscribeAsync(filter, { qos: 1 });
+          return grant !== undefined && grant.qos < 128;
+        } catch {
+          return false; // refused: mqtt.js throws for a reason of 0x80 and above
+        }
+      };
+      return {
+        publish: async (topic) => {
+          try {
+            await client.publishAsync(topic, 'x', { qos: 1 });
+            return true;
+          } catch {
+            return false; // refused: mqtt.js throws for a reason of 0x80 and above
+          }
+        },
+        subscribe,
+        unsubscribe: async (filter) => {
+          try {
+            const packet = await client.unsubscribeAsync(filter);
+            const granted = (packet as { granted?: number[] } | undefined)?.granted;
+            return granted?.every((code) => code < 128) !== false;
+          } catch {
+            return false; // refused
+          }
+        },
+        receives: async (topic, filter) => {
+          if (!(await subscribe(filter))) return false;
+          const seen = new Set<string>();
+          client.on('message', (name) => void seen.add(name));
+          await admin.publishAsync(topic, 'x', { qos: 1 });
+          // Its own message comes after the other one, if that comes at all.
+          const marker = `marker/${username}`;
+          await client.subscribeAsync(marker, { qos: 1 });
+          const marked = new Promise<void>((resolve) => {
+            client.on('message', (name) => {
+              if (name === marker) resolve();
+            });
+          });
+          await admin.publishAsync(marker, 'x', { qos: 1 });
+          await marked;
+          return seen.has(topic);
+        },
+        kicked,
+        leave: () => client.endAsync(true),
+      };
+    },
+    stop: async () => {
+      await admin.endAsync(true);
+      await options.stop();
+    },
+  };
+}
+
+async function connectTo(options: IClientOptions): Promise<MqttClient> {
+  const client = connect({
+    protocol: 'mqtt',
+    host: '127.0.0.1',
+    protocolVersion: 5,
+    reconnectPeriod: 0,
+    ...options,
+  });
+  await new Promise<void>((resolve, reject) => {
+    client.once('connect', () => resolve());
+    client.once('error', reject);
+    client.once('close', () => reject(new Error('the broker closed the connection')));
+  });
+  return client;
+}
