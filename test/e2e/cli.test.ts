@@ -1,6 +1,6 @@
 // The keyline command for real, as a person or a script calls it: exit codes, files, JSON.
 import { X509Certificate } from 'node:crypto';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createDeviceKey } from '../support/device-key.ts';
@@ -49,11 +49,17 @@ describe('the life of a device, by command', () => {
     });
     expect(await session.publish('devices/pump-17/telemetry', '1')).toBe('accepted');
     await session.close();
-    // Once more, as after a lost answer.
-    const again = await succeed(
-      ...['device', 'enroll', '--id', 'pump-17', '--token-file', 'token.txt', '--out', 'pump-17'],
-    );
-    expect(again).toContain('same certificate');
+  });
+
+  it('is enrolled again from the same folder after the answer was lost, and refuses to do it for nothing', async () => {
+    const enroll = ['device', 'enroll', '--id', 'pump-17', '--token-file', 'token.txt', '--out'];
+    const certificate = read('pump-17', 'pump-17.crt');
+    const refused = await keyline(...enroll, 'pump-17');
+    expect(refused.code).toBe(6);
+    expect(refused.err).toContain('keyline device renew --id pump-17');
+    rmSync(join(suite.folder, 'pump-17', 'pump-17.crt'));
+    expect(await succeed(...enroll, 'pump-17')).toContain('same certificate');
+    expect(read('pump-17', 'pump-17.crt')).toBe(certificate);
   });
 
   it('goes on with a renewal that swaps key and certificate', async () => {

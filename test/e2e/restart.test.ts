@@ -1,5 +1,5 @@
 // What a restart must not change: everything is in the folder, and brokers catch up with what they missed.
-import { setTimeout as sleep } from 'node:timers/promises';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { expectRefusal, expectStatus } from '../support/answers.ts';
 import { createDeviceKey } from '../support/device-key.ts';
@@ -13,6 +13,12 @@ async function authorities() {
     serial: string;
     crl: { number: number } | null;
   }[];
+}
+
+/** Not by a signal: who is nobody's child stays in the process table until somebody asks for its end. */
+function isServing(pid: number): boolean {
+  const file = `/proc/${pid}/cmdline`;
+  return existsSync(file) && readFileSync(file, 'utf8').includes('serve');
 }
 
 /** Until the API answers again and a service has another process. */
@@ -88,10 +94,24 @@ describe('when the issuing CA alone dies', () => {
     process.kill(pids.ca, 'SIGKILL');
     expect(await session.publish('devices/live-1/state', 'on')).toBe('accepted');
     await untilRestarted('ca', pids.ca);
-    await sleep(0);
     expect(session.ended).toBeUndefined();
     await session.close();
     expectStatus(await fleet.admin.get('/v1/devices/live-1'), 200);
     expect((await fleet.enroll('live-2')).provisioned).toBe(true);
+  });
+});
+
+describe('when keyline up itself is killed', () => {
+  it('the next start stops the services that were left behind, and goes on', async () => {
+    const { fleet, keyline } = suite;
+    const device = await fleet.enroll('orphan-1');
+    const { pids } = keyline.endpoints;
+    await keyline.kill();
+    // The services do not know: they still serve.
+    expect(await fleet.whyRefused(device)).toBeUndefined();
+    await suite.restart();
+    for (const pid of Object.values(pids)) expect(isServing(pid)).toBe(false);
+    expect(await suite.fleet.whyRefused(device)).toBeUndefined();
+    expectStatus(await suite.fleet.admin.get('/v1/devices/orphan-1'), 200);
   });
 });

@@ -27,8 +27,9 @@ async function askOcsp(device: EnrolledDevice, ...more: string[]): Promise<strin
   const file = join(suite.folder, `${device.id}.crt`);
   writeFileSync(file, device.leaf);
   const said = await openssl([
-    ...['ocsp', '-issuer', issuerFile, '-cert', file, '-url', `${http}/ocsp`],
-    ...['-CAfile', ca, '-verify_other', issuerFile, ...more],
+    // The digest of the CertID comes before the certificate that it is for.
+    ...['ocsp', ...more, '-issuer', issuerFile, '-cert', file, '-url', `${http}/ocsp`],
+    ...['-CAfile', ca, '-verify_other', issuerFile],
   ]);
   expect(said).toContain('Response verify OK');
   return said;

@@ -131,6 +131,12 @@ export class RunningKeyline {
     return [`--- keyline up\n${this.#said.trimEnd()}`, ...tails].join('\n');
   }
 
+  /** SIGKILL to `keyline up` alone: its services are left behind. */
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL');
+    await this.#ended;
+  }
+
   /** SIGTERM, and SIGKILL when that does not help. Answers when it is gone. */
   async stop(): Promise<void> {
     if (this.#isEnded) return;

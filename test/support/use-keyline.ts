@@ -11,7 +11,7 @@ export interface Suite {
   readonly folder: string;
   readonly keyline: RunningKeyline;
   readonly fleet: Fleet;
-  /** Stops it and starts it again on the same folder. */
+  /** Stops it (a start after `keyline.kill()` finds it stopped) and starts it again on the same folder. */
   restart(): Promise<void>;
 }
 
