@@ -5,7 +5,7 @@ export interface Screen {
   step(title: string): void;
   /**
    * One fact: printed with a check mark when `check` resolves, and the end of the demo when it rejects. A text that it resolves with is
-   * put behind the fact.
+   * put behind the fact: the proof, or what came out.
    */
   verify(fact: string, check: () => unknown): Promise<void>;
   /** A line that is no fact. */
@@ -16,7 +16,7 @@ export interface Screen {
 /** A fact that did not hold; it was printed already. */
 export class NotVerified extends Error {}
 
-const timeColumn = 88;
+const timeColumn = 84;
 
 export function createScreen(options: {
   write: (text: string) => void;
@@ -36,10 +36,10 @@ export function createScreen(options: {
     const clear = isTerminal ? '\r\u001b[K' : '';
     try {
       const detail = await check();
-      const text = typeof detail === 'string' ? `${fact}: ${detail}` : fact;
+      const behind = typeof detail === 'string' ? ` · ${detail}` : '';
       const took = formatTook(performance.now() - begun);
-      const gap = ' '.repeat(Math.max(1, timeColumn - text.length - took.length));
-      print(`${clear}   ${paint(32, '✓')} ${text}${gap}${paint(2, took)}`);
+      const gap = ' '.repeat(Math.max(1, timeColumn - fact.length - behind.length - took.length));
+      print(`${clear}   ${paint(32, '✓')} ${fact}${paint(36, behind)}${gap}${paint(2, took)}`);
       facts += 1;
     } catch (error) {
       print(`${clear}   ${paint(31, '✗')} ${fact}`);

@@ -25,6 +25,8 @@ export class MqttDevice {
   readonly messages: Message[] = [];
   /** How the session ended: reason code and words; undefined while it lives. */
   ended: string | undefined;
+  /** What the broker explained, in MQTT 5, when it refused or ended the session. */
+  reasonString: string | undefined;
   /** When it ended, `performance.now()`. */
   endedAt = Number.NaN;
   readonly #client: MqttClient;
@@ -34,6 +36,10 @@ export class MqttDevice {
     this.id = id;
     this.#client = client;
     let reason: string | undefined;
+    client.on('packetreceive', (packet) => {
+      if (packet.cmd !== 'connack' && packet.cmd !== 'disconnect') return;
+      this.reasonString = packet.properties?.reasonString;
+    });
     client.on('message', (topic, payload) => {
       this.messages.push({ topic, text: payload.toString('utf8') });
       this.#tell();
@@ -65,9 +71,13 @@ export class MqttDevice {
     });
     const device = new MqttDevice(id, client);
     await new Promise<void>((resolve, reject) => {
+      const refuse = (why: string): void => {
+        const explained = device.reasonString === undefined ? '' : `: ${device.reasonString}`;
+        reject(new Error(`${why}${explained}`));
+      };
       client.once('connect', () => resolve());
-      client.once('error', reject);
-      client.once('close', () => reject(new Error(device.ended ?? 'closed')));
+      client.once('error', ({ message }) => refuse(message));
+      client.once('close', () => refuse(device.ended ?? 'closed'));
     });
     return device;
   }
