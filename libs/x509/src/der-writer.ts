@@ -58,11 +58,31 @@ export function writeHeader(
   return offset + 1 + size;
 }
 
+const blockBytes = 64 * 1024;
+const largestShared = 4096;
+let block = new ArrayBuffer(blockBytes);
+let blockUsed = 0;
+
+/**
+ * Zeroed octets. V8 keeps arrays up to 64 octets on its heap; above that each is an allocation of its own, ten times the price, so
+ * small ones share a block. Who keeps one for long copies it, or keeps its neighbours too.
+ */
+function allocate(length: number): Uint8Array<ArrayBuffer> {
+  if (length <= 64 || length > largestShared) return new Uint8Array(length);
+  if (blockUsed + length > blockBytes) {
+    block = new ArrayBuffer(blockBytes);
+    blockUsed = 0;
+  }
+  const out = new Uint8Array(block, blockUsed, length);
+  blockUsed += length;
+  return out;
+}
+
 /** An element of the tag over the concatenated parts. */
 export function element(tag: number, ...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   let length = 0;
   for (const part of parts) length += part.length;
-  const out = new Uint8Array(1 + lengthSize(length) + length);
+  const out = allocate(1 + lengthSize(length) + length);
   let offset = writeHeader(out, 0, tag, length);
   for (const part of parts) {
     out.set(part, offset);
@@ -74,7 +94,7 @@ export function element(tag: number, ...parts: readonly Uint8Array[]): Uint8Arra
 export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   let length = 0;
   for (const part of parts) length += part.length;
-  const out = new Uint8Array(length);
+  const out = allocate(length);
   let offset = 0;
   for (const part of parts) {
     out.set(part, offset);
@@ -119,7 +139,19 @@ export function unsignedInteger(magnitude: Uint8Array): Uint8Array<ArrayBuffer> 
     : element(tags.integer, octets);
 }
 
+const encodedOids = new Map<string, Uint8Array<ArrayBuffer>>();
+
+/** The element is shared: not to be written to. */
 export function oid(dotted: string): Uint8Array<ArrayBuffer> {
+  const known = encodedOids.get(dotted);
+  if (known !== undefined) return known;
+  const encoded = encodeOid(dotted);
+  // Programs name a few dozen; the bound is for one that would take them from outside.
+  if (encodedOids.size < 256) encodedOids.set(dotted, encoded);
+  return encoded;
+}
+
+function encodeOid(dotted: string): Uint8Array<ArrayBuffer> {
   const [first, second, ...rest] = dotted.split('.').map(Number);
   if (
     first === undefined ||

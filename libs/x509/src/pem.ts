@@ -92,14 +92,16 @@ function readBlocks(text: string, wanted: string): Block[] {
   }
 }
 
-const base64Lines = /^[A-Za-z0-9+/]*={0,2}$/;
-
 function decodeBase64(body: string): Uint8Array {
-  const base64 = body.replace(/[\r\n\t ]+/g, '');
-  const bytes =
-    base64.length % 4 === 0 && base64Lines.test(base64) ? Buffer.from(base64, 'base64') : undefined;
+  let bytes: Uint8Array | undefined;
+  try {
+    // White space is skipped; any other character, missing padding and stray bits are refused.
+    bytes = Uint8Array.fromBase64(body, { lastChunkHandling: 'strict' });
+  } catch {
+    bytes = undefined;
+  }
   if (bytes === undefined || bytes.length === 0) {
     throw new KeylineError('DER_MALFORMED', 'The PEM block holds no valid base64.');
   }
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  return bytes;
 }
