@@ -47,9 +47,12 @@ export const migrations: readonly string[] = [
     reason TEXT
   );
   CREATE INDEX certificates_by_owner ON certificates (owner);
-  CREATE INDEX certificates_revoked ON certificates (authority, serial) WHERE state = 2;
-  -- Everything but devices: few rows, asked for by the alert engine.
-  CREATE INDEX certificates_infrastructure ON certificates (not_after) WHERE kind <> 0 AND state = 0;
+  -- Holds all that a CRL needs: the rows themselves are large, and a CRL reads every revoked one.
+  CREATE INDEX certificates_revoked
+    ON certificates (authority, serial, not_after, revoked_at, reason) WHERE state = 2;
+  -- Everything but devices, asked for by the alert engine.
+  CREATE INDEX certificates_infrastructure
+    ON certificates (owner, kind, not_after, not_before) WHERE kind <> 0 AND state = 0;
 
   -- A key belongs to one owner for ever.
   CREATE TABLE keys (spki_sha256 BLOB PRIMARY KEY, owner TEXT NOT NULL) WITHOUT ROWID;

@@ -1,0 +1,257 @@
+// What ends: revoked certificates for the CRL, and what is about to expire for the alert engine.
+import type { Certificate, DeviceState, ExpiryGroup, Write } from '@keyline/fleet';
+import { Duration } from '@keyline/kernel';
+import { describe, expect, it } from 'vitest';
+import { take, useEngine, type CreateEngine } from './engine.ts';
+import { certificate, crl, device, serial } from './rows.ts';
+
+const day = Duration.days(1);
+
+export function describeEndings(createEngine: CreateEngine): void {
+  const db = useEngine(createEngine);
+
+  describe('revoked certificates', () => {
+    const insert = (n: number, changes: Partial<Certificate> = {}): Write => ({
+      op: 'insert-certificate',
+      certificate: certificate(n, changes),
+    });
+    const revoke = (n: number, at = 50): Write => ({
+      op: 'revoke-certificate',
+      serial: serial(n),
+      at,
+      reason: 'keyCompromise',
+    });
+    const publish = (number: number, thisUpdate: number): Write => ({
+      op: 'insert-crl',
+      crl: crl(number, { thisUpdate }),
+    });
+    const listed = async (at: number, authority = 'issuing-1'): Promise<string[]> =>
+      (await db.store.listRevoked(authority, at)).map((entry) => entry.serial);
+
+    it('are listed per authority in the order of serials, with time and reason', async () => {
+      await take(
+        db.store,
+        insert(2),
+        insert(1),
+        insert(3, { authority: 'issuing-2' }),
+        insert(4),
+        revoke(2, 20),
+        revoke(1, 10),
+        revoke(3),
+      );
+      expect(await db.store.listRevoked('issuing-1', 60)).toEqual([
+        { serial: serial(1), revokedAt: 10, reason: 'keyCompromise' },
+        { serial: serial(2), revokedAt: 20, reason: 'keyCompromise' },
+      ]);
+      expect(await listed(60, 'issuing-2')).toEqual([serial(3)]);
+      expect(await listed(60, 'issuing-3')).toEqual([]);
+    });
+
+    it('stay until they have been in one CRL after their end, then go (RFC 5280 §3.3)', async () => {
+      await take(db.store, insert(1, { notAfter: 100 }), revoke(1));
+      // No CRL at all yet: however late it is, it must appear.
+      expect(await listed(100_000)).toEqual([serial(1)]);
+      await take(db.store, publish(1, 90));
+      expect(await listed(99)).toEqual([serial(1)]);
+      // Ended, and the last CRL was before its end.
+      expect(await listed(150)).toEqual([serial(1)]);
+      await take(db.store, publish(2, 150));
+      expect(await listed(200)).toEqual([]);
+    });
+
+    it('stay when the CRL came at the very end of their validity', async () => {
+      await take(db.store, insert(1, { notAfter: 100 }), revoke(1), publish(1, 100));
+      expect(await listed(200)).toEqual([serial(1)]);
+    });
+
+    it('do not leave early when the clock goes back after a CRL', async () => {
+      await take(db.store, insert(1, { notAfter: 100 }), revoke(1), publish(1, 500));
+      expect(await listed(90)).toEqual([serial(1)]);
+    });
+
+    it('count only the CRLs of their own authority', async () => {
+      await take(
+        db.store,
+        insert(1, { notAfter: 100, authority: 'issuing-2' }),
+        revoke(1),
+        publish(1, 500),
+      );
+      expect(await listed(600, 'issuing-2')).toEqual([serial(1)]);
+    });
+
+    it('leave the list when a hold is lifted', async () => {
+      await take(db.store, insert(1), {
+        op: 'revoke-certificate',
+        serial: serial(1),
+        at: 5,
+        reason: 'certificateHold',
+      });
+      expect(await listed(10)).toEqual([serial(1)]);
+      await take(db.store, { op: 'unhold-certificate', serial: serial(1) });
+      expect(await listed(10)).toEqual([]);
+    });
+
+    it('leave the last end to the certificates that are still good', async () => {
+      expect(await db.store.findLastEnd('issuing-1')).toBeUndefined();
+      await take(
+        db.store,
+        insert(1, { notAfter: 100 }),
+        insert(2, { notAfter: 200, state: 'superseded' }),
+        insert(3, { notAfter: 300 }),
+        insert(4, { notAfter: 900, authority: 'issuing-2' }),
+        revoke(3),
+      );
+      expect(await db.store.findLastEnd('issuing-1')).toBe(200);
+    });
+  });
+
+  describe('expiry groups', () => {
+    let next = 1;
+    /** A device with its newest certificate, from 0 to `end`. */
+    const own = (
+      name: string,
+      end: number,
+      more: { state?: DeviceState; type?: string; begin?: number } = {},
+    ): Write[] => {
+      const n = next++;
+      return [
+        {
+          op: 'insert-device',
+          device: device(name, {
+            type: more.type ?? 'sensor',
+            state: more.state ?? 'active',
+            serial: serial(n),
+            notAfter: end,
+          }),
+        },
+        {
+          op: 'insert-certificate',
+          certificate: certificate(n, { owner: name, notBefore: more.begin ?? 0, notAfter: end }),
+        },
+      ];
+    };
+    const longLived = (before: number): Promise<readonly ExpiryGroup[]> =>
+      db.store.listExpiring({ before, minLifetime: 0, maxLifetime: Number.MAX_SAFE_INTEGER });
+
+    it('are devices by type, with their number, the soonest end and the first five that end', async () => {
+      const writes = [60, 10, 50, 20, 40, 30, 70].flatMap((end) =>
+        own(`s-${String(end)}`, end * day),
+      );
+      await take(db.store, ...writes, ...own('p-1', 15 * day, { type: 'pump' }));
+      expect(await longLived(61 * day)).toEqual([
+        { kind: 'device', group: 'pump', count: 1, examples: ['p-1'], soonest: 15 * day },
+        {
+          kind: 'device',
+          group: 'sensor',
+          count: 6,
+          examples: ['s-10', 's-20', 's-30', 's-40', 's-50'],
+          soonest: 10 * day,
+        },
+      ]);
+      expect(await longLived(10 * day)).toEqual([]);
+    });
+
+    it('take the whole lifetime into account: at least the least, less than the most', async () => {
+      await take(
+        db.store,
+        ...own('short', 9 * day, { begin: 8 * day }),
+        ...own('long', 9 * day, { begin: -90 * day }),
+      );
+      const ending = async (minLifetime: number, maxLifetime: number): Promise<string[]> =>
+        (await db.store.listExpiring({ before: 10 * day, minLifetime, maxLifetime })).flatMap(
+          ({ examples }) => examples,
+        );
+      expect(await ending(day, 99 * day)).toEqual(['short']);
+      expect(await ending(day + 1, 99 * day)).toEqual([]);
+      expect(await ending(day + 1, 99 * day + 1)).toEqual(['long']);
+    });
+
+    it('leave out devices that are revoked or decommissioned, and those whose certificate was revoked alone', async () => {
+      await take(
+        db.store,
+        ...own('r', day, { state: 'revoked' }),
+        ...own('d', day, { state: 'decommissioned' }),
+        ...own('alone', day),
+        { op: 'revoke-certificate', serial: serial(next - 1), at: 1, reason: 'keyCompromise' },
+        ...own('held', day, { state: 'suspended' }),
+        { op: 'revoke-certificate', serial: serial(next - 1), at: 1, reason: 'certificateHold' },
+      );
+      expect((await longLived(2 * day)).flatMap(({ examples }) => examples)).toEqual(['held']);
+    });
+
+    it('count a renewed device by its newest certificate only', async () => {
+      await take(db.store, ...own('s', day));
+      const renewed = next++;
+      await take(
+        db.store,
+        {
+          op: 'update-device',
+          id: device('s').id,
+          expectVersion: 1,
+          at: 1,
+          state: 'active',
+          serial: serial(renewed),
+          notAfter: 90 * day,
+        },
+        {
+          op: 'insert-certificate',
+          certificate: certificate(renewed, { owner: 's', notAfter: 90 * day }),
+        },
+      );
+      expect(await longLived(30 * day)).toEqual([]);
+    });
+
+    it('count everything that is not a device by its owner, with its newest certificate', async () => {
+      const infrastructure = (
+        owner: string,
+        end: number,
+        more: Partial<Certificate> = {},
+      ): Write => ({
+        op: 'insert-certificate',
+        certificate: certificate(next++, { owner, kind: 'server', notAfter: end, ...more }),
+      });
+      await take(
+        db.store,
+        infrastructure('broker@keyline', 5 * day),
+        infrastructure('broker@keyline', 60 * day),
+        infrastructure('api@keyline', 5 * day),
+        infrastructure('api@keyline', 60 * day, { state: 'superseded' }),
+        infrastructure('ocsp@keyline', 4 * day, { kind: 'ocsp' }),
+        infrastructure('gone@keyline', 4 * day, { state: 'revoked', revokedAt: 1 }),
+      );
+      expect(await longLived(30 * day)).toEqual([
+        {
+          kind: 'server',
+          group: 'api@keyline',
+          count: 1,
+          examples: ['api@keyline'],
+          soonest: 5 * day,
+        },
+        {
+          kind: 'ocsp',
+          group: 'ocsp@keyline',
+          count: 1,
+          examples: ['ocsp@keyline'],
+          soonest: 4 * day,
+        },
+      ]);
+    });
+
+    it('find short-lived certificates by the share of their lifetime that is left', async () => {
+      await take(
+        db.store,
+        ...own('half', 2 * day),
+        ...own('quarter', 2 * day, { begin: -2 * day }),
+        ...own('ended', day / 2),
+        ...own('long', 100 * day, { begin: -1000 * day }),
+      );
+      const left = async (share: number): Promise<string[]> =>
+        (await db.store.listExpiringByShare({ at: day, share, maxLifetime: 10 * day })).flatMap(
+          ({ examples }) => examples,
+        );
+      expect(await left(0.5)).toEqual(['ended', 'half', 'quarter']);
+      expect(await left(0.49)).toEqual(['ended', 'quarter']);
+      expect(await left(0.24)).toEqual(['ended']);
+    });
+  });
+}
