@@ -89,6 +89,9 @@ export async function issueCertificate(
   return certificate;
 }
 
+/** More than an owner gathers in years, so that the entry of an old revocation is still found. */
+const historyRead = 10_000;
+
 export interface CertificateRevoked {
   readonly certificate: Certificate;
   readonly entry: { readonly seq: number; readonly at: number };
@@ -107,9 +110,14 @@ export async function revokeCertificate(
   const reason = command.reason ?? 'unspecified';
   const certificate = await getCertificate(context, command.serial);
   const { serial, owner } = certificate;
-  if (certificate.state !== 'revoked') {
+  // A hold is not for good: resuming the device would lift it.
+  const held = certificate.reason === 'certificateHold' && reason !== 'certificateHold';
+  if (certificate.state !== 'revoked' || held) {
     const result = await context.store.commit({
-      writes: [{ op: 'revoke-certificate', serial, at: now, reason }],
+      writes: [
+        ...(held ? [{ op: 'unhold-certificate', serial } as const] : []),
+        { op: 'revoke-certificate', serial, at: now, reason },
+      ],
       entries: [
         {
           at: now,
@@ -126,7 +134,7 @@ export async function revokeCertificate(
     }
   }
   const current = await getCertificate(context, serial);
-  const entries = await context.store.listEntriesOf(owner, 200);
+  const entries = await context.store.listEntriesOf(owner, historyRead);
   const entry = entries.find(
     ({ data }) =>
       (data.kind === 'certificate-revoked' && data.serial === serial) ||

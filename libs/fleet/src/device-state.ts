@@ -1,5 +1,5 @@
 // Revoke, suspend, resume, decommission: one unit of work each; the followers carry it everywhere.
-import { KeylineError, parseDeviceId } from '@keyline/kernel';
+import { KeylineError, parseDeviceId, type SerialHex } from '@keyline/kernel';
 import type { RevocationReason } from '@keyline/pki';
 import { actorOf, type Caller } from './caller.ts';
 import { getTypeDetails, type FleetContext } from './context.ts';
@@ -88,9 +88,13 @@ export async function changeDeviceState(
         ? 'certificateHold'
         : (command.reason ?? transition.defaultReason);
     const certificates = await context.store.listCertificatesOf(id);
-    const ended = certificates.filter((certificate) => certificate.notAfter > now);
-    const writes = ended.flatMap((certificate) =>
-      certificateWrites(certificate, command.change, { at: now, reason }),
+    const writes = certificates.flatMap((certificate) =>
+      certificateWrites(certificate, {
+        change: command.change,
+        current: device.serial,
+        at: now,
+        reason,
+      }),
     );
     const result = await context.store.commit({
       writes: [
@@ -114,11 +118,15 @@ export async function changeDeviceState(
             device: id,
             type: device.type,
             state: transition.to,
-            role: getTypeDetails(context, device.type).role.name,
+            role: roleName(context, device.type, transition.to),
             reason,
-            serials: writes.flatMap((write) =>
-              'serial' in write && write.serial !== null ? [write.serial] : [],
-            ),
+            serials: [
+              ...new Set(
+                writes.flatMap((write) =>
+                  'serial' in write && write.serial !== null ? [write.serial] : [],
+                ),
+              ),
+            ],
           },
         },
       ],
@@ -139,22 +147,35 @@ export async function changeDeviceState(
   );
 }
 
+/**
+ * What the broker gives the device from now on. A device whose type was taken out of the configuration can still be stopped.
+ * @throws {KeylineError} DEVICE_TYPE_UNKNOWN for a device that would come back
+ */
+function roleName(context: FleetContext, type: string, to: DeviceState): string {
+  if (to === 'active') return getTypeDetails(context, type).role.name;
+  return context.types.get(type)?.role ?? '';
+}
+
 function certificateWrites(
   certificate: Certificate,
-  change: StateChange,
-  how: { at: number; reason: RevocationReason },
+  how: {
+    readonly change: StateChange;
+    readonly current: SerialHex | null;
+    readonly at: number;
+    readonly reason: RevocationReason;
+  },
 ): Write[] {
+  const { serial } = certificate;
+  const revoke = { op: 'revoke-certificate', serial, at: how.at, reason: how.reason } as const;
+  const unhold = { op: 'unhold-certificate', serial } as const;
   const held = certificate.state === 'revoked' && certificate.reason === 'certificateHold';
-  if (change === 'resume') {
-    return held ? [{ op: 'unhold-certificate', serial: certificate.serial }] : [];
-  }
-  if (certificate.state === 'revoked') {
-    // A hold that becomes final: lift it and revoke anew, with the new reason and time.
+  if (how.change === 'resume') {
     if (!held) return [];
-    return [
-      { op: 'unhold-certificate', serial: certificate.serial },
-      { op: 'revoke-certificate', serial: certificate.serial, ...how },
-    ];
+    // Also one that ended meanwhile: it may still renew for the grace its profile gives.
+    return serial === how.current ? [unhold] : [unhold, { op: 'supersede-certificate', serial }];
   }
-  return [{ op: 'revoke-certificate', serial: certificate.serial, ...how }];
+  if (certificate.notAfter <= how.at) return [];
+  // A hold that becomes final: lift it and revoke anew, with the new reason and time.
+  if (held) return [unhold, revoke];
+  return certificate.state === 'revoked' ? [] : [revoke];
 }

@@ -1,6 +1,8 @@
 // Renewal: a device proves its certificate and gets the next one, with the same key or a new one.
+import { hash } from 'node:crypto';
+import type { Role } from '@keyline/access';
 import { KeylineError, type DeviceId } from '@keyline/kernel';
-import { parseCsr } from '@keyline/pki';
+import { parseCsr, type Profile } from '@keyline/pki';
 import { keyAlgorithmOf, parseCertificate } from '@keyline/x509';
 import { actorOf, type Caller } from './caller.ts';
 import { getTypeDetails, type FleetContext } from './context.ts';
@@ -47,6 +49,14 @@ async function tryRenew(
   }
   const { type, role, profile } = getTypeDetails(context, device.type);
   const key = keyOf(caller.certificate, csrInput, id);
+  const answered = await answerAgain(context, {
+    device,
+    role,
+    profile,
+    asked: caller.certificate,
+    ...key,
+  });
+  if (answered !== undefined) return answered;
   const issued = await context.issuer.issue({
     profile: profile.name,
     id,
@@ -115,6 +125,38 @@ async function tryRenew(
     notAfter: issued.notAfter,
   };
   return { device: renewed, certificate, role, entry, created: true };
+}
+
+/**
+ * A renewal whose answer was lost, or that was asked for twice at once: a certificate that has a successor with the wanted key gets
+ * that one again, until the successor's own time to renew has come.
+ */
+async function answerAgain(
+  context: FleetContext,
+  given: {
+    readonly device: Device;
+    readonly role: Role;
+    readonly profile: Profile;
+    readonly asked: Certificate;
+    readonly spkiDer: Uint8Array;
+  },
+): Promise<Enrolled | undefined> {
+  const { device, role, profile, asked } = given;
+  if (device.serial === null || device.serial === asked.serial) return undefined;
+  const certificate = await context.store.findCertificate(device.serial);
+  if (
+    certificate?.state !== 'active' ||
+    certificate.spkiSha256 !== hash('sha256', given.spkiDer, 'hex')
+  ) {
+    return undefined;
+  }
+  const window = (certificate.notAfter - certificate.notBefore) * profile.renewal.window;
+  if (context.clock.now() >= certificate.notAfter - window) return undefined;
+  const history = await context.store.listEntriesOf(device.id, 50);
+  const entry = history.find(
+    ({ data }) => 'device' in data && 'serial' in data && data.serial === certificate.serial,
+  );
+  return entry && { device, certificate, role, entry, created: false };
 }
 
 function keyOf(
