@@ -57,7 +57,9 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
 
   let position = await store.findCursor(follower.name);
   let saved = position;
-  let head = await store.lastSeq();
+  let head = position;
+  /** The last entry handed out by `nextEntries`, applied or not yet. */
+  let taken = position;
   let held: LedgerEntry[] = [];
   let error: string | undefined;
   let failures = 0;
@@ -71,7 +73,7 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
     const last = entries.at(-1);
     if (last === undefined) return;
     head = last.seq;
-    const next = (held.at(-1)?.seq ?? position) + 1;
+    const next = (held.at(-1)?.seq ?? taken) + 1;
     if (entries[0]?.seq === next && held.length < heldEntries) held.push(...entries);
     kick();
   });
@@ -85,10 +87,15 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
   }
 
   async function nextEntries(): Promise<readonly LedgerEntry[]> {
-    while (held[0] !== undefined && held[0].seq <= position) held.shift();
-    if (held[0]?.seq === position + 1) return held.splice(0, batchSize);
-    held = [];
-    return store.readEntries(position, batchSize);
+    let entries: readonly LedgerEntry[];
+    if (held[0]?.seq === position + 1) {
+      entries = held.splice(0, batchSize);
+    } else {
+      held = [];
+      entries = await store.readEntries(position, batchSize);
+    }
+    taken = entries.at(-1)?.seq ?? position;
+    return entries;
   }
 
   async function run(): Promise<void> {
@@ -96,7 +103,10 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
       try {
         const entries = await nextEntries();
         const last = entries.at(-1);
-        if (last === undefined) return;
+        // Not a reason to ask again at once: that would be a loop without end.
+        if (last === undefined) {
+          throw new Error(`the ledger ends at ${position}, but ${head} was announced`);
+        }
         await follower.apply(entries);
         position = last.seq;
         error = undefined;
@@ -105,6 +115,7 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
         settleWaiters();
       } catch (cause) {
         held = [];
+        taken = position;
         error = messageOf(cause);
         failures++;
         if (failures === 1 || failures % 20 === 0) {
@@ -164,6 +175,8 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
     saveTimer.unref();
   }
 
+  // Asked for after listening began, so that nothing falls in between.
+  head = Math.max(head, await store.lastSeq());
   kick();
 
   return {
@@ -174,6 +187,7 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
     wake: () => wakeSleep?.(),
     waitFor(seq, timeoutMilliseconds) {
       if (position >= seq) return Promise.resolve(true);
+      if (stopped) return Promise.resolve(false);
       return new Promise((resolve) => {
         const waiter: Waiter = {
           seq,
@@ -195,9 +209,9 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
       wakeSleep?.();
       await running;
       clearTimeout(saveTimer);
-      await save();
       for (const waiter of waiters) waiter.settle(false);
       waiters = [];
+      await save();
     },
   };
 }
