@@ -74,6 +74,10 @@ function findNameFaults(profile: Profile): ProfileFault[] {
     })),
     ...profile.san.flatMap((san, position) => {
       if ('uri' in san) return [{ value: san.uri, path: ['san', position, 'uri'] }];
+      if ('hardwareModule' in san) {
+        const path = ['san', position, 'hardwareModule', 'serialNumber'];
+        return [{ value: san.hardwareModule.serialNumber, path }];
+      }
       return 'dns' in san ? [{ value: san.dns, path: ['san', position, 'dns'] }] : [];
     }),
   ];

@@ -1,33 +1,30 @@
-// Certificates of authorities: the self-signed root and the issuing certificates under it. Written directly, because the offline
-// root carries as little code as it can.
-import { Duration, KeylineError } from '@keyline/kernel';
+// Certificates of authorities: the self-signed root and the issuing certificates under it.
+import { KeylineError } from '@keyline/kernel';
 import {
-  algorithms,
-  der,
   encodeAuthorityInfoAccess,
   encodeAuthorityKeyIdentifier,
   encodeCaBasicConstraints,
   encodeCrlDistributionPoints,
   encodeExtendedKeyUsage,
-  encodeExtension,
   encodeKeyUsage,
   encodeName,
+  encodeNameConstraints,
   encodeSubjectKeyIdentifier,
   parseCertificate,
   type Extension,
-  type KeyAlgorithm,
+  type NameConstraints,
   type Signer,
 } from '@keyline/x509';
+import { authorityBackdate, encodeAuthorityTbs } from './authority-tbs.ts';
 import { readIssuer } from './issuer-identity.ts';
 import { assertAuthorityRules } from './lint.ts';
 import type { Authority, Csr } from './ports.ts';
 import type { ExtendedKeyUsage } from './profile.ts';
-import { createSerial } from './serial.ts';
 import { signTbs } from './sign-tbs.ts';
 import { subjectKeyIdOf } from './subject-key-id.ts';
 
-/** How far notBefore lies before `now`, for clocks that are slow. */
-const backdate = Duration.minutes(5);
+/** 9999-12-31T23:59:59Z: "no well-defined end" (RFC 5280 §4.1.2.5), as IDevIDs and their authorities have it. Epoch milliseconds. */
+export const endOfTime = Date.UTC(9999, 11, 31, 23, 59, 59);
 
 export interface RootCertificateOptions {
   readonly signer: Signer;
@@ -35,7 +32,7 @@ export interface RootCertificateOptions {
   readonly organization?: string | undefined;
   /** Epoch milliseconds. */
   readonly now: number;
-  /** Milliseconds from `now`. */
+  /** Milliseconds from `now`. To a fixed end: the end minus `now`; `endOfTime` minus `now` for an IDevID authority (IEEE 802.1AR). */
   readonly validity: number;
   /** Absent: no limit to the number of authorities below. */
   readonly pathLen?: number | undefined;
@@ -51,11 +48,11 @@ export async function createRootCertificate(options: RootCertificateOptions): Pr
     ...(organization === undefined ? [] : [{ attribute: 'O' as const, value: organization }]),
     { attribute: 'CN', value: commonName },
   ]);
-  const tbsDer = encodeTbs({
+  const tbsDer = encodeAuthorityTbs({
     signatureAlgorithm: signer.algorithm,
     issuerDer: nameDer,
     subjectDer: nameDer,
-    notBefore: options.now - backdate,
+    notBefore: options.now - authorityBackdate,
     notAfter: options.now + options.validity,
     spkiDer: signer.spkiDer,
     extensions: [
@@ -83,6 +80,8 @@ export interface IssuingCertificateOptions {
     { readonly crl?: string | undefined; readonly caIssuers?: string | undefined } | undefined;
   /** Restricts what the leaves may be used for. Absent: no restriction. */
   readonly extendedKeyUsage?: readonly ExtendedKeyUsage[] | undefined;
+  /** Names that everything below may have, or may not (RFC 5280 §4.2.1.10). Absent: any. */
+  readonly nameConstraints?: NameConstraints | undefined;
   readonly pathLen?: number | undefined;
 }
 
@@ -94,6 +93,7 @@ export async function createIssuingCertificate(
   options: IssuingCertificateOptions,
 ): Promise<Uint8Array> {
   const { csr, root, urls = {}, extendedKeyUsage = [], pathLen = 0, organization } = options;
+  const { nameConstraints } = options;
   const issuer = readIssuer(root);
   const commonName = options.commonName ?? csr.commonName;
   if (commonName === undefined) {
@@ -122,6 +122,7 @@ export async function createIssuingCertificate(
     ...(extendedKeyUsage.length === 0 ? [] : [encodeExtendedKeyUsage(extendedKeyUsage)]),
     encodeSubjectKeyIdentifier(subjectKeyIdOf(csr.spkiDer)),
     encodeAuthorityKeyIdentifier(issuer.keyId),
+    ...(nameConstraints === undefined ? [] : [encodeNameConstraints(nameConstraints)]),
     ...(urls.crl === undefined ? [] : [encodeCrlDistributionPoints([urls.crl])]),
     ...(urls.caIssuers === undefined
       ? []
@@ -131,11 +132,11 @@ export async function createIssuingCertificate(
     ...(organization === undefined ? [] : [{ attribute: 'O' as const, value: organization }]),
     { attribute: 'CN', value: commonName },
   ]);
-  const tbsDer = encodeTbs({
+  const tbsDer = encodeAuthorityTbs({
     signatureAlgorithm: root.signer.algorithm,
     issuerDer: issuer.nameDer,
     subjectDer,
-    notBefore: options.now - backdate,
+    notBefore: options.now - authorityBackdate,
     notAfter,
     spkiDer: csr.spkiDer,
     extensions,
@@ -143,27 +144,4 @@ export async function createIssuingCertificate(
   const certificateDer = await signTbs(root.signer, tbsDer);
   assertAuthorityRules(parseCertificate(certificateDer), issuer.certificate);
   return certificateDer;
-}
-
-interface TbsContent {
-  readonly signatureAlgorithm: KeyAlgorithm;
-  readonly issuerDer: Uint8Array;
-  readonly subjectDer: Uint8Array;
-  readonly notBefore: number;
-  readonly notAfter: number;
-  readonly spkiDer: Uint8Array;
-  readonly extensions: readonly Extension[];
-}
-
-function encodeTbs(content: TbsContent): Uint8Array {
-  return der.sequence(
-    der.explicit(0, der.integer(2)),
-    der.unsignedInteger(createSerial()),
-    algorithms[content.signatureAlgorithm].signature.identifierDer,
-    content.issuerDer,
-    der.sequence(der.time(content.notBefore), der.time(content.notAfter)),
-    content.subjectDer,
-    content.spkiDer,
-    der.explicit(3, der.sequence(...content.extensions.map(encodeExtension))),
-  );
 }

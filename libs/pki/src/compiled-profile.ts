@@ -5,16 +5,21 @@ import {
   algorithms,
   buildLeafTbs,
   der,
+  DerReader,
+  encodeCrlDistributionPoints,
+  encodeExtension,
   parseCertificate,
   readSequence,
   oids,
   type AlternativeName,
+  type DerElement,
   type LeafContent,
   type RelativeName,
 } from '@keyline/x509';
+import { assertShardCount, crlShardUrl, shardIndexOf } from './crl-shards.ts';
 import type { IssuerIdentity } from './issuer-identity.ts';
 import { assertLeafRules } from './lint.ts';
-import { compileNameTemplate, escapeUriSegment } from './name-template.ts';
+import { compileNameTemplate, escapeUriSegment, type NameTemplate } from './name-template.ts';
 import type { Authority, IssueRequest } from './ports.ts';
 import type { Profile } from './profile.ts';
 
@@ -22,7 +27,10 @@ export interface CompiledProfile {
   readonly profile: Profile;
   /** Encoded extensions before and after the ones that vary (subjectAltName, subject key identifier). */
   readonly extensionsHead: Uint8Array;
-  readonly extensionsTail: Uint8Array;
+  /** One for each shard of the authority's CRL, with its distribution point; a single one where there are no shards. */
+  readonly extensionsTails: readonly Uint8Array[];
+  /** Absent: this profile's certificates name no shard. */
+  readonly crlShards?: number | undefined;
   /** `signature` and `issuer` of the TBSCertificate. */
   readonly signatureAlgorithmAndIssuer: Uint8Array;
   subjectOf(request: IssueRequest): RelativeName[];
@@ -48,8 +56,10 @@ export async function compileProfile(
   const request = specimenRequest(profile);
   // The specimen stands in time where the authority does, so that an authority of the past or future lints the same.
   const { notBefore, notAfter } = validityOf({ ...request, now: identity.certificate.notBefore });
+  const crlShards = profile.crlDistributionPoint ? authority.crlShards : undefined;
+  if (crlShards !== undefined) assertShardCount(crlShards);
   const tbsDer = await buildLeafTbs({
-    ...constantsOf(profile, authority, identity),
+    ...constantsOf(profile, authority, identity, specimenSerial),
     serial: specimenSerial,
     notBefore,
     notAfter,
@@ -66,29 +76,67 @@ export async function compileProfile(
     ),
   );
   assertLeafRules(specimen, { issuer: identity.certificate, profile });
-  return { profile, subjectOf, alternativeNamesOf, validityOf, ...cutTemplate(tbsDer) };
+  const { extensionsTail, ...template } = cutTemplate(tbsDer);
+  return {
+    profile,
+    subjectOf,
+    alternativeNamesOf,
+    validityOf,
+    ...template,
+    crlShards,
+    extensionsTails: createTails(extensionsTail, authority.urls.crl, crlShards),
+  };
 }
 
-/** What all certificates of a profile have in common. */
+/** The template's tail once for each shard: only the distribution point differs. */
+function createTails(
+  tail: Uint8Array,
+  crlUrl: string,
+  crlShards: number | undefined,
+): readonly Uint8Array[] {
+  if (crlShards === undefined) return [tail];
+  const reader = new DerReader(tail);
+  let point: DerElement | undefined;
+  while (point === undefined && !reader.isAtEnd()) {
+    const element = reader.read(der.tags.sequence);
+    if (reader.inside(element).readOid() === oids.cRLDistributionPoints) point = element;
+  }
+  if (point === undefined) {
+    throw new KeylineError('INTERNAL', 'The template has no CRL distribution point to vary.');
+  }
+  const before = tail.subarray(0, point.start);
+  const after = tail.subarray(point.end);
+  return Array.from({ length: crlShards }, (_, index) => {
+    const url = crlShardUrl(crlUrl, { index, count: crlShards });
+    return der.concat(before, encodeExtension(encodeCrlDistributionPoints([url])), after);
+  });
+}
+
+/** What all certificates of a profile have in common; the distribution point follows from the serial where there are shards. */
 export function constantsOf(
   profile: Profile,
   authority: Authority,
   identity: IssuerIdentity,
+  serial: Uint8Array,
 ): Omit<
   LeafContent,
   'serial' | 'notBefore' | 'notAfter' | 'subject' | 'alternativeNames' | 'spkiDer' | 'subjectKeyId'
 > {
   const access = profile.authorityInfoAccess;
+  const { urls, crlShards: count } = authority;
+  const crlUrl =
+    count === undefined
+      ? urls.crl
+      : crlShardUrl(urls.crl, { index: shardIndexOf(serial, count), count });
   return {
     issuer: { algorithm: authority.signer.algorithm, nameDer: identity.nameDer },
     keyUsage: profile.keyUsage,
     extendedKeyUsage: profile.extendedKeyUsage,
     authorityKeyId: identity.keyId,
-    crlUrl: profile.crlDistributionPoint ? authority.urls.crl : undefined,
+    crlUrl: profile.crlDistributionPoint ? crlUrl : undefined,
     // A responder's own certificate is not asked about (RFC 6960 §4.2.2.2.1), and noRevAvail excludes asking (RFC 9608 §3).
-    ocspUrl:
-      access && !profile.noRevAvail && !profile.ocspNoCheck ? authority.urls.ocsp : undefined,
-    caIssuersUrl: access ? authority.urls.caIssuers : undefined,
+    ocspUrl: access && !profile.noRevAvail && !profile.ocspNoCheck ? urls.ocsp : undefined,
+    caIssuersUrl: access ? urls.caIssuers : undefined,
     ocspNoCheck: profile.ocspNoCheck,
     noRevAvail: profile.noRevAvail,
   };
@@ -127,14 +175,24 @@ function specimenRequest(profile: Profile): IssueRequest {
   };
 }
 
+type NameSource =
+  | { readonly request: 'dns' | 'ip' }
+  | { readonly uri: NameTemplate }
+  | { readonly dns: NameTemplate }
+  | { readonly hardwareType: string; readonly serialOf: NameTemplate };
+
 function compileNames(profile: Profile): Pick<CompiledProfile, 'subjectOf' | 'alternativeNamesOf'> {
   const context = `"${profile.name}"`;
   const subject = profile.subject.map(({ attribute, value }) => ({
     attribute,
     render: compileNameTemplate(value, context),
   }));
-  const san = profile.san.map((entry) => {
+  const san = profile.san.map((entry): NameSource => {
     if ('request' in entry) return entry;
+    if ('hardwareModule' in entry) {
+      const { type, serialNumber } = entry.hardwareModule;
+      return { hardwareType: type, serialOf: compileNameTemplate(serialNumber, context) };
+    }
     return 'uri' in entry
       ? { uri: compileNameTemplate(entry.uri, context) }
       : { dns: compileNameTemplate(entry.dns, context) };
@@ -172,6 +230,11 @@ function compileNames(profile: Profile): Pick<CompiledProfile, 'subjectOf' | 'al
         } else if ('uri' in entry) {
           const uri = entry.uri(request, escapeUriSegment);
           if (uri !== undefined) names.push({ uri });
+        } else if ('serialOf' in entry) {
+          const serialNumber = entry.serialOf(request);
+          if (serialNumber !== undefined) {
+            names.push({ hardwareModule: { type: entry.hardwareType, serialNumber } });
+          }
         } else {
           const dns = entry.dns(request);
           if (dns !== undefined) names.push({ dns });
@@ -228,9 +291,12 @@ function compileValidity(profile: Profile, authorityEnd: number): CompiledProfil
   };
 }
 
-function cutTemplate(
-  tbsDer: Uint8Array,
-): Pick<CompiledProfile, 'extensionsHead' | 'extensionsTail' | 'signatureAlgorithmAndIssuer'> {
+function cutTemplate(tbsDer: Uint8Array): Pick<
+  CompiledProfile,
+  'extensionsHead' | 'signatureAlgorithmAndIssuer'
+> & {
+  readonly extensionsTail: Uint8Array;
+} {
   const tbs = readSequence(tbsDer);
   tbs.read(der.contextConstructedTag(0));
   tbs.read(der.tags.integer);

@@ -1,60 +1,114 @@
-// Certificate revocation lists (RFC 5280 §5), written into buffers sized beforehand: a million entries are a second's work.
+// Certificate revocation lists (RFC 5280 §5): complete ones (of an authority, or of one of its shards) and deltas.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { KeylineError } from '@keyline/kernel';
 import {
   algorithms,
-  crlReasonCodes,
   der,
   encodeAuthorityKeyIdentifier,
   encodeDistributionPointName,
   encodeExtension,
+  encodeFreshestCrl,
   oids,
   type Extension,
   type Signer,
 } from '@keyline/x509';
+import { encodeInSlices, type CrlEntries, type EncodedCrlEntries } from './crl-entries.ts';
 import { readIssuer } from './issuer-identity.ts';
-import type { Authority, CrlEntry, RevocationReason } from './ports.ts';
+import type { Authority, DeltaCrlEntry } from './ports.ts';
 
-export interface CrlContent {
+interface CommonContent {
   readonly authority: Pick<Authority, 'certificateDer' | 'signer'>;
-  /** CRLNumber: grows with every CRL of the authority (§5.2.3). */
+  /** CRLNumber: one row of numbers for complete CRLs and deltas of a scope, growing with each (§5.2.3). */
   readonly number: number | bigint;
   /** Epoch milliseconds. */
   readonly thisUpdate: number;
   readonly nextUpdate: number;
-  readonly entries: Iterable<CrlEntry>;
   /** What the CRL covers: leaves (an issuing authority's) or authorities (the root's). */
   readonly scope: 'user' | 'ca';
   /**
-   * The URI that the certificates carry as distribution point, identical (§5.2.5). Left out of a root's CRL: OpenSSL with
+   * The URI that the certificates carry as distribution point, identical (§5.2.5); a shard's is `crlShardUrl`. Absent: all certificates
+   * of the scope, whatever distribution point they carry (the whole list of a sharded authority). Left out of a root's CRL: OpenSSL with
    * `-crl_check_all` (Mosquitto too) looks for the root itself in it, and a root carries no distribution point to compare.
    */
   readonly distributionPoint?: string | undefined;
 }
 
+export interface CrlContent extends CommonContent {
+  readonly entries: CrlEntries;
+  /** Where the delta to this CRL is published (FreshestCRL, §5.2.6). */
+  readonly freshestCrl?: string | undefined;
+}
+
+export interface DeltaCrlContent extends CommonContent {
+  /** Number of the complete CRL that this one adds to (BaseCRLNumber, §5.2.4); below `number`. */
+  readonly baseNumber: number | bigint;
+  /** What changed since the base; `removeFromCRL` for those that are no longer revoked. */
+  readonly entries: CrlEntries<DeltaCrlEntry>;
+}
+
 /**
- * A complete, signed CRL, DER.
- * @throws {KeylineError} INTERNAL for a number or times that can't stand in a CRL
+ * A complete, signed CRL, DER. The event loop is left every few milliseconds, however many the entries are.
+ * @throws {KeylineError} INTERNAL for a number, times or entries that can't stand in a CRL
  */
 export async function createCrl(content: CrlContent): Promise<Uint8Array> {
-  const { authority, thisUpdate, nextUpdate } = content;
-  const number = BigInt(content.number);
+  const { freshestCrl } = content;
+  const entries = await encodeInSlices(content.entries);
+  if (entries.hasRemovals) {
+    throw new KeylineError(
+      'INTERNAL',
+      'A complete CRL has an entry with the reason removeFromCRL, which is for deltas only (RFC 5280 §5.3.1).',
+    );
+  }
+  const extensions = freshestCrl === undefined ? [] : [encodeFreshestCrl(freshestCrl)];
+  return signCrl(content, entries, extensions);
+}
+
+/**
+ * A delta CRL, DER: the base and this one together are a complete CRL of number `number`. Everything that says what it covers
+ * (authority, scope, distribution point) must be as in the base.
+ * @throws {KeylineError} INTERNAL as createCrl; also when the base is not older
+ */
+export async function createDeltaCrl(content: DeltaCrlContent): Promise<Uint8Array> {
+  const base = asCrlNumber(content.baseNumber);
+  if (base >= BigInt(content.number)) {
+    throw new KeylineError(
+      'INTERNAL',
+      `A delta CRL of number ${String(content.number)} can't add to a base of number ${String(base)}: numbers are shared and grow (RFC 5280 §5.2.4).`,
+    );
+  }
+  const indicator = { oid: oids.deltaCRLIndicator, critical: true, valueDer: der.integer(base) };
+  return signCrl(content, await encodeInSlices(content.entries), [indicator]);
+}
+
+function asCrlNumber(value: number | bigint): bigint {
+  const number = BigInt(value);
   if (number < 0n || number >= 1n << 159n) {
     throw new KeylineError(
       'INTERNAL',
       `${String(number)} can't be a CRL number (RFC 5280 §5.2.3).`,
     );
   }
+  return number;
+}
+
+function signCrl(
+  content: CommonContent,
+  entries: EncodedCrlEntries,
+  more: readonly Extension[],
+): Promise<Uint8Array> {
+  const { authority, thisUpdate, nextUpdate } = content;
+  const number = asCrlNumber(content.number);
   if (nextUpdate <= thisUpdate) {
     throw new KeylineError('INTERNAL', 'A CRL must end after it begins (nextUpdate, thisUpdate).');
   }
   const issuer = readIssuer(authority);
   const isRoot = issuer.certificate.selfSigned;
   const { identifierDer } = algorithms[authority.signer.algorithm].signature;
-  const entries = encodeEntries(content.entries);
   const extensions = [
     encodeAuthorityKeyIdentifier(issuer.keyId),
     { oid: oids.cRLNumber, critical: false, valueDer: der.integer(number) },
     encodeIssuingDistributionPoint(content.scope, isRoot ? undefined : content.distributionPoint),
+    ...more,
   ];
   const head = der.concat(
     der.integer(1),
@@ -70,10 +124,13 @@ export async function createCrl(content: CrlContent): Promise<Uint8Array> {
 // Tag and five length octets; ML-DSA-87's signature with its identifier and headers.
 const maxHeaderBytes = 6;
 const maxSignatureBytes = 4800;
+/** From here on copying and signing take their turns with other work. */
+const largeBytes = 1 << 20;
+const copySliceBytes = 8 << 20;
 
 interface TbsParts {
   readonly head: Uint8Array;
-  readonly entries: Entries;
+  readonly entries: EncodedCrlEntries;
   readonly tail: Uint8Array;
 }
 
@@ -93,10 +150,22 @@ async function assemble(signer: Signer, { head, entries, tail }: TbsParts): Prom
   offset = put(head, offset);
   if (hasEntries) {
     offset = der.writeHeader(out, offset, der.tags.sequence, entries.bytes);
-    for (const chunk of entries.chunks) offset = put(chunk, offset);
+    let turnAt = offset + copySliceBytes;
+    for (const chunk of entries.chunks) {
+      offset = put(chunk, offset);
+      // Frees the chunk now: the list never stands in memory twice.
+      chunk.buffer.transfer(0);
+      if (offset < turnAt) continue;
+      await nextTurn();
+      turnAt = offset + copySliceBytes;
+    }
   }
   const tbsEnd = put(tail, offset);
-  const signature = await signer.sign(out.subarray(maxHeaderBytes, tbsEnd));
+  const tbs = out.subarray(maxHeaderBytes, tbsEnd);
+  const signature =
+    tbs.length > largeBytes && signer.signLarge !== undefined
+      ? await signer.signLarge(tbs)
+      : await signer.sign(tbs);
   const { identifierDer } = algorithms[signer.algorithm].signature;
   const end = put(der.bitString(signature), put(identifierDer, tbsEnd));
   // The outer header's size is known only now; it goes right before the TBS.
@@ -107,7 +176,7 @@ async function assemble(signer: Signer, { head, entries, tail }: TbsParts): Prom
 }
 
 function encodeIssuingDistributionPoint(
-  scope: CrlContent['scope'],
+  scope: CommonContent['scope'],
   distributionPoint: string | undefined,
 ): Extension {
   return {
@@ -118,83 +187,4 @@ function encodeIssuingDistributionPoint(
       der.implicit(scope === 'user' ? 1 : 2, der.boolean(true)),
     ),
   };
-}
-
-// The crlEntryExtensions of each reason; "unspecified" is left out (§5.3.1).
-const reasonExtensions = Object.fromEntries(
-  Object.entries(crlReasonCodes).map(([name, code]) => [
-    name,
-    code === 0
-      ? new Uint8Array()
-      : der.sequence(
-          encodeExtension({
-            oid: oids.reasonCode,
-            critical: false,
-            valueDer: der.enumerated(code),
-          }),
-        ),
-  ]),
-) as Record<RevocationReason, Uint8Array>;
-
-const chunkBytes = 1 << 18;
-// Largest entry: header 2, serial 2 + 21, time 17, reason 14.
-const maxEntryBytes = 64;
-
-interface Entries {
-  /** The entries one after the other, without the SEQUENCE around them. */
-  readonly chunks: readonly Uint8Array[];
-  readonly bytes: number;
-}
-
-function encodeEntries(entries: Iterable<CrlEntry>): Entries {
-  const chunks: Buffer[] = [];
-  let chunk = Buffer.allocUnsafe(chunkBytes);
-  let offset = 0;
-  let total = 0;
-  // Revocations come in runs of the same second.
-  let lastSecond = Number.NaN;
-  let timeDer: Uint8Array = new Uint8Array();
-  for (const { serial, revokedAt, reason } of entries) {
-    if (offset + maxEntryBytes > chunkBytes) {
-      chunks.push(chunk.subarray(0, offset));
-      chunk = Buffer.allocUnsafe(chunkBytes);
-      offset = 0;
-    }
-    const second = Math.floor(revokedAt / 1000);
-    if (second !== lastSecond) {
-      timeDer = der.time(second * 1000);
-      lastSecond = second;
-    }
-    const start = offset;
-    const reasonDer = reasonExtensions[reason];
-    // Header of the entry is patched below: its content is always shorter than 128 octets.
-    offset = writeSerial(chunk, offset + 2, serial);
-    chunk.set(timeDer, offset);
-    offset += timeDer.length;
-    chunk.set(reasonDer, offset);
-    offset += reasonDer.length;
-    chunk[start] = der.tags.sequence;
-    chunk[start + 1] = offset - start - 2;
-    total += offset - start;
-  }
-  chunks.push(chunk.subarray(0, offset));
-  return { chunks, bytes: total };
-}
-
-/** INTEGER of a SerialHex; returns the offset after it. */
-function writeSerial(target: Buffer, offset: number, serialHex: string): number {
-  const signOctet = serialHex.charCodeAt(0) >= 0x38 ? 1 : 0;
-  const length = serialHex.length / 2;
-  target[offset] = der.tags.integer;
-  target[offset + 1] = length + signOctet;
-  if (signOctet === 1) target[offset + 2] = 0;
-  const start = offset + 2 + signOctet;
-  const written = target.write(serialHex, start, length, 'hex');
-  if (written !== length || length > 20 || length === 0) {
-    throw new KeylineError(
-      'INTERNAL',
-      `"${serialHex.slice(0, 50)}" is not a certificate serial in hex.`,
-    );
-  }
-  return start + length;
 }

@@ -29,7 +29,7 @@ export interface ParseCsrOptions {
 
 const defaultMaxBytes = 16 * 1024;
 const pemLabels = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'] as const;
-const noNames: ParsedAlternativeNames = { dns: [], ip: [], uri: [], others: 0 };
+const noNames: Pick<ParsedAlternativeNames, 'dns' | 'ip'> = { dns: [], ip: [] };
 const maxAttributes = 16;
 const { tags } = der;
 
@@ -137,7 +137,7 @@ function assertProofOfPossession(
   }
 }
 
-function readAttributes(attributes: DerReader): ParsedAlternativeNames {
+function readAttributes(attributes: DerReader): typeof noNames {
   const seen: string[] = [];
   let names = noNames;
   while (!attributes.isAtEnd()) {

@@ -1,5 +1,9 @@
 export * from './authority-certificates.ts';
+export * from './cross-certificate.ts';
 export * from './crl.ts';
+export * from './crl-entries.ts';
+export * from './crl-shards.ts';
+export * from './crl-status.ts';
 export * from './csr.ts';
 export * from './issuer.ts';
 export * from './lint.ts';
@@ -7,4 +11,5 @@ export * from './ocsp-request.ts';
 export * from './ocsp-responder.ts';
 export * from './ports.ts';
 export * from './profile.ts';
+export * from './renewal-info.ts';
 export * from './verify-chain.ts';

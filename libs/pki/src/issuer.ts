@@ -9,10 +9,14 @@ import {
   encodeName,
   hexOf,
   oids,
+  parseCertificate,
   parsePublicKey,
+  type ParsedNameConstraints,
 } from '@keyline/x509';
 import { compileProfile, type CompiledProfile } from './compiled-profile.ts';
+import { crlShardName, shardIndexOf } from './crl-shards.ts';
 import { readIssuer } from './issuer-identity.ts';
+import { findNameFault, nameConstraintsOf } from './name-constraints.ts';
 import type { Authority, IssuedCertificate, IssueRequest } from './ports.ts';
 import type { Profiles } from './profile.ts';
 import { createSerial } from './serial.ts';
@@ -38,11 +42,14 @@ export async function createIssuer(authority: Authority, profiles: Profiles): Pr
 export class Issuer {
   readonly authority: Authority;
   readonly #profiles: ReadonlyMap<string, CompiledProfile>;
+  /** What the authority's own certificate lets it name. */
+  readonly #nameConstraints: ParsedNameConstraints | undefined;
   #validity = { notBefore: Number.NaN, notAfter: Number.NaN, der: new Uint8Array() };
 
   constructor(authority: Authority, profiles: ReadonlyMap<string, CompiledProfile>) {
     this.authority = authority;
     this.#profiles = profiles;
+    this.#nameConstraints = nameConstraintsOf(parseCertificate(authority.certificateDer));
   }
 
   get authorityId(): string {
@@ -70,19 +77,28 @@ export class Issuer {
         `The profile "${request.profile}" gives "${request.id}" neither a subject nor a subjectAltName (RFC 5280 §4.1.2.6).`,
       );
     }
-    const serial = createSerial();
-    const extensions = der.sequence(
-      compiled.extensionsHead,
+    const subjectDer = encodeName(subject);
+    const alternativeNames =
       names.length === 0
-        ? nothing
-        : encodeExtension({
+        ? undefined
+        : {
             oid: oids.subjectAltName,
             critical: subject.length === 0,
             valueDer: encodeAlternativeNames(names),
-          }),
+          };
+    if (this.#nameConstraints !== undefined) {
+      const extensions = alternativeNames === undefined ? [] : [alternativeNames];
+      assertPermitted(this.#nameConstraints, { subjectDer, extensions }, request);
+    }
+    const serial = createSerial();
+    const { crlShards } = compiled;
+    const shard = crlShards === undefined ? 0 : shardIndexOf(serial, crlShards);
+    const extensions = der.sequence(
+      compiled.extensionsHead,
+      alternativeNames === undefined ? nothing : encodeExtension(alternativeNames),
       skiHead,
       keyIdOf(publicKey),
-      compiled.extensionsTail,
+      compiled.extensionsTails[shard] ?? nothing,
     );
     const tbsDer = der.sequence(
       versionDer,
@@ -90,7 +106,7 @@ export class Issuer {
       serial,
       compiled.signatureAlgorithmAndIssuer,
       this.#encodeValidity(notBefore, notAfter),
-      encodeName(subject),
+      subjectDer,
       request.spkiDer,
       der.explicit(3, extensions),
     );
@@ -101,6 +117,9 @@ export class Issuer {
       notBefore,
       notAfter,
       spkiSha256: hash('sha256', request.spkiDer, 'hex'),
+      ...(crlShards === undefined
+        ? {}
+        : { crlShard: crlShardName({ index: shard, count: crlShards }) }),
     };
   }
 
@@ -112,6 +131,20 @@ export class Issuer {
     }
     return this.#validity.der;
   }
+}
+
+/** A certificate that no relying party would accept is not issued (RFC 5280 §4.2.1.10). */
+function assertPermitted(
+  constraints: ParsedNameConstraints,
+  names: Parameters<typeof findNameFault>[0],
+  request: IssueRequest,
+): void {
+  const fault = findNameFault(names, constraints);
+  if (fault === undefined) return;
+  throw new KeylineError(
+    'PROFILE_VIOLATION',
+    `The authority may not issue this certificate for "${request.id}": ${fault} by the name constraints of its own certificate (RFC 5280 §4.2.1.10).`,
+  );
 }
 
 const nothing = new Uint8Array();

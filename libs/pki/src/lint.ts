@@ -94,6 +94,13 @@ const commonRules: readonly Rule<IssuerContext>[] = [
   },
 ];
 
+const signingUsages: ReadonlySet<string> = new Set([
+  'digitalSignature',
+  'nonRepudiation',
+  'keyCertSign',
+  'cRLSign',
+]);
+
 const authorityRules: readonly Rule<IssuerContext>[] = [
   {
     rule: 'RFC 5280 §4.2.1.9',
@@ -104,13 +111,32 @@ const authorityRules: readonly Rule<IssuerContext>[] = [
   {
     rule: 'RFC 5280 §4.2.1.9',
     finding: 'its path length is not below the one of the authority that signs it',
-    holds: ({ pathLen }, { issuer }) =>
-      issuer?.pathLen === undefined || (pathLen !== undefined && pathLen < issuer.pathLen),
+    holds: ({ pathLen, subjectDer }, { issuer }) => {
+      if (issuer?.pathLen === undefined) return true;
+      // Self-issued (the old root by the new one): it takes no level of its own (§6.1.4 (l)).
+      const most = equalBytes(subjectDer, issuer.subjectDer) ? issuer.pathLen : issuer.pathLen - 1;
+      return pathLen !== undefined && pathLen <= most;
+    },
   },
   {
     rule: 'RFC 5280 §4.2.1.3',
     finding: "an authority's key usage must be keyCertSign and cRLSign",
     holds: ({ keyUsage }) => keyUsage.includes('keyCertSign') && keyUsage.includes('cRLSign'),
+  },
+  {
+    rule: 'RFC 8410 §5, RFC 9881 §5, Keyline',
+    finding: "an authority's key only signs: no encipherment, no key agreement",
+    holds: ({ keyUsage }) => keyUsage.every((usage) => signingUsages.has(usage)),
+  },
+  {
+    rule: 'RFC 9608 §2',
+    finding: 'noRevAvail is for leaves, not for authorities',
+    holds: (certificate) => isCritical(certificate, oids.noRevAvail) === undefined,
+  },
+  {
+    rule: 'RFC 5280 §4.2.1.10',
+    finding: 'name constraints must be critical',
+    holds: (certificate) => isCritical(certificate, oids.nameConstraints) !== false,
   },
   {
     rule: 'RFC 5280 §4.1.2.6',
@@ -124,6 +150,14 @@ const authorityRules: readonly Rule<IssuerContext>[] = [
       verifySignature({ ...certificate, spkiDer: (issuer ?? certificate).spkiDer }),
   },
 ];
+
+/** Key usages that go with an extended one (RFC 5280 §4.2.1.12); others would make the certificate fit for nothing, or for too much. */
+const consistentUsages: Readonly<Record<string, readonly string[]>> = {
+  clientAuth: ['digitalSignature', 'keyAgreement'],
+  serverAuth: ['digitalSignature', 'keyEncipherment', 'keyAgreement'],
+  OCSPSigning: ['digitalSignature', 'nonRepudiation'],
+};
+const clientKinds: readonly string[] = ['device', 'service', 'operator', 'station'];
 
 interface LeafContext extends IssuerContext {
   readonly profile: Profile;
@@ -163,6 +197,25 @@ const leafRules: readonly Rule<LeafContext>[] = [
         certificate.sanDns.length + certificate.sanUri.length > 0),
   },
   {
+    rule: 'RFC 5280 §4.2.1.12',
+    finding: 'a certificate of a service, an operator or a station is for clientAuth only',
+    holds: ({ extendedKeyUsage }, { profile }) =>
+      !clientKinds.includes(profile.kind) || extendedKeyUsage.join() === 'clientAuth',
+  },
+  {
+    rule: 'RFC 5280 §4.2.1.12',
+    finding: 'its key usage does not go with its extended key usage',
+    holds: ({ keyUsage, extendedKeyUsage }) =>
+      extendedKeyUsage.every((extended) =>
+        keyUsage.every((usage) => consistentUsages[extended]?.includes(usage) ?? true),
+      ),
+  },
+  {
+    rule: 'RFC 5280 §4.2.1.10',
+    finding: 'name constraints are for authorities',
+    holds: (certificate) => isCritical(certificate, oids.nameConstraints) === undefined,
+  },
+  {
     rule: 'RFC 9525 §2',
     finding: 'a server certificate needs serverAuth and a DNS name or IP address in subjectAltName',
     holds: ({ extendedKeyUsage, sanDns, sanIp }, { profile }) =>
@@ -185,12 +238,17 @@ const leafRules: readonly Rule<LeafContext>[] = [
   },
   {
     rule: 'RFC 9608 §2, §3',
-    finding: 'noRevAvail excludes CRL distribution points and an OCSP URL, and is not critical',
+    finding:
+      'noRevAvail excludes CRL distribution points, a freshest CRL and an OCSP URL, and is not critical',
     holds: (certificate) => {
       const critical = isCritical(certificate, oids.noRevAvail);
       if (critical === undefined) return true;
-      const { crlDistributionPoints, ocspUrls } = certificate;
-      return !critical && crlDistributionPoints.length === 0 && ocspUrls.length === 0;
+      const excluded = [oids.cRLDistributionPoints, oids.freshestCRL];
+      return (
+        !critical &&
+        certificate.ocspUrls.length === 0 &&
+        excluded.every((oid) => isCritical(certificate, oid) === undefined)
+      );
     },
   },
   {
@@ -201,14 +259,14 @@ const leafRules: readonly Rule<LeafContext>[] = [
       certificate.notAfter - certificate.notBefore <= (7 * 24 + 1) * 3_600_000,
   },
   {
-    rule: 'RFC 8813 §3, RFC 8410 §5, RFC 9881 §3',
+    rule: 'RFC 8813 §3, RFC 8410 §5, RFC 9881 §5',
     finding: 'keyEncipherment is for RSA keys only, and the profile allows others',
     holds: ({ keyUsage }, { profile }) =>
       !keyUsage.includes('keyEncipherment') ||
       profile.keyAlgorithms.every((algorithm) => algorithm.startsWith('rsa-')),
   },
   {
-    rule: 'RFC 8410 §5, RFC 9881 §3',
+    rule: 'RFC 8410 §5, RFC 9881 §5',
     finding: 'keyAgreement is for EC keys only, and the profile allows others',
     holds: ({ keyUsage }, { profile }) =>
       !keyUsage.includes('keyAgreement') ||

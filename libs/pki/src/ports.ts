@@ -18,6 +18,11 @@ export interface Authority {
   readonly certificateDer: Uint8Array;
   readonly signer: Signer;
   readonly urls: AuthorityUrls;
+  /**
+   * Among how many CRLs its leaves are shared: each new certificate carries its shard's URL (`crlShardUrl`) as distribution point. Absent:
+   * one CRL, at `urls.crl`. A change is for certificates to come; those that are out keep their shard.
+   */
+  readonly crlShards?: number | undefined;
 }
 
 /** A CSR after strict intake: proof of possession verified, key allowed by strength. */
@@ -60,6 +65,8 @@ export interface IssuedCertificate {
   readonly notAfter: number;
   /** Lower-case hex SHA-256 of the SubjectPublicKeyInfo. */
   readonly spkiSha256: string;
+  /** `3of16` when the certificate names a shard of its authority's CRL: belongs in its row, for good. @see parseCrlShardName */
+  readonly crlShard?: string | undefined;
 }
 
 /** CRL reasons that Keyline writes (RFC 5280 §5.3.1). */
@@ -87,6 +94,13 @@ export interface CrlEntry {
   readonly serial: SerialHex;
   readonly revokedAt: number;
   readonly reason: RevocationReason;
+}
+
+/** An entry of a delta CRL; `removeFromCRL`: it stands in the base, and holds no longer (RFC 5280 §5.3.1). */
+export interface DeltaCrlEntry {
+  readonly serial: SerialHex;
+  readonly revokedAt: number;
+  readonly reason: RevocationReason | 'removeFromCRL';
 }
 
 /** RFC 6960 §2.2; "unknown" is never "good". */

@@ -44,7 +44,11 @@ export interface Profile {
   }[];
   /** SANs; same templates. `request` entries copy the (allowed) names asked for in the issue request, never from the CSR by itself. */
   readonly san: readonly (
-    { readonly uri: string } | { readonly dns: string } | { readonly request: 'dns' | 'ip' }
+    | { readonly uri: string }
+    | { readonly dns: string }
+    | { readonly request: 'dns' | 'ip' }
+    /** hardwareModuleName (RFC 4108 §5), for IDevIDs: the maker's OID of the hardware, and its serial number as a template. */
+    | { readonly hardwareModule: { readonly type: string; readonly serialNumber: string } }
   )[];
   readonly keyAlgorithms: readonly KeyAlgorithm[];
   /** ISO 8601 duration (`P90D`), or `until` for a fixed end such as IDevID's 9999-12-31T23:59:59Z. */

@@ -1,5 +1,5 @@
-// Path validation of our own (RFC 5280 §6.1), for certificates that are presented to Keyline. Revocation is asked elsewhere; name
-// constraints and policies are not processed, so a certificate that makes them critical is refused.
+// Path validation of our own (RFC 5280 §6.1), for certificates that are presented to Keyline: a search for a path from the leaf to a
+// trust anchor, among any number of authorities, roots and cross-certificates. The rules themselves are in path-rules.ts.
 import { isKeylineError } from '@keyline/kernel';
 import {
   equalBytes,
@@ -8,176 +8,278 @@ import {
   verifySignature,
   type ParsedCertificate,
 } from '@keyline/x509';
+import {
+  findCertificateFault,
+  findIssuerFault,
+  findLeafFault,
+  findPathNameFault,
+  findUsageFault,
+  nameOf,
+  type Path,
+} from './path-rules.ts';
+import type { CertificateStatus } from './ports.ts';
 import type { ExtendedKeyUsage } from './profile.ts';
 
 export interface ChainQuestion {
   readonly leafDer: Uint8Array;
-  /** Untrusted, in any order. */
-  readonly intermediates: readonly Uint8Array[];
+  /** Untrusted, in any order. Given parsed, signatures among them and the roots are checked once and not again. */
+  readonly intermediates: readonly (Uint8Array | ParsedCertificate)[];
   /** Trust anchors. */
-  readonly roots: readonly Uint8Array[];
+  readonly roots: readonly (Uint8Array | ParsedCertificate)[];
   /** Epoch milliseconds. */
   readonly now: number;
   readonly requiredEku?: ExtendedKeyUsage | undefined;
+  /** Asked of every certificate of a path but its trust anchor. Absent: revocation is not looked at. */
+  readonly statusOf?: StatusOf | undefined;
 }
 
-/** `path`: leaf first, trust anchor last. `reason`: a sentence with the section that was broken. */
+/** Revocation status of a certificate that this issuer signed; everything but `good` makes the path invalid. */
+export type StatusOf = (
+  certificate: ParsedCertificate,
+  issuer: ParsedCertificate,
+) => CertificateStatus;
+
+/** The same, asked elsewhere. */
+export type AskStatus = (
+  certificate: ParsedCertificate,
+  issuer: ParsedCertificate,
+) => CertificateStatus | Promise<CertificateStatus>;
+
+/**
+ * `path`: leaf first, trust anchor last. `reason`: a sentence with the section that was broken; `fault`: whether a path was found at all,
+ * and what its certificates' status was then.
+ */
 export type ChainVerdict =
-  | { readonly status: 'valid'; readonly path: readonly ParsedCertificate[] }
-  | { readonly status: 'invalid'; readonly reason: string };
+  | { readonly status: 'valid'; readonly path: Path }
+  | {
+      readonly status: 'invalid';
+      readonly reason: string;
+      readonly fault: 'path' | 'revoked' | 'status-unknown';
+    };
+
+type Invalid = Extract<ChainVerdict, { readonly status: 'invalid' }>;
 
 const maxIntermediates = 16;
 const maxPathCertificates = 8;
 // Each costs a signature check; a crafted bundle must not buy thousands.
-const maxSignatureChecks = 64;
-
-const processedExtensions: ReadonlySet<string> = new Set([
-  oids.subjectKeyIdentifier,
-  oids.authorityKeyIdentifier,
-  oids.keyUsage,
-  oids.subjectAltName,
-  oids.basicConstraints,
-  oids.extKeyUsage,
-  oids.cRLDistributionPoints,
-  oids.authorityInfoAccess,
-]);
-const anyExtendedKeyUsage = '2.5.29.37.0';
+const maxSteps = 64;
 
 /** Never throws for what the certificates contain: bytes that can't be read are an invalid chain. */
 export function verifyChain(question: ChainQuestion): ChainVerdict {
-  if (question.intermediates.length > maxIntermediates) {
-    return {
-      status: 'invalid',
-      reason: `More than ${String(maxIntermediates)} intermediates were sent.`,
-    };
+  return guard(() => {
+    const { statusOf } = question;
+    const search = new PathSearch(question);
+    let refused: Invalid | undefined;
+    for (const path of search.paths()) {
+      const fault =
+        statusOf &&
+        firstOf(linksOf(path), ([certificate, issuer]) =>
+          judge(certificate, statusOf(certificate, issuer)),
+        );
+      if (fault === undefined) return { status: 'valid', path };
+      refused ??= fault;
+    }
+    return refused ?? search.failure();
+  });
+}
+
+/**
+ * As `verifyChain`, for a status that has to be asked for (OCSP, a database).
+ * @throws whatever `askStatus` throws: a question that failed is no answer
+ */
+export async function verifyChainWithStatus(
+  question: Omit<ChainQuestion, 'statusOf'>,
+  askStatus: AskStatus,
+): Promise<ChainVerdict> {
+  let refused: Invalid | undefined;
+  let paths: readonly Path[] = [];
+  const verdict = guard(() => {
+    const search = new PathSearch(question);
+    paths = [...search.paths()];
+    return search.failure();
+  });
+  for (const path of paths) {
+    let fault: Invalid | undefined;
+    for (const [certificate, issuer] of linksOf(path)) {
+      fault ??= judge(certificate, await askStatus(certificate, issuer));
+      if (fault !== undefined) break;
+    }
+    if (fault === undefined) return { status: 'valid', path };
+    refused ??= fault;
   }
+  return refused ?? verdict;
+}
+
+function invalid(reason: string, fault: Invalid['fault'] = 'path'): Invalid {
+  return { status: 'invalid', reason, fault };
+}
+
+function guard(work: () => ChainVerdict): ChainVerdict {
   try {
-    return new PathSearch(question).run();
+    return work();
   } catch (error) {
-    if (!isKeylineError(error)) throw error;
-    return { status: 'invalid', reason: `A certificate can't be read. ${error.detail}` };
+    if (!isKeylineError(error) || error.code !== 'DER_MALFORMED') throw error;
+    return invalid(`A certificate can't be read. ${error.detail}`);
   }
+}
+
+function firstOf<Item, Found>(
+  items: readonly Item[],
+  find: (item: Item) => Found | undefined,
+): Found | undefined {
+  for (const item of items) {
+    const found = find(item);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Certificates whose status matters, each with its issuer, from the trust anchor's side. */
+function linksOf(path: Path): [certificate: ParsedCertificate, issuer: ParsedCertificate][] {
+  const links: [ParsedCertificate, ParsedCertificate][] = [];
+  for (let i = path.length - 2; i >= 0; i--) {
+    const [certificate, issuer] = [path[i], path[i + 1]];
+    if (certificate && issuer && !isExempt(certificate)) links.push([certificate, issuer]);
+  }
+  return links;
+}
+
+/** noRevAvail (RFC 9608 §4) and ocsp-nocheck (RFC 6960 §4.2.2.2.1): the authority says that there is no status to ask for. */
+function isExempt({ isCa, extensions, extendedKeyUsage }: ParsedCertificate): boolean {
+  const has = (wanted: string): boolean => extensions.some(({ oid }) => oid === wanted);
+  if (isCa) return false;
+  return (
+    has(oids.noRevAvail) || (has(oids.ocspNoCheck) && extendedKeyUsage.includes('OCSPSigning'))
+  );
+}
+
+function judge(certificate: ParsedCertificate, status: CertificateStatus): Invalid | undefined {
+  switch (status.status) {
+    case 'good':
+      return undefined;
+    case 'revoked':
+      return invalid(
+        `"${nameOf(certificate)}" was revoked (${status.reason}) (RFC 5280 §6.1.3 (a)(3)).`,
+        'revoked',
+      );
+    case 'unknown':
+      return invalid(
+        `Whether "${nameOf(certificate)}" was revoked is not known, which is not good enough (RFC 5280 §6.1.3 (a)(3), §6.3.3).`,
+        'status-unknown',
+      );
+  }
+}
+
+/** Signatures found right, of certificates that live on between questions. */
+const verified = new WeakMap<ParsedCertificate, WeakSet<ParsedCertificate>>();
+
+function isSignedBy(subject: ParsedCertificate, issuer: ParsedCertificate): boolean {
+  const issuers = verified.get(subject);
+  if (issuers?.has(issuer) === true) return true;
+  if (!verifySignature({ ...subject, spkiDer: issuer.spkiDer })) return false;
+  if (issuers === undefined) verified.set(subject, new WeakSet([issuer]));
+  else issuers.add(issuer);
+  return true;
+}
+
+function parsed(certificate: Uint8Array | ParsedCertificate): ParsedCertificate {
+  return certificate instanceof Uint8Array ? parseCertificate(certificate) : certificate;
 }
 
 class PathSearch {
   readonly #question: ChainQuestion;
-  readonly #intermediates: readonly ParsedCertificate[];
   readonly #roots: readonly ParsedCertificate[];
-  #checksLeft = maxSignatureChecks;
+  readonly #issuers: readonly ParsedCertificate[];
+  #stepsLeft = maxSteps;
   /** Of the path that got furthest. */
-  #reason = { depth: -1, text: '' };
+  #reason = { depth: -1, text: 'There is no path.' };
 
   constructor(question: ChainQuestion) {
     this.#question = question;
-    this.#intermediates = question.intermediates.map(parseCertificate);
-    this.#roots = question.roots.map(parseCertificate);
+    this.#roots = question.roots.map(parsed);
+    this.#issuers =
+      question.intermediates.length > maxIntermediates
+        ? []
+        : [...this.#roots, ...question.intermediates.map(parsed)];
   }
 
-  run(): ChainVerdict {
-    const leaf = parseCertificate(this.#question.leafDer);
-    const fault = this.#faultOf(leaf) ?? this.#faultOfLeaf(leaf);
-    if (fault !== undefined) return { status: 'invalid', reason: fault };
-    const path = this.#isRoot(leaf) ? [leaf] : this.#extend([leaf]);
-    return path === undefined
-      ? { status: 'invalid', reason: this.#reason.text }
-      : { status: 'valid', path };
+  failure(): Invalid {
+    return invalid(this.#reason.text);
   }
 
-  #isRoot(certificate: ParsedCertificate): boolean {
-    return this.#roots.some((root) => equalBytes(root.der, certificate.der));
+  /** Every path that keeps the rules, revocation aside; the shortest ones tend to come first. */
+  *paths(): Generator<Path> {
+    if (this.#question.intermediates.length > maxIntermediates) {
+      this.#fail([], `More than ${String(maxIntermediates)} intermediates were sent.`);
+      return;
+    }
+    const { now, requiredEku, leafDer } = this.#question;
+    const leaf = parseCertificate(leafDer);
+    const fault =
+      findCertificateFault(leaf, now) ??
+      findUsageFault(leaf, requiredEku) ??
+      findLeafFault(leaf, requiredEku);
+    if (fault !== undefined) this.#fail([leaf], fault);
+    else if (this.#roots.some((root) => equalBytes(root.der, leaf.der))) yield [leaf];
+    else yield* this.#extend([leaf]);
   }
 
   /** Depth first from the last certificate of the path towards a root. */
-  #extend(path: readonly ParsedCertificate[]): readonly ParsedCertificate[] | undefined {
+  *#extend(path: Path): Generator<Path> {
     const last = path[path.length - 1];
-    if (last === undefined || path.length >= maxPathCertificates) {
-      return this.#fail(
-        path,
-        `The chain is longer than ${String(maxPathCertificates)} certificates.`,
-      );
+    if (last === undefined) return;
+    if (path.length >= maxPathCertificates) {
+      this.#fail(path, `The chain is longer than ${String(maxPathCertificates)} certificates.`);
+      return;
     }
     this.#fail(path, `No authority was found that issued "${nameOf(last)}" (RFC 5280 §6.1.3).`);
-    for (const issuer of [...this.#roots, ...this.#intermediates]) {
-      if (!equalBytes(issuer.subjectDer, last.issuerDer) || path.includes(issuer)) continue;
-      const fault = this.#faultOf(issuer) ?? this.#faultOfIssuer(issuer, path);
-      if (fault !== undefined) {
-        this.#fail([...path, issuer], fault);
-        continue;
-      }
+    for (const issuer of this.#candidates(last)) {
+      // One name and key once in a path, whoever certified it: cross-certificates make circles (RFC 4158 §2.4.2).
+      if (path.some((one) => isSameAuthority(one, issuer))) continue;
+      const isRoot = this.#roots.includes(issuer);
       const longer = [...path, issuer];
-      const found = this.#roots.includes(issuer) ? longer : this.#extend(longer);
-      if (found !== undefined) return found;
+      const fault = this.#faultOfStep(issuer, path, isRoot);
+      if (fault !== undefined) this.#fail(longer, fault);
+      else if (isRoot) yield longer;
+      else yield* this.#extend(longer);
     }
-    return undefined;
   }
 
-  #fail(path: readonly ParsedCertificate[], text: string): undefined {
-    if (path.length > this.#reason.depth) this.#reason = { depth: path.length, text };
-    return undefined;
+  /** By name; those whose key identifier is the one asked for come first (RFC 4158 §3.5.12). */
+  #candidates({ issuerDer, authorityKeyId }: ParsedCertificate): ParsedCertificate[] {
+    const named = this.#issuers.filter(({ subjectDer }) => equalBytes(subjectDer, issuerDer));
+    if (authorityKeyId === undefined || named.length < 2) return named;
+    const fits = ({ subjectKeyId }: ParsedCertificate): number =>
+      subjectKeyId !== undefined && equalBytes(subjectKeyId, authorityKeyId) ? 0 : 1;
+    return named.sort((a, b) => fits(a) - fits(b));
   }
 
-  /** What every certificate of a path must keep. */
-  #faultOf(certificate: ParsedCertificate): string | undefined {
-    const name = nameOf(certificate);
-    const { now } = this.#question;
-    if (now < certificate.notBefore) return `"${name}" is not valid yet (RFC 5280 §6.1.3 (a)(2)).`;
-    if (now > certificate.notAfter) return `"${name}" has expired (RFC 5280 §6.1.3 (a)(2)).`;
-    const unknown = certificate.extensions.find(
-      ({ oid, critical }) => critical && !processedExtensions.has(oid),
-    );
-    if (unknown !== undefined) {
-      return `"${name}" has the critical extension ${unknown.oid}, which is not processed here (RFC 5280 §4.2).`;
-    }
-    const { requiredEku } = this.#question;
-    const usages = certificate.extendedKeyUsage;
-    if (
-      requiredEku !== undefined &&
-      usages.length > 0 &&
-      !usages.includes(requiredEku) &&
-      !usages.includes(anyExtendedKeyUsage)
-    ) {
-      return `"${name}" is not meant for ${requiredEku} (RFC 5280 §4.2.1.12).`;
-    }
-    return undefined;
-  }
-
-  #faultOfLeaf(leaf: ParsedCertificate): string | undefined {
-    if (
-      this.#question.requiredEku !== undefined &&
-      leaf.keyUsage.length > 0 &&
-      !leaf.keyUsage.includes('digitalSignature')
-    ) {
-      return `"${nameOf(leaf)}" is not meant for signing (RFC 5280 §4.2.1.3, §4.2.1.12).`;
-    }
-    return undefined;
-  }
-
-  /** @param path from the leaf to the certificate that this issuer is said to have signed */
-  #faultOfIssuer(
-    issuer: ParsedCertificate,
-    path: readonly ParsedCertificate[],
-  ): string | undefined {
-    const name = nameOf(issuer);
+  #faultOfStep(issuer: ParsedCertificate, path: Path, isRoot: boolean): string | undefined {
     const subject = path[path.length - 1];
-    if (!issuer.isCa) return `"${name}" is not an authority (RFC 5280 §6.1.4 (k)).`;
-    const hasKeyUsage = issuer.extensions.some(({ oid }) => oid === oids.keyUsage);
-    if (hasKeyUsage && !issuer.keyUsage.includes('keyCertSign')) {
-      return `"${name}" may not sign certificates (RFC 5280 §6.1.4 (n)).`;
-    }
-    // Authorities between this one and the leaf, without self-issued ones (§6.1.4 (l), (m)).
-    const below = path.slice(1).filter((one) => !equalBytes(one.issuerDer, one.subjectDer)).length;
-    if (issuer.pathLen !== undefined && below > issuer.pathLen) {
-      return `"${name}" allows ${String(issuer.pathLen)} authorities below it, there are ${String(below)} (RFC 5280 §4.2.1.9).`;
-    }
-    if (subject === undefined || this.#checksLeft-- <= 0)
+    const fault =
+      findCertificateFault(issuer, this.#question.now) ??
+      findUsageFault(issuer, this.#question.requiredEku) ??
+      findIssuerFault(issuer, path);
+    if (fault !== undefined) return fault;
+    if (subject === undefined || this.#stepsLeft-- <= 0) {
       return 'The chain takes too many signature checks.';
-    if (!verifySignature({ ...subject, spkiDer: issuer.spkiDer })) {
-      return `The signature of "${nameOf(subject)}" is not by "${name}" (RFC 5280 §6.1.3 (a)(1)).`;
     }
-    return undefined;
+    if (!isSignedBy(subject, issuer)) {
+      return `The signature of "${nameOf(subject)}" is not by "${nameOf(issuer)}" (RFC 5280 §6.1.3 (a)(1)).`;
+    }
+    if (!isRoot) return undefined;
+    // Not asked for by §6.1.1 (d), but a root whose own signature is wrong was damaged on its way here.
+    if (!issuer.selfSigned && equalBytes(issuer.issuerDer, issuer.subjectDer)) {
+      return `The root "${nameOf(issuer)}" does not verify with its own key.`;
+    }
+    return findPathNameFault([...path, issuer]);
+  }
+
+  #fail(path: Path, text: string): void {
+    if (path.length > this.#reason.depth) this.#reason = { depth: path.length, text };
   }
 }
 
-function nameOf({ commonName, serial }: ParsedCertificate): string {
-  return commonName === undefined ? `serial ${serial}` : commonName.slice(0, 80);
+function isSameAuthority(a: ParsedCertificate, b: ParsedCertificate): boolean {
+  return equalBytes(a.subjectDer, b.subjectDer) && equalBytes(a.spkiDer, b.spkiDer);
 }

@@ -338,7 +338,7 @@ describe('spliced bytes', () => {
                     ...(profile.name === 'bare' && host !== undefined ? [{ dns: host }] : []),
                   ];
           const expected = await buildLeafTbs({
-            ...constantsOf(profile, hierarchy.issuing, identity),
+            ...constantsOf(profile, hierarchy.issuing, identity, Buffer.from(issued.serial, 'hex')),
             serial: Buffer.from(issued.serial, 'hex'),
             notBefore: issued.notBefore,
             notAfter: issued.notAfter,

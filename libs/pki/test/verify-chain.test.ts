@@ -180,7 +180,8 @@ describe('verifyChain', () => {
     }
   });
 
-  it.each(['2.5.29.30', '1.2.3.4'])(
+  // Among them what demands policies: policyMappings, policyConstraints, inhibitAnyPolicy.
+  it.each(['2.5.29.33', '2.5.29.36', '2.5.29.54', '1.2.3.4'])(
     'refuses the unprocessed critical extension %s (RFC 5280 §4.2)',
     async (oid) => {
       const valueDer = der.sequence();

@@ -27,6 +27,8 @@ export interface Signer {
   /** SubjectPublicKeyInfo, DER. */
   readonly spkiDer: Uint8Array;
   sign(toBeSigned: Uint8Array): Uint8Array | Promise<Uint8Array>;
+  /** The same for tens of megabytes, without holding the event loop. Absent: `sign` does it. @see signLargeWith */
+  signLarge?(toBeSigned: Uint8Array): Promise<Uint8Array>;
 }
 
 /** A signature algorithm that Keyline accepts. SHA-1 and MD5 are not in the table, so nothing can ask for them. */

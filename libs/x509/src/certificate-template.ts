@@ -1,11 +1,12 @@
 // A leaf certificate's TBSCertificate as @peculiar/x509 writes it: the template that issuance splices into, and the second opinion
 // its tests hold the spliced bytes against. Slow (milliseconds) and loaded only when asked for.
-import type { KeyUsageFlags } from '@peculiar/x509';
+import type { Extension, JsonGeneralName, KeyUsageFlags } from '@peculiar/x509';
+import type * as Library from '@peculiar/x509';
 import type { KeyAlgorithm } from './algorithms.ts';
 import { hexOf } from './bytes.ts';
 import { readSequence } from './der-reader.ts';
 import { tags } from './der-writer.ts';
-import type { AlternativeName } from './extensions.ts';
+import { encodeAlternativeNames, type AlternativeName } from './alternative-names.ts';
 import { decodeIpAddress, encodeIpAddress } from './ip-address.ts';
 import type { RelativeName } from './name.ts';
 import {
@@ -76,21 +77,7 @@ export async function buildLeafTbs(content: LeafContent): Promise<Uint8Array> {
       content.extendedKeyUsage.map((usage) => extendedKeyUsageOids[usage]),
       false,
     ),
-    ...(content.alternativeNames.length === 0
-      ? []
-      : [
-          new library.SubjectAlternativeNameExtension(
-            content.alternativeNames.map((name) =>
-              'dns' in name
-                ? { type: 'dns' as const, value: name.dns }
-                : 'uri' in name
-                  ? { type: 'url' as const, value: name.uri }
-                  : { type: 'ip' as const, value: withoutDottedTail(name.ip) },
-            ),
-            // RFC 5280 §4.2.1.6: critical when it is the only name.
-            content.subject.length === 0,
-          ),
-        ]),
+    ...(content.alternativeNames.length === 0 ? [] : [alternativeNameExtension(library, content)]),
     new library.SubjectKeyIdentifierExtension(hexOf(content.subjectKeyId), false),
     new library.AuthorityKeyIdentifierExtension(hexOf(content.authorityKeyId), false),
     ...(content.crlUrl === undefined
@@ -136,6 +123,26 @@ export async function buildLeafTbs(content: LeafContent): Promise<Uint8Array> {
   });
   const outer = readSequence(new Uint8Array(certificate.rawData));
   return outer.whole(outer.read(tags.sequence));
+}
+
+function alternativeNameExtension(
+  library: typeof Library,
+  { alternativeNames, subject }: LeafContent,
+): Extension {
+  // RFC 5280 §4.2.1.6: critical when it is the only name.
+  const critical = subject.length === 0;
+  // @peculiar/x509 knows no other names: there it only carries the bytes.
+  if (alternativeNames.some((name) => 'hardwareModule' in name)) {
+    const value = encodeAlternativeNames(alternativeNames);
+    return new library.Extension(oids.subjectAltName, critical, value);
+  }
+  const names: JsonGeneralName[] = [];
+  for (const name of alternativeNames) {
+    if ('dns' in name) names.push({ type: 'dns', value: name.dns });
+    else if ('uri' in name) names.push({ type: 'url', value: name.uri });
+    else if ('ip' in name) names.push({ type: 'ip', value: withoutDottedTail(name.ip) });
+  }
+  return new library.SubjectAlternativeNameExtension(names, critical);
 }
 
 /** @peculiar/x509 2.2.0 reads the dotted tail of `::ffff:10.0.0.1` as one group. */

@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto';
 import type { SerialHex } from '@keyline/kernel';
 import { verifySignature } from './algorithms.ts';
+import { parseAlternativeNames } from './alternative-names.ts';
 import { equalBytes, hexOf } from './bytes.ts';
 import { DerReader, derMalformed, readSequence } from './der-reader.ts';
 import { contextConstructedTag, contextTag, tags } from './der-writer.ts';
 import {
-  parseAlternativeNames,
   parseAuthorityInfoAccess,
   parseAuthorityKeyIdentifier,
   parseBasicConstraints,

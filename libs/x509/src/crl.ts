@@ -6,6 +6,7 @@ import { DerReader, derMalformed, readSequence } from './der-reader.ts';
 import { contextConstructedTag, contextTag, tags } from './der-writer.ts';
 import {
   parseAuthorityKeyIdentifier,
+  parseCrlDistributionPoints,
   parseDistributionPointName,
   parseExtensions,
   type Extension,
@@ -45,10 +46,14 @@ export interface ParsedCrl {
   readonly thisUpdate: number;
   readonly nextUpdate: number;
   readonly authorityKeyId?: Uint8Array;
-  /** From the issuing distribution point; absent when there is none. */
-  readonly scope?: 'user' | 'ca' | 'all';
+  /** From the issuing distribution point; absent when there is none. `other`: some reasons, indirect, attribute certificates. */
+  readonly scope?: 'user' | 'ca' | 'all' | 'other';
   readonly distributionPoints: string[];
   readonly isDelta: boolean;
+  /** BaseCRLNumber of a delta (§5.2.4). */
+  readonly baseNumber?: bigint;
+  /** Where a base's delta is (§5.2.6). */
+  readonly freshestCrl: string[];
   readonly entries: ParsedCrlEntry[];
   readonly extensions: readonly Extension[];
   readonly signatureAlgorithmOid: string;
@@ -91,6 +96,14 @@ export function parseCrl(der: Uint8Array): ParsedCrl {
   const keyIdDer = value(oids.authorityKeyIdentifier);
   const keyId = keyIdDer === undefined ? undefined : parseAuthorityKeyIdentifier(keyIdDer);
   const pointDer = value(oids.issuingDistributionPoint);
+  const baseDer = value(oids.deltaCRLIndicator);
+  if (baseDer === undefined && entries.some(({ reason }) => reason === 'removeFromCRL')) {
+    throw derMalformed('removeFromCRL in a CRL that is no delta (RFC 5280 §5.3.1)');
+  }
+  const freshestDer = value(oids.freshestCRL);
+  if (baseDer !== undefined && freshestDer !== undefined) {
+    throw derMalformed('a freshest CRL in a delta (RFC 5280 §5.2.6)');
+  }
   return {
     der,
     tbsDer: crl.whole(tbsElement),
@@ -100,7 +113,9 @@ export function parseCrl(der: Uint8Array): ParsedCrl {
     nextUpdate,
     ...(keyId === undefined ? {} : { authorityKeyId: keyId }),
     ...(pointDer === undefined ? { distributionPoints: [] } : readIssuingPoint(pointDer)),
-    isDelta: value(oids.deltaCRLIndicator) !== undefined,
+    isDelta: baseDer !== undefined,
+    ...(baseDer === undefined ? {} : { baseNumber: readNumber(baseDer) }),
+    freshestCrl: freshestDer === undefined ? [] : parseCrlDistributionPoints(freshestDer),
     entries,
     extensions,
     signatureAlgorithmOid: tbs.inside(innerAlgorithm).readOid(),
@@ -116,6 +131,10 @@ function readEntries(list: DerReader): ParsedCrlEntry[] {
     const revokedAt = entry.readTime();
     const extensions = entry.isAtEnd() ? [] : parseExtensions(entry.enter());
     entry.finish();
+    // A critical one changes what the entry means (§5.3: certificateIssuer), and none is processed here.
+    if (extensions.some(({ oid, critical }) => critical && oid !== oids.reasonCode)) {
+      throw derMalformed('a critical entry extension that is not known (RFC 5280 §5.3)');
+    }
     const reasonDer = extensions.find(({ oid }) => oid === oids.reasonCode)?.valueDer;
     const reason = reasonDer === undefined ? undefined : readReason(reasonDer);
     entries.push(reason === undefined ? { serial, revokedAt } : { serial, revokedAt, reason });
@@ -150,9 +169,11 @@ function readIssuingPoint(
   const distributionPoints = name === undefined ? [] : parseDistributionPointName(name);
   let scope: ParsedCrl['scope'] = 'all';
   while (!point.isAtEnd()) {
-    const part = point.read();
-    if (part.tag === contextTag(1)) scope = 'user';
-    if (part.tag === contextTag(2)) scope = 'ca';
+    const { tag } = point.read();
+    if (scope !== 'all') scope = 'other';
+    else if (tag === contextTag(1)) scope = 'user';
+    else if (tag === contextTag(2)) scope = 'ca';
+    else scope = 'other';
   }
   return { scope, distributionPoints };
 }

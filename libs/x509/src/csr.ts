@@ -1,7 +1,8 @@
 // Certification requests (PKCS#10, RFC 2986) that Keyline's own programs send. Taking in those of others is libs/pki's work.
 import { algorithms, type Signer } from './algorithms.ts';
 import * as der from './der-writer.ts';
-import { encodeAlternativeNames, encodeExtension } from './extensions.ts';
+import { encodeAlternativeNames } from './alternative-names.ts';
+import { encodeExtension } from './extensions.ts';
 import { encodeName } from './name.ts';
 import { oids } from './oids.ts';
 

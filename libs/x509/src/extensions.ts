@@ -1,9 +1,8 @@
 // Extension values of RFC 5280 §4.2, in and out. Which extensions a certificate should have is libs/pki's concern.
-import { KeylineError } from '@keyline/kernel';
 import { DerReader, decodeAscii, derMalformed, readSequence } from './der-reader.ts';
+import { encodeUri } from './alternative-names.ts';
 import * as der from './der-writer.ts';
 import { contextConstructedTag, contextTag, tags } from './der-writer.ts';
-import { decodeIpAddress, encodeIpAddress } from './ip-address.ts';
 import {
   extendedKeyUsageOids,
   keyUsageBits,
@@ -96,6 +95,11 @@ export function encodeCrlDistributionPoints(uris: readonly string[]): Extension 
   return { oid: oids.cRLDistributionPoints, critical: false, valueDer: der.sequence(...points) };
 }
 
+/** In a base CRL: where its delta is (RFC 5280 §5.2.6). The form is that of the distribution points. */
+export function encodeFreshestCrl(uri: string): Extension {
+  return { ...encodeCrlDistributionPoints([uri]), oid: oids.freshestCRL };
+}
+
 export function encodeAuthorityInfoAccess(urls: {
   readonly ocsp?: string | undefined;
   readonly caIssuers?: string | undefined;
@@ -113,84 +117,7 @@ export function encodeAuthorityInfoAccess(urls: {
   };
 }
 
-/** Names of a subjectAltName in the order they are to appear. */
-export type AlternativeName =
-  { readonly dns: string } | { readonly ip: string } | { readonly uri: string };
-
-/** SubjectAltName value. @throws {KeylineError} PROFILE_VIOLATION, REQUEST_INVALID for names that can't be written */
-export function encodeAlternativeNames(names: readonly AlternativeName[]): Uint8Array<ArrayBuffer> {
-  return der.sequence(
-    ...names.map((name) => {
-      if ('dns' in name) return encodeDnsName(name.dns);
-      if ('uri' in name) return encodeUri(name.uri);
-      return der.element(contextTag(7), encodeIpAddress(name.ip));
-    }),
-  );
-}
-
-// RFC 5280 §4.2.1.6: preferred name syntax (RFC 1034 §3.5, RFC 1123 §2.1); a wildcard only as the whole first label.
-const dnsName =
-  /^(?:\*\.)?(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
-
-export function isDnsName(name: string): boolean {
-  return name.length <= 253 && dnsName.test(name);
-}
-
-function encodeDnsName(name: string): Uint8Array {
-  if (!isDnsName(name)) {
-    throw new KeylineError('PROFILE_VIOLATION', `"${name.slice(0, 80)}" is not a DNS name.`);
-  }
-  return der.element(contextTag(2), Buffer.from(name, 'latin1'));
-}
-
-// RFC 3986 characters; a scheme first.
-const uriPattern = /^[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]+$/;
-
-function encodeUri(uri: string): Uint8Array {
-  if (uri.length > 1024 || !uriPattern.test(uri)) {
-    throw new KeylineError('PROFILE_VIOLATION', `"${uri.slice(0, 80)}" is not a URI.`);
-  }
-  return der.element(contextTag(6), Buffer.from(uri, 'latin1'));
-}
-
 // --- reading
-
-/** Names read from a subjectAltName; other forms (directory names, e-mail) are counted. */
-export interface ParsedAlternativeNames {
-  readonly dns: string[];
-  readonly ip: string[];
-  readonly uri: string[];
-  readonly others: number;
-}
-
-/** @throws {KeylineError} DER_MALFORMED */
-export function parseAlternativeNames(valueDer: Uint8Array): ParsedAlternativeNames {
-  const names = readSequence(valueDer);
-  if (names.isAtEnd()) throw derMalformed('an empty subjectAltName (RFC 5280 §4.2.1.6)');
-  const found = { dns: [] as string[], ip: [] as string[], uri: [] as string[], others: 0 };
-  while (!names.isAtEnd()) {
-    const name = names.read();
-    const content = names.content(name);
-    switch (name.tag) {
-      case contextTag(2):
-        found.dns.push(decodeAscii(content));
-        break;
-      case contextTag(6):
-        found.uri.push(decodeAscii(content));
-        break;
-      case contextTag(7): {
-        const address = decodeIpAddress(content);
-        if (address === undefined) throw derMalformed('an IP address of odd length', name.start);
-        found.ip.push(address);
-        break;
-      }
-      default:
-        if ((name.tag & 0xc0) !== 0x80) throw derMalformed('no GeneralName', name.start);
-        found.others++;
-    }
-  }
-  return found;
-}
 
 const keyUsageNames = Object.keys(keyUsageBits) as KeyUsageName[];
 
@@ -239,7 +166,7 @@ export function parseAuthorityKeyIdentifier(valueDer: Uint8Array): Uint8Array | 
   return keyId === undefined ? undefined : reader.content(keyId);
 }
 
-/** Every URI among the full names of a CRLDistributionPoints value. */
+/** Every URI among the full names of a CRLDistributionPoints or FreshestCRL value. */
 export function parseCrlDistributionPoints(valueDer: Uint8Array): string[] {
   const points = readSequence(valueDer);
   const uris: string[] = [];

@@ -1,4 +1,5 @@
 export * from './algorithms.ts';
+export * from './alternative-names.ts';
 export * from './bytes.ts';
 export * from './certificate.ts';
 export * from './certificate-template.ts';
@@ -9,5 +10,8 @@ export * as der from './der-writer.ts';
 export * from './extensions.ts';
 export * from './ip-address.ts';
 export * from './name.ts';
+export * from './name-constraints.ts';
 export * from './oids.ts';
 export * from './pem.ts';
+export * from './policies.ts';
+export * from './sign-large.ts';

@@ -1,6 +1,13 @@
 // Distinguished names: written with one string type per attribute, read for what Keyline needs of them.
 import { KeylineError } from '@keyline/kernel';
-import { decodeText, derMalformed, isPrintableString, type DerReader } from './der-reader.ts';
+import { latin1Of } from './bytes.ts';
+import {
+  decodeText,
+  derMalformed,
+  isPrintableString,
+  readSequence,
+  type DerReader,
+} from './der-reader.ts';
 import * as der from './der-writer.ts';
 import { tags } from './der-writer.ts';
 import { oids } from './oids.ts';
@@ -96,4 +103,33 @@ export function parseName(name: DerReader): ParsedName {
     }
   }
   return { commonNames, isEmpty };
+}
+
+/**
+ * Each RDN of a Name as text that is equal when the RDNs match (RFC 5280 §7.1): case, runs of spaces and the string type make no
+ * difference. For comparing, not for showing.
+ * @throws {KeylineError} DER_MALFORMED
+ */
+export function canonicalRdns(nameDer: Uint8Array): string[] {
+  const name = readSequence(nameDer);
+  const rdns: string[] = [];
+  while (!name.isAtEnd()) {
+    const rdn = name.enter(tags.set);
+    const attributes: string[] = [];
+    while (!rdn.isAtEnd()) {
+      const attribute = rdn.enter(tags.sequence);
+      const type = attribute.readOid();
+      const value = attribute.read();
+      attribute.finish();
+      const content = attribute.content(value);
+      const text = decodeText(value.tag, content);
+      const folded =
+        text === undefined
+          ? `#${String(value.tag)}:${latin1Of(content)}`
+          : text.normalize('NFKC').toLowerCase().trim().replaceAll(/\s+/g, ' ');
+      attributes.push(`${type}=${folded}`);
+    }
+    rdns.push(JSON.stringify(attributes.sort()));
+  }
+  return rdns;
 }

@@ -47,6 +47,18 @@ export const ProfileSchema = Type.Object(
                 'Copies the names asked for in the issue request, never those of the CSR.',
             }),
           ),
+          hardwareModule: Type.Optional(
+            Type.Object(
+              {
+                type: Type.String({
+                  pattern: '^[0-2](\\.(0|[1-9][0-9]{0,9})){1,20}$',
+                  description: "Object identifier of the kind of hardware, from the maker's arc.",
+                }),
+                serialNumber: Type.String(template),
+              },
+              { ...closed, description: 'hardwareModuleName (RFC 4108 §5), for IDevIDs.' },
+            ),
+          ),
         },
         { ...closed, minProperties: 1, maxProperties: 1 },
       ),

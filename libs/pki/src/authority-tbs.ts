@@ -1,0 +1,30 @@
+// The TBSCertificate of an authority. Written directly, because the offline root carries as little code as it can.
+import { Duration } from '@keyline/kernel';
+import { algorithms, der, encodeExtension, type Extension, type KeyAlgorithm } from '@keyline/x509';
+import { createSerial } from './serial.ts';
+
+/** How far notBefore lies before `now`, for clocks that are slow. */
+export const authorityBackdate = Duration.minutes(5);
+
+export interface AuthorityTbs {
+  readonly signatureAlgorithm: KeyAlgorithm;
+  readonly issuerDer: Uint8Array;
+  readonly subjectDer: Uint8Array;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly spkiDer: Uint8Array;
+  readonly extensions: readonly Extension[];
+}
+
+export function encodeAuthorityTbs(content: AuthorityTbs): Uint8Array {
+  return der.sequence(
+    der.explicit(0, der.integer(2)),
+    der.unsignedInteger(createSerial()),
+    algorithms[content.signatureAlgorithm].signature.identifierDer,
+    content.issuerDer,
+    der.sequence(der.time(content.notBefore), der.time(content.notAfter)),
+    content.subjectDer,
+    content.spkiDer,
+    der.explicit(3, der.sequence(...content.extensions.map(encodeExtension))),
+  );
+}
