@@ -77,9 +77,10 @@ function findPlugin(): string {
 export async function startMosquitto(
   state: string,
   settings: readonly string[] = [],
+  usePort?: number,
 ): Promise<RealMosquitto> {
   const folder = mkdtempSync(join(tmpdir(), 'keyline-mosquitto-'));
-  const port = await freePort();
+  const port = usePort ?? (await freePort());
   const stateFile = join(folder, 'dynamic-security.json');
   writeFileSync(stateFile, state, { mode: 0o600 });
   const configuration = join(folder, 'mosquitto.conf');

@@ -26,20 +26,20 @@ for (const { name, start, skip } of systems) {
     }
 
     it.each(rightsCases)('$title', async ({ setUp: commands, checks }) => {
-      const { version, visit } = await setUp([markerRole, ...commands]);
+      const tested = await setUp([markerRole, ...commands]);
       for (const check of checks) {
         const { as, clientId, does, on, under = on, allowed, mosquitto20 } = check;
-        const visitor = await visit(as, clientId);
+        const visitor = await tested.visit(as, clientId);
         const verdict =
           does === 'receive' ? await visitor.receives(on, under) : await visitor[does](on);
         await visitor.leave();
-        const expected = version === 'mosquitto 2.0' ? (mosquitto20 ?? allowed) : allowed;
+        const expected = tested.version === 'mosquitto 2.0' ? (mosquitto20 ?? allowed) : allowed;
         expect(verdict, JSON.stringify(check)).toBe(expected);
       }
     });
 
     it.each(kickCases)('$title: session cut? $kicks', async ({ command, kicks, mosquitto20 }) => {
-      const { version, visit, ask } = await setUp([
+      const tested = await setUp([
         { command: 'createRole', rolename: 'r' },
         { command: 'createRole', rolename: 's' },
         { command: 'createGroup', groupname: 'g' },
@@ -48,10 +48,10 @@ for (const { name, start, skip } of systems) {
         { command: 'addClientRole', username: 'dev1', rolename: 'r' },
         { command: 'addGroupClient', groupname: 'g', username: 'dev1' },
       ]);
-      const visitor = await visit('dev1');
-      const [answer] = await ask(JSON.stringify({ commands: [command] }));
+      const visitor = await tested.visit('dev1');
+      const [answer] = await tested.ask(JSON.stringify({ commands: [command] }));
       expect(answer).not.toHaveProperty('error');
-      const expected = version === 'mosquitto 2.0' ? (mosquitto20 ?? kicks) : kicks;
+      const expected = tested.version === 'mosquitto 2.0' ? (mosquitto20 ?? kicks) : kicks;
       // A cut comes with the answer, or soon after; none is known only by waiting.
       const cut = await Promise.race([
         visitor.kicked.then(() => true),

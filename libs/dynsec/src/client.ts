@@ -71,6 +71,8 @@ class MqttDynsecClient implements DynsecClient {
   #closed = false;
   #turningOver = false;
   readonly #batches = new Set<Batch>();
+  /** Admitted and not settled. */
+  #underWay = 0;
   readonly #expected = new Map<string, { readonly batch: Batch; readonly position: number }>();
   /** Woken when there may be a place or a connection. */
   readonly #waiting = new Set<() => void>();
@@ -94,6 +96,7 @@ class MqttDynsecClient implements DynsecClient {
         clearTimeout(timer);
         for (const id of ids) this.#expected.delete(id);
         this.#batches.delete(batch);
+        this.#underWay -= 1;
         this.#wake();
       };
       const batch: Batch = {
@@ -131,7 +134,7 @@ class MqttDynsecClient implements DynsecClient {
   async reconnect(): Promise<void> {
     this.#turningOver = true;
     try {
-      await this.#until(() => this.#batches.size === 0 || this.#connection === undefined);
+      await this.#until(() => this.#underWay === 0 || this.#connection === undefined);
     } finally {
       this.#turningOver = false;
     }
@@ -154,7 +157,7 @@ class MqttDynsecClient implements DynsecClient {
     await connection?.close();
   }
 
-  /** Waits for a connection and a place among the payloads under way. */
+  /** Waits for a connection and takes a place among the payloads under way. */
   async #admission(): Promise<Connection> {
     const { maximumInFlight = 8, connectTimeout = 5000 } = this.#options;
     let patience: number | undefined;
@@ -162,7 +165,10 @@ class MqttDynsecClient implements DynsecClient {
       if (this.#closed) throw this.#unreachable('the client was closed');
       if (this.#connection !== undefined) {
         patience = undefined;
-        if (!this.#turningOver && this.#batches.size < maximumInFlight) return this.#connection;
+        if (!this.#turningOver && this.#underWay < maximumInFlight) {
+          this.#underWay += 1;
+          return this.#connection;
+        }
         await this.#until(undefined);
         continue;
       }

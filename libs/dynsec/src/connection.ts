@@ -2,7 +2,7 @@
 import { connect as connectTcp, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { KeylineError, messageOf } from '@keyline/kernel';
-import { MqttClient } from 'mqtt';
+import { ErrorWithSubackPacket, MqttClient } from 'mqtt';
 
 const requestTopic = '$CONTROL/dynamic-security/v1';
 const responseTopic = `${requestTopic}/response`;
@@ -86,7 +86,7 @@ export async function openConnection(
       try {
         await client.publishAsync(requestTopic, payload, { qos: 1 });
       } catch (cause) {
-        if (!client.connected) throw cause;
+        if (!isNotAuthorized(cause)) throw cause;
         throw notAllowed(options, `its request was refused (${messageOf(cause)})`, cause);
       }
     },
@@ -144,13 +144,18 @@ async function subscribe(client: MqttClient, options: ConnectionOptions): Promis
   try {
     granted = await client.subscribeAsync(responseTopic, { qos: 0 });
   } catch (cause) {
-    if (!client.connected) throw cause;
+    if (!(cause instanceof ErrorWithSubackPacket)) throw cause;
     throw notAllowed(options, `its subscription was refused (${messageOf(cause)})`, cause);
   }
   const [grant] = granted;
   if (grant === undefined || grant.qos >= 128) {
     throw notAllowed(options, `its subscription was refused (reason ${grant?.qos ?? 'unknown'})`);
   }
+}
+
+/** MQTT 5 reason code 0x87. */
+function isNotAuthorized(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 0x87;
 }
 
 function notAllowed({ url }: ConnectionOptions, what: string, cause?: unknown): KeylineError {

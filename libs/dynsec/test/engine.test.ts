@@ -237,8 +237,17 @@ describe("Keyline's revokeCertificates", () => {
 
   it('takes all or none', async () => {
     const engine = await openEngine();
-    for (const serials of [undefined, 'ab', ['ab', 'xyz'], ['ab', ''], ['ab', 'f'.repeat(41)], [1]]) {
-      const [{ error }] = answersOf(await execute(engine, { command: 'revokeCertificates', serials }));
+    for (const serials of [
+      undefined,
+      'ab',
+      ['ab', 'xyz'],
+      ['ab', ''],
+      ['ab', 'f'.repeat(41)],
+      [1],
+    ]) {
+      const [{ error }] = answersOf(
+        await execute(engine, { command: 'revokeCertificates', serials }),
+      );
       expect(error).toMatch(/^Invalid/);
     }
     expect(engine.counts()).toMatchObject({ revokedSerials: 0, changeIndex: 0 });
@@ -255,7 +264,11 @@ describe('Payloads', () => {
     const engine = await openEngine();
     await execute(engine, { command: 'listClients' }, { command: 'deleteClient', username: 'x' });
     expect(engine.counts().changeIndex).toBe(0);
-    await carryOut(engine, { command: 'createRole', rolename: 'a' }, { command: 'createRole', rolename: 'b' });
+    await carryOut(
+      engine,
+      { command: 'createRole', rolename: 'a' },
+      { command: 'createRole', rolename: 'b' },
+    );
     expect(engine.counts().changeIndex).toBe(1);
   });
 

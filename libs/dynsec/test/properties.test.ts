@@ -7,20 +7,38 @@ import { compileFilter, covers, isTopicFilter, takeApart } from '../src/topic-fi
 import { answersOf, openEngine } from './engine-fixture.ts';
 
 const names = ['createClient', 'modifyClient', 'deleteClient', 'createRole', 'addRoleACL', 'x'];
-const fields = ['username', 'rolename', 'groupname', 'roles', 'groups', 'acls', 'topic', 'priority'];
+const fields = [
+  'username',
+  'rolename',
+  'groupname',
+  'roles',
+  'groups',
+  'acls',
+  'topic',
+  'priority',
+];
 fields.push('acltype', 'allow', 'serials', 'count', 'offset', 'verbose', 'correlationData');
 const command = fc.oneof(
   fc.anything(),
   fc.record({
-    command: fc.oneof(fc.constantFrom(...names, 'revokeCertificates', 'listClients'), fc.anything()),
-    rest: fc.dictionary(fc.constantFrom(...fields), fc.oneof(fc.anything(), fc.constantFrom('a', 'b'))),
+    command: fc.oneof(
+      fc.constantFrom(...names, 'revokeCertificates', 'listClients'),
+      fc.anything(),
+    ),
+    rest: fc.dictionary(
+      fc.constantFrom(...fields),
+      fc.oneof(fc.anything(), fc.constantFrom('a', 'b')),
+    ),
   }),
 );
 
-const levels = fc.array(fc.constantFrom('a', 'b', '', '+', '#', '%u', '%c', '$x', 'dev1', 'dev12'), {
-  minLength: 1,
-  maxLength: 5,
-});
+const levels = fc.array(
+  fc.constantFrom('a', 'b', '', '+', '#', '%u', '%c', '$x', 'dev1', 'dev12'),
+  {
+    minLength: 1,
+    maxLength: 5,
+  },
+);
 const filters = levels.map((list) => list.join('/')).filter(isTopicFilter);
 const topics = fc
   .array(fc.constantFrom('a', 'b', '', '$x', 'dev1', 'dev12'), { minLength: 1, maxLength: 5 })
@@ -44,7 +62,10 @@ describe('Payloads', () => {
       fc.asyncProperty(fc.array(command, { maxLength: 8 }), async (commands) => {
         const flat = commands.map((entry) =>
           typeof entry === 'object' && entry !== null && 'rest' in entry
-            ? { ...(entry as { rest: object }).rest, command: (entry as { command?: unknown }).command }
+            ? {
+                ...(entry as { rest: object }).rest,
+                command: (entry as { command?: unknown }).command,
+              }
             : entry,
         );
         let text: string;
