@@ -2,6 +2,7 @@
 import type { Evidence } from '@keyline/api';
 import type { Store } from '@keyline/fleet';
 import { formatInstant, type SerialHex } from '@keyline/kernel';
+import type { Reconciliation } from '@keyline/targets';
 import type { CrlPublisher } from './crl-publisher.ts';
 import { statusOfCertificate } from './ocsp-service.ts';
 
@@ -14,6 +15,10 @@ export interface TargetView {
   waitFor(seq: number, timeoutMilliseconds: number): Promise<boolean>;
   /** When the broker acknowledged what the entry asked of it, if that is still remembered. */
   acknowledgedAt(device: string, seq: number): number | undefined;
+  /** The last comparison with the fleet. */
+  compared(): Reconciliation | undefined;
+  /** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
+  compare(): Promise<Reconciliation>;
 }
 
 export interface Effects {

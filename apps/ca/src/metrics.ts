@@ -3,6 +3,7 @@ import { routes } from '@keyline/api';
 import { deviceStates, type Crl, type Store } from '@keyline/fleet';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { TargetView } from './effects.ts';
 
 /** A follower as the metrics see it. */
 export interface FollowerView {
@@ -30,6 +31,7 @@ export function createMetrics(options: {
   /** CRLs in force. */
   readonly crls: () => readonly Crl[];
   readonly followers: () => readonly FollowerView[];
+  readonly targets: () => readonly Pick<TargetView, 'name' | 'compared'>[];
   readonly certificates: () => readonly WatchedCertificate[];
 }): Metrics {
   const { store } = options;
@@ -89,6 +91,20 @@ export function createMetrics(options: {
       set({ follower: follower.name }, follower.lastError() === undefined ? 0 : 1);
     }
   });
+  gauge(
+    'keyline_target_drift',
+    'What the last comparison of a broker with the fleet found, by kind.',
+    ['target', 'kind'],
+    (set) => {
+      for (const target of options.targets()) {
+        const found = target.compared();
+        if (found === undefined) continue;
+        for (const kind of ['missing', 'changed', 'stale', 'foreign'] as const) {
+          set({ target: target.name, kind }, found[kind]);
+        }
+      }
+    },
+  );
   gauge(
     'x509_cert_not_after',
     "End of the authorities' and the service's own certificates, seconds since the epoch.",

@@ -8,9 +8,14 @@ import type { Logger } from 'pino';
 import { createApiApp } from './api-app.ts';
 import { createAuthenticator } from './authenticate.ts';
 import type { Authorities } from './authorities.ts';
-import { connectBroker } from './broker-target.ts';
+import {
+  loadCredentials,
+  startBrokerTarget,
+  type BrokerTarget,
+  type Credentials,
+} from './broker-targets.ts';
 import { createCrlPublisher } from './crl-publisher.ts';
-import { createEffects, type TargetView } from './effects.ts';
+import { createEffects } from './effects.ts';
 import { createHttpApp } from './http-app.ts';
 import { createMetrics } from './metrics.ts';
 import { createOcspService } from './ocsp-service.ts';
@@ -36,6 +41,7 @@ export interface Service {
 
 const renewalCheck = Duration.minutes(1);
 const crlCheck = Duration.seconds(10);
+const compareCheck = Duration.seconds(10);
 
 /** @throws {KeylineError} CONFIG_INVALID, STORE_*, FILE_*, KEY_DECRYPT_FAILED */
 export async function createService(options: ServiceOptions): Promise<Service> {
@@ -85,27 +91,26 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       return running;
     };
     const crlFollower = await follow(crl);
-    const targets: TargetView[] = [];
-    if (brokerUrl !== undefined) {
-      let wake = (): void => undefined;
-      const broker = connectBroker({
-        url: brokerUrl,
-        roles: fleet.roles,
-        credentials: () => clientCredentials(authorities, own.broker),
-        onConnect: () => {
-          wake();
-        },
-        log,
-      });
-      closers.push(() => broker.close());
-      const running = await follow(broker.target);
-      wake = () => {
-        running.wake();
-      };
-      targets.push({
-        ...running,
-        acknowledgedAt: (device, seq) => broker.target.acknowledgedAt(device, seq),
-      });
+    const ownCredentials = (): Credentials => clientCredentials(authorities, own.broker);
+    const specs = [
+      ...(brokerUrl === undefined
+        ? []
+        : [{ name: 'broker', url: brokerUrl, exclusive: true, credentials: ownCredentials }]),
+      ...(await Promise.all(
+        config.targets.map(async (target) => ({
+          ...target,
+          credentials: await loadCredentials(target, ownCredentials),
+        })),
+      )),
+    ];
+    const targets: BrokerTarget[] = [];
+    for (const spec of specs) {
+      const target = await startBrokerTarget(spec, { fleet, follow, log });
+      targets.push(target);
+      closers.push(() => target.close());
+      every(compareCheck, `comparing the broker "${spec.name}" with the fleet`, () =>
+        target.tick(),
+      );
     }
     const crls = (): NonNullable<ReturnType<typeof crl.latest>>[] =>
       authorities.all().flatMap(({ id }) => crl.latest(id) ?? []);
@@ -127,6 +132,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       store,
       crls,
       followers: () => [crlFollower, alertFollower, ...targets],
+      targets: () => targets,
       certificates: () => [
         ...watchedAuthorities(authorities).map(({ id, notAfter }) => ({ name: id, notAfter })),
         ...[own.api, own.broker, ...responders.own()].map((kept) => {

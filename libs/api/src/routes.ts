@@ -254,6 +254,16 @@ export const routes = {
     status: 200,
     response: s.TargetListSchema,
   },
+  reconcileTarget: {
+    method: 'POST',
+    url: '/v1/targets/:name/reconcile',
+    admits: administrators,
+    tag: 'operations',
+    summary: 'Compare a broker with the fleet now, and repair what differs',
+    status: 200,
+    params: s.TargetParamsSchema,
+    response: s.TargetSchema,
+  },
   listAuthorities: {
     method: 'GET',
     url: '/v1/authorities',

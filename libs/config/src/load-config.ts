@@ -23,6 +23,7 @@ import {
   type Fault,
   type ServiceConfig,
 } from './service-config.ts';
+import { findTargetFaults, toTargetConfigs, type TargetConfig } from './target-config.ts';
 import { loadYamlFile, type YamlFile } from './yaml-file.ts';
 
 export interface KeylineConfig {
@@ -31,6 +32,7 @@ export interface KeylineConfig {
   readonly types: DeviceTypes;
   readonly alerts: AlertRules;
   readonly service: ServiceConfig;
+  readonly targets: readonly TargetConfig[];
 }
 
 interface Loaded<Value> {
@@ -70,12 +72,13 @@ export async function loadConfig(dir: string): Promise<KeylineConfig> {
   };
 
   await assertFolder(dir);
-  const [profileFiles, roleFiles, types, alerts, service] = await Promise.all([
+  const [profileFiles, roleFiles, types, alerts, service, targets] = await Promise.all([
     loadFolder('profile', 'profiles'),
     loadFolder('role', 'roles'),
     load('types', 'types.yaml'),
     load('alerts', 'alerts.yaml'),
     load('service', 'service.yaml'),
+    load('targets', 'targets.yaml'),
   ]);
   const broken = new Set(problems.map(({ file }) => file));
 
@@ -104,10 +107,20 @@ export async function loadConfig(dir: string): Promise<KeylineConfig> {
   const serviceConfig = service && toServiceConfig(service.value);
   if (service && serviceConfig) report(problems, service.yaml, findServiceFaults(serviceConfig));
 
-  if (problems.length > 0 || alertRules === undefined || serviceConfig === undefined) {
+  const targetConfigs = targets && toTargetConfigs(targets.value, dir);
+  if (targets && targetConfigs) report(problems, targets.yaml, findTargetFaults(targetConfigs));
+
+  if (problems.length > 0 || !alertRules || !serviceConfig || !targetConfigs) {
     throw toConfigError(dir, problems);
   }
-  return { profiles, roles, types: deviceTypes, alerts: alertRules, service: serviceConfig };
+  return {
+    profiles,
+    roles,
+    types: deviceTypes,
+    alerts: alertRules,
+    service: serviceConfig,
+    targets: targetConfigs,
+  };
 }
 
 async function assertFolder(dir: string): Promise<void> {

@@ -6,4 +6,9 @@ export type {
   DynsecDefaultAccess,
   DynsecSender,
 } from './dynsec-messages.ts';
-export { createDynsecTarget, type DynsecTarget } from './dynsec-target.ts';
+export {
+  createDynsecTarget,
+  type DynsecTarget,
+  type DynsecTargetOptions,
+} from './dynsec-target.ts';
+export type { FleetReader, Reconciliation } from './reconcile.ts';

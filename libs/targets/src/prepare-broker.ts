@@ -1,22 +1,11 @@
 // Brings a broker's roles and default rights to what ca-config says. Changes only what differs: changing a role kicks its clients.
 import type { Roles } from '@keyline/access';
+import type { BrokerLine } from './broker-line.ts';
 import { compileRole, defaultAccess, type DynsecRole } from './compile-role.ts';
-import {
-  isMissing,
-  readList,
-  readObject,
-  type DynsecAnswer,
-  type DynsecCommand,
-} from './dynsec-messages.ts';
-
-/** Sends one payload and throws TARGET_UNREACHABLE or, for an answer that `tolerates` refuses, TARGET_REFUSED. */
-export type Ask = (
-  commands: readonly DynsecCommand[],
-  tolerates?: (answer: DynsecAnswer, position: number) => boolean,
-) => Promise<readonly DynsecAnswer[]>;
+import { isMissing, readList, readObject, type DynsecCommand } from './dynsec-messages.ts';
 
 /** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
-export async function prepareBroker(ask: Ask, roles: Roles): Promise<void> {
+export async function prepareBroker(ask: BrokerLine['ask'], roles: Roles): Promise<void> {
   const wanted = [...roles.values()].map(compileRole);
   const [access, ...known] = await ask(
     [

@@ -1,6 +1,6 @@
 import type { Role } from '@keyline/access';
-import type { EntryData, LedgerEntry } from '@keyline/fleet';
-import { FakeClock, isKeylineError } from '@keyline/kernel';
+import type { Device, EntryData, LedgerEntry } from '@keyline/fleet';
+import { FakeClock, isKeylineError, type DeviceId, type SerialHex } from '@keyline/kernel';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { compileRole, createDynsecTarget, type DynsecTarget } from '../src/index.ts';
 import { FakeBroker } from './fake-broker.ts';
@@ -14,7 +14,21 @@ const device: Role = {
 const gateway: Role = { name: 'gateway', description: 'g', publish: ['g/%u/#'], subscribe: [] };
 const roles = new Map([device, gateway].map((role) => [role.name, role]));
 
+const types = new Map(
+  [
+    { name: 'default', description: '', profile: 'device-client', role: 'device' },
+    { name: 'gateway', description: '', profile: 'device-client', role: 'gateway' },
+  ].map((type) => [type.name, type]),
+);
+
 let broker: FakeBroker;
+/** What the fleet says, for comparisons. */
+let devices: Device[];
+let revoked: {
+  serial: SerialHex;
+  revokedAt: number;
+  reason: 'keyCompromise' | 'certificateHold';
+}[];
 let target: DynsecTarget;
 let clock: FakeClock;
 let seq: number;
@@ -22,9 +36,53 @@ let seq: number;
 beforeEach(() => {
   broker = new FakeBroker();
   clock = new FakeClock(1_000_000);
-  target = createDynsecTarget({ name: 'embedded', client: broker, roles, clock });
   seq = 0;
+  devices = [];
+  revoked = [];
+  target = createTarget();
 });
+
+function createTarget(options: { exclusive?: boolean } = {}): DynsecTarget {
+  return createDynsecTarget({
+    name: 'embedded',
+    client: broker,
+    roles,
+    types,
+    clock,
+    fleet: {
+      lastSeq: () => Promise.resolve(seq),
+      listDevices: ({ limit, cursor }) => {
+        const start = Number(cursor ?? 0);
+        const end = start + limit;
+        return Promise.resolve({
+          items: devices.slice(start, end),
+          nextCursor: end < devices.length ? String(end) : null,
+        });
+      },
+      listAuthorities: () =>
+        Promise.resolve([
+          { id: 'issuing-1', state: 'ready', certificate: null, root: null, createdAt: 0 },
+        ]),
+      listRevoked: () => Promise.resolve(revoked),
+    },
+    ...options,
+  });
+}
+
+function deviceRow(id: string, state: Device['state'] = 'active', type = 'default'): Device {
+  return {
+    id: id as DeviceId,
+    type,
+    state,
+    batch: null,
+    labels: {},
+    version: 1,
+    createdAt: 0,
+    updatedAt: 0,
+    serial: null,
+    notAfter: null,
+  };
+}
 
 function entry(data: EntryData): LedgerEntry {
   seq++;
@@ -98,6 +156,8 @@ describe('preparing a broker', () => {
   it('makes roles and default rights once, and changes nothing that is right already', async () => {
     await target.prepare();
     expect(broker.commands).toEqual([
+      'getDetails',
+      'revokeCertificates',
       'getDefaultACLAccess',
       'getRole',
       'getRole',
@@ -107,7 +167,7 @@ describe('preparing a broker', () => {
     ]);
     broker.payloads.length = 0;
     await target.prepare();
-    expect(broker.commands).toEqual(['getDefaultACLAccess', 'getRole', 'getRole']);
+    expect(broker.commands.slice(2)).toEqual(['getDefaultACLAccess', 'getRole', 'getRole']);
   });
 
   it('modifies only the role that differs', async () => {
@@ -115,7 +175,7 @@ describe('preparing a broker', () => {
     broker.roles.set('gateway', { rolename: 'gateway', acls: [] });
     broker.payloads.length = 0;
     await target.prepare();
-    expect(broker.payloads[1]).toEqual([{ command: 'modifyRole', ...compileRole(gateway) }]);
+    expect(broker.payloads.at(-1)).toEqual([{ command: 'modifyRole', ...compileRole(gateway) }]);
   });
 });
 
@@ -137,11 +197,14 @@ describe('applying the ledger', () => {
     expect(rolesOf('d1')).toEqual(['device']);
   });
 
-  it('bounds a payload to 100 devices', async () => {
+  it('bounds a payload, and sends larger ones when the broker is quick', async () => {
     await target.prepare();
     broker.payloads.length = 0;
     await target.apply(Array.from({ length: 250 }, (_, n) => issued(`d${String(n)}`)));
-    expect(broker.payloads.map(({ length }) => length)).toEqual([200, 200, 100]);
+    const sizes = broker.payloads.map(({ length }) => length);
+    expect(sizes[0]).toBeLessThanOrEqual(32);
+    expect(Math.max(...sizes)).toBeGreaterThan(sizes[0]!);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(400);
     expect(broker.clients.size).toBe(250);
   });
 
@@ -149,7 +212,7 @@ describe('applying the ledger', () => {
     const entries = [issued('d1'), issued('d2', 'device-enrolled', 'gateway')];
     await target.apply(entries);
     broker.kicked.length = 0;
-    const restarted = createDynsecTarget({ name: 'embedded', client: broker, roles, clock });
+    const restarted = createTarget();
     await restarted.apply(entries);
     expect(broker.kicked).toEqual([]);
     expect(restarted.acknowledgedAt('d2', 2)).toBe(clock.now());
@@ -157,7 +220,7 @@ describe('applying the ledger', () => {
 
   it('replaces the role of a client that has another', async () => {
     await target.apply([issued('d1')]);
-    const restarted = createDynsecTarget({ name: 'embedded', client: broker, roles, clock });
+    const restarted = createTarget();
     await restarted.apply([issued('d1', 'device-enrolled', 'gateway')]);
     expect(rolesOf('d1')).toEqual(['gateway']);
   });
@@ -226,7 +289,8 @@ describe('applying the ledger', () => {
     broker.knowsSerials = false;
     await target.apply([revoke('0b')]);
     await target.apply([revoke('0c')]);
-    expect(broker.commands.filter((command) => command === 'revokeCertificates')).toHaveLength(2);
+    // Once to see whether it knows the command, then for 0a and 0b.
+    expect(broker.commands.filter((command) => command === 'revokeCertificates')).toHaveLength(3);
     expect(target.acknowledgedAt('d1', 3)).toBeDefined();
   });
 
@@ -271,5 +335,83 @@ describe('failures', () => {
     expect(await codeOf(target.apply(entries))).toBe('TARGET_REFUSED');
     await target.apply(entries);
     expect(rolesOf('d1')).toEqual(['device']);
+  });
+});
+
+describe('comparing and repairing', () => {
+  it('fills an empty broker, with roles in one command where the broker can', async () => {
+    broker.isNew = true;
+    devices = Array.from({ length: 2500 }, (_, n) => deviceRow(`d${String(n)}`));
+    const found = await target.reconcile();
+    expect(found).toMatchObject({ devices: 2500, missing: 2500, changed: 0, stale: 0, foreign: 0 });
+    expect(broker.clients.size).toBe(2500);
+    expect(rolesOf('d2499')).toEqual(['device']);
+    expect(broker.commands).not.toContain('addClientRole');
+    expect((await target.reconcile()).missing).toBe(0);
+  });
+
+  it('repairs what somebody edited: lost, disabled, another role, a group, a way back in', async () => {
+    devices = [
+      deviceRow('lost'),
+      deviceRow('disabled'),
+      deviceRow('other', 'active', 'gateway'),
+      deviceRow('grouped'),
+      deviceRow('suspended', 'suspended'),
+      deviceRow('revoked', 'revoked'),
+      deviceRow('gone', 'decommissioned'),
+      deviceRow('right'),
+    ];
+    const member = { rolename: 'device', priority: -1 };
+    const put = (username: string, more: Partial<{ disabled: boolean; groups: unknown[] }> = {}) =>
+      broker.clients.set(username, {
+        username,
+        disabled: false,
+        roles: [member],
+        groups: [],
+        ...more,
+      });
+    put('disabled', { disabled: true });
+    put('other');
+    put('grouped', { groups: [{ groupname: 'g' }] });
+    put('suspended');
+    put('revoked');
+    put('right');
+    const found = await target.reconcile();
+    expect(found).toMatchObject({ missing: 1, changed: 4, stale: 1, foreign: 0 });
+    expect(rolesOf('lost')).toEqual(['device']);
+    expect(broker.clients.get('disabled')?.disabled).toBe(false);
+    expect(rolesOf('other')).toEqual(['gateway']);
+    expect(broker.clients.get('suspended')).toMatchObject({ disabled: true, roles: [] });
+    expect(broker.clients.has('revoked')).toBe(false);
+    expect(broker.kicked).not.toContain('right');
+  });
+
+  it("removes strangers only from a broker that is Keyline's alone, and never a service", async () => {
+    const put = (username: string) =>
+      broker.clients.set(username, { username, disabled: false, roles: [], groups: [] });
+    for (const name of ['stranger', 'ca@keyline']) put(name);
+    expect((await target.reconcile()).foreign).toBe(1);
+    expect(broker.clients.has('stranger')).toBe(true);
+    await createTarget({ exclusive: true }).reconcile();
+    expect([...broker.clients.keys()]).toEqual(['ca@keyline']);
+  });
+
+  it('tells the broker again which certificates ended, but not those on hold', async () => {
+    revoked = [
+      { serial: '0a' as SerialHex, revokedAt: 0, reason: 'keyCompromise' },
+      { serial: '0b' as SerialHex, revokedAt: 0, reason: 'certificateHold' },
+    ];
+    await target.reconcile();
+    expect([...broker.revoked]).toEqual(['0a']);
+  });
+
+  it('spares the ledger what it has brought already', async () => {
+    const entries = [issued('d1'), issued('d2')];
+    devices = [deviceRow('d1'), deviceRow('d2')];
+    await target.reconcile();
+    broker.payloads.length = 0;
+    await target.apply(entries);
+    expect(broker.payloads).toEqual([]);
+    expect(target.acknowledgedAt('d1', 1)).toBe(clock.now());
   });
 });

@@ -17,6 +17,8 @@ export class FakeBroker implements DynsecSender {
   access: unknown[] = [];
   reachable = true;
   knowsSerials = true;
+  /** As Mosquitto from 2.1: getDetails, and roles within createClient. */
+  isNew = false;
   readonly refuse = new Set<string>();
 
   send(commands: readonly DynsecCommand[]): Promise<readonly DynsecAnswer[]> {
@@ -51,13 +53,30 @@ export class FakeBroker implements DynsecSender {
       case 'modifyRole':
         this.roles.set(rolename, { rolename, acls: given['acls'] });
         return ok();
+      case 'getDetails':
+        return this.isNew ? ok({ clientCount: this.clients.size }) : error('Unknown command');
+      case 'listClients': {
+        const offset = given['offset'] as number;
+        const count = given['count'] as number;
+        const all = [...this.clients.values()];
+        const clients = all.slice(offset, offset + count).map((one) => ({
+          ...one,
+          ...(one.disabled ? {} : { disabled: undefined }),
+        }));
+        return ok({ totalCount: all.length, clients });
+      }
       case 'revokeCertificates':
         if (!this.knowsSerials) return error('Unknown command');
         for (const serial of given['serials'] as string[]) this.revoked.add(serial);
         return ok();
       case 'createClient':
         if (client !== undefined) return error('Client already exists');
-        this.clients.set(username, { username, disabled: false, roles: [], groups: [] });
+        this.clients.set(username, {
+          username,
+          disabled: false,
+          roles: (given['roles'] as Client['roles'] | undefined) ?? [],
+          groups: [],
+        });
         return ok();
     }
     if (client === undefined) return error('Client not found');

@@ -1,5 +1,7 @@
 // What an operator looks at: alerts, brokers, oneself.
-import { formatInstant } from '@keyline/kernel';
+import type { TargetView } from '@keyline/api';
+import { formatInstant, KeylineError } from '@keyline/kernel';
+import type { TargetView as EffectTarget } from '../effects.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { viewAlert } from '../views.ts';
 import type { Register } from './register.ts';
@@ -13,21 +15,48 @@ export function registerOperations(register: Register, service: ServiceContext):
   });
 
   register('listTargets', async () => ({
-    items: effects.targets.map((target) => {
-      const lastError = target.lastError();
-      return {
-        name: target.name,
-        healthy: lastError === undefined,
-        position: target.position(),
-        lag: target.lag(),
-        lastError: lastError ?? null,
-      };
-    }),
+    items: effects.targets.map(viewTarget),
     nextCursor: null,
   }));
+
+  register('reconcileTarget', async ({ params }) => {
+    const target = effects.targets.find(({ name }) => name === params.name);
+    if (target === undefined) {
+      throw new KeylineError(
+        'NOT_FOUND',
+        `There is no target "${params.name}". There are: ${effects.targets.map(({ name }) => name).join(', ')}.`,
+      );
+    }
+    await target.compare();
+    return viewTarget(target);
+  });
 
   register('whoAmI', async ({ request }) => {
     const { name, role, via } = requireCaller(request.caller);
     return { name, role, via, time: formatInstant(fleet.clock.now()) };
   });
+}
+
+function viewTarget(target: EffectTarget): TargetView {
+  const lastError = target.lastError();
+  const compared = target.compared();
+  return {
+    name: target.name,
+    healthy: lastError === undefined,
+    position: target.position(),
+    lag: target.lag(),
+    lastError: lastError ?? null,
+    compared:
+      compared === undefined
+        ? null
+        : {
+            at: formatInstant(compared.at),
+            milliseconds: compared.milliseconds,
+            devices: compared.devices,
+            missing: compared.missing,
+            changed: compared.changed,
+            stale: compared.stale,
+            foreign: compared.foreign,
+          },
+  };
 }

@@ -28,6 +28,27 @@ export const TargetSchema = object({
   position: Type.Integer({ description: 'Ledger entries applied.' }),
   lag: Type.Integer({ description: 'Ledger entries still to apply.' }),
   lastError: nullable(Type.String()),
+  compared: nullable(
+    object(
+      {
+        at: timestamp('Ended.'),
+        milliseconds: Type.Integer(),
+        devices: Type.Integer(),
+        missing: Type.Integer({ description: 'Were not known there.' }),
+        changed: Type.Integer({ description: 'Had another role, group or state.' }),
+        stale: Type.Integer({ description: 'Were revoked or decommissioned, and still there.' }),
+        foreign: Type.Integer({
+          description:
+            "Named like devices and unknown to the fleet; removed only where the broker is Keyline's alone.",
+        }),
+      },
+      'The last comparison with the fleet: what differed was repaired.',
+    ),
+  ),
+});
+export type TargetView = Static<typeof TargetSchema>;
+export const TargetParamsSchema = object({
+  name: Type.String({ maxLength: 64, pattern: '^[a-z0-9][a-z0-9-]*$' }),
 });
 export const TargetListSchema = object({
   items: Type.Array(TargetSchema),

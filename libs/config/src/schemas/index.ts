@@ -4,6 +4,7 @@ import { DeviceTypesSchema, RoleSchema } from './access-schemas.ts';
 import { AlertRulesSchema } from './alerts-schema.ts';
 import { ProfileSchema } from './profile-schema.ts';
 import { ServiceSchema } from './service-schema.ts';
+import { TargetsSchema } from './targets-schema.ts';
 
 export const configSchemas = {
   profile: ProfileSchema,
@@ -11,6 +12,7 @@ export const configSchemas = {
   types: DeviceTypesSchema,
   alerts: AlertRulesSchema,
   service: ServiceSchema,
+  targets: TargetsSchema,
 } as const satisfies Record<string, TSchema>;
 
 export type ConfigSchemaName = keyof typeof configSchemas;

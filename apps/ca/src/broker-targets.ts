@@ -1,0 +1,129 @@
+// The brokers that identities are pushed to: each with its own connection, its own place in the ledger, and a comparison with the
+// fleet whenever the connection comes up, every hour, and on demand.
+import { readFile } from 'node:fs/promises';
+import type { TargetConfig } from '@keyline/config';
+import { createDynsecClient } from '@keyline/dynsec';
+import type { FleetContext } from '@keyline/fleet';
+import { Duration, KeylineError, messageOf } from '@keyline/kernel';
+import type { Follower, RunningFollower } from '@keyline/ledger';
+import { createDynsecTarget, type Reconciliation } from '@keyline/targets';
+import type { Logger } from 'pino';
+import type { TargetView } from './effects.ts';
+
+export interface Credentials {
+  /** PEM. */
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface BrokerTargetOptions {
+  readonly fleet: FleetContext;
+  /** Starts to follow the ledger; ending it is the caller's. */
+  readonly follow: (follower: Follower) => Promise<RunningFollower>;
+  readonly log: Logger;
+}
+
+export interface BrokerTarget extends TargetView {
+  /** Compares now if it is time for it. */
+  tick(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const compareEvery = Duration.hours(1);
+/** A broker that comes and goes is not compared at each coming. */
+const restBetween = Duration.minutes(1);
+
+export async function startBrokerTarget(
+  spec: Pick<TargetConfig, 'name' | 'url' | 'exclusive'> & {
+    /** Asked for at each connection, so that a renewed certificate is used at the next. */
+    readonly credentials: () => Credentials;
+  },
+  { fleet, follow, log }: BrokerTargetOptions,
+): Promise<BrokerTarget> {
+  const { name, url, exclusive, credentials } = spec;
+  // The client may connect before the follower runs.
+  const follower: { running?: RunningFollower } = {};
+  let due = true;
+  let lastTry = -Infinity;
+  const client = createDynsecClient({
+    url,
+    credentials,
+    onConnect: () => {
+      follower.running?.wake();
+      due = true;
+      void compareIfDue();
+    },
+  });
+  const target = createDynsecTarget({
+    name,
+    client,
+    roles: fleet.roles,
+    types: fleet.types,
+    fleet: fleet.store,
+    clock: fleet.clock,
+    exclusive,
+  });
+
+  async function compare(): Promise<Reconciliation> {
+    lastTry = performance.now();
+    const found = await target.reconcile();
+    due = false;
+    const drift = found.missing + found.changed + found.stale + found.foreign;
+    log[drift === 0 ? 'info' : 'warn'](
+      { target: name, ...found },
+      drift === 0
+        ? `The broker "${name}" has what it should have.`
+        : `The broker "${name}" differed from the fleet in ${String(drift)} places, and was repaired.`,
+    );
+    return found;
+  }
+
+  async function compareIfDue(): Promise<void> {
+    const last = target.lastReconciliation();
+    const old = last !== undefined && fleet.clock.now() - last.at >= compareEvery;
+    if ((!due && !old) || performance.now() - lastTry < restBetween || !client.isConnected) return;
+    try {
+      await compare();
+    } catch (error) {
+      // The follower meets the same and shows it; the next tick tries again.
+      log.warn({ target: name }, `The broker "${name}" was not compared: ${messageOf(error)}`);
+      lastTry = -Infinity;
+    }
+  }
+
+  const running = await follow(target);
+  follower.running = running;
+  return {
+    ...running,
+    acknowledgedAt: (device, seq) => target.acknowledgedAt(device, seq),
+    compared: () => target.lastReconciliation(),
+    compare,
+    tick: compareIfDue,
+    close: () => client.close(),
+  };
+}
+
+/** Files of a target in targets.yaml; what is left out is Keyline's own. @throws {KeylineError} FILE_UNREADABLE */
+export async function loadCredentials(
+  { name, ca, certificate, key }: TargetConfig,
+  own: () => Credentials,
+): Promise<() => Credentials> {
+  const read = async (file: string | undefined): Promise<string | undefined> => {
+    if (file === undefined) return undefined;
+    try {
+      return await readFile(file, 'utf8');
+    } catch (cause) {
+      throw new KeylineError(
+        'FILE_UNREADABLE',
+        `The file ${file} of the target "${name}" (targets.yaml) can't be read: ${messageOf(cause)}.`,
+        { cause },
+      );
+    }
+  };
+  const files = { ca: await read(ca), cert: await read(certificate), key: await read(key) };
+  return () => {
+    const { ca: ownCa, cert: ownCert, key: ownKey } = own();
+    return { ca: files.ca ?? ownCa, cert: files.cert ?? ownCert, key: files.key ?? ownKey };
+  };
+}

@@ -1,0 +1,41 @@
+// ca-config/targets.yaml.
+import { Type } from 'typebox';
+import { DescriptionSchema, NameSchema } from './common.ts';
+
+const closed = { additionalProperties: false } as const;
+
+const file = (description: string) =>
+  Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 1000,
+      description: `${description} PEM file, relative to this folder.`,
+    }),
+  );
+
+export const TargetsSchema = Type.Object(
+  {
+    targets: Type.Array(
+      Type.Object(
+        {
+          name: NameSchema,
+          description: DescriptionSchema,
+          url: Type.String({
+            pattern: '^mqtts://[^\\s@/?#]+$',
+            maxLength: 500,
+            description: 'A broker that speaks dynamic security, over TLS.',
+          }),
+          ca: file("What its server certificate is checked against; absent: Keyline's roots."),
+          certificate: file("Identity that administers it; absent: Keyline's own."),
+          key: file('Its private key (mode 600).'),
+          exclusive: Type.Boolean({
+            description: 'Whether clients that the fleet does not know may be removed there.',
+          }),
+        },
+        closed,
+      ),
+      { maxItems: 50 },
+    ),
+  },
+  { ...closed, $id: 'urn:keyline:schema:targets', title: 'Keyline broker targets' },
+);

@@ -1,0 +1,186 @@
+// Desired state against actual state: what a broker has is listed, compared with what the fleet says, and repaired. It also fills an
+// empty broker, faster than the ledger could be told again.
+import type { DeviceTypes } from '@keyline/access';
+import type { Device, Store } from '@keyline/fleet';
+import { isDeviceId, KeylineError, type Clock } from '@keyline/kernel';
+import type { BrokerLine } from './broker-line.ts';
+import {
+  commandsFor,
+  correctionsFor,
+  readClient,
+  type ActualClient,
+  type WantedClient,
+} from './client-commands.ts';
+import { isMissing, isThereAlready, readList, type DynsecCommand } from './dynsec-messages.ts';
+
+/** What a comparison found, all of it repaired but `foreign`. */
+export interface Reconciliation {
+  /** Epoch milliseconds, when it ended. */
+  readonly at: number;
+  readonly milliseconds: number;
+  /** Everything up to this ledger position is on the broker. */
+  readonly seq: number;
+  readonly devices: number;
+  /** Known to the fleet and not to the broker. */
+  readonly missing: number;
+  /** Other role, groups or state than the fleet says. */
+  readonly changed: number;
+  /** Revoked or decommissioned, and still there. */
+  readonly stale: number;
+  /** Named like a device and unknown to the fleet; removed from a broker that is Keyline's alone. */
+  readonly foreign: number;
+}
+
+export type FleetReader = Pick<
+  Store,
+  'listDevices' | 'lastSeq' | 'listRevoked' | 'listAuthorities'
+>;
+
+export interface ReconcileOptions {
+  readonly line: BrokerLine;
+  readonly fleet: FleetReader;
+  readonly types: DeviceTypes;
+  readonly clock: Clock;
+  readonly inlineRoles: boolean;
+  readonly knowsSerials: boolean;
+  /** Whether clients that the fleet does not know may be removed. */
+  readonly exclusive: boolean;
+}
+
+const devicesPerPage = 1000;
+// A verbose client is some 100 bytes; Mosquitto builds the page while nothing else runs.
+const clientsPerPage = 500;
+const serialsPerPayload = 1000;
+
+/** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED; then some of it is repaired, and the next time does the rest */
+export async function reconcile(options: ReconcileOptions): Promise<Reconciliation> {
+  const { line, fleet, clock } = options;
+  const begun = performance.now();
+  // First: what is read afterwards holds at least this much.
+  const seq = await fleet.lastSeq();
+  if (options.knowsSerials) await sendSerials(options);
+  const actual = await listClients(line);
+  const counts = { devices: 0, missing: 0, changed: 0, stale: 0, foreign: 0 };
+  const queue = createQueue(line);
+
+  for await (const devices of pagesOf(fleet)) {
+    for (const device of devices) {
+      counts.devices++;
+      const client = actual.get(device.id);
+      actual.delete(device.id);
+      const { kind, commands } = compare(wantedOf(device, options.types), client, options);
+      if (kind !== 'same') counts[kind]++;
+      await queue.add(commands);
+    }
+  }
+  for (const username of actual.keys()) {
+    // Names with an "@" are of services, and brokers have admins of their own.
+    if (!isDeviceId(username)) continue;
+    counts.foreign++;
+    if (options.exclusive) await queue.add([{ command: 'deleteClient', username }]);
+  }
+  await queue.flush();
+  return { at: clock.now(), milliseconds: Math.round(performance.now() - begun), seq, ...counts };
+}
+
+function wantedOf(device: Device, types: DeviceTypes): WantedClient {
+  const type = types.get(device.type);
+  if (type === undefined) {
+    throw new KeylineError(
+      'DEVICE_TYPE_UNKNOWN',
+      `The device "${device.id}" is of the type "${device.type}", which ca-config/types.yaml has no more. Bring it back, or decommission the device.`,
+    );
+  }
+  return { device: device.id, state: device.state, role: type.role, restarts: false };
+}
+
+function compare(
+  wanted: WantedClient,
+  client: ActualClient | undefined,
+  { inlineRoles }: Pick<ReconcileOptions, 'inlineRoles'>,
+): { kind: 'same' | 'missing' | 'changed' | 'stale'; commands: DynsecCommand[] } {
+  const nothing = { kind: 'same', commands: [] } as const;
+  switch (wanted.state) {
+    case 'active': {
+      if (client === undefined) {
+        return { kind: 'missing', commands: commandsFor(wanted, { inlineRoles }) };
+      }
+      const commands = correctionsFor(wanted, client);
+      return commands.length === 0 ? { ...nothing, commands } : { kind: 'changed', commands };
+    }
+    case 'suspended': {
+      // One that the broker does not know has no rights there either.
+      const commands = client === undefined ? [] : correctionsFor(wanted, client);
+      return commands.length === 0 ? { ...nothing, commands } : { kind: 'changed', commands };
+    }
+    case 'registered':
+    case 'revoked':
+    case 'decommissioned':
+      if (client === undefined) return { ...nothing, commands: [] };
+      return { kind: 'stale', commands: [{ command: 'deleteClient', username: wanted.device }] };
+  }
+}
+
+async function* pagesOf(fleet: FleetReader): AsyncGenerator<readonly Device[]> {
+  let cursor: string | undefined;
+  do {
+    const page = await fleet.listDevices({ limit: devicesPerPage, cursor });
+    yield page.items;
+    cursor = page.nextCursor ?? undefined;
+  } while (cursor !== undefined);
+}
+
+async function listClients(line: BrokerLine): Promise<Map<string, ActualClient>> {
+  const clients = new Map<string, ActualClient>();
+  for (let offset = 0; ; offset += clientsPerPage) {
+    const [answer] = await line.ask([
+      { command: 'listClients', verbose: true, count: clientsPerPage, offset },
+    ]);
+    const page = readList(answer?.data, 'clients');
+    for (const client of page) {
+      const { username } = client;
+      if (typeof username === 'string') clients.set(username, readClient(client));
+    }
+    if (page.length < clientsPerPage) return clients;
+  }
+}
+
+/** Certificates that ended for good. A hold is no such: the device is refused by its name. */
+async function sendSerials({ line, fleet, clock }: ReconcileOptions): Promise<void> {
+  for (const { id } of await fleet.listAuthorities()) {
+    const revoked = await fleet.listRevoked(id, clock.now());
+    const serials = revoked.flatMap(({ serial, reason }) =>
+      reason === 'certificateHold' ? [] : [serial],
+    );
+    for (let start = 0; start < serials.length; start += serialsPerPayload) {
+      await line.ask([
+        {
+          command: 'revokeCertificates',
+          serials: serials.slice(start, start + serialsPerPayload),
+        },
+      ]);
+    }
+  }
+}
+
+/** Commands gathered into payloads of the size that suits the broker. */
+function createQueue(line: BrokerLine): {
+  add(commands: readonly DynsecCommand[]): Promise<void>;
+  flush(): Promise<void>;
+} {
+  let waiting: DynsecCommand[] = [];
+  async function flush(): Promise<void> {
+    if (waiting.length === 0) return;
+    const commands = waiting;
+    waiting = [];
+    // Somebody else may have done the same in the meantime.
+    await line.ask(commands, (answer) => isMissing(answer) || isThereAlready(answer));
+  }
+  return {
+    flush,
+    async add(commands) {
+      waiting.push(...commands);
+      if (waiting.length >= line.payloadSize()) await flush();
+    },
+  };
+}
