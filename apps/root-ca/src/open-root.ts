@@ -73,9 +73,7 @@ function finishInterrupted(task: Task, state: RootState): Pick<OpenedRoot, 'stat
     const path = folder.resolve(folder.own(pending.out));
     folder.assertFree(path);
     journal.outputs.push(folder.replace(path, signed.certificate));
-    terminal.err(
-      `"sign-intermediate" had been interrupted after signing; ${pending.out} is written now.\n`,
-    );
+    terminal.err(`A run had been interrupted after signing; ${pending.out} is written now.\n`);
   }
   journal.facts['finished'] = pending.serial;
   saveRootState(folder, rest, task.now);

@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { isKeylineError, messageOf } from '@keyline/kernel';
 import { keyAlgorithms } from '@keyline/x509';
 import { crl, type CrlOptions } from './commands/crl.ts';
+import { crossSign, type CrossSignOptions } from './commands/cross-sign.ts';
 import { init, type InitOptions } from './commands/init.ts';
 import { inspect } from './commands/inspect.ts';
 import { authorityReasons, revoke, type RevokeOptions } from './commands/revoke.ts';
@@ -124,6 +125,12 @@ ${exitCodeHelp}`,
     .option('--path-len <n>', 'levels of authorities below it', parsePathLen, 0)
     .option('--crl-url <url>', "http:// address where the root's CRL will be served")
     .option('--issuer-url <url>', "http:// address where the root's certificate will be served")
+    .option(
+      '--permit <name>',
+      `only names in it for everything below, repeatable: ${limits}`,
+      collect,
+    )
+    .option('--exclude <name>', 'no names in it for everything below, repeatable', collect)
     .option('--any-usage', 'do not restrict its leaves to TLS clients and servers')
     .addHelpText(
       'after',
@@ -132,6 +139,37 @@ ${exitCodeHelp}`,
       ),
     )
     .action(act<SignIntermediateOptions & JsonOption>('sign-intermediate', signIntermediate));
+
+  withPassphrase(
+    program
+      .command('cross-sign')
+      .description(
+        "Certify another root's name and key, so that those who trust this root reach what that one signed.",
+      ),
+  )
+    .requiredOption('--certificate <file>', "the other root's self-signed certificate, PEM or DER")
+    .option('--out <file>', 'where to write the certificate (default: issued/SERIAL.crt only)')
+    .option('--validity <duration>', "ISO 8601, P1D to P30Y; cut at either root's end", 'P5Y')
+    .option(
+      '--path-len <n>',
+      'levels of authorities below it (default: as both allow)',
+      parsePathLen,
+    )
+    .option('--crl-url <url>', "http:// address where this root's CRL will be served")
+    .option('--issuer-url <url>', "http:// address where this root's certificate will be served")
+    .option(
+      '--permit <name>',
+      `only names in it for everything below, repeatable: ${limits}`,
+      collect,
+    )
+    .option('--exclude <name>', 'no names in it for everything below, repeatable', collect)
+    .addHelpText(
+      'after',
+      example(
+        'keyline-root cross-sign --dir /media/vault/root --certificate old-root.crt --out old-by-new.crt',
+      ),
+    )
+    .action(act<CrossSignOptions & JsonOption>('cross-sign', crossSign));
 
   program
     .command('revoke')
@@ -190,6 +228,12 @@ function withPassphrase(command: Command): Command {
 
 function example(line: string): string {
   return `\nExample:\n  $ ${line}`;
+}
+
+const limits = 'dns:example.com, ip:10.0.0.0/8, uri:.example.com';
+
+function collect(value: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), value];
 }
 
 function parsePathLen(text: string): number {

@@ -5,7 +5,7 @@ import { formatInstant, KeylineError, messageOf, type SerialHex } from '@keyline
 import { revocationReasons, type CrlEntry, type RevocationReason } from '@keyline/pki';
 import { folderFiles, type FileRecord, type OfflineFolder } from './offline-folder.ts';
 
-/** An authority the root has signed. Times are RFC 3339 UTC. */
+/** An authority the root has signed: issuing, or another root's cross-certificate. Times are RFC 3339 UTC. */
 export interface Intermediate {
   readonly serial: SerialHex;
   readonly commonName: string;
@@ -35,8 +35,8 @@ export interface RootState {
 
 export interface PendingDelivery {
   readonly serial: SerialHex;
-  /** Of the CSR file, lower-case hex. */
-  readonly csrSha256: string;
+  /** Of the file that was signed for (a CSR, another root's certificate), lower-case hex. */
+  readonly inputSha256: string;
   /** Relative to the folder; absent: under issued/ only. */
   readonly out?: string | undefined;
 }
@@ -105,7 +105,7 @@ function parsePending(value: unknown): PendingDelivery {
   const pending = asRecord(value, 'pending');
   return {
     serial: asSerial(pending),
-    csrSha256: asText(pending, 'csrSha256'),
+    inputSha256: asText(pending, 'inputSha256'),
     ...(pending['out'] === undefined ? {} : { out: asText(pending, 'out') }),
   };
 }

@@ -107,7 +107,7 @@ describe.skipIf(!has('openssl'))('keyline-root inspect', () => {
     const { code, out } = await runLauncher(['--help'], { cwd: '/' });
     expect(code).toBe(0);
     expect(out).toContain('Exit codes:');
-    for (const command of ['init', 'sign-intermediate', 'revoke', 'crl', 'inspect']) {
+    for (const command of ['init', 'sign-intermediate', 'cross-sign', 'revoke', 'crl', 'inspect']) {
       expect(out).toContain(command);
       const help = await runLauncher([command, '--help'], { cwd: '/' });
       expect(help.code).toBe(0);

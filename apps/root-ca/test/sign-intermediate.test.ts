@@ -86,6 +86,40 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
     expect(Math.abs(Date.parse(notAfter) - Date.now() - 400 * 86_400_000)).toBeLessThan(60_000);
   });
 
+  it('limits the names of everything below by a critical extension (RFC 5280 §4.2.1.10)', async () => {
+    const file = csr({ cn: 'Limited' });
+    await vault.must(
+      ...sign(file, '--out', 'limited.crt', '--permit', 'dns:plant.example.com'),
+      ...['--permit', 'dns:lab.example.com', '--exclude', 'ip:10.0.0.0/8'],
+    );
+    const text = openssl(vault, 'x509', '-in', 'limited.crt', '-noout', '-text');
+    expect(text).toMatch(
+      /Name Constraints: critical\s+Permitted:\s+DNS:plant.example.com\s+DNS:lab.example.com\s+Excluded:\s+IP:10.0.0.0\/255.0.0.0/,
+    );
+    const verify = (name: string): string => {
+      openssl(
+        vault,
+        ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
+        ...['-CA', 'limited.crt', '-CAkey', file.replace('.csr', '.key'), '-subj', '/CN=leaf'],
+        ...['-addext', `subjectAltName=DNS:${name}`, '-keyout', 'leaf.key', '-out', 'leaf.crt'],
+        ...['-addext', 'basicConstraints=critical,CA:FALSE', '-days', '1'],
+      );
+      return openssl(
+        vault,
+        'verify',
+        '-CAfile',
+        'root.crt',
+        '-untrusted',
+        'limited.crt',
+        'leaf.crt',
+      );
+    };
+    expect(verify('pump.plant.example.com')).toContain('OK');
+    expect(() => verify('pump.example.org')).toThrow(/permitted subtree violation/);
+    await vault.refused(2, 'USAGE', ...sign(csr(), '--permit', 'example.com'));
+    await vault.refused(3, 'PROFILE_VIOLATION', ...sign(csr(), '--permit', 'dns:*.example.com'));
+  });
+
   it("ends no later than the root, and takes a CSR in DER that asks for an authority's certificate", async () => {
     const file = csr({
       cn: 'Long',

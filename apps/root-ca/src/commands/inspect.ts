@@ -223,7 +223,7 @@ function inspectFolder({ folder }: Task): Report {
       facts(intermediates.map((one) => [one.serial, describeIntermediate(one)])),
       pending === undefined
         ? ''
-        : `"sign-intermediate" was interrupted (serial ${pending.serial}); the next command that is not "inspect" finishes it.\n`,
+        : `A run was interrupted after signing (serial ${pending.serial}); the next command that is not "inspect" finishes it.\n`,
     ].join(''),
   };
 }

@@ -1,20 +1,19 @@
-// keyline-root sign-intermediate: the certificate of an issuing authority. It is in the durable state before it leaves the process; a
-// run interrupted after that is finished by the next command.
+// keyline-root sign-intermediate: the certificate of an issuing authority, from its CSR.
 import { formatInstant, KeylineError } from '@keyline/kernel';
 import { createIssuingCertificate, type Csr } from '@keyline/pki';
-import { decodePem, encodePem, parseCertificate, type ParsedCertificate } from '@keyline/x509';
 import { parseAuthorityRequest } from '../authority-request.ts';
-import { folderFiles, sha256Of } from '../offline-folder.ts';
+import { deliver, deliverAgain, resolveOut } from '../deliver.ts';
+import { parseNameLimits, type NameLimitOptions } from '../name-limits.ts';
+import { folderFiles } from '../offline-folder.ts';
 import { openRoot, unlockRoot, type OpenedRoot } from '../open-root.ts';
-import { facts, fingerprint } from '../print.ts';
-import { issuedPath, saveRootState, type PendingDelivery, type RootState } from '../root-state.ts';
+import { facts } from '../print.ts';
 import { confirm, type Report, type Task } from '../task.ts';
 import { parseValidity } from '../validity.ts';
 
 /** What leaves of a Keyline authority are for. OCSPSigning is not among them: it would let the authority answer for the root. */
-export const intermediateUsages = ['clientAuth', 'serverAuth'] as const;
+const intermediateUsages = ['clientAuth', 'serverAuth'] as const;
 
-export interface SignIntermediateOptions {
+export interface SignIntermediateOptions extends NameLimitOptions {
   readonly csr: string;
   readonly out?: string;
   readonly commonName?: string;
@@ -37,15 +36,15 @@ export async function signIntermediate(
 ): Promise<Report> {
   const { folder, journal, now } = task;
   const validity = parseValidity(options.validity, bounds);
+  const nameConstraints = parseNameLimits(options);
   const opened = openRoot(task);
   const { bytes, record } = folder.read(options.csr);
   journal.inputs.push(record);
   const csr = parseAuthorityRequest(bytes);
-  const out = options.out === undefined ? undefined : folder.resolve(options.out);
-  if (opened.finished?.csrSha256 === record.sha256) {
-    return reportSigned(task, opened.state, deliverAgain(task, opened, out));
-  }
-  if (out !== undefined) folder.assertFree(out);
+  const { finished } = opened;
+  const isAgain = finished?.inputSha256 === record.sha256;
+  const out = resolveOut(task, options.out, isAgain ? finished : undefined);
+  if (isAgain) return deliverAgain(task, { ...opened, finished }, out);
   assertNewKey(csr, opened);
   const commonName = assertName(csr, options, opened);
   const notAfter = Math.min(now + validity, opened.certificate.notAfter);
@@ -64,52 +63,10 @@ export async function signIntermediate(
     validity,
     urls: { crl: options.crlUrl, caIssuers: options.issuerUrl },
     extendedKeyUsage: options.anyUsage === true ? undefined : intermediateUsages,
+    nameConstraints,
     pathLen: options.pathLen,
   });
-  const certificate = parseCertificate(certificateDer);
-  const state = addIntermediate(opened.state, certificate, now);
-  const pending = {
-    serial: certificate.serial,
-    csrSha256: record.sha256,
-    ...(out === undefined ? {} : { out: folder.nameOf(out) }),
-  };
-  // Nothing leaves before it is known to have been signed.
-  saveRootState(folder, { ...state, pending }, now);
-  const pem = encodePem('CERTIFICATE', certificateDer);
-  journal.outputs.push(folder.replace(issuedPath(folder, certificate.serial), pem));
-  if (out !== undefined) journal.outputs.push(folder.replace(out, pem));
-  journal.outputs.push(saveRootState(folder, state, now));
-  return reportSigned(task, state, pending);
-}
-
-/** The interrupted run's request, given once more: its certificate is the answer, also where it is wanted elsewhere this time. */
-function deliverAgain(
-  { folder, journal }: Task,
-  { state, finished }: OpenedRoot,
-  out: string | undefined,
-): PendingDelivery {
-  const signed = state.intermediates.find(({ serial }) => serial === finished?.serial);
-  if (finished === undefined || signed === undefined) {
-    throw new KeylineError('STORE_STALE', 'The interrupted signature is not in the state.');
-  }
-  if (out === undefined || folder.nameOf(out) === finished.out) return finished;
-  folder.assertFree(out);
-  journal.outputs.push(folder.replace(out, signed.certificate));
-  return { ...finished, out: folder.nameOf(out) };
-}
-
-function addIntermediate(state: RootState, certificate: ParsedCertificate, now: number): RootState {
-  const { serial, commonName = '', spkiSha256 } = certificate;
-  const intermediate = {
-    serial,
-    commonName,
-    spkiSha256,
-    notBefore: formatInstant(certificate.notBefore),
-    notAfter: formatInstant(certificate.notAfter),
-    signedAt: formatInstant(now),
-    certificate: encodePem('CERTIFICATE', certificate.der),
-  };
-  return { ...state, intermediates: [...state.intermediates, intermediate] };
+  return deliver(task, opened.state, { certificateDer, inputSha256: record.sha256, out });
 }
 
 function assertNewKey(csr: Csr, { state, certificate }: OpenedRoot): void {
@@ -181,6 +138,8 @@ function describeRequest(task: Task, shown: Shown): string {
     ['clock says', formatInstant(task.now)],
     ['authorities below', options.pathLen === 0 ? 'none' : `${options.pathLen} levels`],
     ['leaves are for', options.anyUsage === true ? 'anything' : intermediateUsages.join(', ')],
+    ['only names in', options.permit?.join(', ')],
+    ['no names in', options.exclude?.join(', ')],
     ['CRL at', options.crlUrl],
     ['root served at', options.issuerUrl],
     [
@@ -188,29 +147,4 @@ function describeRequest(task: Task, shown: Shown): string {
       namesakes === 0 ? undefined : `${namesakes} other(s) signed here have the same common name`,
     ],
   ])}`;
-}
-
-function reportSigned(
-  { folder, journal }: Task,
-  state: RootState,
-  delivered: Pick<PendingDelivery, 'serial' | 'out'>,
-): Report {
-  const signed = state.intermediates.find(({ serial }) => serial === delivered.serial);
-  if (signed === undefined) {
-    throw new KeylineError('STORE_STALE', `The state does not know ${delivered.serial}.`);
-  }
-  const { serial, commonName, notBefore, notAfter, spkiSha256 } = signed;
-  const certificate = delivered.out ?? folder.nameOf(issuedPath(folder, serial));
-  const sha256 = sha256Of(decodePem(signed.certificate, 'CERTIFICATE'));
-  journal.facts['serial'] = serial;
-  return {
-    json: { certificate, serial, commonName, notBefore, notAfter, sha256, spkiSha256 },
-    text: `Signed:\n${facts([
-      ['certificate', certificate],
-      ['common name', commonName],
-      ['serial', serial],
-      ['valid', `${notBefore} to ${notAfter}`],
-      ['SHA-256', fingerprint(sha256)],
-    ])}Carry the certificate and ${folderFiles.certificate} to the issuing CA.\n`,
-  };
 }

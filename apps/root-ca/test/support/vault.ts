@@ -97,6 +97,7 @@ export const withPass = ['--passphrase-file', 'pass', '--yes'] as const;
 /** A vault with a root in it. */
 export async function openRootVault(...initOptions: string[]): Promise<Vault> {
   const vault = openVault();
+  // The last --common-name counts.
   await vault.must('init', ...withPass, '--common-name', 'Test Root', ...initOptions);
   return vault;
 }
