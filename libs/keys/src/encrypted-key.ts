@@ -23,10 +23,17 @@ const oids = {
   aes256Cbc: '2.16.840.1.101.3.4.1.42',
 } as const;
 
-/** PEM `ENCRYPTED PRIVATE KEY`. @throws {KeylineError} USAGE for an empty passphrase */
+// OpenSSL reads no longer one (PEM_BUFSIZE): a key written with it could never be opened again.
+const maxPassphraseBytes = 1024;
+
+/** PEM `ENCRYPTED PRIVATE KEY`. @throws {KeylineError} USAGE for a passphrase that is empty or longer than 1024 bytes */
 export function encryptPrivateKey(key: KeyObject, passphrase: Secret): string {
-  if (passphrase.reveal() === '') {
-    throw new KeylineError('USAGE', 'The passphrase for the private key is empty; give one.');
+  const length = Buffer.byteLength(passphrase.reveal(), 'utf8');
+  if (length === 0 || length > maxPassphraseBytes) {
+    throw new KeylineError(
+      'USAGE',
+      `The passphrase for the private key has ${String(length)} bytes; give one of 1 to ${String(maxPassphraseBytes)}.`,
+    );
   }
   const salt = randomBytes(16);
   const iv = randomBytes(16);

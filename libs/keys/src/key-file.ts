@@ -1,4 +1,4 @@
-// Key and passphrase files: written exclusively with mode 0600, and not read when others could have.
+// Key files are written exclusively with mode 0600; a passphrase file is not read when others could have read it.
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { constants, readFileSync, statSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -68,7 +68,7 @@ async function readText(path: string): Promise<string> {
 
 /**
  * The first and only line of a file that nobody else may read.
- * @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE (also when group or others may read it), USAGE when empty
+ * @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE (also when group or others may read it), USAGE when empty or of several lines
  */
 export function loadPassphraseFile(path: string): Secret {
   let text: string;
@@ -91,5 +91,9 @@ export function loadPassphraseFile(path: string): Secret {
   }
   const passphrase = text.replace(/\r?\n$/, '');
   if (passphrase === '') throw new KeylineError('USAGE', `The passphrase file "${path}" is empty.`);
+  // Other programs would take the first line only, and the key could be opened here and nowhere else.
+  if (/[\r\n]/.test(passphrase)) {
+    throw new KeylineError('USAGE', `The passphrase file "${path}" has more than one line.`);
+  }
   return new Secret(passphrase);
 }

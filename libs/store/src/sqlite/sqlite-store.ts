@@ -50,20 +50,19 @@ export function createSqliteStore(path: string): void {
   }
 }
 
-/** Brings a database to this program's version; does nothing when it is there. @throws {KeylineError} STORE_MISSING, STORE_STALE */
+/** Brings a database to this program's version; does nothing when it is there. @throws {KeylineError} STORE_MISSING, STORE_STALE, STORE_CONFLICT, FILE_UNREADABLE */
 export function migrateSqliteStore(path: string): { from: number; to: number } {
-  assertExists(path);
-  const lock = openLock(path);
-  const db = new Database(path, { fileMustExist: true });
+  const { db, close } = openLocked(path);
   try {
     configure(db);
     const from = versionOf(db);
     if (from > migrations.length) throw newer(path, from);
     applyMigrations(db);
     return { from, to: migrations.length };
+  } catch (error) {
+    throw unreadable(path, error);
   } finally {
-    db.close();
-    lock.close();
+    close();
   }
 }
 
@@ -87,12 +86,14 @@ function newer(path: string, version: number): KeylineError {
  * however it ends, so a kill -9 leaves nothing to clean up; readers of the database itself are not kept out.
  */
 function openLock(path: string): Database.Database {
-  const lock = new Database(`${path}.lock`, { timeout: 0 });
+  const lock = openFile(`${path}.lock`, { timeout: 0 });
   try {
     lock.pragma('locking_mode = EXCLUSIVE');
     lock.exec('BEGIN EXCLUSIVE');
   } catch (cause) {
     lock.close();
+    const busy = cause instanceof Database.SqliteError && cause.code.startsWith('SQLITE_BUSY');
+    if (!busy) throw unreadable(`${path}.lock`, cause);
     throw new KeylineError(
       'STORE_CONFLICT',
       `Another service has the database ${path} open. Stop it first; two must not issue from one database.`,
@@ -102,12 +103,46 @@ function openLock(path: string): Database.Database {
   return lock;
 }
 
-/** @throws {KeylineError} STORE_MISSING, STORE_STALE, STORE_CONFLICT (another service has it) */
-export async function openSqliteStore(options: { path: string }): Promise<Store> {
-  const { path } = options;
+function openFile(path: string, options: Database.Options): Database.Database {
+  try {
+    return new Database(path, options);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/** The database under its lock; `close` lets go of both. */
+function openLocked(path: string): { readonly db: Database.Database; readonly close: () => void } {
   assertExists(path);
   const lock = openLock(path);
-  const db = new Database(path, { fileMustExist: true });
+  try {
+    const db = openFile(path, { fileMustExist: true });
+    return {
+      db,
+      close() {
+        db.close();
+        lock.close();
+      },
+    };
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+function unreadable(path: string, error: unknown): KeylineError {
+  if (error instanceof KeylineError) return error;
+  return new KeylineError(
+    'FILE_UNREADABLE',
+    `The database ${path} can't be opened: ${messageOf(error)}.`,
+    { cause: error },
+  );
+}
+
+/** @throws {KeylineError} STORE_MISSING, STORE_STALE, STORE_CONFLICT (another service has it), FILE_UNREADABLE */
+export async function openSqliteStore(options: { path: string }): Promise<Store> {
+  const { path } = options;
+  const { db, close } = openLocked(path);
   try {
     configure(db);
     const version = versionOf(db);
@@ -125,19 +160,12 @@ export async function openSqliteStore(options: { path: string }): Promise<Store>
       onCommit: (listener) => commits.onCommit(listener),
       close: () => {
         commits.close();
-        db.close();
-        lock.close();
+        close();
         return Promise.resolve();
       },
     };
   } catch (error) {
-    db.close();
-    lock.close();
-    if (error instanceof KeylineError) throw error;
-    throw new KeylineError(
-      'FILE_UNREADABLE',
-      `The database ${path} can't be opened: ${messageOf(error)}.`,
-      { cause: error },
-    );
+    close();
+    throw unreadable(path, error);
   }
 }

@@ -105,7 +105,12 @@ export function prepareWrites(db: Database): ApplyWrite {
          count = excluded.count, examples = excluded.examples, first_at = excluded.first_at,
          last_at = excluded.last_at, resolved_at = excluded.resolved_at`,
     ),
-    pruneIdempotency: sql('DELETE FROM idempotency WHERE expires_at <= ?'),
+    // A few at a time: what ended overnight must not hold up the first request of the morning.
+    pruneIdempotency: sql(
+      `DELETE FROM idempotency WHERE key IN
+         (SELECT key FROM idempotency WHERE expires_at <= ? ORDER BY expires_at LIMIT 100)`,
+    ),
+    endIdempotency: sql('DELETE FROM idempotency WHERE key = ? AND expires_at <= ?'),
     insertIdempotency: sql(
       `INSERT INTO idempotency (key, request_hash, status, body, expires_at)
        VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
@@ -333,7 +338,9 @@ export function prepareWrites(db: Database): ApplyWrite {
       return undefined;
     },
     'insert-idempotency': ({ record }) => {
-      statements.pruneIdempotency.run(Date.now());
+      const now = Date.now();
+      statements.pruneIdempotency.run(now);
+      statements.endIdempotency.run(record.key, now);
       return done(
         statements.insertIdempotency,
         record.key,

@@ -128,7 +128,7 @@ export function describeLists(createEngine: CreateEngine): void {
         });
       }
       await fc.assert(
-        fc.asyncProperty(fc.string({ unit: 'binary' }), async (cursor) => {
+        fc.asyncProperty(fc.string({ unit: 'binary-ascii' }), async (cursor) => {
           const answer = await db.store
             .listDevices({ limit: 5, cursor })
             .catch((error: unknown) => {
