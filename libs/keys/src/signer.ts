@@ -1,13 +1,24 @@
 // A private key in memory as a Signer.
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { isKeylineError, KeylineError } from '@keyline/kernel';
-import { keyAlgorithmOf, signWith, type KeyAlgorithm, type Signer } from '@keyline/x509';
+import {
+  keyAlgorithmOf,
+  signLargeWith,
+  signWith,
+  type KeyAlgorithm,
+  type Signer,
+} from '@keyline/x509';
 
 /** @throws {KeylineError} KEY_UNSUPPORTED */
 export function createSigner(privateKey: KeyObject): Signer {
   const spkiDer = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
   const algorithm = algorithmOf(spkiDer);
-  return { algorithm, spkiDer, sign: (toBeSigned) => signWith(privateKey, algorithm, toBeSigned) };
+  return {
+    algorithm,
+    spkiDer,
+    sign: (toBeSigned) => signWith(privateKey, algorithm, toBeSigned),
+    signLarge: (toBeSigned) => signLargeWith(privateKey, algorithm, toBeSigned),
+  };
 }
 
 function algorithmOf(spkiDer: Uint8Array): KeyAlgorithm {

@@ -9,6 +9,7 @@ import {
   algorithms,
   createCsr,
   encodePem,
+  signLargeWith,
   signWith,
   type KeyAlgorithm,
   type Signer,
@@ -38,6 +39,7 @@ export function signerOf(
     privateKey,
     spkiDer: createPublicKey(privateKey).export({ format: 'der', type: 'spki' }),
     sign: (toBeSigned) => signWith(privateKey, algorithm, toBeSigned),
+    signLarge: (toBeSigned) => signLargeWith(privateKey, algorithm, toBeSigned),
   };
 }
 
