@@ -97,8 +97,13 @@ export const withPass = ['--passphrase-file', 'pass', '--yes'] as const;
 /** A vault with a root in it. */
 export async function openRootVault(...initOptions: string[]): Promise<Vault> {
   const vault = openVault();
-  // The last --common-name counts.
-  await vault.must('init', ...withPass, '--common-name', 'Test Root', ...initOptions);
+  try {
+    // The last --common-name counts.
+    await vault.must('init', ...withPass, '--common-name', 'Test Root', ...initOptions);
+  } catch (error) {
+    vault.remove();
+    throw error;
+  }
   return vault;
 }
 
