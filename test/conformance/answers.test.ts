@@ -1,13 +1,7 @@
-// The same commands, the same answers: Keyline's engine and a real Mosquitto.
+// The same commands, the same answers: Keyline's engine, the broker around it, and a real Mosquitto.
 import { afterEach, describe, expect, it } from 'vitest';
-import { has } from '../support/needs.ts';
 import { answerCases, payloadCases } from './answer-cases.ts';
-import { startEngine, startRealMosquitto, type System } from './systems.ts';
-
-const systems = [
-  { name: "Keyline's engine", start: startEngine, skip: false },
-  { name: 'Mosquitto', start: startRealMosquitto, skip: !has('mosquitto') },
-];
+import { systems, type System } from './systems.ts';
 
 for (const { name, start, skip } of systems) {
   describe.skipIf(skip)(`Answers of ${name}`, () => {

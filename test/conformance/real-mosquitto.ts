@@ -11,12 +11,11 @@ import { findCommand } from '../support/needs.ts';
 
 export interface RealMosquitto {
   readonly port: number;
+  /** 0 without `tls`. */
+  readonly tlsPort: number;
   readonly url: string;
-  /** What the plugin has written. */
-  readState(): string;
   /** The state file stays and is returned. */
   stop(): Promise<string>;
-  log(): string;
 }
 
 /** The admin of `adminState`. */
@@ -76,11 +75,16 @@ function findPlugin(): string {
 
 export async function startMosquitto(
   state: string,
-  settings: readonly string[] = [],
-  usePort?: number,
+  options: {
+    readonly port?: number;
+    /** Files of a second listener, for client certificates alone: the CN is the user name. */
+    readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
+  } = {},
 ): Promise<RealMosquitto> {
+  const { tls } = options;
   const folder = mkdtempSync(join(tmpdir(), 'keyline-mosquitto-'));
-  const port = usePort ?? (await freePort());
+  const port = options.port ?? (await freePort());
+  const tlsPort = tls === undefined ? 0 : await freePort();
   const stateFile = join(folder, 'dynamic-security.json');
   writeFileSync(stateFile, state, { mode: 0o600 });
   const configuration = join(folder, 'mosquitto.conf');
@@ -94,7 +98,16 @@ export async function startMosquitto(
       'set_tcp_nodelay true',
       `plugin ${findPlugin()}`,
       `plugin_opt_config_file ${stateFile}`,
-      ...settings,
+      ...(tls === undefined
+        ? []
+        : [
+            `listener ${tlsPort} 127.0.0.1`,
+            `cafile ${tls.ca}`,
+            `certfile ${tls.cert}`,
+            `keyfile ${tls.key}`,
+            'require_certificate true',
+            'use_identity_as_username true',
+          ]),
       '',
     ].join('\n'),
   );
@@ -114,9 +127,8 @@ export async function startMosquitto(
   }
   return {
     port,
+    tlsPort,
     url: `mqtt://127.0.0.1:${port}`,
-    readState: () => readFileSync(stateFile, 'utf8'),
-    log,
     stop: async () => {
       if (child.exitCode === null) child.kill('SIGTERM');
       await ended;

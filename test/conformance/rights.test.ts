@@ -1,14 +1,8 @@
-// The same roles, the same verdicts, the same cut sessions: Keyline's engine and a real Mosquitto.
+// The same roles, the same verdicts, the same cut sessions: Keyline's engine, the broker around it, and a real Mosquitto.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { has } from '../support/needs.ts';
 import { kickCases, markerRole, rightsCases } from './rights-cases.ts';
-import { startEngine, startRealMosquitto, type System } from './systems.ts';
-
-const systems = [
-  { name: "Keyline's engine", start: startEngine, skip: false },
-  { name: 'Mosquitto', start: startRealMosquitto, skip: !has('mosquitto') },
-];
+import { systems, type System } from './systems.ts';
 
 for (const { name, start, skip } of systems) {
   describe.skipIf(skip)(`Rights on ${name}`, () => {
@@ -29,6 +23,7 @@ for (const { name, start, skip } of systems) {
       const tested = await setUp([markerRole, ...commands]);
       for (const check of checks) {
         const { as, clientId, does, on, under = on, allowed, mosquitto20 } = check;
+        if (does === 'unsubscribe' && !tested.tellsUnsubscribe) continue;
         const visitor = await tested.visit(as, clientId);
         const verdict =
           does === 'receive' ? await visitor.receives(on, under) : await visitor[does](on);

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openDynsecEngine, type Executed } from '@keyline/dynsec';
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
+import { TestBroker } from '../../apps/broker/test/support/test-broker.ts';
+import { has } from '../support/needs.ts';
 import { adminLogin, adminState, startMosquitto } from './real-mosquitto.ts';
 
 export interface Visitor {
@@ -21,6 +23,8 @@ export interface Visitor {
 
 export interface System {
   readonly version: 'keyline' | 'mosquitto 2.0';
+  /** Whether UNSUBACK carries the refusal. Keyline's broker ignores what it does not allow, and acknowledges it. */
+  readonly tellsUnsubscribe: boolean;
   /** One payload → the answers to it. */
   ask(payload: string): Promise<readonly Record<string, unknown>[]>;
   /** Connects as a client that the state knows; rejects when refused. */
@@ -29,13 +33,24 @@ export interface System {
 }
 
 /** The password of every client that visits a broker which asks for one. */
-export const visitorPassword = 'visitor-password';
+const visitorPassword = 'visitor-password';
 
 const requestTopic = '$CONTROL/dynamic-security/v1';
 const responseTopic = `${requestTopic}/response`;
 
+/** What every case is tried on. */
+export const systems: readonly {
+  readonly name: string;
+  readonly start: () => Promise<System>;
+  readonly skip: boolean;
+}[] = [
+  { name: "Keyline's engine", start: startEngine, skip: false },
+  { name: "Keyline's broker", start: startEmbeddedBroker, skip: !has('openssl') },
+  { name: 'Mosquitto', start: startRealMosquitto, skip: !has('mosquitto') },
+];
+
 /** The engine itself, without a broker around it. */
-export async function startEngine(): Promise<System> {
+async function startEngine(): Promise<System> {
   const folder = mkdtempSync(join(tmpdir(), 'keyline-dynsec-'));
   const engine = await openDynsecEngine({ folder, admins: [] });
   const admin = { username: adminLogin.username, clientId: 'admin' };
@@ -56,6 +71,7 @@ export async function startEngine(): Promise<System> {
   );
   return {
     version: 'keyline',
+    tellsUnsubscribe: true,
     ask: execute,
     visit: async (username, clientId = username) => {
       if (engine.checkIdentity(username) !== 'known') throw new Error('refused');
@@ -83,10 +99,11 @@ export async function startEngine(): Promise<System> {
 }
 
 /** Debian's Mosquitto. */
-export async function startRealMosquitto(): Promise<System> {
+async function startRealMosquitto(): Promise<System> {
   const mosquitto = await startMosquitto(adminState());
   return brokerSystem({
     version: 'mosquitto 2.0',
+    tellsUnsubscribe: true,
     admin: { ...adminLogin, port: mosquitto.port },
     visitor: (username, clientId) => ({
       username,
@@ -100,17 +117,54 @@ export async function startRealMosquitto(): Promise<System> {
   });
 }
 
+/** Keyline's embedded broker, mTLS: a visitor is whom its certificate names, whatever password it has. */
+async function startEmbeddedBroker(): Promise<System> {
+  const broker = await TestBroker.start();
+  const certificateOf = async (name: string): Promise<IClientOptions> =>
+    broker.optionsFor(await broker.pki.issue(name), { clientId: name });
+  const refused = (
+    await broker.control(
+      {
+        command: 'createRole',
+        rolename: 'admin',
+        acls: [
+          ...['publishClientSend', 'publishClientReceive', 'subscribePattern'].map((acltype) => ({
+            acltype,
+            topic: '$CONTROL/dynamic-security/#',
+            allow: true,
+          })),
+          { acltype: 'publishClientSend', topic: '#', allow: true },
+        ],
+      },
+      { command: 'createClient', username: 'admin', roles: [{ rolename: 'admin' }] },
+    )
+  ).find(({ error }) => error !== undefined);
+  if (refused !== undefined) throw new Error(`${refused.command}: ${refused.error ?? ''}`);
+  return brokerSystem({
+    version: 'keyline',
+    tellsUnsubscribe: false,
+    admin: await certificateOf('admin'),
+    visitor: async (username, clientId) => ({ ...(await certificateOf(username)), clientId }),
+    stop: () => broker.stop(),
+  });
+}
+
 /** A system behind an MQTT listener on 127.0.0.1. */
-export async function brokerSystem(options: {
+async function brokerSystem(options: {
   readonly version: System['version'];
+  readonly tellsUnsubscribe: boolean;
   readonly admin: IClientOptions;
-  readonly visitor: (username: string, clientId: string) => IClientOptions;
+  readonly visitor: (
+    username: string,
+    clientId: string,
+  ) => IClientOptions | Promise<IClientOptions>;
   readonly stop: () => Promise<void>;
 }): Promise<System> {
   const admin = await connectTo(options.admin);
   await admin.subscribeAsync(responseTopic, { qos: 0 });
   return {
     version: options.version,
+    tellsUnsubscribe: options.tellsUnsubscribe,
     ask: async (payload) => {
       const answered = once(admin as never, 'message');
       await admin.publishAsync(requestTopic, payload, { qos: 1 });
@@ -118,7 +172,7 @@ export async function brokerSystem(options: {
       return JSON.parse(String(answer)).responses;
     },
     visit: async (username, clientId = username) => {
-      const client = await connectTo(options.visitor(username, clientId));
+      const client = await connectTo(await options.visitor(username, clientId));
       const kicked = new Promise<void>((resolve) => client.once('close', () => resolve()));
       const subscribe = async (filter: string): Promise<boolean> => {
         try {

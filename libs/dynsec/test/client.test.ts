@@ -112,7 +112,7 @@ describe.skipIf(!has('mosquitto'))('The dynamic-security client', () => {
       detail: expect.stringContaining('ECONNREFUSED'),
     });
     expect(performance.now() - began).toBeLessThan(2000);
-    mosquitto = await startMosquitto(state, [], port);
+    mosquitto = await startMosquitto(state, { port });
     for (let tries = 0; !client.isConnected && tries < 500; tries += 1) await sleep(20);
     expect(await client.send([{ command: 'listRoles' }])).toHaveLength(1);
   });
