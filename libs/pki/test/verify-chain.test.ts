@@ -1,14 +1,5 @@
 import { Duration } from '@keyline/kernel';
-import {
-  algorithms,
-  createCsr,
-  der,
-  encodeCaBasicConstraints,
-  encodeExtension,
-  encodeKeyUsage,
-  encodeName,
-  type Extension,
-} from '@keyline/x509';
+import { createCsr, der, encodeCaBasicConstraints, encodeKeyUsage } from '@keyline/x509';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   createIssuer,
@@ -18,8 +9,6 @@ import {
   verifyChain,
   type ChainQuestion,
 } from '../src/index.ts';
-import { createSerial } from '../src/serial.ts';
-import { signTbs } from '../src/sign-tbs.ts';
 import {
   createHierarchy,
   createTestSigner,
@@ -28,6 +17,7 @@ import {
   profilesOf,
   type Hierarchy,
 } from './hierarchy.ts';
+import { ca, make, sharedKey as key } from './made-certificates.ts';
 
 let hierarchy: Hierarchy;
 let leafDer: Uint8Array;
@@ -53,39 +43,6 @@ const ask = (more: Partial<ChainQuestion> = {}): string => {
     ? `valid: ${verdict.path.map(({ commonName }) => commonName).join(' < ')}`
     : verdict.reason;
 };
-
-const key = createTestSigner('ec-p256');
-interface Made {
-  name: string;
-  der: Uint8Array;
-  signer: ReturnType<typeof createTestSigner>;
-}
-/** A certificate with any extensions, right or wrong, signed by another of these or by itself. */
-async function make(
-  name: string,
-  issuer: Made | undefined,
-  extensions: Extension[],
-  signer = key,
-): Promise<Made> {
-  const by = issuer ?? { name, signer };
-  const tbs = der.sequence(
-    der.explicit(0, der.integer(2)),
-    der.unsignedInteger(createSerial()),
-    algorithms['ec-p256'].signature.identifierDer,
-    encodeName([{ attribute: 'CN', value: by.name }]),
-    der.sequence(der.time(now - 1000), der.time(now + Duration.days(1))),
-    encodeName([{ attribute: 'CN', value: name }]),
-    signer.spkiDer,
-    ...(extensions.length === 0
-      ? []
-      : [der.explicit(3, der.sequence(...extensions.map(encodeExtension)))]),
-  );
-  return { name, der: await signTbs(by.signer, tbs), signer };
-}
-const ca = (pathLen?: number): Extension[] => [
-  encodeCaBasicConstraints(pathLen),
-  encodeKeyUsage(['keyCertSign']),
-];
 
 describe('verifyChain', () => {
   it('finds the path from leaf to root, whatever else is sent', async () => {
@@ -117,8 +74,8 @@ describe('verifyChain', () => {
   });
 
   it('refuses an expired authority', async () => {
-    const root = await make('R', undefined, ca());
-    const leaf = await make('L', root, [], createTestSigner('ec-p256'));
+    const root = await make('R', { extensions: ca() });
+    const leaf = await make('L', { issuer: root, signer: createTestSigner('ec-p256') });
     const question = { leafDer: leaf.der, intermediates: [], roots: [root.der] };
     expect(ask(question)).toMatch(/^valid/);
     expect(ask({ ...question, now: now + Duration.days(2) })).toContain('expired');
@@ -147,20 +104,19 @@ describe('verifyChain', () => {
   });
 
   it('refuses a leaf in the place of an authority (RFC 5280 §6.1.4 (k))', async () => {
-    const root = await make('R', undefined, ca());
-    const middle = await make('M', root, []);
-    const leaf = await make('L', middle, []);
+    const root = await make('R', { extensions: ca() });
+    const middle = await make('M', { issuer: root });
+    const leaf = await make('L', { issuer: middle });
     expect(ask({ leafDer: leaf.der, intermediates: [middle.der], roots: [root.der] })).toContain(
       '"M" is not an authority',
     );
   });
 
   it('refuses an authority without keyCertSign (RFC 5280 §6.1.4 (n))', async () => {
-    const root = await make('R', undefined, [
-      encodeCaBasicConstraints(undefined),
-      encodeKeyUsage(['cRLSign']),
-    ]);
-    const leaf = await make('L', root, []);
+    const root = await make('R', {
+      extensions: [encodeCaBasicConstraints(undefined), encodeKeyUsage(['cRLSign'])],
+    });
+    const leaf = await make('L', { issuer: root });
     expect(ask({ leafDer: leaf.der, intermediates: [], roots: [root.der] })).toContain(
       'may not sign certificates',
     );
@@ -171,9 +127,9 @@ describe('verifyChain', () => {
       [1, 'valid'],
       [0, 'allows 0 authorities below it, there are 1'],
     ] as const) {
-      const root = await make('R', undefined, ca(pathLen));
-      const middle = await make('M', root, ca());
-      const leaf = await make('L', middle, []);
+      const root = await make('R', { extensions: ca(pathLen) });
+      const middle = await make('M', { issuer: root, extensions: ca() });
+      const leaf = await make('L', { issuer: middle });
       expect(ask({ leafDer: leaf.der, intermediates: [middle.der], roots: [root.der] })).toContain(
         verdict,
       );
@@ -185,24 +141,32 @@ describe('verifyChain', () => {
     'refuses the unprocessed critical extension %s (RFC 5280 §4.2)',
     async (oid) => {
       const valueDer = der.sequence();
-      const root = await make('R', undefined, ca());
+      const root = await make('R', { extensions: ca() });
       const question = { intermediates: [], roots: [root.der] };
-      const critical = await make('L', root, [{ oid, critical: true, valueDer }]);
+      const critical = await make('L', {
+        issuer: root,
+        extensions: [{ oid, critical: true, valueDer }],
+      });
       expect(ask({ ...question, leafDer: critical.der })).toContain(`critical extension ${oid}`);
-      const harmless = await make('L', root, [{ oid, critical: false, valueDer }]);
+      const harmless = await make('L', {
+        issuer: root,
+        extensions: [{ oid, critical: false, valueDer }],
+      });
       expect(ask({ ...question, leafDer: harmless.der })).toMatch(/^valid/);
     },
   );
 
   it('does not follow a circle, nor a chain without end', async () => {
-    const a = await make('A', undefined, ca());
-    const b = await make('B', a, ca());
-    const crossed = await make('A', b, ca());
-    const leaf = await make('L', a, []);
+    const a = await make('A', { extensions: ca() });
+    const b = await make('B', { issuer: a, extensions: ca() });
+    const crossed = await make('A', { issuer: b, extensions: ca() });
+    const leaf = await make('L', { issuer: a });
     expect(ask({ leafDer: leaf.der, intermediates: [b.der, crossed.der], roots: [] })).toContain(
       'No authority',
     );
-    const many = await Promise.all(Array.from({ length: 17 }, () => make('X', a, ca())));
+    const many = await Promise.all(
+      Array.from({ length: 17 }, () => make('X', { issuer: a, extensions: ca() })),
+    );
     expect(ask({ intermediates: many.map((one) => one.der) })).toContain('More than 16');
   });
 
