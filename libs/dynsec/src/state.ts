@@ -1,6 +1,7 @@
 // Clients, groups and roles and who belongs to whom. Every change goes through here, so that both sides of a membership agree and
 // what was touched is known: the journal writes that, and nothing else.
 import { noAcls, type Acls } from './acl.ts';
+import { RevokedSerials } from './revoked-serials.ts';
 import { SortedNames } from './sorted-names.ts';
 
 /** A role or group held, by reference. Lists are in order: priority, highest first, then name. */
@@ -105,8 +106,7 @@ export class DynsecState {
   readonly clientNames = new SortedNames();
   readonly groupNames = new SortedNames();
   readonly roleNames = new SortedNames();
-  /** Packed: two hex digits in one character, which halves the memory of a million of them. */
-  readonly #revoked = new Set<string>();
+  readonly #revoked = new RevokedSerials();
   /** What Mosquitto 2.0 begins with when it makes its file. */
   defaults: DefaultAccess = {
     publishClientSend: false,
@@ -225,23 +225,19 @@ export class DynsecState {
 
   /** @param serial lower-case hex of even length. @returns whether it was not revoked before */
   revoke(serial: string): boolean {
-    const packed = pack(serial);
-    if (this.#revoked.has(packed)) return false;
-    this.#revoked.add(packed);
+    if (!this.#revoked.add(serial)) return false;
     this.#touched.serials.push(serial);
     return true;
   }
 
   isRevoked(serial: string): boolean {
-    return this.#revoked.has(pack(serial));
+    return this.#revoked.has(serial);
   }
 
-  *revokedSerials(): Generator<string> {
-    for (const packed of this.#revoked) yield Buffer.from(packed, 'latin1').toString('hex');
+  revokedSerials(): Iterable<string> {
+    return this.#revoked;
   }
 }
-
-const pack = (serial: string): string => Buffer.from(serial, 'hex').toString('latin1');
 
 /** In order of priority, highest first, then name; of two with one name the first stays. */
 export function inOrder<Kind extends { readonly name: string }>(

@@ -284,6 +284,36 @@ describe('Writing', () => {
     expect(statSync(journalOf(folder)).size - before).toBeLessThan(400);
   });
 
+  it('compacts a journal that has outgrown the snapshot by itself, while changes go on', async () => {
+    const folder = temporaryFolder();
+    let compacted: () => void = () => undefined;
+    const done = new Promise<void>((resolve) => (compacted = resolve));
+    const engine = await openEngine(folder, {
+      log: (_level, message) => {
+        if (message.includes('were written to')) compacted();
+      },
+    });
+    const change = (at: number): Promise<unknown> =>
+      carryOut(engine, {
+        command: at === 0 ? 'createRole' : 'modifyRole',
+        rolename: 'r',
+        textdescription: `${at} ${'x'.repeat(1024 * 1024)}`,
+      });
+    let at = 0;
+    for (; at < 10; at += 1) await change(at);
+    await Promise.all([done, change((at += 1)), change((at += 1))]);
+    expect(statSync(join(folder, 'dynamic-security.json')).size).toBeGreaterThan(1024 * 1024);
+    expect(readdirSync(folder).filter((name) => name.startsWith('journal-'))).toHaveLength(1);
+    expect(statSync(journalOf(folder)).size).toBeLessThan(8 * 1024 * 1024);
+    const crashed = temporaryFolder();
+    cpSync(folder, crashed, { recursive: true });
+    const after = await openEngine(crashed);
+    expect(after.counts()).toEqual(engine.counts());
+    expect(JSON.parse(await after.exportState()).roles[0].textdescription).toMatch(
+      new RegExp(`^${at} `),
+    );
+  });
+
   it('tells when the journal is gone from under it, and acknowledges nothing more', async () => {
     const folder = temporaryFolder();
     const engine = await openEngine(folder);
