@@ -17,6 +17,7 @@ interface ControlApiOptions {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly publish: (topic: string, payload: string) => void;
+  readonly applyRights: (changed: Executed['rightsChanged']) => void;
 }
 
 export class ControlApi {
@@ -56,7 +57,7 @@ export class ControlApi {
         this.#end(asking);
       });
     }
-    this.#applyRights(executed.rightsChanged);
+    this.#options.applyRights(executed.rightsChanged);
     return 0;
   }
 
@@ -76,18 +77,6 @@ export class ControlApi {
         administrativeAction,
         `"${session.username}" was changed, disabled or revoked by an administrator. Connect again to see what holds now.`,
       );
-    }
-  }
-
-  #applyRights(changed: Executed['rightsChanged']): void {
-    const { sessions } = this.#options;
-    if (changed === false) return;
-    if (changed === true) {
-      for (const session of sessions.all()) session.applyRights();
-      return;
-    }
-    for (const username of changed) {
-      for (const session of sessions.named(username)) session.applyRights();
     }
   }
 }

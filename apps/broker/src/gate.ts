@@ -14,6 +14,8 @@ interface GateOptions {
   readonly admins: ReadonlySet<string>;
   readonly sessions: Pick<LiveSessions, 'size'>;
   readonly maxConnections: number;
+  /** The identity that the session under a client id belongs to. */
+  readonly ownerOf: (clientId: string) => string | undefined;
 }
 
 export interface Admission {
@@ -56,6 +58,14 @@ export class Gate {
     });
     if ('problem' in answer) return refuse('client-id', answer.problem);
     const { clientId, assigned } = answer;
+    const owner = this.#options.ownerOf(clientId) ?? identity.name;
+    // Under its own name an identity always gets through; the other one's session ends.
+    if (owner !== identity.name && clientId !== identity.name) {
+      return refuse(
+        'client-id',
+        `"${identity.name}" asked for the client id "${clientId}", under which "${owner}" has a session.`,
+      );
+    }
     const willTopic = packet.will?.topic;
     if (
       willTopic !== undefined &&

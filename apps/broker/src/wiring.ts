@@ -7,6 +7,7 @@ import { openDynsecEngine } from '@keyline/dynsec';
 import { ControlApi } from './control-api.ts';
 import { Door } from './door.ts';
 import { MqttEngine } from './engine/mqtt-engine.ts';
+import { SessionStore } from './engine/session-store.ts';
 import { Gate } from './gate.ts';
 import { LiveSessions } from './live-sessions.ts';
 import { openMetricsServer } from './metrics-server.ts';
@@ -60,11 +61,36 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
     publish: (topic, payload) => {
       engine.publish(topic, payload);
     },
+    applyRights: (changed) => {
+      engine.applyRights(changed);
+    },
   });
-  const gate = new Gate({ dynsec, admins, sessions, maxConnections: limits.maxConnections });
+  const store = await SessionStore.open({
+    folder: join(data, 'sessions'),
+    rights: {
+      isKnown: (owner) => admins.has(owner) || dynsec.checkIdentity(owner) === 'known',
+      maySubscribe: ({ owner, clientId }, filter) =>
+        dynsec.maySubscribe({ username: owner, clientId }, filter),
+      mayReceive: ({ owner, clientId }, topic) =>
+        dynsec.mayReceive({ username: owner, clientId }, topic),
+    },
+    metrics,
+    clock,
+    log,
+    maxQueued: limits.maxQueuedMessages,
+  });
+  const gate = new Gate({
+    dynsec,
+    admins,
+    sessions,
+    maxConnections: limits.maxConnections,
+    ownerOf: (clientId) => store.find(clientId)?.owner,
+  });
   const engine = await MqttEngine.open({
     dynsec,
     gate,
+    store,
+    clock,
     sessions,
     control,
     limits,
@@ -115,6 +141,7 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
       engine.dismiss();
       await door.close(closeTimeout);
       await engine.close();
+      await store.close();
       await dynsec.close();
       await metricsServer.close();
     },
@@ -130,6 +157,26 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
       'keyline_broker_handshakes_in_progress',
       'TLS handshakes that have begun and not ended.',
       () => door.handshakesInProgress,
+    );
+    metrics.gauge(
+      'keyline_broker_sessions',
+      'Sessions, of connected and of absent clients.',
+      () => store.size,
+    );
+    metrics.gauge(
+      'keyline_broker_subscriptions',
+      'Subscriptions of connected clients.',
+      () => engine.subscriptions,
+    );
+    metrics.gauge(
+      'keyline_broker_messages_waiting',
+      'QoS 1 and 2 messages that wait for a client or its acknowledgement.',
+      () => store.messagesWaiting,
+    );
+    metrics.gauge(
+      'keyline_broker_retained_messages',
+      'Retained messages.',
+      () => store.retained.size,
     );
     metrics.gauge(
       'keyline_broker_identities',

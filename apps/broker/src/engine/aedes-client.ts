@@ -1,11 +1,34 @@
 // What we touch of aedes beyond its declared types, in one place: held against the pinned version when the broker starts.
+import type { EventEmitter } from 'node:events';
 import { Aedes, type Client, type PublishPacket } from 'aedes';
 import { KeylineError } from '@keyline/kernel';
 
-export interface EngineClient extends Client {
-  /** Reported in CONNACK as Assigned Client Identifier. */
-  _assignedClientId: string | undefined;
-  readonly subscriptions: Readonly<Record<string, { readonly qos: number }>>;
+/** Hands a message to the client; aedes calls it for every match, and we put our own in its place. */
+export type Deliver = (packet: DeliveredPacket, done: () => void) => void;
+
+export interface DeliveredPacket extends PublishPacket {
+  /** The publisher. */
+  readonly clientId?: string;
+  readonly brokerId: string | null;
+  readonly brokerCounter: number;
+  /** The subscription's no-local option. */
+  readonly nl?: boolean;
+  /** Milliseconds since the epoch. */
+  readonly messageExpiry?: number;
+}
+
+export interface EngineClient extends Omit<Client, 'clean'> {
+  /** aedes treats a persistent session through the persistence port alone, which is ours; so every session is one to it. */
+  clean: boolean;
+  deliver0: Deliver;
+  deliverQoS: Deliver;
+  readonly subscriptions: Readonly<
+    Record<string, { readonly qos: 0 | 1 | 2; readonly rap?: boolean } | undefined>
+  >;
+  readonly _parser: EventEmitter;
+  readonly _serverKeepAlive: number | undefined;
+  readonly _sessionExpiryClamped: boolean;
+  readonly _cleanStart: boolean;
 }
 
 export interface EnginePublish extends PublishPacket {

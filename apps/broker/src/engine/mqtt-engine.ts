@@ -1,84 +1,127 @@
-// aedes as the MQTT engine, with our decisions at its hooks: who may connect, publish, subscribe and receive.
+// aedes as the MQTT engine: our decisions at its hooks, our message bus and our store at its ports.
 import type { TLSSocket } from 'node:tls';
 import {
   Aedes,
   type AedesPublishPacket,
   type Client,
-  type ConnectPacket,
-  type PublishPacket,
-  type Subscription,
+  type SubscribePacket,
+  type UnsubscribePacket,
 } from 'aedes';
 import type { Logger } from 'pino';
-import type { DynsecEngine } from '@keyline/dynsec';
+import type { Clock } from '@keyline/kernel';
+import type { DynsecEngine, Executed } from '@keyline/dynsec';
 import type { ControlApi } from '../control-api.ts';
-import type { Admission, Gate } from '../gate.ts';
+import type { Gate } from '../gate.ts';
 import type { LiveSession, LiveSessions } from '../live-sessions.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Limits } from '../options.ts';
 import type { Passport } from '../passport.ts';
-import { refuse, type Refusal } from '../refusal.ts';
 import type { RefusalLog } from '../refusal-log.ts';
-import { acknowledge, answerConnect, sayGoodbye } from './wire.ts';
-import { assertAedes, type EngineClient, type EnginePublish } from './aedes-client.ts';
+import { assertAedes, type DeliveredPacket, type EngineClient } from './aedes-client.ts';
+import { Connecting } from './connecting.ts';
+import { FanOut } from './fan-out.ts';
+import { messageOf, type Qos } from './message.ts';
+import type { Delivery } from './outbox.ts';
+import { createPersistence } from './persistence.ts';
+import { Publishing } from './publishing.ts';
+import type { Session } from './session.ts';
+import type { SessionStore } from './session-store.ts';
+import { hideShared, isForged, refusedName, showShared } from './shared-name.ts';
+import { matches } from './topic-tree.ts';
+import { Visitors } from './visitor.ts';
+import { topicAliasMaximum } from './wire.ts';
+import { Wills } from './wills.ts';
 
 interface MqttEngineOptions {
   readonly dynsec: DynsecEngine;
   readonly gate: Gate;
+  readonly store: SessionStore;
   readonly sessions: LiveSessions;
   readonly control: ControlApi;
   readonly limits: Limits;
   readonly metrics: Metrics;
   readonly refusals: RefusalLog;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
-interface Visitor {
-  readonly passport: Passport;
-  readonly address: string;
-  session?: LiveSession;
-  admission?: Admission;
-  /** CONNACK is out: from then on MQTT 5 allows a DISCONNECT. */
-  isGreeted?: boolean;
-}
-
-/** How long a client that is sent away gets to read why. */
-const farewell = 250;
-
-class Denied extends Error {}
+const brokerId = 'keyline';
+const expiryInterval = 1000;
 
 export class MqttEngine {
   readonly #options: MqttEngineOptions;
   readonly #aedes: Aedes;
-  readonly #visitors = new WeakMap<object, Visitor>();
-  #stopping = false;
+  readonly #visitors = new Visitors();
+  readonly #fanOut: FanOut;
+  readonly #connecting: Connecting;
+  readonly #publishing: Publishing;
+  readonly #wills: Wills;
+  /** Who gets the message that the fan-out is at, once each, however many of their subscriptions match. */
+  #round: Map<Session, Delivery> | undefined;
+  #expiryTimer: NodeJS.Timeout | undefined;
 
   private constructor(options: MqttEngineOptions) {
-    const { limits } = options;
+    const { limits, store, clock } = options;
+    const visitors = this.#visitors;
     this.#options = options;
+    this.#connecting = new Connecting({
+      ...options,
+      visitors,
+      applyRights: (client, live) => {
+        this.#applyRightsTo(client, live);
+      },
+    });
+    this.#publishing = new Publishing({
+      ...options,
+      visitors,
+      publish: (packet, done) => {
+        this.#aedes.publish(packet, done);
+      },
+    });
+    this.#wills = new Wills({
+      ...options,
+      publish: (packet, done) => {
+        this.#aedes.publish(packet, done);
+      },
+    });
+    this.#fanOut = new FanOut({
+      ownPrefix: `$SYS/${brokerId}/`,
+      begin: () => {
+        this.#round = new Map();
+      },
+      end: (packet, done) => {
+        this.#finishRound(packet, done);
+      },
+    });
     this.#aedes = new Aedes({
+      id: brokerId,
+      mq: this.#fanOut,
+      persistence: createPersistence({
+        store,
+        clock,
+        isServed: (shared) => this.#fanOut.isServed(shared),
+        outboxOf: (client) => visitors.of(client).outbox,
+        maySubscribe: (client, name) => this.#maySubscribe(visitors.of(client).live, name),
+      }),
       connectTimeout: limits.connectTimeout,
       maximumPacketSize: limits.maxPacketSize,
-      receiveMaximum: limits.maxInflightMessages,
       sessionExpiryIntervalLimit: limits.persistentClientExpiration,
       keepaliveLimit: limits.maxKeepalive >= 65_535 ? 0 : limits.maxKeepalive,
-      topicAliasMaximum: 10,
+      topicAliasMaximum,
       drainTimeout: 10_000,
       preConnect: (client, packet, done) => {
-        done(null, this.#connect(client, packet));
+        done(null, this.#connecting.admit(client, packet));
       },
       authenticate: (client, _username, _password, done) => {
-        const { admission } = this.#visitorOf(client);
-        if (admission?.assigned === true)
-          (client as EngineClient)._assignedClientId = admission.clientId;
+        this.#begin(client as unknown as EngineClient);
         done(null, true);
       },
       authorizePublish: (client, packet, done) => {
-        this.#authorizePublish(client, packet, done);
+        this.#publishing.authorize(client, packet, done);
       },
       authorizeSubscribe: (client, subscription, done) => {
-        done(null, this.#maySubscribe(client, subscription) ? subscription : null);
+        done(null, this.#authorizeSubscribe(client, subscription.topic) ? subscription : null);
       },
-      authorizeForward: (client, packet) => this.#authorizeForward(client, packet),
     });
   }
 
@@ -87,23 +130,42 @@ export class MqttEngine {
     const engine = new MqttEngine(options);
     engine.#observe();
     await engine.#aedes.listen();
+    engine.#wills.resume();
+    engine.#expiryTimer = setInterval(() => {
+      options.store.expire();
+    }, expiryInterval);
+    engine.#expiryTimer.unref();
     return engine;
+  }
+
+  get subscriptions(): number {
+    return this.#fanOut.subscriptions;
   }
 
   /** Takes over a connection whose TLS handshake is done. */
   accept(socket: TLSSocket, passport: Passport): void {
-    const visitor: Visitor = { passport, address: socket.remoteAddress ?? '' };
-    this.#visitors.set(socket, visitor);
-    socket.once('close', () => {
-      if (visitor.session !== undefined) this.#options.sessions.remove(visitor.session);
+    const visitor = { passport, address: socket.remoteAddress ?? '' };
+    this.#visitors.add(socket, visitor);
+    const client = this.#aedes.handle(socket) as unknown as EngineClient;
+    client.deliver0 = client.deliverQoS = (packet, done) => {
+      this.#deliver(client, packet);
+      done();
+    };
+    client._parser.prependListener('packet', (packet: SubscribePacket | UnsubscribePacket) => {
+      this.#translate(client, packet);
     });
-    this.#aedes.handle(socket);
+    socket.once('close', () => {
+      // After aedes has noticed too, which sends the will and takes the subscriptions away.
+      setImmediate(() => {
+        this.#leave(client);
+      });
+    });
   }
 
   /** From the broker itself: no right is asked for. */
-  publish(topic: string, payload: string): void {
+  publish(topic: string, payload: string, { retain = false } = {}): void {
     this.#aedes.publish(
-      { cmd: 'publish', topic, payload, qos: 0, retain: false, dup: false },
+      { cmd: 'publish', topic, payload: Buffer.from(payload), qos: 0, retain, dup: false },
       (error?: Error | null) => {
         if (error)
           this.#options.log.error({ topic, error: error.message }, 'the broker could not publish');
@@ -111,258 +173,185 @@ export class MqttEngine {
     );
   }
 
+  /** Applies changed rights to subscriptions and queues, of the connected and of the absent. */
+  applyRights(changed: Executed['rightsChanged']): void {
+    const { sessions, store } = this.#options;
+    if (changed === true) {
+      for (const live of sessions.all()) live.applyRights();
+    } else if (changed !== false) {
+      for (const username of changed) {
+        for (const live of sessions.named(username)) live.applyRights();
+      }
+    }
+    store.applyRights(changed);
+  }
+
   /** Takes no further CONNECT, and tells MQTT 5 clients that the server shuts down (0x8B). */
   dismiss(): void {
-    this.#stopping = true;
-    for (const session of this.#options.sessions.all()) {
-      session.end(0x8b, 'The broker is stopping. Connect again in a few seconds.');
+    this.#connecting.stop();
+    for (const live of this.#options.sessions.all()) {
+      live.end(0x8b, 'The broker is stopping. Connect again in a few seconds.');
     }
   }
 
-  close(): Promise<void> {
-    return new Promise((resolve) => {
+  async close(): Promise<void> {
+    clearInterval(this.#expiryTimer);
+    this.#wills.stop();
+    await new Promise<void>((resolve) => {
       this.#aedes.close(resolve);
     });
   }
 
-  #visitorOf(client: Client): Visitor {
-    const visitor = this.#visitors.get(client.conn);
-    if (visitor === undefined) throw new Error('a connection that did not come through the door');
-    return visitor;
+  #begin(client: EngineClient): void {
+    this.#connecting.begin(client);
   }
 
-  #connect(client: Client, packet: ConnectPacket): boolean {
-    const visitor = this.#visitorOf(client);
-    const answer = this.#stopping
-      ? refuse('shutting-down', 'The broker is stopping.')
-      : this.#options.gate.decide(visitor.passport, packet);
-    if ('reason' in answer) {
-      this.#refuse(client, packet, answer);
-      return false;
-    }
-    // aedes goes on with the packet, and takes its client id from there.
-    Object.assign(packet, { clientId: answer.clientId });
-    visitor.admission = answer;
-    visitor.session = this.#createSession(client as EngineClient, visitor, answer);
-    // From here on a kick reaches it, also while aedes still loads its session.
-    this.#options.sessions.add(visitor.session);
-    return true;
+  #maySubscribe(live: LiveSession | undefined, name: string): boolean {
+    return live !== undefined && this.#options.dynsec.maySubscribe(live, showShared(name));
   }
 
-  #refuse(client: Client, packet: ConnectPacket, refusal: Refusal): void {
-    const { metrics, refusals } = this.#options;
-    const { passport, address } = this.#visitorOf(client);
-    const version = packet.protocolVersion ?? 4;
-    const { reason, happened, remedy } = refusal;
-    metrics.connects.inc({ result: 'refused', reason, version });
-    refusals.write({
-      event: 'connection refused',
-      reason,
-      certificate: passport.names,
-      clientId: packet.clientId,
-      peer: address,
-      happened,
-      remedy,
-    });
-    const { conn } = client;
-    answerConnect(client, version, refusal);
-    conn.end();
-    setTimeout(() => conn.destroy(), farewell).unref();
-  }
-
-  #createSession(client: EngineClient, visitor: Visitor, admission: Admission): LiveSession {
-    const { identity, clientId, isAdmin } = admission;
-    const session: LiveSession = {
-      username: identity.name,
-      clientId,
-      identity,
-      isAdmin,
-      address: visitor.address,
-      end: (reasonCode, reasonString) => {
-        const { conn } = client;
-        // aedes would tell nothing to a client whose queue it still empties after CONNACK.
-        if (visitor.isGreeted === true) sayGoodbye(client, reasonCode, reasonString);
-        setImmediate(() => {
-          client.close();
-        });
-        // It may not read any more, and must not stay because of that.
-        setTimeout(() => conn.destroy(), farewell).unref();
-      },
-      applyRights: () => {
-        this.#applyRights(client, session);
-      },
-    };
-    return session;
-  }
-
-  #applyRights(client: EngineClient, session: LiveSession): void {
-    const { dynsec, log, metrics } = this.#options;
-    const lost = Object.keys(client.subscriptions).filter(
-      (filter) => !dynsec.maySubscribe(session, filter),
-    );
-    if (lost.length === 0) return;
-    metrics.denied.inc({ action: 'keep-subscription' }, lost.length);
-    log.info(
-      { event: 'subscriptions ended', clientId: session.clientId, filters: lost },
-      'subscriptions ended, because the rights to them are gone',
-    );
-    client.unsubscribe({ cmd: 'unsubscribe', unsubscriptions: lost }, () => undefined);
-  }
-
-  #authorizePublish(
-    client: Client | null,
-    packet: PublishPacket,
-    done: (error?: Error | null) => void,
-  ): void {
-    if (client === null) {
-      done();
-      return;
-    }
-    const { dynsec, gate, metrics, control, limits } = this.#options;
-    const { session } = this.#visitorOf(client);
-    if (session === undefined) throw new Error('a message from a connection without a session');
-    const { topic } = packet;
-    // A will is the CONNECT packet's own object, and no packet.
-    const isWill = (packet.cmd as string | undefined) !== 'publish';
-    if (isWill) {
-      const isGone = gate.refusalOf(session.identity) !== undefined;
-      done(isGone || !dynsec.mayPublish(session, topic) ? new Denied('will dropped') : null);
-      return;
-    }
-    metrics.received.inc({ qos: packet.qos });
-    if (limits.messageSizeLimit > 0 && packet.payload.length > limits.messageSizeLimit) {
-      this.#deny(
-        client,
-        session,
-        packet,
-        {
-          action: 'publish-size',
-          happened: `"${session.username}" published ${packet.payload.length} bytes to "${topic}".`,
-          remedy: `Send at most ${limits.messageSizeLimit} bytes, or raise --message-size-limit.`,
-          reasonCode: 0x95,
-        },
-        done,
-      );
-      return;
-    }
-    if (topic.startsWith('$SYS/') || !dynsec.mayPublish(session, topic)) {
-      this.#deny(
-        client,
-        session,
-        packet,
-        {
-          action: 'publish',
-          happened: `"${session.username}" may not publish to "${topic}".`,
-          remedy: `Publish to a topic of its role, or add the right publishClientSend to the role.`,
-          reasonCode: 0x87,
-        },
-        done,
-      );
-      return;
-    }
-    if (!topic.startsWith('$CONTROL/')) {
-      done();
-      return;
-    }
-    (packet as EnginePublish)._notAuthorized = true;
-    void control.handle(topic, packet.payload, session).then((reasonCode) => {
-      acknowledge(client, packet, reasonCode);
-      done();
-    });
-  }
-
-  /**
-   * A denied message ends there, and the connection stands: cutting it, as AWS IoT does, would turn one wrong topic in a
-   * firmware into a storm of reconnects. MQTT 5 says why in the acknowledgement; MQTT 3.1.1 has no word for it, and without
-   * an acknowledgement the client would send the message again and again, so it gets a plain one, as from Mosquitto.
-   */
-  #deny(
-    client: Client,
-    session: LiveSession,
-    packet: EnginePublish,
-    denial: { action: string; happened: string; remedy: string; reasonCode: number },
-    done: (error?: Error | null) => void,
-  ): void {
-    const { metrics, refusals } = this.#options;
-    const { action, happened, remedy, reasonCode } = denial;
-    metrics.denied.inc({ action });
-    refusals.write({
-      event: 'message denied',
-      reason: action,
-      certificate: { cn: session.username, serialHex: session.identity.serialHex },
-      clientId: session.clientId,
-      topic: packet.topic.slice(0, 200),
-      happened,
-      remedy,
-    });
-    packet._notAuthorized = true;
-    acknowledge(client, packet, reasonCode, `${happened} ${remedy}`);
-    done();
-  }
-
-  #maySubscribe(client: Client, { topic }: Subscription): boolean {
-    const { dynsec, metrics, refusals } = this.#options;
-    const { session } = this.#visitorOf(client);
-    if (session !== undefined && dynsec.maySubscribe(session, topic)) return true;
+  #authorizeSubscribe(client: Client, name: string): boolean {
+    const { metrics, refusals, store } = this.#options;
+    const { live, outbox, isGreeted } = this.#visitors.of(client);
+    // A restored session: aedes registers this subscription, and the others of the session, within this turn of the loop.
+    if (isGreeted !== true && outbox !== undefined) store.setPresent(outbox.session);
+    if (this.#maySubscribe(live, name)) return true;
+    const filter = showShared(name).slice(0, 200);
+    if (isGreeted !== true && outbox !== undefined) store.unsubscribe(outbox.session, name);
     metrics.denied.inc({ action: 'subscribe' });
     refusals.write({
       event: 'subscription denied',
       reason: 'subscribe',
-      certificate: { cn: session?.username, serialHex: session?.identity.serialHex },
-      clientId: session?.clientId,
-      topic: topic.slice(0, 200),
-      happened: `"${session?.username ?? ''}" may not subscribe to "${topic.slice(0, 200)}".`,
+      certificate: { cn: live?.username, serialHex: live?.identity.serialHex },
+      clientId: live?.clientId,
+      topic: filter,
+      happened: `"${live?.username ?? ''}" may not subscribe to "${filter}".`,
       remedy:
         'Subscribe to a filter of its role, or add the right subscribePattern or subscribeLiteral to the role.',
     });
     return false;
   }
 
-  #authorizeForward(client: Client, packet: AedesPublishPacket): AedesPublishPacket | null {
-    const { dynsec, metrics } = this.#options;
-    const { session } = this.#visitorOf(client);
-    if (session === undefined) return null;
-    if (!dynsec.mayReceive(session, packet.topic)) {
-      metrics.denied.inc({ action: 'receive' });
-      return null;
+  /** Before aedes sees the packet. */
+  #translate(client: EngineClient, packet: SubscribePacket | UnsubscribePacket): void {
+    if (packet.cmd === 'subscribe') {
+      if (packet.subscriptions.some(({ topic }) => isForged(topic))) client.conn.destroy();
+      for (const subscription of packet.subscriptions)
+        subscription.topic = hideShared(subscription.topic);
+    } else if ((packet.cmd as string) === 'unsubscribe') {
+      if (packet.unsubscriptions.some(isForged)) client.conn.destroy();
+      const { live } = this.#visitors.of(client);
+      packet.unsubscriptions = packet.unsubscriptions.map((filter) =>
+        live !== undefined && this.#options.dynsec.mayUnsubscribe(live, filter)
+          ? hideShared(filter)
+          : refusedName(filter),
+      );
     }
-    metrics.sent.inc({ qos: packet.qos });
-    return packet;
+  }
+
+  #deliver(client: EngineClient, packet: DeliveredPacket): void {
+    const { live, outbox } = this.#visitors.of(client);
+    if (live === undefined || outbox === undefined) return;
+    if (packet.nl === true && packet.clientId === client.id) return;
+    const { dynsec, metrics, clock } = this.#options;
+    if (!dynsec.mayReceive(live, packet.topic)) {
+      metrics.denied.inc({ action: 'receive' });
+      return;
+    }
+    const given = packet.properties?.subscriptionIdentifier;
+    const identifiers = given === undefined ? undefined : [given].flat();
+    if (this.#round === undefined || packet.brokerId === null) {
+      // A retained message for a new subscription.
+      const qos = Math.min(packet.qos, grantedFor(client, packet.topic)) as Qos;
+      outbox.offer({ message: messageOf(packet, clock.now()), qos, retain: true, identifiers });
+      return;
+    }
+    const granted = client.subscriptions[this.#fanOut.current]?.qos ?? 0;
+    const qos = Math.min(packet.qos, granted) as Qos;
+    const other = this.#round.get(outbox.session);
+    this.#round.set(outbox.session, {
+      message: other?.message ?? messageOf(packet, clock.now()),
+      qos: Math.max(qos, other?.qos ?? 0) as Qos,
+      retain: packet.retain || other?.retain === true,
+      identifiers:
+        other?.identifiers === undefined
+          ? identifiers
+          : [...other.identifiers, ...(identifiers ?? [])],
+    });
+  }
+
+  #finishRound(packet: AedesPublishPacket, done: (error?: Error) => void): void {
+    const round = this.#round;
+    this.#round = undefined;
+    if (round !== undefined) {
+      for (const [session, delivery] of round) session.outbox?.offer(delivery);
+    }
+    // What was promised with QoS 1 or 2 has to be on disk before the promise is given.
+    if (packet.qos > 0) this.#options.store.durable(done);
+    else done();
+  }
+
+  #applyRightsTo(client: EngineClient, live: LiveSession): void {
+    const { log, metrics, store } = this.#options;
+    const lost = Object.keys(client.subscriptions).filter(
+      (name) => !this.#maySubscribe(live, name),
+    );
+    if (lost.length === 0) return;
+    metrics.denied.inc({ action: 'keep-subscription' }, lost.length);
+    log.info(
+      { event: 'subscriptions ended', clientId: live.clientId, filters: lost.map(showShared) },
+      'subscriptions ended, because the rights to them are gone',
+    );
+    const { outbox } = this.#visitors.of(client);
+    if (outbox !== undefined) for (const name of lost) store.unsubscribe(outbox.session, name);
+    client.unsubscribe({ cmd: 'unsubscribe', unsubscriptions: lost }, () => undefined);
+  }
+
+  #leave(client: EngineClient): void {
+    const { sessions, store } = this.#options;
+    const { live, outbox } = this.#visitors.of(client);
+    if (live !== undefined) sessions.remove(live);
+    if (outbox === undefined || outbox.session.outbox !== outbox) return;
+    const { clientId } = outbox.session;
+    if (store.find(clientId) === outbox.session) this.#wills.connectionEnded(clientId);
+    store.detach(outbox.session, client.sessionExpiryInterval);
   }
 
   #observe(): void {
     const { log, metrics } = this.#options;
     this.#aedes.on('connackSent', (_packet, client) => {
-      this.#visitorOf(client).isGreeted = true;
+      this.#connecting.welcome(client as unknown as EngineClient);
     });
     this.#aedes.on('clientReady', (client) => {
-      const { session, passport } = this.#visitorOf(client);
+      const { live, passport, outbox } = this.#visitors.of(client);
       metrics.connects.inc({ result: 'accepted', reason: '', version: client.version });
       log.info(
         {
           event: 'connected',
           certificate: passport.names,
-          clientId: session?.clientId,
+          clientId: live?.clientId,
           version: client.version,
-          peer: session?.address,
+          peer: live?.address,
         },
         'connected',
       );
+      outbox?.start();
     });
     this.#aedes.on('clientDisconnect', (client) => {
       log.info({ event: 'disconnected', clientId: client.id }, 'disconnected');
+      this.#leave(client as unknown as EngineClient);
     });
     this.#aedes.on('subscribe', (subscriptions, client) => {
-      const filters = subscriptions.map(({ topic }) => topic);
+      const filters = subscriptions.map(({ topic }) => showShared(topic));
       log.debug({ event: 'subscribed', clientId: client.id, filters }, 'subscribed');
     });
     const onError = (client: Client, error: Error): void => {
-      const { session, passport, address } = this.#visitorOf(client);
+      const { live, passport, address } = this.#visitors.of(client);
       log.info(
         {
           event: 'connection ended',
           certificate: passport.names,
-          clientId: session?.clientId,
+          clientId: live?.clientId,
           peer: address,
           error: error.message,
         },
@@ -375,4 +364,13 @@ export class MqttEngine {
       log.error({ error: error.message }, 'the MQTT engine reported an error');
     });
   }
+}
+
+function grantedFor({ subscriptions }: EngineClient, topic: string): Qos {
+  let granted: Qos = 0;
+  for (const [name, subscription] of Object.entries(subscriptions)) {
+    const qos = subscription?.qos ?? 0;
+    if (qos > granted && matches(name, topic)) granted = qos;
+  }
+  return granted;
 }

@@ -1,10 +1,15 @@
 // Packets that the broker writes itself, where aedes has no word for what is to be said.
-import type { Client, PublishPacket } from 'aedes';
+import type { Client, Connection, PublishPacket } from 'aedes';
 import { writeToStream } from 'mqtt-packet';
+import type { Limits } from '../options.ts';
 import { reasonStringOf, type Refusal } from '../refusal.ts';
+import type { EngineClient } from './aedes-client.ts';
+
+/** How many topic aliases a client may set [MQTT-3.2.2-18]. */
+export const topicAliasMaximum = 10;
 
 /** CONNACK with a refusal; aedes' own carries no reason string. */
-export function answerConnect({ conn }: Client, version: number, refusal: Refusal): void {
+export function answerRefused({ conn }: Client, version: number, refusal: Refusal): void {
   const { reasonCode, returnCode } = refusal;
   writeToStream(
     version === 5
@@ -18,6 +23,57 @@ export function answerConnect({ conn }: Client, version: number, refusal: Refusa
     conn,
     { protocolVersion: version },
   );
+}
+
+interface Welcome {
+  readonly sessionPresent: boolean;
+  readonly assignedClientId: string | undefined;
+  readonly limits: Limits;
+}
+
+/**
+ * CONNACK in our words. aedes' says that there are no shared subscriptions, and calls a session present only when it holds a
+ * subscription.
+ */
+export function answerWelcome(client: EngineClient, welcome: Welcome): void {
+  const { sessionPresent, assignedClientId, limits } = welcome;
+  if (client.version !== 5) {
+    writeToStream({ cmd: 'connack', sessionPresent, returnCode: 0 }, client.conn, {
+      protocolVersion: client.version,
+    });
+    return;
+  }
+  const {
+    _serverKeepAlive: serverKeepAlive,
+    _sessionExpiryClamped,
+    sessionExpiryInterval,
+  } = client;
+  writeToStream(
+    {
+      cmd: 'connack',
+      sessionPresent,
+      reasonCode: 0,
+      properties: {
+        topicAliasMaximum,
+        ...(limits.maxPacketSize > 0 ? { maximumPacketSize: limits.maxPacketSize } : {}),
+        ...(assignedClientId === undefined ? {} : { assignedClientIdentifier: assignedClientId }),
+        ...(serverKeepAlive === undefined ? {} : { serverKeepAlive }),
+        ...(_sessionExpiryClamped ? { sessionExpiryInterval } : {}),
+      },
+    },
+    client.conn,
+    { protocolVersion: 5 },
+  );
+}
+
+/** What is written to the connection from here on is not sent: for aedes' CONNACK, the only thing it can write now. */
+export function holdBack(conn: Connection): void {
+  Object.defineProperty(conn, 'write', { value: () => true, configurable: true });
+}
+
+export function letGo(conn: Connection): void {
+  // The own property hides the stream's method; without it that is visible again.
+  Reflect.deleteProperty(conn, 'write');
 }
 
 /** PUBACK or PUBREC in aedes' place; QoS 0 has no answer, and before MQTT 5 an answer has no reason. */
@@ -47,7 +103,11 @@ export function acknowledge(
 }
 
 /** DISCONNECT from the server, which only MQTT 5 knows. */
-export function sayGoodbye({ conn, version }: Client, reasonCode: number, text: string): void {
+export function sayGoodbye(
+  { conn, version }: Pick<Client, 'conn' | 'version'>,
+  reasonCode: number,
+  text: string,
+): void {
   if (version !== 5 || conn.destroyed) return;
   writeToStream({ cmd: 'disconnect', reasonCode, properties: { reasonString: text } }, conn, {
     protocolVersion: 5,

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { connect, connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import type { ConnectionOptions } from 'node:tls';
 import { pino } from 'pino';
 import { systemClock } from '@keyline/kernel';
@@ -132,9 +132,24 @@ export class TestBroker {
     };
   }
 
-  async connect(certificate: TestCertificate, options: ConnectOptions = {}): Promise<MqttClient> {
-    const client = await connectAsync(this.optionsFor(certificate, options));
+  /** @param prepare sees the client before it has connected, to hear everything from the first packet on */
+  async connect(
+    certificate: TestCertificate,
+    options: ConnectOptions = {},
+    prepare: (client: MqttClient) => void = () => undefined,
+  ): Promise<MqttClient> {
+    const client = connect(this.optionsFor(certificate, options));
     this.#clients.add(client);
+    prepare(client);
+    await new Promise<void>((resolve, reject) => {
+      client.once('connect', () => {
+        resolve();
+      });
+      client.once('error', reject);
+      client.once('close', () => {
+        reject(new Error('the connection was closed before it was accepted'));
+      });
+    });
     client.on('error', () => undefined);
     return client;
   }

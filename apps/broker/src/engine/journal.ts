@@ -1,0 +1,227 @@
+// An append-only file of JSON records with a snapshot beside it: what was appended is durable when `durable` calls back, many at a time.
+import { mkdir, open, readdir, readFile, rename, rm, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { KeylineError, messageOf } from '@keyline/kernel';
+
+export type JournalRecord = readonly [kind: string, ...rest: unknown[]];
+
+interface JournalOptions {
+  readonly folder: string;
+  /** Every stored record, oldest first, before the journal is used. */
+  readonly replay: (record: JournalRecord) => void;
+  /** The whole state as records; taken at one moment, written out in slices after it. */
+  readonly snapshot: () => Iterable<JournalRecord>;
+  /** The disk gave up: nothing is durable from here on. */
+  readonly onFailure: (error: Error) => void;
+  /** Bytes of journal after which it is replaced by a snapshot. */
+  readonly compactAfter?: number;
+}
+
+const snapshotName = 'snapshot.jsonl';
+const journalPattern = /^journal\.(\d+)\.jsonl$/;
+const sliceLength = 2000;
+
+export class Journal {
+  readonly #options: JournalOptions;
+  #file: FileHandle;
+  #generation: number;
+  #bytes = 0;
+  #pending: string[] = [];
+  #waiting: ((error?: Error) => void)[] = [];
+  #writing: Promise<void> | undefined;
+  #compacting: Promise<void> | undefined;
+  #failure: Error | undefined;
+
+  private constructor(options: JournalOptions, file: FileHandle, generation: number) {
+    this.#options = options;
+    this.#file = file;
+    this.#generation = generation;
+  }
+
+  /** @throws {KeylineError} FILE_UNREADABLE when a stored record can't be read */
+  static async open(options: JournalOptions): Promise<Journal> {
+    const { folder, replay } = options;
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    let oldest = 0;
+    for (const record of await readRecords(join(folder, snapshotName), { mayBeTorn: false })) {
+      if (record[0] === 'generation') oldest = Number(record[1]);
+      else replay(record);
+    }
+    const generations = (await readdir(folder))
+      .map((name) => Number(journalPattern.exec(name)?.[1] ?? -1))
+      .filter((generation) => generation >= oldest)
+      .sort((a, b) => a - b);
+    for (const generation of generations) {
+      // A crash during a snapshot leaves two journals, of which either may end in the middle of a record.
+      const file = join(folder, journalName(generation));
+      for (const record of await readRecords(file, { mayBeTorn: true })) replay(record);
+    }
+    // Always a new file: a torn end of the old one then can't swallow the first record written now.
+    const generation = (generations.at(-1) ?? oldest) + 1;
+    const journal = new Journal(options, await openNew(folder, generation), generation);
+    await journal.#writeSnapshot();
+    return journal;
+  }
+
+  /** In the order of the calls. */
+  append(record: JournalRecord): void {
+    if (this.#failure !== undefined) return;
+    this.#pending.push(JSON.stringify(record));
+    this.#writing ??= this.#write();
+  }
+
+  /** Calls back when everything appended so far is durable: at once when it already is, with an error when the disk gave up. */
+  durable(done: (error?: Error) => void): void {
+    if (this.#failure !== undefined) done(this.#failure);
+    else if (this.#writing === undefined && this.#pending.length === 0) done();
+    else this.#waiting.push(done);
+  }
+
+  async close(): Promise<void> {
+    await this.#compacting;
+    await this.#idle();
+    await this.#file.close();
+  }
+
+  async #idle(): Promise<void> {
+    while (this.#writing !== undefined) await this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    let lost: ((error?: Error) => void)[] = [];
+    // What is appended within this turn of the loop shares the flush.
+    await new Promise((resolve) => setImmediate(resolve));
+    try {
+      while (this.#pending.length > 0 || this.#waiting.length > 0) {
+        const lines = this.#pending;
+        const waiting = this.#waiting;
+        this.#pending = [];
+        this.#waiting = [];
+        lost = waiting;
+        if (lines.length > 0) {
+          const bytes = Buffer.from(`${lines.join('\n')}\n`);
+          await this.#file.appendFile(bytes);
+          await this.#file.datasync();
+          this.#bytes += bytes.length;
+        }
+        for (const done of waiting) done();
+      }
+    } catch (error) {
+      this.#failure = error instanceof Error ? error : new Error(String(error));
+      this.#options.onFailure(this.#failure);
+      for (const done of [...lost, ...this.#waiting]) done(this.#failure);
+      return;
+    } finally {
+      this.#writing = undefined;
+    }
+    if (this.#bytes > (this.#options.compactAfter ?? 32 * 1024 * 1024)) this.#startCompaction();
+  }
+
+  #startCompaction(): void {
+    this.#bytes = 0;
+    this.#compacting ??= this.#compact()
+      .catch((error: unknown) => {
+        // The journals that stand hold everything; only the space is not freed.
+        this.#options.onFailure(
+          new Error(`The journal was not compacted: ${messageOf(error)}`, { cause: error }),
+        );
+      })
+      .finally(() => {
+        this.#compacting = undefined;
+      });
+  }
+
+  async #compact(): Promise<void> {
+    const { folder } = this.#options;
+    const next = this.#generation + 1;
+    const file = await openNew(folder, next);
+    do await this.#idle();
+    while (this.#writing !== undefined);
+    // No await between the end of writing and here: a record is either in the snapshot or in the new file, never in both.
+    const old = this.#file;
+    this.#file = file;
+    this.#generation = next;
+    await this.#writeSnapshot();
+    await old.close();
+  }
+
+  /** Of this moment; afterwards only journals from the present one on count. */
+  async #writeSnapshot(): Promise<void> {
+    const { folder, snapshot } = this.#options;
+    const generation = this.#generation;
+    const records = [...snapshot()];
+    const temporary = join(folder, `${snapshotName}.new`);
+    const file = await open(temporary, 'w', 0o600);
+    try {
+      await file.appendFile(`${JSON.stringify(['generation', generation])}\n`);
+      for (let start = 0; start < records.length; start += sliceLength) {
+        const slice = records.slice(start, start + sliceLength);
+        await file.appendFile(slice.map((record) => `${JSON.stringify(record)}\n`).join(''));
+      }
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, join(folder, snapshotName));
+    await syncFolder(folder);
+    for (const name of await readdir(folder)) {
+      if (Number(journalPattern.exec(name)?.[1] ?? generation) < generation) {
+        await rm(join(folder, name), { force: true });
+      }
+    }
+  }
+}
+
+function journalName(generation: number): string {
+  return `journal.${generation}.jsonl`;
+}
+
+async function openNew(folder: string, generation: number): Promise<FileHandle> {
+  const file = await open(join(folder, journalName(generation)), 'ax', 0o600);
+  await syncFolder(folder);
+  return file;
+}
+
+// A new name in a folder is durable only with the folder.
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readRecords(
+  file: string,
+  options: { mayBeTorn: boolean },
+): Promise<JournalRecord[]> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw new KeylineError('FILE_UNREADABLE', `${file} could not be read: ${messageOf(error)}.`, {
+      cause: error,
+    });
+  }
+  const lines = text.split('\n');
+  // The last record was complete when a newline follows it; otherwise the power went while it was written, and nobody was told of it.
+  const torn = lines.pop();
+  if (torn !== '' && !options.mayBeTorn) throw damaged(file, lines.length + 1);
+  return lines.map((line, index) => {
+    try {
+      return JSON.parse(line) as JournalRecord;
+    } catch (error) {
+      throw damaged(file, index + 1, error);
+    }
+  });
+}
+
+function damaged(file: string, line: number, cause?: unknown): KeylineError {
+  return new KeylineError(
+    'FILE_UNREADABLE',
+    `${file} is damaged in line ${line}. Restore the folder from a backup; or move it away, and the broker starts without sessions, queued and retained messages.`,
+    { cause },
+  );
+}
