@@ -33,7 +33,12 @@ export interface Commits {
 /** A group is cut here so that a flood can't hold the event loop for long. */
 const largestGroup = 256;
 
-export function createCommits(db: Database, applyWrite: ApplyWrite): Commits {
+/** @param beforeGroup called before a group's transaction begins */
+export function createCommits(
+  db: Database,
+  applyWrite: ApplyWrite,
+  beforeGroup: () => void,
+): Commits {
   const begin = db.prepare('BEGIN IMMEDIATE');
   const end = db.prepare('COMMIT');
   const rollback = db.prepare('ROLLBACK');
@@ -134,6 +139,7 @@ export function createCommits(db: Database, applyWrite: ApplyWrite): Commits {
     const seqBefore = seq;
     let results: Outcome[];
     try {
+      beforeGroup();
       results = applyGroup(group);
     } catch (cause) {
       seq = seqBefore;

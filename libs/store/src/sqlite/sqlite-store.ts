@@ -6,6 +6,7 @@ import Database from 'better-sqlite3';
 import { createCommits } from './commits.ts';
 import { migrations } from './migrations.ts';
 import { createReads } from './reads.ts';
+import { shareReads } from './shared-reads.ts';
 import { prepareWrites } from './writes.ts';
 
 function configure(db: Database.Database): void {
@@ -153,13 +154,18 @@ export async function openSqliteStore(options: { path: string }): Promise<Store>
         `The database ${path} has version ${String(version)}, this program needs ${String(migrations.length)}. Make a copy of it, then run "keyline-ca migrate".`,
       );
     }
-    const commits = createCommits(db, prepareWrites(db));
+    const shared = shareReads(
+      db,
+      createReads(db, () => commits.lastSeq()),
+    );
+    const commits = createCommits(db, prepareWrites(db), () => shared.end());
     return {
-      ...createReads(db, () => commits.lastSeq()),
+      ...shared.reads,
       commit: (unit) => commits.commit(unit),
       onCommit: (listener) => commits.onCommit(listener),
       close: () => {
         commits.close();
+        shared.end();
         close();
         return Promise.resolve();
       },
