@@ -177,7 +177,7 @@ describe('keyline device renew', () => {
     ],
   ])('finishes a swap that was interrupted %s', async (_, interrupt) => {
     // The state as a crash leaves it: the next pair beside the present one.
-    const csr = workshop.createCsr('d1');
+    const csr = await workshop.createCsr('d1');
     workshop.write('d1/d1.key.new', workshop.read('made.key'));
     workshop.write('d1/d1.crt.new', workshop.sign(csr));
     interrupt();

@@ -1,10 +1,12 @@
-// A folder of its own with a small authority in it (real openssl), and a command line whose output is kept.
-import { execFileSync } from 'node:child_process';
+// A folder of its own with a small authority in it, and a command line whose output is kept.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@keyline/kernel';
+import { generateKey } from '@keyline/keys';
+import { createCsrPem } from '../../src/device/device-key.ts';
 import { runCli } from '../../src/program.ts';
+import { createTestAuthority } from './test-authority.ts';
 
 export interface Ran {
   readonly code: number;
@@ -21,8 +23,8 @@ export interface Workshop {
   readonly caPem: string;
   readonly caKeyPem: string;
   sign(csrPem: string): string;
-  /** A key and CSR with this CN. */
-  createCsr(commonName: string): string;
+  /** A CSR with this CN; its key is in made.key. */
+  createCsr(commonName: string): Promise<string>;
   run(...args: string[]): Promise<Ran>;
   runWith(given: { stdin?: string; env?: Record<string, string> }, ...args: string[]): Promise<Ran>;
   remove(): void;
@@ -36,48 +38,21 @@ export function openWorkshop(): Workshop {
     writeFileSync(path(name), text);
     return path(name);
   };
-  const openssl = (...args: string[]): string =>
-    execFileSync('openssl', args, {
-      cwd: folder,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-  openssl(
-    ...[
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-days',
-      '2',
-    ],
-    ...['-subj', '/CN=Test Authority', '-addext', 'subjectAltName=IP:127.0.0.1'],
-    ...['-keyout', 'test-ca.key', '-out', 'test-ca.pem'],
-  );
-  let counter = 0;
+  const authority = createTestAuthority();
+  write('test-ca.pem', authority.certificatePem);
+  write('test-ca.key', authority.keyPem);
   const workshop: Workshop = {
     folder,
     path,
     read,
     write,
-    caPem: read('test-ca.pem'),
-    caKeyPem: read('test-ca.key'),
-    sign(csrPem) {
-      counter += 1;
-      write(`signing-${String(counter)}.csr`, csrPem);
-      return openssl(
-        ...['x509', '-req', '-in', `signing-${String(counter)}.csr`, '-CA', 'test-ca.pem'],
-        ...['-CAkey', 'test-ca.key', '-days', String(counter), '-set_serial', String(counter)],
-      );
-    },
-    createCsr(commonName) {
-      return openssl(
-        ...['req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
-        ...['-subj', `/CN=${commonName}`, '-keyout', `made.key`],
-      );
+    caPem: authority.certificatePem,
+    caKeyPem: authority.keyPem,
+    sign: (csrPem) => authority.sign(csrPem),
+    async createCsr(commonName) {
+      const key = generateKey('ec-p256');
+      write('made.key', key.export({ type: 'pkcs8', format: 'pem' }));
+      return createCsrPem(key, commonName);
     },
     run: (...args) => workshop.runWith({}, ...args),
     async runWith(given, ...args) {
