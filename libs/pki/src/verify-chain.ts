@@ -24,7 +24,7 @@ export interface ChainQuestion {
   readonly leafDer: Uint8Array;
   /** Untrusted, in any order. Given parsed, signatures among them and the roots are checked once and not again. */
   readonly intermediates: readonly (Uint8Array | ParsedCertificate)[];
-  /** Trust anchors. */
+  /** Trust anchors: roots, or authorities of another PKI that are trusted themselves. */
   readonly roots: readonly (Uint8Array | ParsedCertificate)[];
   /** Epoch milliseconds. */
   readonly now: number;
@@ -268,8 +268,10 @@ class PathSearch {
       return `The signature of "${nameOf(subject)}" is not by "${nameOf(issuer)}" (RFC 5280 §6.1.3 (a)(1)).`;
     }
     if (!isRoot) return undefined;
-    // Not asked for by §6.1.1 (d), but a root whose own signature is wrong was damaged on its way here.
-    if (!issuer.selfSigned && equalBytes(issuer.issuerDer, issuer.subjectDer)) {
+    // Not asked for by §6.1.1 (d). But a root whose own signature is wrong was damaged on its way here; and a trust anchor that is no root
+    // (an authority of somebody else's PKI, pinned) says whose key certified it (§4.2.1.1), which a damaged root does not.
+    const claimsRoot = equalBytes(issuer.issuerDer, issuer.subjectDer);
+    if (!issuer.selfSigned && (claimsRoot || issuer.authorityKeyId === undefined)) {
       return `The root "${nameOf(issuer)}" does not verify with its own key.`;
     }
     return findPathNameFault([...path, issuer]);

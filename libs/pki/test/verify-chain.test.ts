@@ -1,5 +1,12 @@
 import { Duration } from '@keyline/kernel';
-import { createCsr, der, encodeCaBasicConstraints, encodeKeyUsage } from '@keyline/x509';
+import {
+  createCsr,
+  der,
+  encodeCaBasicConstraints,
+  encodeKeyUsage,
+  oids,
+  type Extension,
+} from '@keyline/x509';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   createIssuer,
@@ -155,6 +162,58 @@ describe('verifyChain', () => {
       expect(ask({ ...question, leafDer: harmless.der })).toMatch(/^valid/);
     },
   );
+
+  it('takes an authority for its trust anchor when that is the one it is given (RFC 5280 §6.1.1 (d))', () => {
+    expect(ask({ intermediates: [], roots: [hierarchy.issuing.certificateDer] })).toBe(
+      'valid: pump-1 < Test Issuing 1',
+    );
+  });
+
+  it('wants OCSPSigning said expressly, and does not look for it above (RFC 6960 §4.2.2.2)', async () => {
+    const usage = (oid: string): Extension => ({
+      oid: oids.extKeyUsage,
+      critical: false,
+      valueDer: der.sequence(der.oid(oid)),
+    });
+    const root = await make('R', { extensions: [...ca(), usage('1.3.6.1.5.5.7.3.2')] });
+    const question = { intermediates: [], roots: [root.der], requiredEku: 'OCSPSigning' as const };
+    const verdictOf = async (...extensions: Extension[]): Promise<string> =>
+      ask({ ...question, leafDer: (await make('L', { issuer: root, extensions })).der });
+    expect(await verdictOf(usage('1.3.6.1.5.5.7.3.9'))).toMatch(/^valid/);
+    expect(await verdictOf(usage('2.5.29.37.0'))).toContain('not meant for OCSPSigning');
+    expect(await verdictOf()).toContain('not meant for OCSPSigning');
+  });
+
+  it('reads policies and asks for none (RFC 5280 §6.1.1 (c)), but not critical ones with an unknown qualifier (§4.2.1.4)', async () => {
+    const policies = (critical: boolean, ...policies: Uint8Array[]): Extension => ({
+      oid: oids.certificatePolicies,
+      critical,
+      valueDer: der.sequence(...policies),
+    });
+    const policy = (oid: string, qualifier?: string): Uint8Array =>
+      der.sequence(
+        der.oid(oid),
+        ...(qualifier === undefined
+          ? []
+          : [der.sequence(der.sequence(der.oid(qualifier), der.ia5String('x')))]),
+      );
+    const root = await make('R', { extensions: ca() });
+    const question = { intermediates: [], roots: [root.der], requiredEku: undefined };
+    const verdictOf = async (extension: Extension): Promise<string> =>
+      ask({
+        ...question,
+        leafDer: (await make('L', { issuer: root, extensions: [extension] })).der,
+      });
+    expect(await verdictOf(policies(true, policy('1.2.3'), policy('2.5.29.32.0')))).toMatch(
+      /^valid/,
+    );
+    expect(await verdictOf(policies(true, policy('1.2.3', oids.cps)))).toMatch(/^valid/);
+    expect(await verdictOf(policies(false, policy('1.2.3', '1.2.4')))).toMatch(/^valid/);
+    expect(await verdictOf(policies(true, policy('1.2.3', '1.2.4')))).toContain('qualifier');
+    expect(await verdictOf(policies(true, policy('1.2.3'), policy('1.2.3')))).toContain(
+      "can't be read",
+    );
+  });
 
   it('does not follow a circle, nor a chain without end', async () => {
     const a = await make('A', { extensions: ca() });
