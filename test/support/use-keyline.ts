@@ -25,7 +25,7 @@ export function useKeyline(
   const start = async (): Promise<void> => {
     folder ??= mkdtempSync(join(tmpdir(), 'keyline-e2e-'));
     const config = await options.config?.(folder);
-    keyline = await startKeyline({ data: join(folder, 'keyline'), config });
+    keyline = await startKeyline({ data: join(folder, '.keyline'), config });
     fleet = new Fleet(keyline);
   };
   const stop = async (): Promise<void> => {
