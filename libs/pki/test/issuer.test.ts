@@ -1,16 +1,13 @@
 import { Duration } from '@keyline/kernel';
 import {
-  buildLeafTbs,
   createCsr,
   parseCertificate,
   readSequence,
   verifySignature,
   type KeyAlgorithm,
 } from '@keyline/x509';
-import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
-import { constantsOf } from '../src/compiled-profile.ts';
 import {
   createCrl,
   createIssuer,
@@ -19,7 +16,6 @@ import {
   type IssueRequest,
   type Profile,
 } from '../src/index.ts';
-import { readIssuer } from '../src/issuer-identity.ts';
 import { subjectKeyIdOf } from '../src/subject-key-id.ts';
 import {
   atTime,
@@ -269,105 +265,6 @@ describe('a profile is linted when it is loaded and refused', () => {
     const authority = { ...hierarchy.issuing, signer: createTestSigner('ec-p256') };
     await expect(createIssuer(authority, profiles)).rejects.toMatchObject({ code: 'PATH_INVALID' });
   });
-});
-
-describe('spliced bytes', () => {
-  const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$/);
-  const dns = fc.array(label, { minLength: 2, maxLength: 4 }).map((labels) => labels.join('.'));
-  const id = fc
-    .string({ unit: 'grapheme', minLength: 1, maxLength: 64 })
-    .filter((text) => Array.from(text).length <= 64 && text.isWellFormed() && !/\p{C}/u.test(text));
-  // One key is enough for the splice: the bytes are opaque to it. A fresh one per run would time node:crypto.
-  const keys = (['ec-p256', 'ec-p384', 'ed25519', 'rsa-2048', 'ml-dsa-65'] as KeyAlgorithm[]).map(
-    createTestSigner,
-  );
-  const requests = fc.record({
-    profile: fc.constantFrom('device-client', 'bare', 'short', 'broker-server', 'ocsp-responder'),
-    id,
-    type: fc.option(fc.stringMatching(/^[a-z]{1,20}$/), { nil: undefined }),
-    labels: fc.record({ site: id, host: dns, other: fc.string() }, { requiredKeys: [] }),
-    dnsNames: fc.uniqueArray(dns, { minLength: 1, maxLength: 4 }),
-    ipAddresses: fc.uniqueArray(fc.oneof(fc.ipV4(), fc.ipV6()), { maxLength: 3 }),
-    key: fc.constantFrom(...keys),
-    now: fc.integer({ min: now, max: now + Duration.days(1700) }),
-    validity: fc.option(fc.integer({ min: 1000, max: Duration.hours(20) }), { nil: undefined }),
-  });
-
-  const runs = Number(process.env['KEYLINE_PROPERTY_RUNS'] ?? 300);
-  it(
-    'equal what @peculiar/x509 writes, and parse back to what was asked',
-    { timeout: 600_000 },
-    async () => {
-      const identity = readIssuer(hierarchy.issuing);
-      const compiled = new Map(profiles);
-      await fc.assert(
-        fc.asyncProperty(requests, async ({ key, dnsNames, ipAddresses, ...rest }) => {
-          const profile = compiled.get(rest.profile)!;
-          const names = profile.kind === 'server' ? { dnsNames, ipAddresses } : {};
-          const request: IssueRequest = {
-            ...rest,
-            ...names,
-            spkiDer: key.spkiDer,
-            algorithm: key.algorithm,
-          };
-          const issued = await issuer.issue(request);
-          const certificate = parseCertificate(issued.der);
-          const subject = profile.subject.flatMap(({ attribute, value }) => {
-            const text =
-              value === '{id}'
-                ? request.id
-                : value === '{type}'
-                  ? request.type
-                  : value === '{label.site}'
-                    ? request.labels?.['site']
-                    : value;
-            return text === undefined ? [] : [{ attribute, value: text }];
-          });
-          const uri = `urn:keyline:device:${encodeURIComponent(request.id).replace(
-            /%(24|26|2B|2C|3B|3D|3A|40)/g,
-            (escaped) => decodeURIComponent(escaped),
-          )}`;
-          const host = request.labels?.['host'];
-          const alternativeNames =
-            profile.kind === 'server'
-              ? [...dnsNames.map((dns) => ({ dns })), ...ipAddresses.map((ip) => ({ ip }))]
-              : profile.kind === 'ocsp'
-                ? []
-                : [
-                    { uri },
-                    ...(profile.name === 'bare' && host !== undefined ? [{ dns: host }] : []),
-                  ];
-          const expected = await buildLeafTbs({
-            ...constantsOf(profile, hierarchy.issuing, identity, Buffer.from(issued.serial, 'hex')),
-            serial: Buffer.from(issued.serial, 'hex'),
-            notBefore: issued.notBefore,
-            notAfter: issued.notAfter,
-            subject,
-            spkiDer: key.spkiDer,
-            alternativeNames,
-            subjectKeyId: subjectKeyIdOf(key.spkiDer),
-          });
-          expect(Buffer.from(certificate.tbsDer).toString('hex')).toBe(
-            Buffer.from(expected).toString('hex'),
-          );
-          expect(certificate).toMatchObject({
-            serial: issued.serial,
-            notBefore: issued.notBefore,
-            notAfter: issued.notAfter,
-            sanDns: alternativeNames.flatMap((name) => ('dns' in name ? [name.dns] : [])),
-            sanUri: alternativeNames.flatMap((name) => ('uri' in name ? [name.uri] : [])),
-          });
-          expect(certificate.sanIp).toHaveLength(
-            profile.kind === 'server' ? ipAddresses.length : 0,
-          );
-          expect(verifySignature({ ...certificate, spkiDer: identity.certificate.spkiDer })).toBe(
-            true,
-          );
-        }),
-        { numRuns: runs },
-      );
-    },
-  );
 });
 
 describe.skipIf(!has('openssl', 'certtool'))('OpenSSL and GnuTLS', () => {
