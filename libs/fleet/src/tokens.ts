@@ -139,7 +139,8 @@ export async function revokeToken(
 }
 
 function assertLifetime(lifetime: number, longest: number): void {
-  if (lifetime < Duration.seconds(1) || lifetime > longest) {
+  // Said so that NaN is refused, too.
+  if (!(lifetime >= Duration.seconds(1) && lifetime <= longest)) {
     throw new KeylineError(
       'VALIDITY_NOT_ALLOWED',
       `A token may live from 1 second to ${String(longest / Duration.days(1))} days.`,

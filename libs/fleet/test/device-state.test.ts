@@ -1,0 +1,244 @@
+import { Duration, parseDeviceId } from '@keyline/kernel';
+import type { RevocationReason } from '@keyline/pki';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  changeDeviceState,
+  enroll,
+  renew,
+  revokeCertificate,
+  type Certificate,
+  type DeviceChanged,
+  type DeviceState,
+  type StateChange,
+} from '../src/index.ts';
+import { codeOf, csrOf, kinds, openWorks, operator, tokenOf, type Works } from './works.ts';
+
+const d1 = parseDeviceId('d1');
+let works: Works;
+let first: Certificate;
+beforeEach(async () => {
+  works = await openWorks();
+  const { tokenHash } = await tokenOf(works, { type: 'sensor' });
+  first = (await enroll(works, { csr: await csrOf('d1'), tokenHash })).certificate;
+});
+afterEach(() => works.close());
+
+const change = (what: StateChange, reason?: RevocationReason): Promise<DeviceChanged> =>
+  changeDeviceState(works, { caller: operator, id: 'd1', change: what, reason });
+const found = async (serial = first.serial): Promise<Certificate | undefined> =>
+  works.store.findCertificate(serial);
+const state = async (): Promise<DeviceState | undefined> =>
+  (await works.store.findDevice(d1))?.state;
+const renewed = async (): Promise<Certificate> =>
+  (
+    await renew(works, {
+      caller: { role: 'device', name: 'd1', via: 'certificate', certificate: first },
+    })
+  ).certificate;
+
+describe('a device in a state', () => {
+  const ways: Record<DeviceState, StateChange[]> = {
+    registered: [],
+    active: [],
+    suspended: ['suspend'],
+    revoked: ['revoke'],
+    decommissioned: ['decommission'],
+  };
+  const next: Record<DeviceState, Record<StateChange, DeviceState | 'refused'>> = {
+    registered: {
+      revoke: 'revoked',
+      suspend: 'refused',
+      resume: 'refused',
+      decommission: 'decommissioned',
+    },
+    active: {
+      revoke: 'revoked',
+      suspend: 'suspended',
+      resume: 'active',
+      decommission: 'decommissioned',
+    },
+    suspended: {
+      revoke: 'revoked',
+      suspend: 'suspended',
+      resume: 'active',
+      decommission: 'decommissioned',
+    },
+    revoked: {
+      revoke: 'revoked',
+      suspend: 'refused',
+      resume: 'refused',
+      decommission: 'decommissioned',
+    },
+    decommissioned: {
+      revoke: 'refused',
+      suspend: 'refused',
+      resume: 'refused',
+      decommission: 'decommissioned',
+    },
+  };
+  const cases = Object.entries(next).flatMap(([from, changes]) =>
+    Object.entries(changes).map(([what, to]) => [from, what, to] as const),
+  );
+
+  it.each(cases)('%s: %s makes it %s', async (from, what, to) => {
+    if (from === 'registered') {
+      await works.store.commit({
+        writes: [
+          {
+            op: 'update-device',
+            id: d1,
+            expectVersion: 1,
+            at: 1,
+            state: 'registered',
+            serial: null,
+            notAfter: null,
+          },
+        ],
+        entries: [],
+      });
+    }
+    for (const way of ways[from as DeviceState]) await change(way);
+    const seq = await works.store.lastSeq();
+    if (to === 'refused') {
+      expect(await codeOf(change(what as StateChange))).toBe('DEVICE_STATE_FORBIDS');
+      expect(await state()).toBe(from);
+      expect(await works.store.lastSeq()).toBe(seq);
+      return;
+    }
+    const { changed, device } = await change(what as StateChange);
+    expect(changed).toBe(from !== to);
+    expect(device).toEqual(await works.store.findDevice(d1));
+    expect(await state()).toBe(to);
+    // One entry for a change, none for a state that holds already.
+    expect(await works.store.lastSeq()).toBe(changed ? seq + 1 : seq);
+  });
+
+  it('answers a repeat with the entry that brought it there, not with a later one', async () => {
+    const { entry } = await change('revoke', 'keyCompromise');
+    works.clock.advance(Duration.hours(1));
+    expect((await change('revoke')).entry).toMatchObject({ seq: entry.seq, at: entry.at });
+  });
+});
+
+it('is DEVICE_NOT_FOUND for nobody, DEVICE_ID_INVALID for what is no id', async () => {
+  const other = (id: string) =>
+    codeOf(changeDeviceState(works, { caller: operator, id, change: 'revoke' }));
+  expect(await other('nobody')).toBe('DEVICE_NOT_FOUND');
+  expect(await other('a/b')).toBe('DEVICE_ID_INVALID');
+});
+
+describe('revoking', () => {
+  it('ends every certificate that has not ended, and says which, in one entry', async () => {
+    const second = await renewed();
+    const { entry } = await change('revoke', 'keyCompromise');
+    for (const serial of [first.serial, second.serial]) {
+      expect(await found(serial)).toMatchObject({
+        state: 'revoked',
+        reason: 'keyCompromise',
+        revokedAt: works.clock.now(),
+      });
+    }
+    const [written] = await works.store.readEntries(entry.seq - 1, 1);
+    expect(written).toMatchObject({
+      actor: 'operator:operator@works',
+      data: { kind: 'device-revoked', state: 'revoked', role: 'sensor', reason: 'keyCompromise' },
+    });
+    expect(written?.data).toHaveProperty(
+      'serials',
+      expect.toSatisfy(
+        (serials: string[]) =>
+          serials.length === 2 && new Set(serials).isSupersetOf(new Set([first.serial])),
+      ),
+    );
+  });
+
+  it('leaves a certificate alone that had ended before', async () => {
+    works.clock.advance(Duration.days(11));
+    await change('revoke');
+    expect((await found())?.state).toBe('active');
+  });
+
+  it('can be done when the device’s type is in the configuration no more', async () => {
+    works.types.delete('sensor');
+    for (const what of ['suspend', 'revoke', 'decommission'] as const) {
+      expect((await change(what)).changed).toBe(true);
+    }
+    expect((await found())?.state).toBe('revoked');
+  });
+
+  it('beside other changes at once, ends in one of the states asked for, with all certificates ended', async () => {
+    const tries = (['revoke', 'suspend', 'decommission'] as const).flatMap((what) =>
+      Array.from({ length: 7 }, () => codeOf(change(what))),
+    );
+    const codes = new Set(await Promise.all(tries));
+    codes.delete('done');
+    codes.delete('DEVICE_STATE_FORBIDS');
+    expect([...codes]).toEqual([]);
+    expect(await state()).toBe('decommissioned');
+    expect(await found()).toMatchObject({ state: 'revoked' });
+    expect((await found())?.reason).not.toBe('certificateHold');
+  });
+});
+
+describe('suspending', () => {
+  it('puts the certificate on hold, whatever reason is given, and resuming lifts it', async () => {
+    await change('suspend', 'keyCompromise');
+    expect(await found()).toMatchObject({ state: 'revoked', reason: 'certificateHold' });
+    await change('resume');
+    expect(await found()).toMatchObject({ state: 'active', reason: null, revokedAt: null });
+    expect(kinds(await works.store.listEntriesOf('d1', 9))).toEqual([
+      'device-resumed',
+      'device-suspended',
+      'device-enrolled',
+    ]);
+  });
+
+  it.each([
+    ['revoke', 'unspecified'],
+    ['decommission', 'cessationOfOperation'],
+  ] as const)('and then %s makes the hold final', async (what, reason) => {
+    await change('suspend');
+    works.clock.advance(5000);
+    const { entry } = await change(what);
+    expect(await found()).toMatchObject({
+      state: 'revoked',
+      reason,
+      revokedAt: works.clock.now(),
+    });
+    const [written] = await works.store.readEntries(entry.seq - 1, 1);
+    expect(written?.data).toMatchObject({ serials: [first.serial] });
+  });
+
+  it('and resuming lift nothing that was revoked for another reason', async () => {
+    await revokeCertificate(works, {
+      caller: operator,
+      serial: first.serial,
+      reason: 'keyCompromise',
+    });
+    await change('suspend');
+    await change('resume');
+    expect(await found()).toMatchObject({ state: 'revoked', reason: 'keyCompromise' });
+  });
+
+  it('and resuming give a superseded certificate back as superseded', async () => {
+    const second = await renewed();
+    await change('suspend');
+    await change('resume');
+    expect((await found())?.state).toBe('superseded');
+    expect((await found(second.serial))?.state).toBe('active');
+  });
+
+  it('and resuming after the certificate’s end lifts its hold, so that it can renew in its grace', async () => {
+    await change('suspend');
+    works.clock.advance(Duration.days(11));
+    await change('resume');
+    expect((await found())?.state).toBe('active');
+  });
+
+  it('and resuming need the type: without it the device stays suspended', async () => {
+    await change('suspend');
+    works.types.delete('sensor');
+    expect(await codeOf(change('resume'))).toBe('DEVICE_TYPE_UNKNOWN');
+    expect(await state()).toBe('suspended');
+  });
+});

@@ -1,0 +1,174 @@
+import { Duration, parseDeviceId } from '@keyline/kernel';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { changeDeviceState, enroll, renew, type Certificate, type Enrolled } from '../src/index.ts';
+import {
+  codeOf,
+  csrOf,
+  kinds,
+  newKey,
+  openWorks,
+  operator,
+  tokenOf,
+  type Key,
+  type Works,
+} from './works.ts';
+
+const d1 = parseDeviceId('d1');
+let works: Works;
+let key: Key;
+let first: Certificate;
+beforeEach(async () => {
+  works = await openWorks();
+  key = newKey();
+  const { tokenHash } = await tokenOf(works, { labels: { site: 'a' } });
+  first = (await enroll(works, { csr: await csrOf('d1', key), tokenHash })).certificate;
+  works.clock.advance(Duration.days(60));
+});
+afterEach(() => works.close());
+
+const renewed = (certificate: Certificate, csr?: string): Promise<Enrolled> =>
+  renew(works, {
+    caller: { role: 'device', name: certificate.owner, via: 'certificate', certificate },
+    csr,
+  });
+const issued = async (): Promise<number> => (await works.store.listCertificatesOf('d1')).length;
+const times = <T>(count: number, make: () => T): T[] => Array.from({ length: count }, make);
+
+describe('renewing', () => {
+  it('keeps the key when no CSR comes, and leaves the old certificate good until it ends', async () => {
+    const { certificate, device, created } = await renewed(first);
+    expect(created).toBe(true);
+    expect(certificate.spkiSha256).toBe(first.spkiSha256);
+    expect(certificate.serial).not.toBe(first.serial);
+    expect(certificate.notAfter).toBe(works.clock.now() + Duration.days(90));
+    expect(await works.store.findDevice(d1)).toEqual(device);
+    expect(device).toMatchObject({ version: 2, serial: certificate.serial, labels: { site: 'a' } });
+    expect((await works.store.findCertificate(first.serial))?.state).toBe('superseded');
+    expect(kinds(await works.store.listEntriesOf('d1', 9))).toEqual([
+      'device-renewed',
+      'device-enrolled',
+    ]);
+  });
+
+  it('takes a new key, which is the device’s from then on, as is the old one', async () => {
+    const next = newKey('ed25519');
+    const { certificate } = await renewed(first, await csrOf('d1', next));
+    expect(await works.store.findKeyOwner(certificate.spkiSha256)).toBe('d1');
+    expect(await works.store.findKeyOwner(first.spkiSha256)).toBe('d1');
+    expect(certificate.spkiSha256).not.toBe(first.spkiSha256);
+  });
+
+  it('goes on from a certificate that ended: whether it may is the edge’s to say', async () => {
+    works.clock.advance(Duration.days(40));
+    expect((await renewed(first)).certificate.notBefore).toBeGreaterThan(first.notAfter);
+  });
+
+  it('refuses another’s key, another’s name, and what is no CSR', async () => {
+    const other = newKey();
+    const { tokenHash } = await tokenOf(works);
+    await enroll(works, { csr: await csrOf('d2', other), tokenHash });
+    expect(await codeOf(renewed(first, await csrOf('d1', other)))).toBe('CSR_KEY_IN_USE');
+    expect(await codeOf(renewed(first, await csrOf('d2')))).toBe('CSR_SUBJECT_MISMATCH');
+    expect(await codeOf(renewed(first, 'nonsense'))).toBe('CSR_MALFORMED');
+    expect(await issued()).toBe(1);
+  });
+
+  it.each(['suspend', 'revoke', 'decommission'] as const)(
+    'is DEVICE_STATE_FORBIDS after a %s',
+    async (change) => {
+      await changeDeviceState(works, { caller: operator, id: 'd1', change });
+      expect(await codeOf(renewed(first))).toBe('DEVICE_STATE_FORBIDS');
+      expect(await issued()).toBe(1);
+    },
+  );
+
+  it('is DEVICE_NOT_FOUND for a certificate of nobody', async () => {
+    expect(await codeOf(renewed({ ...first, owner: 'nobody' }))).toBe('DEVICE_NOT_FOUND');
+  });
+});
+
+describe('a renewal whose answer was lost', () => {
+  it('is answered with the certificate it got, however often it is asked for', async () => {
+    const { certificate, entry } = await renewed(first);
+    for (let n = 0; n < 5; n++) {
+      works.clock.advance(Duration.minutes(1));
+      const again = await renewed(first);
+      expect(again.created).toBe(false);
+      expect(again.certificate.serial).toBe(certificate.serial);
+      expect(again.entry.seq).toBe(entry.seq);
+    }
+    expect(await issued()).toBe(2);
+  });
+
+  it('is answered also for a new key, by a CSR over the same key', async () => {
+    const next = newKey();
+    const { certificate } = await renewed(first, await csrOf('d1', next));
+    const again = await renewed(first, await csrOf('d1', next));
+    expect(again.certificate.serial).toBe(certificate.serial);
+    expect(await issued()).toBe(2);
+  });
+
+  it('gets a new one when it wants another key, or when the successor’s own time has come', async () => {
+    const { certificate } = await renewed(first);
+    const other = await renewed(first, await csrOf('d1'));
+    expect(other.created).toBe(true);
+    const back = await renewed(certificate);
+    expect(back.created).toBe(true);
+    works.clock.advance(Duration.days(60));
+    expect((await renewed(first)).created).toBe(true);
+    expect(await issued()).toBe(5);
+  });
+
+  it('gets a new one when the successor was revoked since', async () => {
+    const { certificate } = await renewed(first);
+    await works.store.commit({
+      writes: [
+        { op: 'revoke-certificate', serial: certificate.serial, at: 1, reason: 'superseded' },
+      ],
+      entries: [],
+    });
+    expect((await renewed(first)).created).toBe(true);
+  });
+});
+
+describe('twenty renewals at once', () => {
+  it('with the same key are one certificate and twenty equal answers', async () => {
+    const answers = await Promise.all(times(20, () => renewed(first)));
+    expect(new Set(answers.map(({ certificate }) => certificate.serial)).size).toBe(1);
+    expect(answers.filter(({ created }) => created)).toHaveLength(1);
+    expect(await issued()).toBe(2);
+    expect((await works.store.findDevice(d1))?.version).toBe(2);
+  });
+
+  it('with the same new key are one certificate, too', async () => {
+    const csr = await csrOf('d1');
+    const answers = await Promise.all(times(20, () => renewed(first, csr)));
+    expect(new Set(answers.map(({ certificate }) => certificate.serial)).size).toBe(1);
+    expect(await issued()).toBe(2);
+  });
+
+  it('with different keys leave one newest certificate; who lost too often is told DEVICE_CHANGED', async () => {
+    const csrs = await Promise.all(times(20, () => csrOf('d1')));
+    const codes = await Promise.all(csrs.map((csr) => codeOf(renewed(first, csr))));
+    const done = codes.filter((code) => code === 'done').length;
+    expect(codes.filter((code) => code !== 'done' && code !== 'DEVICE_CHANGED')).toEqual([]);
+    expect(done).toBeGreaterThanOrEqual(1);
+    const certificates = await works.store.listCertificatesOf('d1');
+    expect(certificates).toHaveLength(done + 1);
+    const active = certificates.filter(({ state }) => state === 'active');
+    expect(active.map(({ serial }) => serial)).toEqual([
+      (await works.store.findDevice(d1))?.serial,
+    ]);
+  });
+
+  it('beside a revocation leave no good certificate', async () => {
+    await Promise.all([
+      ...times(10, async () => codeOf(renewed(first, await csrOf('d1')))),
+      changeDeviceState(works, { caller: operator, id: 'd1', change: 'revoke' }),
+      ...times(10, () => codeOf(renewed(first))),
+    ]);
+    const states = (await works.store.listCertificatesOf('d1')).map(({ state }) => state);
+    expect(new Set(states)).toEqual(new Set(['revoked']));
+    expect((await works.store.findDevice(d1))?.state).toBe('revoked');
+  });
+});

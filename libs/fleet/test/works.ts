@@ -1,0 +1,146 @@
+// A works for the use cases: a real issuer, SQLite in a folder, a clock that stands still, and requests of devices.
+import type { DeviceTypes, Roles } from '@keyline/access';
+import { Duration, FakeClock, isKeylineError } from '@keyline/kernel';
+import { createIssuer } from '@keyline/pki';
+import { createCsr, encodePem, type KeyAlgorithm } from '@keyline/x509';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  createHierarchy,
+  createTestSigner,
+  deviceProfile,
+  now,
+  profilesOf,
+  serverProfile,
+} from '../../pki/test/hierarchy.ts';
+import { createSqliteStore, openSqliteStore } from '../../store/src/index.ts';
+import {
+  createEnrollmentToken,
+  hashToken,
+  openBatch,
+  type Batch,
+  type Caller,
+  type CallerRole,
+  type CreateEnrollmentTokenCommand,
+  type EntryData,
+  type FleetContext,
+  type LedgerEntry,
+} from '../src/index.ts';
+
+export interface Works extends FleetContext {
+  readonly clock: FakeClock;
+  readonly types: Map<string, { name: string; description: string; profile: string; role: string }>;
+  close(): Promise<void>;
+}
+
+// One hierarchy for all tests of a file: it is only read.
+const hierarchy = createHierarchy({ at: now });
+const sensorProfile = { ...deviceProfile, name: 'sensor-client', validity: { duration: 'P10D' } };
+const profiles = profilesOf(deviceProfile, sensorProfile, serverProfile);
+const issuing = hierarchy.then(({ issuing }) => createIssuer(issuing, profiles));
+
+const roles: Roles = new Map(
+  ['device', 'sensor'].map((name) => [
+    name,
+    { name, description: name, publish: [`${name}/%u/up`], subscribe: [`${name}/%u/down`] },
+  ]),
+);
+
+export async function openWorks(): Promise<Works> {
+  const folder = await mkdtemp(join(tmpdir(), 'keyline-fleet-'));
+  const path = join(folder, 'keyline.db');
+  createSqliteStore(path);
+  const store = await openSqliteStore({ path });
+  const types = new Map([
+    ['default', { name: 'default', description: '', profile: 'device-client', role: 'device' }],
+    ['sensor', { name: 'sensor', description: '', profile: 'sensor-client', role: 'sensor' }],
+  ]) satisfies DeviceTypes;
+  return {
+    store,
+    issuer: await issuing,
+    clock: new FakeClock(now),
+    profiles,
+    roles,
+    types,
+    async close() {
+      await store.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+export const caller = (role: CallerRole, name = `${role}@works`): Caller => ({
+  role,
+  name,
+  via: 'certificate',
+});
+export const operator = caller('operator');
+
+export type Key = ReturnType<typeof createTestSigner>;
+export const newKey = (algorithm: KeyAlgorithm = 'ec-p256'): Key => createTestSigner(algorithm);
+
+/** A CSR as a device sends it, PEM. */
+export async function csrOf(commonName: string, key: Key = newKey()): Promise<string> {
+  return encodePem('CERTIFICATE REQUEST', await createCsr({ signer: key, commonName }));
+}
+
+/** An enrollment token, by what an enroll command wants of it. */
+export async function tokenOf(
+  works: FleetContext,
+  changes: Partial<CreateEnrollmentTokenCommand> = {},
+): Promise<{ id: string; tokenHash: string }> {
+  const { token, secret } = await createEnrollmentToken(works, {
+    caller: operator,
+    description: '',
+    type: 'default',
+    idPattern: null,
+    maxUses: 1,
+    labels: {},
+    lifetime: Duration.days(1),
+    ...changes,
+  });
+  return { id: token.id, tokenHash: hashToken(secret.reveal()) };
+}
+
+export function batchOf(
+  works: FleetContext,
+  changes: Partial<Parameters<typeof openBatch>[1]> = {},
+): Promise<Batch> {
+  return openBatch(works, {
+    caller: operator,
+    id: 'lot-1',
+    type: 'default',
+    quota: 5,
+    idPattern: null,
+    stations: [],
+    labels: {},
+    rework: false,
+    lifetime: Duration.days(1),
+    ...changes,
+  });
+}
+
+/** The code of a Keyline error; anything else is thrown on, so that it fails the test. */
+export async function codeOf(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+    return 'done';
+  } catch (error) {
+    if (isKeylineError(error)) return error.code;
+    throw error;
+  }
+}
+
+export const kinds = (entries: readonly LedgerEntry[]): EntryData['kind'][] =>
+  entries.map(({ data }) => data.kind);
+
+/** Everything written so far; a refusal must leave it as it was. */
+export async function written(works: FleetContext): Promise<unknown> {
+  return [
+    await works.store.lastSeq(),
+    await works.store.listDevices({ limit: 1000 }),
+    await works.store.listTokens({ limit: 1000 }),
+    await works.store.listBatches({ limit: 1000 }),
+  ];
+}
