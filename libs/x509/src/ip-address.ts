@@ -27,7 +27,9 @@ function parseIpv6(text: string): Uint8Array | undefined {
   if (text.length > 45) return undefined;
   const halves = text.split('::');
   if (halves.length > 2) return undefined;
-  const groups = halves.map((half) => parseGroups(half));
+  const groups = halves.map((half, index) =>
+    parseGroups(half, { mayEndDotted: index === halves.length - 1 }),
+  );
   const [head, tail] = groups;
   if (head === undefined || groups.includes(undefined)) return undefined;
   const after = tail ?? [];
@@ -37,12 +39,13 @@ function parseIpv6(text: string): Uint8Array | undefined {
   return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
 }
 
-function parseGroups(text: string): number[] | undefined {
+/** @param options.mayEndDotted only the very end of an address may be an IPv4 one (RFC 4291 §2.2) */
+function parseGroups(text: string, options: { mayEndDotted: boolean }): number[] | undefined {
   if (text === '') return [];
   const groups: number[] = [];
   const parts = text.split(':');
   for (const [index, part] of parts.entries()) {
-    if (part.includes('.') && index === parts.length - 1) {
+    if (options.mayEndDotted && part.includes('.') && index === parts.length - 1) {
       const octets = parseIpv4(part);
       if (octets === undefined) return undefined;
       const [a = 0, b = 0, c = 0, d = 0] = octets;
