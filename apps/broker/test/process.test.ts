@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { TestPki, type TestCertificate } from './support/test-pki.ts';
 
 const program = join(import.meta.dirname, '..', 'bin', 'keyline-broker');
@@ -72,4 +73,102 @@ it('ends with exit code 2 on a line it does not understand', async () => {
   const { output, exit } = start('--max-connections', 'many');
   expect(await exit).toBe(2);
   expect(output()).toMatch(/max-connections.*whole number/s);
+});
+
+describe('after kill -9', () => {
+  const admin = 'keyline@service';
+  const topic = '$CONTROL/dynamic-security/v1';
+  let certificates: Record<string, TestCertificate>;
+
+  type Connect = (
+    name: string,
+    options?: IClientOptions,
+    prepare?: (client: MqttClient) => void,
+  ) => Promise<MqttClient>;
+
+  beforeAll(async () => {
+    const names = [admin, 'sender', 'receiver', 'doomed'];
+    const issued = await Promise.all(names.map((name) => pki.issue(name)));
+    certificates = Object.fromEntries(names.map((name, index) => [name, issued[index]!]));
+  });
+
+  async function run(): Promise<Connect> {
+    const readyFile = join(folder, 'ready-crash');
+    await rm(readyFile, { force: true });
+    start('--ready-file', readyFile);
+    await expect
+      .poll(() => readFile(readyFile, 'utf8').catch(() => ''), { timeout: 20_000 })
+      .toMatch(/\n/);
+    const { port } = JSON.parse(await readFile(readyFile, 'utf8'));
+    return async (name, options = {}, prepare = () => undefined) => {
+      const { cert, key } = certificates[name]!;
+      const client = connect({
+        ...{ host: '127.0.0.1', port, protocol: 'mqtts', ca: pki.ca.cert, cert, key },
+        ...{ clientId: name, protocolVersion: 5, reconnectPeriod: 0, ...options },
+      });
+      client.on('error', () => undefined);
+      prepare(client);
+      await new Promise<void>((resolve) => {
+        client.once('connect', () => {
+          resolve();
+        });
+      });
+      return client;
+    };
+  }
+
+  async function crash(): Promise<void> {
+    const gone = once(child!, 'exit');
+    child!.kill('SIGKILL');
+    await gone;
+  }
+
+  it('everything that was acknowledged is there: rights, messages, and the will of who was connected', async () => {
+    const first = await run();
+    const control = await first(admin);
+    const commands = [
+      { command: 'createRole', rolename: 'all' },
+      ...['publishClientSend', 'publishClientReceive', 'subscribePattern'].map((acltype) => ({
+        ...{ command: 'addRoleACL', rolename: 'all', acltype, topic: 'plant/#', allow: true },
+      })),
+      ...['sender', 'receiver', 'doomed'].flatMap((username) => [
+        { command: 'createClient', username },
+        { command: 'addClientRole', username, rolename: 'all' },
+      ]),
+    ];
+    await control.publishAsync(topic, JSON.stringify({ commands }), { qos: 1 });
+    const lasting: IClientOptions = {
+      clean: false,
+      properties: { sessionExpiryInterval: 3600 },
+    };
+    const receiver = await first('receiver', lasting);
+    await receiver.subscribeAsync('plant/#', { qos: 1 });
+    await receiver.endAsync();
+    await first('doomed', {
+      will: { topic: 'plant/will', payload: 'the will', qos: 1, retain: false },
+    });
+    const sender = await first('sender');
+    const acknowledged: string[] = [];
+    for (let index = 0; index < 400; index += 1) {
+      const text = String(index);
+      sender.publish('plant/x', text, { qos: index % 2 === 0 ? 1 : 2 }, (error) => {
+        if (error === undefined || error === null) acknowledged.push(text);
+      });
+    }
+    await expect.poll(() => acknowledged.length).toBeGreaterThan(50);
+    await crash();
+    sender.end(true);
+
+    const second = await run();
+    const seen = new Set<string>();
+    const back = await second(
+      'receiver',
+      { ...lasting, properties: { sessionExpiryInterval: 3600, receiveMaximum: 1000 } },
+      (client) => client.on('message', (_topic, payload) => seen.add(payload.toString())),
+    );
+    await back.subscribeAsync('plant/#', { qos: 1 });
+    await expect.poll(() => acknowledged.filter((text) => !seen.has(text))).toEqual([]);
+    await expect.poll(() => seen.has('the will')).toBe(true);
+    back.end(true);
+  });
 });
