@@ -40,10 +40,12 @@ export async function showRoot({ screen, keyline, hasOpenssl }: World): Promise<
       await openssl(['verify', '-x509_strict', '-CAfile', rootCertificate, intermediate]);
     });
   }
-  await screen.verify('the ceremony is on record', () => {
-    const lines = readFileSync(join(root, 'transcript.jsonl'), 'utf8').trim().split('\n');
-    must(lines.length >= 2, `The transcript has ${lines.length} lines.`);
-    return `root/transcript.jsonl, ${lines.length} entries`;
+  await screen.verify('the ceremony is on record', async () => {
+    const transcript = join(root, 'transcript.jsonl');
+    const read = (): string[] => readFileSync(transcript, 'utf8').trim().split('\n');
+    // Written after what it tells of.
+    await until(() => read().length >= 2, keyline);
+    return `root/transcript.jsonl, ${read().length} entries`;
   });
 }
 
@@ -88,12 +90,20 @@ function opens(pem: string, passphrase: string): boolean {
   }
 }
 
-/** @throws {Error} when Keyline ended before */
-async function untilThere(file: string, keyline: World['keyline']): Promise<void> {
-  let failure: unknown;
-  keyline.ready.catch((error: unknown) => (failure = error));
-  while (!existsSync(file)) {
-    if (failure !== undefined) throw failure as Error;
+function untilThere(file: string, keyline: World['keyline']): Promise<void> {
+  return until(() => existsSync(file), keyline);
+}
+
+/** @throws {Error} when Keyline serves or has ended and it still does not hold */
+async function until(holds: () => boolean, keyline: World['keyline']): Promise<void> {
+  const start = { isOver: false };
+  const ready = keyline.ready.finally(() => (start.isOver = true));
+  ready.catch(() => undefined);
+  while (!holds()) {
+    if (start.isOver) {
+      await ready;
+      must(holds(), 'Keyline started without it.');
+    }
     await sleep(25);
   }
 }
