@@ -112,6 +112,7 @@ async function issue(name: string, { left, backdate = 0 }: { left: number; backd
           notAfter,
           spkiSha256: serial.padStart(64, '0'),
           der: new Uint8Array([0x30, 0x00]),
+          crlShard: null,
           state: 'active',
           revokedAt: null,
           reason: null,

@@ -4,6 +4,7 @@ import { KeylineError } from '@keyline/kernel';
 import { createIssuer, type Authority, type Issuer, type Profiles } from '@keyline/pki';
 import { equalBytes, parseCertificate, type ParsedCertificate } from '@keyline/x509';
 import type { AuthorityKeys } from './ca-folder.ts';
+import { crlListsOf, type CrlList } from './crl-lists.ts';
 import { certificatePem } from './views.ts';
 
 /** An authority that has its certificate. */
@@ -16,6 +17,7 @@ export interface RunningAuthority {
   readonly root: ParsedCertificate;
   /** Its certificate, PEM; devices get it beside theirs. */
   readonly pem: string;
+  readonly crlLists: readonly CrlList[];
 }
 
 export interface Authorities extends IssuerPort {
@@ -27,8 +29,8 @@ export interface Authorities extends IssuerPort {
   issuerOf(profile: string): RunningAuthority;
   /** Profiles that an authority issues now. */
   profilesOf(id: string): readonly string[];
-  /** Distinct roots. */
-  roots(): readonly ParsedCertificate[];
+  /** Distinct roots, in the order they came: `root`, `root-2`, … */
+  roots(): readonly { readonly id: string; readonly certificate: ParsedCertificate }[];
   /** Reads the records again after one changed. @throws {KeylineError} PATH_INVALID, LINT_FAILED; then nothing changes */
   reload(): Promise<void>;
 }
@@ -38,17 +40,45 @@ export async function openAuthorities(options: {
   readonly profiles: Profiles;
   readonly keys: AuthorityKeys;
   readonly urlsOf: (id: string) => Authority['urls'];
+  /** Among how many CRLs the leaves to come are shared; absent: one. */
+  readonly crlShards: number | undefined;
 }): Promise<Authorities> {
-  const { store, profiles, keys, urlsOf } = options;
+  const { store, profiles, keys, urlsOf, crlShards } = options;
   let running: ReadonlyMap<string, RunningAuthority> = new Map();
   let assigned: ReadonlyMap<string, string> = new Map();
+
+  async function recordShards({ id, state, crlShards: before }: AuthorityRecord, count: number) {
+    const result = await store.commit({
+      writes: [
+        {
+          op: 'update-authority',
+          id,
+          expectStates: [state],
+          state,
+          crlShards: [...before, count],
+        },
+      ],
+      entries: [],
+    });
+    if (!result.ok) {
+      throw new KeylineError(
+        'STORE_CONFLICT',
+        `The authority "${id}" was changed at the same time; start again.`,
+      );
+    }
+  }
 
   async function open(record: AuthorityRecord): Promise<RunningAuthority | undefined> {
     const { id, state, certificate, root } = record;
     if (certificate === null || root === null) return undefined;
     const known = running.get(id);
     if (known !== undefined) return { ...known, retired: state === 'retired' };
+    if (crlShards !== undefined && !record.crlShards.includes(crlShards)) {
+      // On record before the first certificate names one: the list must be published for as long as that lives.
+      await recordShards(record, crlShards);
+    }
     const authority: Authority = {
+      ...(crlShards === undefined ? {} : { crlShards }),
       id,
       certificateDer: certificate,
       signer: await keys.load(id),
@@ -62,6 +92,9 @@ export async function openAuthorities(options: {
       certificate: parseCertificate(certificate),
       root: parseCertificate(root),
       pem: certificatePem(certificate),
+      crlLists: crlListsOf(authority, [
+        ...new Set([...record.crlShards, ...(crlShards === undefined ? [] : [crlShards])]),
+      ]),
     };
   }
 
@@ -112,7 +145,10 @@ export async function openAuthorities(options: {
       for (const { root } of running.values()) {
         if (!roots.some(({ der }) => equalBytes(der, root.der))) roots.push(root);
       }
-      return roots;
+      return roots.map((certificate, index) => ({
+        id: index === 0 ? 'root' : `root-${String(index + 1)}`,
+        certificate,
+      }));
     },
   };
 }

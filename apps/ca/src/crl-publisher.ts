@@ -1,9 +1,10 @@
-// CRLs as a follower of the ledger: each authority's is published when one of its certificates was revoked, and on schedule well
-// before it ends.
+// CRLs as a follower of the ledger. A revocation is in a new CRL at once: a complete one where that is cheap, else a delta, and a
+// complete one when its turn comes. On schedule each list is published anew well before it ends.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Crl, LedgerEntry, Store } from '@keyline/fleet';
+import { revokedPages, type Crl, type LedgerEntry, type Store } from '@keyline/fleet';
 import { KeylineError, type Clock, type SerialHex } from '@keyline/kernel';
-import { createCrl, type Authority } from '@keyline/pki';
+import { createCrl, createDeltaCrl, deltaCrlUrl, type DeltaCrlEntry } from '@keyline/pki';
+import { listName, type CrlList } from './crl-lists.ts';
 
 export interface CrlSchedule {
   /** Milliseconds from thisUpdate to nextUpdate. */
@@ -15,70 +16,147 @@ export interface CrlSchedule {
 export interface CrlPublisher {
   readonly name: 'crl';
   apply(entries: readonly LedgerEntry[]): Promise<void>;
-  /** Publishes for every authority that has no CRL yet or whose schedule says so. */
+  /** Publishes every list that has no CRL yet, whose schedule says so, or whose complete CRL is owed. */
   tick(): Promise<void>;
-  /** The CRL in force; from memory. */
-  latest(authority: string): Crl | undefined;
-  /** The CRL in force if it holds everything up to a ledger position. */
-  coverage(authority: string, seq: number): Crl | undefined;
+  /** A root's CRL that was brought. */
+  imported(crl: Crl): void;
+  /** The CRL in force of a list; from memory. */
+  latest(list: string, kind: Crl['kind']): Crl | undefined;
+  /** The CRL in force that holds everything up to a ledger position; a delta holds it together with its base. */
+  coverage(list: string, seq: number): Crl | undefined;
 }
 
-/** Publishing may take this share of the time at most, however many revocations come. */
+/** Publishing complete CRLs, and publishing deltas, may each take this share of the time at most, however many revocations come. */
 const mostShare = 0.1;
+
+interface ListState {
+  complete: Crl | undefined;
+  delta: Crl | undefined;
+  /** What changed since the complete CRL: the entries of the next delta. */
+  readonly changes: Map<string, DeltaCrlEntry>;
+  /** `performance.now()` from which on the next may be published. */
+  completeFrom: number;
+  deltaFrom: number;
+}
 
 export async function createCrlPublisher(options: {
   store: Store;
   clock: Clock;
-  /** Those in force now, retired ones too. */
-  authorities: () => readonly Authority[];
+  /** Those there are now; authorities come while the service runs. */
+  lists: () => readonly CrlList[];
+  /** Lists that others make and bring: the roots'. */
+  brought: () => readonly string[];
   schedule: CrlSchedule;
 }): Promise<CrlPublisher> {
   const { store, clock, schedule } = options;
-  const latest = new Map<string, Crl>();
+  const states = new Map<string, ListState>();
   let chain: Promise<void> = Promise.resolve();
-  let restUntil = 0;
 
-  /** Authorities come while the service runs; their last CRL is read when they are first met. */
-  async function latestOf(authority: string): Promise<Crl | undefined> {
-    const known = latest.get(authority) ?? (await store.findLatestCrl(authority));
-    if (known !== undefined) latest.set(authority, known);
-    return known;
+  /** Lists are loaded when they are first met. */
+  async function stateOf({ name }: CrlList): Promise<ListState> {
+    const known = states.get(name);
+    if (known !== undefined) return known;
+    const state: ListState = {
+      complete: await store.findLatestCrl(name, 'complete'),
+      delta: await store.findLatestCrl(name, 'delta'),
+      changes: new Map(),
+      completeFrom: 0,
+      deltaFrom: 0,
+    };
+    states.set(name, state);
+    return state;
   }
 
-  async function publish(authority: Authority): Promise<void> {
+  async function insert(list: CrlList, crl: Crl): Promise<void> {
+    const { name, authority } = list;
+    const { number } = crl;
+    const result = await store.commit({
+      writes: [{ op: 'insert-crl', crl }],
+      entries: [
+        {
+          at: clock.now(),
+          actor: 'keyline',
+          data: { kind: 'crl-published', authority: authority.id, list: name, number },
+        },
+      ],
+    });
+    if (result.ok) return;
+    states.delete(name);
+    throw new KeylineError(
+      'STORE_CONFLICT',
+      `CRL number ${String(number)} of ${name} was published by somebody else; trying again with the next.`,
+    );
+  }
+
+  const restAfter = (begun: number): number => {
+    const ended = performance.now();
+    return ended + (ended - begun) * (1 / mostShare - 1);
+  };
+
+  async function publishComplete(list: CrlList, state: ListState): Promise<void> {
     const begun = performance.now();
-    const { id } = authority;
+    const { name, authority, shard, distributionPoint } = list;
     const now = clock.now();
-    const thisUpdate = Math.floor(now / 1000) * 1000;
     const ledgerSeq = await store.lastSeq();
-    const number = ((await latestOf(id))?.number ?? 0) + 1;
-    const nextUpdate = thisUpdate + schedule.validity;
+    const { thisUpdate, nextUpdate } = timesOf(now, schedule);
+    const number = nextNumber(state);
     const der = await createCrl({
       authority,
       number,
       thisUpdate,
       nextUpdate,
-      entries: await store.listRevoked(id, now),
+      entries: revokedPages(store, {
+        authority: authority.id,
+        shard,
+        // An entry stays until it has been in one CRL that came after its certificate's end (RFC 5280 §3.3).
+        endsFrom: Math.min(now, state.complete?.thisUpdate ?? 0),
+      }),
       scope: 'user',
-      distributionPoint: authority.urls.crl,
+      distributionPoint,
+      freshestCrl: deltaCrlUrl(list.url),
     });
-    const crl: Crl = { authority: id, number, der, thisUpdate, nextUpdate, ledgerSeq };
-    const result = await store.commit({
-      writes: [{ op: 'insert-crl', crl }],
-      entries: [
-        { at: now, actor: 'keyline', data: { kind: 'crl-published', authority: id, number } },
-      ],
+    const crl = { list: name, number, der, thisUpdate, nextUpdate, ledgerSeq } as const;
+    const complete: Crl = { ...crl, kind: 'complete', baseNumber: null };
+    await insert(list, complete);
+    state.complete = complete;
+    state.delta = undefined;
+    state.changes.clear();
+    state.completeFrom = restAfter(begun);
+    // Who follows FreshestCRL must find one, also when nothing has changed yet.
+    await publishDelta(list, state, ledgerSeq);
+  }
+
+  /** @param ledgerSeq what the changes reach up to */
+  async function publishDelta(list: CrlList, state: ListState, ledgerSeq: number): Promise<void> {
+    const base = state.complete;
+    if (base === undefined) return;
+    const begun = performance.now();
+    const { name, authority, distributionPoint } = list;
+    const { thisUpdate, nextUpdate } = timesOf(clock.now(), schedule);
+    const number = nextNumber(state);
+    const der = await createDeltaCrl({
+      authority,
+      number,
+      baseNumber: base.number,
+      thisUpdate,
+      nextUpdate,
+      entries: [...state.changes.values()].toSorted((a, b) => (a.serial < b.serial ? -1 : 1)),
+      scope: 'user',
+      distributionPoint,
     });
-    if (!result.ok) {
-      latest.delete(id);
-      throw new KeylineError(
-        'STORE_CONFLICT',
-        `CRL number ${String(number)} of ${id} was published by somebody else; trying again with the next.`,
-      );
-    }
-    latest.set(id, crl);
-    const ended = performance.now();
-    restUntil = ended + (ended - begun) * (1 / mostShare - 1);
+    const delta: Crl = {
+      list: name,
+      kind: 'delta',
+      number,
+      baseNumber: base.number,
+      der,
+      thisUpdate,
+      nextUpdate,
+      ledgerSeq,
+    };
+    await insert(list, delta);
+    state.delta = delta;
+    state.deltaFrom = restAfter(begun);
   }
 
   /** One at a time, so that numbers stay in order whoever asks. */
@@ -88,49 +166,110 @@ export async function createCrlPublisher(options: {
     return turn;
   }
 
-  /** Authority → the last entry that changes its CRL. */
-  async function changedBy(entries: readonly LedgerEntry[]): Promise<Map<string, number>> {
-    const changed = new Map<string, number>();
+  /** Takes entries into the changes of the lists they concern. */
+  async function note(entries: readonly LedgerEntry[]): Promise<ReadonlySet<CrlList>> {
+    const changed = new Set<CrlList>();
+    const byName = new Map(options.lists().map((list) => [list.name, list]));
     for (const { seq, data } of entries) {
       for (const serial of serialsOf(data)) {
         const certificate = await store.findCertificate(serial as SerialHex);
-        if (certificate !== undefined) changed.set(certificate.authority, seq);
+        if (certificate === undefined) continue;
+        const { authority, crlShard, state, revokedAt, reason } = certificate;
+        const names = new Set([listName(authority, null), listName(authority, crlShard)]);
+        for (const name of names) {
+          const list = byName.get(name);
+          const known = list && (await stateOf(list));
+          if (known === undefined || seq <= (known.complete?.ledgerSeq ?? -1)) continue;
+          known.changes.set(serial, {
+            serial: certificate.serial,
+            revokedAt: revokedAt ?? clock.now(),
+            reason: state === 'revoked' ? (reason ?? 'unspecified') : 'removeFromCRL',
+          });
+          if (list !== undefined) changed.add(list);
+        }
       }
     }
     return changed;
   }
 
-  await Promise.all(options.authorities().map(({ id }) => latestOf(id)));
+  async function publishChanges(list: CrlList, seq: number): Promise<void> {
+    const state = await stateOf(list);
+    if (state.complete === undefined || performance.now() >= state.completeFrom) {
+      await publishComplete(list, state);
+      return;
+    }
+    // Revocations that come meanwhile are in the same delta.
+    const rest = state.deltaFrom - performance.now();
+    if (rest > 0) await sleep(rest);
+    await publishDelta(list, state, seq);
+  }
+
+  /** What was revoked since the complete CRLs, for a service that starts again. */
+  async function recall(): Promise<void> {
+    const known = await Promise.all(options.lists().map(stateOf));
+    let seq = Math.min(
+      ...known.map(({ complete }) => complete?.ledgerSeq ?? Number.MAX_SAFE_INTEGER),
+    );
+    for (;;) {
+      const entries = await store.readEntries(seq, 1000);
+      await note(entries);
+      const last = entries.at(-1);
+      if (last === undefined) return;
+      seq = last.seq;
+    }
+  }
+
+  await recall();
+  const brought = new Map<string, Crl>();
+  for (const list of options.brought()) {
+    const crl = await store.findLatestCrl(list, 'complete');
+    if (crl !== undefined) brought.set(list, crl);
+  }
   return {
     name: 'crl',
-    latest: (authority) => latest.get(authority),
-    coverage(authority, seq) {
-      const crl = latest.get(authority);
-      return crl !== undefined && crl.ledgerSeq >= seq ? crl : undefined;
+    imported: (crl) => void brought.set(crl.list, crl),
+    latest: (list, kind) =>
+      states.get(list)?.[kind] ?? (kind === 'complete' ? brought.get(list) : undefined),
+    coverage(list, seq) {
+      const state = states.get(list);
+      return [state?.complete, state?.delta].find(
+        (crl) => crl !== undefined && crl.ledgerSeq >= seq,
+      );
     },
     apply: (entries) =>
       inTurn(async () => {
-        const changed = await changedBy(entries);
-        for (const authority of options.authorities()) {
-          const seq = changed.get(authority.id);
-          if (seq === undefined || ((await latestOf(authority.id))?.ledgerSeq ?? 0) >= seq)
-            continue;
-          // Revocations that come meanwhile are in the same CRL: one by one, a large one would be written for each.
-          const rest = restUntil - performance.now();
-          if (rest > 0) await sleep(rest);
-          await publish(authority);
+        const last = entries.at(-1);
+        if (last === undefined) return;
+        for (const list of await note(entries)) {
+          const { complete, delta } = await stateOf(list);
+          const covered = Math.max(complete?.ledgerSeq ?? 0, delta?.ledgerSeq ?? 0);
+          if (covered < last.seq) await publishChanges(list, last.seq);
         }
       }),
     tick: () =>
       inTurn(async () => {
-        for (const authority of options.authorities()) {
-          const crl = await latestOf(authority.id);
-          if (crl === undefined || clock.now() >= crl.thisUpdate + schedule.interval) {
-            await publish(authority);
-          }
+        for (const list of options.lists()) {
+          const state = await stateOf(list);
+          const { complete, changes, completeFrom } = state;
+          const due =
+            complete === undefined || clock.now() >= complete.thisUpdate + schedule.interval;
+          const owed = changes.size > 0 && performance.now() >= completeFrom;
+          if (due || owed) await publishComplete(list, state);
         }
       }),
   };
+}
+
+function timesOf(
+  now: number,
+  { validity }: CrlSchedule,
+): { readonly thisUpdate: number; readonly nextUpdate: number } {
+  const thisUpdate = Math.floor(now / 1000) * 1000;
+  return { thisUpdate, nextUpdate: thisUpdate + validity };
+}
+
+function nextNumber({ complete, delta }: ListState): number {
+  return Math.max(complete?.number ?? 0, delta?.number ?? 0) + 1;
 }
 
 function serialsOf(data: LedgerEntry['data']): readonly string[] {

@@ -3,6 +3,7 @@ import type { Evidence } from '@keyline/api';
 import type { Store } from '@keyline/fleet';
 import { formatInstant, type SerialHex } from '@keyline/kernel';
 import type { Reconciliation } from '@keyline/targets';
+import { listName } from './crl-lists.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
 import { statusOfCertificate } from './ocsp-service.ts';
 
@@ -53,7 +54,9 @@ export function createEffects(options: {
     async evidence({ entry, device, serial }) {
       const certificate =
         serial === undefined || serial === null ? undefined : await store.findCertificate(serial);
-      const covering = certificate && crl.coverage(certificate.authority, entry.seq);
+      const covering =
+        certificate &&
+        crl.coverage(listName(certificate.authority, certificate.crlShard), entry.seq);
       return {
         ledger: { seq: entry.seq, at: formatInstant(entry.at) },
         targets: targets.map((target) => {

@@ -15,7 +15,7 @@ import type { ServiceContext } from './service-context.ts';
 
 export interface HttpAppOptions {
   readonly service: Pick<ServiceContext, 'health' | 'authorities'>;
-  readonly authorities: Pick<Authorities, 'all'>;
+  readonly authorities: Pick<Authorities, 'all' | 'roots'>;
   readonly crl: CrlPublisher;
   readonly ocsp: OcspService;
   readonly clock: Clock;
@@ -47,31 +47,30 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   installProblemHandlers(app);
   registerLiveness(app, service);
 
-  /** The authority of `issuing-1.crl`; undefined when it is none of ours. */
-  const authorityOf = (file: string, ending: string): RunningAuthority | undefined =>
-    authorities.all().find(({ id }) => `${id}${ending}` === file);
-
   app.get<{ Params: { file: string } }>('/crl/:file', (request, reply) => {
-    const id = authorityOf(request.params.file, '.crl')?.id;
-    const latest = id === undefined ? undefined : crl.latest(id);
+    const [, list = '', delta] = /^(.{1,60}?)(-delta)?\.crl$/.exec(request.params.file) ?? [];
+    const latest = crl.latest(list, delta === undefined ? 'complete' : 'delta');
     if (latest === undefined) throw noSuchFile('CRL', authorities.all(), 'crl');
     const left = Math.floor((latest.nextUpdate - clock.now()) / 1000);
     return sendCacheable(reply, {
       body: latest.der,
       type: 'application/pkix-crl',
-      etag: `"${latest.authority}-${String(latest.number)}"`,
+      etag: `"${latest.list}-${String(latest.number)}"`,
       modifiedAt: latest.thisUpdate,
       cacheControl: `public, max-age=${String(Math.max(0, Math.min(crlMaxAgeSeconds, left)))}`,
     });
   });
 
   app.get<{ Params: { file: string } }>('/aia/:file', (request, reply) => {
-    const found = authorityOf(request.params.file, '.cer');
+    const { file } = request.params;
+    const found = [...authorities.all(), ...authorities.roots()].find(
+      ({ id }) => `${id}.cer` === file,
+    );
     if (found === undefined) throw noSuchFile('certificate', authorities.all(), 'caIssuers');
     return reply
       .header('content-type', 'application/pkix-cert')
       .header('cache-control', 'public, max-age=3600')
-      .send(Buffer.from(found.authority.certificateDer));
+      .send(Buffer.from(found.certificate.der));
   });
 
   // RFC 6960 appendix A.1. Hostile bytes are answered as OCSP, with malformedRequest.

@@ -28,7 +28,7 @@ export interface Metrics {
 
 export function createMetrics(options: {
   readonly store: Store;
-  /** CRLs in force. */
+  /** Complete CRLs in force, one for each authority. */
   readonly crls: () => readonly Crl[];
   readonly followers: () => readonly FollowerView[];
   readonly targets: () => readonly Pick<TargetView, 'name' | 'compared'>[];
@@ -114,15 +114,15 @@ export function createMetrics(options: {
     },
   );
   gauge('x509_crl_number', 'Number of the CRL in force.', ['authority'], (set) => {
-    for (const { authority, number } of options.crls()) set({ authority }, number);
+    for (const { list, number } of options.crls()) set({ authority: list }, number);
   });
   gauge(
     'x509_crl_next_update',
     'End of the CRL in force, seconds since the epoch.',
     ['authority'],
     (set) => {
-      for (const { authority, nextUpdate } of options.crls()) {
-        set({ authority }, nextUpdate / 1000);
+      for (const { list, nextUpdate } of options.crls()) {
+        set({ authority: list }, nextUpdate / 1000);
       }
     },
   );

@@ -2,6 +2,7 @@
 import { loadConfig, type KeylineConfig } from '@keyline/config';
 import type { FleetContext } from '@keyline/fleet';
 import { systemClock } from '@keyline/kernel';
+import type { AuthorityUrls } from '@keyline/pki';
 import { openSqliteStore } from '@keyline/store';
 import { openAuthorities, type Authorities } from './authorities.ts';
 import {
@@ -16,6 +17,8 @@ export interface Issuing {
   readonly config: KeylineConfig;
   readonly keys: AuthorityKeys;
   readonly authorities: Authorities;
+  /** Plain-HTTP URLs of an authority, as its leaves carry them. */
+  readonly urlsOf: (authority: string) => AuthorityUrls;
   readonly fleet: FleetContext;
   close(): Promise<void>;
 }
@@ -34,11 +37,13 @@ export async function openIssuing(options: { data: string; config: string }): Pr
       profiles,
       keys,
       urlsOf: (id) => urlsOf(id, settings),
+      crlShards: config.service.crl.shards,
     });
     return {
       config,
       keys,
       authorities,
+      urlsOf: (id) => urlsOf(id, settings),
       fleet: { store, issuer: authorities, clock: systemClock, profiles, types, roles },
       close: () => store.close(),
     };

@@ -16,6 +16,8 @@ export interface ServiceContext {
   readonly authorities: Authorities;
   readonly keys: AuthorityKeys;
   readonly crl: CrlPublisher;
+  /** Where a root's CRL is served once one was brought. */
+  readonly rootCrlUrl: (root: string) => string;
   /** Everything that stands on the list of authorities follows it: call after one was installed, activated or retired. */
   authoritiesChanged(): Promise<void>;
   health(): Promise<Health>;

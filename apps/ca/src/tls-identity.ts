@@ -46,7 +46,7 @@ export function clientCredentials(
 }
 
 export function rootPems(authorities: Authorities): string[] {
-  return authorities.roots().map(({ der }) => certificatePem(der));
+  return authorities.roots().map(({ certificate }) => certificatePem(certificate.der));
 }
 
 function keyAndChain(

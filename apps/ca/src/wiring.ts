@@ -1,6 +1,7 @@
 // Puts the service together: authorities, own certificates, followers, the two apps. Nothing here decides anything.
 import type { Server as TlsServer } from 'node:tls';
 import { createAlertFollower, loadAlertChannels, type WatchedAuthority } from '@keyline/alerts';
+import type { Crl } from '@keyline/fleet';
 import { Duration, messageOf } from '@keyline/kernel';
 import { startFollower, type Follower, type RunningFollower } from '@keyline/ledger';
 import type { FastifyInstance } from 'fastify';
@@ -79,7 +80,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     const crl = await createCrlPublisher({
       store,
       clock,
-      authorities: () => authorities.all().map(({ authority }) => authority),
+      lists: () => authorities.all().flatMap(({ crlLists }) => crlLists),
+      brought: () => authorities.roots().map(({ id }) => id),
       schedule: config.service.crl,
     });
     // Brokers and devices must find one from the first moment.
@@ -112,15 +114,27 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         target.tick(),
       );
     }
-    const crls = (): NonNullable<ReturnType<typeof crl.latest>>[] =>
-      authorities.all().flatMap(({ id }) => crl.latest(id) ?? []);
+    /** Complete CRLs in force: of the authorities, and of the roots where one was brought. */
+    const crls = (): Crl[] =>
+      [...authorities.all(), ...authorities.roots()].flatMap(
+        ({ id }) => crl.latest(id, 'complete') ?? [],
+      );
     const alerts = createAlertFollower({
       store,
       clock,
       rules: config.alerts,
       channels: await loadAlertChannels(config.alerts.channels, { log }),
       authorities: () => watchedAuthorities(authorities),
-      crls: () => crls().map((one) => ({ ...one, interval: config.service.crl.interval })),
+      crls: () =>
+        crls().map(({ list, thisUpdate, nextUpdate }) => ({
+          authority: list,
+          thisUpdate,
+          nextUpdate,
+          // A root's is made by hand.
+          ...(authorities.all().some(({ id }) => id === list)
+            ? { interval: config.service.crl.interval }
+            : {}),
+        })),
       log,
     });
     closers.push(() => alerts.close());
@@ -161,6 +175,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       authorities,
       keys,
       crl,
+      rootCrlUrl: (root) => issuing.urlsOf(root).crl,
       authoritiesChanged: async () => {
         await authorities.reload();
         await responders.refresh();
@@ -171,7 +186,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         // Throws when the database does not answer, which is no "ok" either.
         await store.countDevicesByState();
         const stale = authorities.all().filter(({ id }) => {
-          const latest = crl.latest(id);
+          const latest = crl.latest(id, 'complete');
           return latest === undefined || clock.now() >= latest.nextUpdate;
         });
         return {
@@ -208,8 +223,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
 
 function watchedAuthorities(authorities: Authorities): WatchedAuthority[] {
   return [
-    ...authorities.roots().map(({ notBefore, notAfter }, index) => ({
-      id: index === 0 ? 'root' : `root-${String(index + 1)}`,
+    ...authorities.roots().map(({ id, certificate: { notBefore, notAfter } }) => ({
+      id,
       kind: 'root' as const,
       notBefore,
       notAfter,

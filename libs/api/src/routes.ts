@@ -296,6 +296,16 @@ export const routes = {
     body: s.InstallAuthorityRequestSchema,
     response: s.AuthoritySchema,
   },
+  importRootCrl: {
+    method: 'POST',
+    url: '/v1/root-crls',
+    admits: ['admin'],
+    tag: 'operations',
+    summary: "Bring a root's CRL, as keyline-root crl makes it; it is served at /crl/root.crl",
+    status: 200,
+    body: s.ImportRootCrlRequestSchema,
+    response: s.ImportRootCrlResponseSchema,
+  },
   activateAuthority: {
     method: 'POST',
     url: '/v1/authorities/:id/activate',

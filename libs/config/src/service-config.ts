@@ -10,7 +10,12 @@ export interface RateLimit {
 
 /** All durations in milliseconds. */
 export interface ServiceConfig {
-  readonly crl: { readonly validity: number; readonly interval: number };
+  readonly crl: {
+    readonly validity: number;
+    readonly interval: number;
+    /** Among how many lists the leaves to come are shared; absent: one. */
+    readonly shards?: number | undefined;
+  };
   readonly ocsp: { readonly validity: number };
   readonly limits: {
     readonly bodyBytes: number;
@@ -39,6 +44,7 @@ export function toServiceConfig(raw: Checked<'service'>): ServiceConfig {
     crl: {
       validity: parseDuration(raw.crl.validity),
       interval: parseDuration(raw.crl.interval),
+      ...(raw.crl.shards === undefined ? {} : { shards: raw.crl.shards }),
     },
     ocsp: { validity: parseDuration(raw.ocsp.validity) },
     limits: {

@@ -1,14 +1,15 @@
 // Issuing authorities: added with a CSR for the root, installed with what the root signed, active for profiles, retired.
-import { KeylineError } from '@keyline/kernel';
+import { formatInstant, KeylineError } from '@keyline/kernel';
 import { verifyChain } from '@keyline/pki';
+import { equalBytes, parseCrl, verifySignature, type ParsedCertificate } from '@keyline/x509';
 import { actorOf, type Caller } from './caller.ts';
 import { commitOrThrow, conflict, type FailedCommit, type FleetContext } from './context.ts';
 import type { EntryData } from './ledger-entry.ts';
-import type { AuthorityRecord } from './model.ts';
+import type { AuthorityRecord, Crl } from './model.ts';
 import type { Write } from './ports.ts';
 
 type Context = Pick<FleetContext, 'store' | 'clock' | 'profiles'>;
-type AuthorityEntry = Extract<EntryData, { kind: `authority-${string}` }>;
+type AuthorityEntry = Extract<EntryData, { kind: `authority-${string}` | 'crl-published' }>;
 
 /** Its key and CSR exist when this is called. @throws {KeylineError} AUTHORITY_EXISTS */
 export async function addAuthority(
@@ -20,6 +21,7 @@ export async function addAuthority(
     state: 'pending',
     certificate: null,
     root: null,
+    crlShards: [],
     createdAt: context.clock.now(),
   };
   await commit(context, {
@@ -151,6 +153,63 @@ export async function retireAuthority(
     data: { kind: 'authority-retired', authority: id },
     explain: conflict,
   });
+}
+
+/**
+ * Takes a CRL that a root signed offline, to serve it.
+ * @throws {KeylineError} DER_MALFORMED, PATH_INVALID unless one of the roots signed it for now, STORE_CONFLICT for an old number
+ */
+export async function importRootCrl(
+  context: Context,
+  command: {
+    readonly caller: Caller | 'keyline';
+    /** DER. */
+    readonly crl: Uint8Array;
+    readonly roots: readonly { readonly id: string; readonly certificate: ParsedCertificate }[];
+  },
+): Promise<Crl> {
+  const now = context.clock.now();
+  const parsed = parseCrl(command.crl);
+  const root = command.roots.find(
+    ({ certificate }) =>
+      equalBytes(certificate.subjectDer, parsed.issuerDer) &&
+      verifySignature({ ...parsed, spkiDer: certificate.spkiDer }),
+  );
+  if (root === undefined || parsed.isDelta || parsed.scope === 'user') {
+    throw new KeylineError(
+      'PATH_INVALID',
+      'This is not a complete CRL that one of this Keyline\'s roots signed. Bring the one that "keyline-root crl" made.',
+    );
+  }
+  const { thisUpdate, nextUpdate } = parsed;
+  if (now >= nextUpdate) {
+    throw new KeylineError(
+      'PATH_INVALID',
+      `This CRL ended at ${formatInstant(nextUpdate)}: relying parties would refuse everything below the root. Make a new one with "keyline-root crl".`,
+    );
+  }
+  const number = Number(parsed.number);
+  const crl: Crl = {
+    list: root.id,
+    kind: 'complete',
+    number,
+    baseNumber: null,
+    der: command.crl,
+    thisUpdate,
+    nextUpdate,
+    ledgerSeq: await context.store.lastSeq(),
+  };
+  await commit(context, {
+    caller: command.caller,
+    writes: [{ op: 'insert-crl', crl }],
+    data: { kind: 'crl-published', authority: root.id, list: root.id, number },
+    explain: (failure) =>
+      new KeylineError(
+        failure.code,
+        `The CRL of ${root.id} that is served has this number (${String(number)}) or a higher one; nothing was changed.`,
+      ),
+  });
+  return crl;
 }
 
 /** @throws {KeylineError} AUTHORITY_NOT_FOUND */

@@ -67,6 +67,7 @@ export function certificateRow(
     notAfter: issued.notAfter,
     spkiSha256: issued.spkiSha256,
     der: issued.der,
+    crlShard: issued.crlShard ?? null,
     state: 'active',
     revokedAt: null,
     reason: null,

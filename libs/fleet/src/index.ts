@@ -10,4 +10,5 @@ export * from './ledger-entry.ts';
 export * from './model.ts';
 export * from './ports.ts';
 export * from './renew.ts';
+export * from './revoked-pages.ts';
 export * from './tokens.ts';

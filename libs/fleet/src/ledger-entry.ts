@@ -56,7 +56,13 @@ export type EntryData =
       /** Profiles it issues from now on (activated). */
       readonly profiles?: readonly string[];
     }
-  | { readonly kind: 'crl-published'; readonly authority: string; readonly number: number }
+  | {
+      readonly kind: 'crl-published';
+      readonly authority: string;
+      /** The list it is of. @see Crl */
+      readonly list: string;
+      readonly number: number;
+    }
   | {
       readonly kind: 'alert-fired' | 'alert-resolved';
       readonly alert: string;

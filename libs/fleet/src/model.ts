@@ -42,6 +42,8 @@ export interface Certificate {
   /** SHA-256 of the SPKI, lower-case hex. */
   readonly spkiSha256: string;
   readonly der: Uint8Array;
+  /** `3of16` when it names a shard of its authority's CRL. */
+  readonly crlShard: string | null;
   readonly state: CertificateState;
   readonly revokedAt: number | null;
   readonly reason: RevocationReason | null;
@@ -120,17 +122,26 @@ export interface AuthorityRecord {
   readonly certificate: Uint8Array | null;
   /** DER of the root that signed it; null while pending. */
   readonly root: Uint8Array | null;
+  /** Every number of shards its CRL was ever shared among: certificates that name one are out. */
+  readonly crlShards: readonly number[];
   readonly createdAt: number;
 }
 
 export interface Crl {
-  readonly authority: string;
-  /** Monotonic per authority (RFC 5280 §5.2.3). */
+  /**
+   * Which list it is one of, and its file name in URLs: an authority's id, or that with a shard behind it (`issuing-1-3of16`). Complete
+   * CRLs and deltas of a list share its numbers.
+   */
+  readonly list: string;
+  readonly kind: 'complete' | 'delta';
+  /** Monotonic per list (RFC 5280 §5.2.3). */
   readonly number: number;
+  /** Number of the complete CRL that a delta adds to; null for a complete one. */
+  readonly baseNumber: number | null;
   readonly der: Uint8Array;
   readonly thisUpdate: number;
   readonly nextUpdate: number;
-  /** Ledger position whose revocations it contains. */
+  /** Ledger position whose revocations it contains, with its base. */
   readonly ledgerSeq: number;
 }
 

@@ -80,10 +80,11 @@ export type Write =
       /** Left as they are when absent. */
       readonly certificate?: Uint8Array;
       readonly root?: Uint8Array;
+      readonly crlShards?: readonly number[];
     }
   /** From now on this authority issues the profile. */
   | { readonly op: 'assign-profile'; readonly profile: string; readonly authority: string }
-  /** Fails with STORE_CONFLICT unless number is above every earlier one of the authority. Keeps the newest few. */
+  /** Fails with STORE_CONFLICT unless number is above every earlier one of the list. Keeps the newest few of each kind. */
   | { readonly op: 'insert-crl'; readonly crl: Crl }
   /** Insert or replace by key. */
   | { readonly op: 'put-alert'; readonly alert: Alert }
@@ -156,15 +157,22 @@ export interface StoreReader {
   listApiTokens(page: PageRequest): Promise<Page<ApiToken>>;
   findBatch(id: string): Promise<Batch | undefined>;
   listBatches(page: PageRequest): Promise<Page<Batch>>;
-  /** Revoked and not yet expired at `at` (or expired but never in a CRL: entries of the last CRL period stay), by serial. */
-  listRevoked(authority: string, at: number): Promise<readonly CrlEntry[]>;
+  /** A page of an authority's revoked certificates, by serial: those after a serial that end at or after a moment. */
+  listRevoked(options: {
+    readonly authority: string;
+    /** Only those that name this shard. */
+    readonly shard?: string | undefined;
+    readonly endsFrom: number;
+    readonly after?: SerialHex | undefined;
+    readonly limit: number;
+  }): Promise<readonly CrlEntry[]>;
   /** In the order they were added. */
   listAuthorities(): Promise<readonly AuthorityRecord[]>;
   /** Profile → authority, where one was assigned. */
   listProfileIssuers(): Promise<ReadonlyMap<string, string>>;
   /** The latest end of a certificate of the authority that is not revoked. */
   findLastEnd(authority: string): Promise<number | undefined>;
-  findLatestCrl(authority: string): Promise<Crl | undefined>;
+  findLatestCrl(list: string, kind: Crl['kind']): Promise<Crl | undefined>;
   findIdempotency(key: string, at: number): Promise<IdempotencyRecord | undefined>;
   listAlerts(options: { readonly includeResolved: boolean }): Promise<readonly Alert[]>;
   /**

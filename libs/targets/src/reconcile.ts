@@ -1,7 +1,7 @@
 // Desired state against actual state: what a broker has is listed, compared with what the fleet says, and repaired. It also fills an
 // empty broker, faster than the ledger could be told again.
 import type { DeviceTypes } from '@keyline/access';
-import type { Device, Store } from '@keyline/fleet';
+import { revokedPages, type Device, type Store } from '@keyline/fleet';
 import { isDeviceId, KeylineError, type Clock } from '@keyline/kernel';
 import type { BrokerLine } from './broker-line.ts';
 import {
@@ -50,7 +50,6 @@ export interface ReconcileOptions {
 const devicesPerPage = 1000;
 // A verbose client is some 100 bytes; Mosquitto builds the page while nothing else runs.
 const clientsPerPage = 500;
-const serialsPerPayload = 1000;
 
 /** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED; then some of it is repaired, and the next time does the rest */
 export async function reconcile(options: ReconcileOptions): Promise<Reconciliation> {
@@ -147,18 +146,12 @@ async function listClients(line: BrokerLine): Promise<Map<string, ActualClient>>
 
 /** Certificates that ended for good. A hold is no such: the device is refused by its name. */
 async function sendSerials({ line, fleet, clock }: ReconcileOptions): Promise<void> {
-  for (const { id } of await fleet.listAuthorities()) {
-    const revoked = await fleet.listRevoked(id, clock.now());
-    const serials = revoked.flatMap(({ serial, reason }) =>
-      reason === 'certificateHold' ? [] : [serial],
-    );
-    for (let start = 0; start < serials.length; start += serialsPerPayload) {
-      await line.ask([
-        {
-          command: 'revokeCertificates',
-          serials: serials.slice(start, start + serialsPerPayload),
-        },
-      ]);
+  for (const { id: authority } of await fleet.listAuthorities()) {
+    for await (const page of revokedPages(fleet, { authority, endsFrom: clock.now() })) {
+      const serials = page.flatMap(({ serial, reason }) =>
+        reason === 'certificateHold' ? [] : [serial],
+      );
+      if (serials.length > 0) await line.ask([{ command: 'revokeCertificates', serials }]);
     }
   }
 }

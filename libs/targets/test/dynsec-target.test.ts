@@ -61,7 +61,14 @@ function createTarget(options: { exclusive?: boolean } = {}): DynsecTarget {
       },
       listAuthorities: () =>
         Promise.resolve([
-          { id: 'issuing-1', state: 'ready', certificate: null, root: null, createdAt: 0 },
+          {
+            id: 'issuing-1',
+            state: 'ready',
+            certificate: null,
+            root: null,
+            crlShards: [],
+            createdAt: 0,
+          },
         ]),
       listRevoked: () => Promise.resolve(revoked),
     },
@@ -295,7 +302,7 @@ describe('applying the ledger', () => {
   });
 
   it('ignores entries that no broker needs to know', async () => {
-    await target.apply([entry({ kind: 'crl-published', authority: 'a', number: 1 })]);
+    await target.apply([entry({ kind: 'crl-published', authority: 'a', list: 'a', number: 1 })]);
     expect(broker.payloads).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@ import type { AuthorityList, AuthorityView } from '@keyline/api';
 import {
   activateAuthority,
   addAuthority,
+  importRootCrl,
   installAuthority,
   retireAuthority,
   type Crl,
@@ -29,12 +30,23 @@ export function registerAuthorities(register: Register, service: ServiceContext)
       state: retired ? 'retired' : 'ready',
       profiles: [...authorities.profilesOf(id)],
       lastLeafEnds: lastEnd === undefined ? null : formatInstant(lastEnd),
-      crl: viewCrl(crl.latest(id), authority.urls.crl),
+      crl: viewCrl(crl.latest(id, 'complete'), authority.urls.crl),
+    };
+  }
+
+  function viewRoot({ id, certificate }: { id: string; certificate: ParsedCertificate }) {
+    return {
+      ...viewCertificateOf(certificate),
+      id,
+      role: 'root' as const,
+      state: 'ready' as const,
+      profiles: [],
+      lastLeafEnds: null,
+      crl: viewCrl(crl.latest(id, 'complete'), service.rootCrlUrl(id)),
     };
   }
 
   register('listAuthorities', async () => {
-    const roots = authorities.roots();
     const pending: AuthorityList['pending'] = [];
     for (const { id, state, createdAt } of await fleet.store.listAuthorities()) {
       if (state !== 'pending') continue;
@@ -42,7 +54,7 @@ export function registerAuthorities(register: Register, service: ServiceContext)
     }
     return {
       items: [
-        ...roots.map((root, index) => viewRoot(root, index)),
+        ...authorities.roots().map(viewRoot),
         ...(await Promise.all(authorities.all().map(view))),
       ],
       pending,
@@ -84,6 +96,18 @@ export function registerAuthorities(register: Register, service: ServiceContext)
     return view(authorities.get(params.id));
   });
 
+  register('importRootCrl', async ({ body, request }) => {
+    const crlDer = decodePem(body.crl, ['X509 CRL', 'CRL']);
+    const imported = await importRootCrl(fleet, {
+      caller: requireCaller(request.caller),
+      crl: crlDer,
+      roots: authorities.roots(),
+    });
+    crl.imported(imported);
+    const view = viewCrl(imported, service.rootCrlUrl(imported.list));
+    return { authority: imported.list, ...view };
+  });
+
   register('retireAuthority', async ({ params, request }) => {
     await retireAuthority(fleet, {
       caller: requireCaller(request.caller),
@@ -93,18 +117,6 @@ export function registerAuthorities(register: Register, service: ServiceContext)
     await service.authoritiesChanged();
     return view(authorities.get(params.id));
   });
-}
-
-function viewRoot(root: ParsedCertificate, index: number): AuthorityView {
-  return {
-    ...viewCertificateOf(root),
-    id: index === 0 ? 'root' : `root-${String(index + 1)}`,
-    role: 'root',
-    state: 'ready',
-    profiles: [],
-    lastLeafEnds: null,
-    crl: null,
-  };
 }
 
 function viewCertificateOf(
@@ -119,6 +131,8 @@ function viewCertificateOf(
   };
 }
 
+function viewCrl(latest: Crl, url: string): NonNullable<AuthorityView['crl']>;
+function viewCrl(latest: Crl | undefined, url: string): AuthorityView['crl'];
 function viewCrl(latest: Crl | undefined, url: string): AuthorityView['crl'] {
   if (latest === undefined) return null;
   return {

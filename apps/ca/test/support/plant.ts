@@ -7,7 +7,12 @@ import { request as httpsRequest } from 'node:https';
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createSigner, generateKey } from '@keyline/keys';
-import { createIssuingCertificate, createRootCertificate, parseCsr } from '@keyline/pki';
+import {
+  createIssuingCertificate,
+  createRootCertificate,
+  parseCsr,
+  type Signer,
+} from '@keyline/pki';
 import { createCsr, encodePem } from '@keyline/x509';
 import { pino } from 'pino';
 import { runInit } from '../../src/commands/init.ts';
@@ -54,8 +59,9 @@ export interface Plant {
     path: string,
     options?: { readonly body?: Uint8Array; readonly headers?: Record<string, string> },
   ): Promise<Answer>;
+  readonly rootSigner: Signer;
   /** Closes the service and opens it again on the same data. */
-  restart(): Promise<void>;
+  restart(otherConfig?: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -100,10 +106,10 @@ export async function buildPlant(): Promise<Plant> {
     cert: await readFile(adminFile, 'utf8'),
     key: await readFile(join(folder, 'admin', 'admin.key'), 'utf8'),
   };
-  const open = async (): Promise<Service> => {
+  const open = async (configFolder = config): Promise<Service> => {
     const service = await createService({
       data,
-      config,
+      config: configFolder,
       host: '127.0.0.1',
       brokerUrl: undefined,
       log: pino({ level: 'silent' }),
@@ -117,6 +123,7 @@ export async function buildPlant(): Promise<Plant> {
     data,
     trust,
     admin,
+    rootSigner: signer,
     service: await open(),
     call(method, path, { body, as, headers = {} } = {}) {
       const isText = typeof body === 'string' || body instanceof Uint8Array;
@@ -145,9 +152,9 @@ export async function buildPlant(): Promise<Plant> {
         agent: false,
       });
     },
-    async restart() {
+    async restart(otherConfig) {
       await plant.service.close();
-      plant.service = await open();
+      plant.service = await open(otherConfig);
     },
     async close() {
       await plant.service.close();

@@ -62,6 +62,12 @@ const AuthorityIdSchema = Type.String({
   pattern: '^[a-z0-9][a-z0-9-]*$',
   description: 'Short name in URLs.',
 });
+const crlView = {
+  url: Type.String(),
+  number: Type.Integer(),
+  thisUpdate: timestamp('Published.'),
+  nextUpdate: timestamp('Good until.'),
+};
 export const AuthoritySchema = object({
   id: Type.String(),
   role: Type.Union([Type.Literal('root'), Type.Literal('issuing')]),
@@ -75,14 +81,7 @@ export const AuthoritySchema = object({
   notBefore: timestamp('Valid from.'),
   notAfter: timestamp('Valid to.'),
   certificate: PemCertificate,
-  crl: nullable(
-    object({
-      url: Type.String(),
-      number: Type.Integer(),
-      thisUpdate: timestamp('Published.'),
-      nextUpdate: timestamp('Good until.'),
-    }),
-  ),
+  crl: nullable(object(crlView)),
 });
 export type AuthorityView = Static<typeof AuthoritySchema>;
 const PendingAuthoritySchema = object({
@@ -107,6 +106,12 @@ export const InstallAuthorityRequestSchema = object({
   root: Type.String({ maxLength: 64_000, description: 'The root certificate, PEM.' }),
 });
 export type InstallAuthorityRequest = Static<typeof InstallAuthorityRequestSchema>;
+export const ImportRootCrlRequestSchema = object({
+  crl: Type.String({ maxLength: 4_000_000, description: "A root's complete CRL, PEM." }),
+});
+export type ImportRootCrlRequest = Static<typeof ImportRootCrlRequestSchema>;
+export const ImportRootCrlResponseSchema = object({ authority: Type.String(), ...crlView });
+export type ImportRootCrlResponse = Static<typeof ImportRootCrlResponseSchema>;
 export const ActivateAuthorityRequestSchema = object({
   profiles: Type.Optional(
     Type.Array(Type.String({ maxLength: 64 }), { maxItems: 100, description: 'Default: all.' }),

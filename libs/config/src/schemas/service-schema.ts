@@ -19,6 +19,12 @@ export const ServiceSchema = Type.Object(
       {
         validity: duration('From thisUpdate to nextUpdate.'),
         interval: duration('Published anew after this long even when nothing was revoked.'),
+        shards: Type.Optional(
+          wholeNumber(
+            'Among how many CRLs the leaves to come are shared. Each names its own; those that are out keep theirs.',
+            { minimum: 1, maximum: 4096 },
+          ),
+        ),
       },
       closed,
     ),

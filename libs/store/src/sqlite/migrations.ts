@@ -42,6 +42,7 @@ export const migrations: readonly string[] = [
     not_after INTEGER NOT NULL,
     spki_sha256 BLOB NOT NULL,
     der BLOB NOT NULL,
+    crl_shard TEXT,
     state INTEGER NOT NULL,
     revoked_at INTEGER,
     reason TEXT
@@ -50,6 +51,9 @@ export const migrations: readonly string[] = [
   -- Holds all that a CRL needs: the rows themselves are large, and a CRL reads every revoked one.
   CREATE INDEX certificates_revoked
     ON certificates (authority, serial, not_after, revoked_at, reason) WHERE state = 2;
+  CREATE INDEX certificates_revoked_by_shard
+    ON certificates (authority, crl_shard, serial, not_after, revoked_at, reason)
+    WHERE state = 2 AND crl_shard IS NOT NULL;
   -- Everything but devices, asked for by the alert engine.
   CREATE INDEX certificates_infrastructure
     ON certificates (owner, kind, not_after, not_before) WHERE kind <> 0 AND state = 0;
@@ -102,18 +106,21 @@ export const migrations: readonly string[] = [
     state TEXT NOT NULL,
     certificate BLOB,
     root BLOB,
+    crl_shards TEXT NOT NULL,
     created_at INTEGER NOT NULL
   );
   CREATE TABLE profile_issuers (profile TEXT PRIMARY KEY, authority TEXT NOT NULL) WITHOUT ROWID;
 
   CREATE TABLE crls (
-    authority TEXT NOT NULL,
+    list TEXT NOT NULL,
     number INTEGER NOT NULL,
+    -- Null for a complete one.
+    base_number INTEGER,
     der BLOB NOT NULL,
     this_update INTEGER NOT NULL,
     next_update INTEGER NOT NULL,
     ledger_seq INTEGER NOT NULL,
-    PRIMARY KEY (authority, number)
+    PRIMARY KEY (list, number)
   );
 
   CREATE TABLE alerts (

@@ -48,16 +48,25 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
   // An entry stays until it has been in a CRL that came after its certificate's end (RFC 5280 §3.3).
   const revoked = db.prepare(
     `SELECT serial, revoked_at, reason FROM certificates
-     WHERE authority = @authority AND state = 2
-       AND not_after >= min(@at, coalesce(
-         (SELECT this_update FROM crls WHERE authority = @authority ORDER BY number DESC LIMIT 1), 0))
-     ORDER BY serial`,
+     WHERE authority = ? AND state = 2 AND serial > ? AND not_after >= ? ORDER BY serial LIMIT ?`,
+  );
+  const revokedOfShard = db.prepare(
+    `SELECT serial, revoked_at, reason FROM certificates
+     WHERE authority = ? AND crl_shard = ? AND state = 2 AND serial > ? AND not_after >= ?
+     ORDER BY serial LIMIT ?`,
   );
   const authorities = many('SELECT * FROM authorities ORDER BY rowid', toAuthority);
   const profileIssuers = db.prepare('SELECT profile, authority FROM profile_issuers');
   const lastEnd = db
     .prepare('SELECT max(not_after) FROM certificates WHERE authority = ? AND state < 2')
     .pluck();
+  const latestCrl = (condition: string) =>
+    one(
+      `SELECT * FROM crls WHERE list = ? AND base_number IS ${condition} ORDER BY number DESC LIMIT 1`,
+      toCrl,
+    );
+  const latestComplete = latestCrl('NULL');
+  const latestDelta = latestCrl('NOT NULL');
   const openAlerts = many('SELECT * FROM alerts WHERE resolved_at IS NULL ORDER BY key', toAlert);
   const allAlerts = many('SELECT * FROM alerts ORDER BY last_at DESC, key', toAlert);
   const cursor = db.prepare('SELECT seq FROM cursors WHERE follower = ?').pluck();
@@ -98,8 +107,13 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
     listApiTokens: async (page) => listApiTokens(page),
     findBatch: one('SELECT * FROM batches WHERE id = ?', toBatch),
     listBatches: async (page) => listBatches(page),
-    listRevoked(authority, at) {
-      const entries = (revoked.all({ authority, at }) as Row[]).map((row): CrlEntry => ({
+    listRevoked({ authority, shard, endsFrom, after, limit }) {
+      const from = after === undefined ? Buffer.alloc(0) : hexBytes(after);
+      const rows =
+        shard === undefined
+          ? revoked.all(authority, from, endsFrom, limit)
+          : revokedOfShard.all(authority, shard, from, endsFrom, limit);
+      const entries = (rows as Row[]).map((row): CrlEntry => ({
         serial: (row['serial'] as Buffer).toString('hex') as SerialHex,
         revokedAt: row['revoked_at'] as number,
         reason: row['reason'] as RevocationReason,
@@ -117,10 +131,7 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
       ),
     findLastEnd: (authority) =>
       Promise.resolve((lastEnd.get(authority) as number | null) ?? undefined),
-    findLatestCrl: one(
-      'SELECT * FROM crls WHERE authority = ? ORDER BY number DESC LIMIT 1',
-      toCrl,
-    ),
+    findLatestCrl: (list, kind) => (kind === 'delta' ? latestDelta(list) : latestComplete(list)),
     findIdempotency: one(
       'SELECT * FROM idempotency WHERE key = ? AND expires_at > ?',
       toIdempotency,

@@ -69,6 +69,7 @@ export function toCertificate(row: Row): Certificate {
     notAfter: row['not_after'] as number,
     spkiSha256: hexOf(row['spki_sha256']),
     der: row['der'] as Buffer,
+    crlShard: row['crl_shard'] as string | null,
     state: at(certificateStates, row['state']),
     revokedAt: row['revoked_at'] as number | null,
     reason: row['reason'] as RevocationReason | null,
@@ -128,14 +129,17 @@ export function toAuthority(row: Row): AuthorityRecord {
     state: row['state'] as AuthorityRecord['state'],
     certificate: row['certificate'] as Buffer | null,
     root: row['root'] as Buffer | null,
+    crlShards: JSON.parse(row['crl_shards'] as string) as number[],
     createdAt: row['created_at'] as number,
   };
 }
 
 export function toCrl(row: Row): Crl {
   return {
-    authority: row['authority'] as string,
+    list: row['list'] as string,
+    kind: row['base_number'] === null ? 'complete' : 'delta',
     number: row['number'] as number,
+    baseNumber: row['base_number'] as number | null,
     der: row['der'] as Buffer,
     thisUpdate: row['this_update'] as number,
     nextUpdate: row['next_update'] as number,

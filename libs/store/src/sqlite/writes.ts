@@ -10,6 +10,7 @@ import {
   stateNumber,
   type Row,
 } from './rows.ts';
+import { prepareStatements } from './write-statements.ts';
 
 /** Why a write was refused; `undefined`: done. */
 export type Refusal =
@@ -18,108 +19,8 @@ export type Refusal =
 
 export type ApplyWrite = (write: Write) => Refusal;
 
-const newestCrlsKept = 5;
-
 export function prepareWrites(db: Database): ApplyWrite {
-  const sql = (text: string): Statement => db.prepare(text);
-  const statements = {
-    insertDevice: sql(
-      `INSERT INTO devices (id, type, batch, labels, state, version, created_at, updated_at, serial, not_after)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-    ),
-    updateDevice: sql(
-      `UPDATE devices SET state = ?, version = version + 1, updated_at = ?, serial = ?, not_after = ?
-       WHERE id = ? AND version = ?`,
-    ),
-    updateDeviceType: sql('UPDATE devices SET type = ? WHERE id = ?'),
-    updateDeviceBatch: sql('UPDATE devices SET batch = ? WHERE id = ?'),
-    updateDeviceLabels: sql('UPDATE devices SET labels = ? WHERE id = ?'),
-    deviceState: sql('SELECT state FROM devices WHERE id = ?').pluck(),
-    insertLabel: sql('INSERT OR IGNORE INTO device_labels (name, value, device) VALUES (?, ?, ?)'),
-    deleteLabel: sql('DELETE FROM device_labels WHERE name = ? AND value = ? AND device = ?'),
-    deviceLabels: sql('SELECT labels FROM devices WHERE id = ?').pluck(),
-    count: sql('UPDATE device_counts SET count = count + ? WHERE state = ?'),
-    insertCertificate: sql(
-      `INSERT INTO certificates (serial, kind, owner, profile, authority, not_before, not_after, spki_sha256, der, state, revoked_at, reason)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-    ),
-    claimKey: sql('INSERT INTO keys (spki_sha256, owner) VALUES (?, ?) ON CONFLICT DO NOTHING'),
-    keyOwner: sql('SELECT owner FROM keys WHERE spki_sha256 = ?').pluck(),
-    supersede: sql('UPDATE certificates SET state = 1 WHERE serial = ? AND state = 0'),
-    revoke: sql(
-      'UPDATE certificates SET state = 2, revoked_at = ?, reason = ? WHERE serial = ? AND state <> 2',
-    ),
-    certificateExists: sql('SELECT 1 FROM certificates WHERE serial = ?').pluck(),
-    unhold: sql(
-      `UPDATE certificates SET state = 0, revoked_at = NULL, reason = NULL
-       WHERE serial = ? AND state = 2 AND reason = 'certificateHold'`,
-    ),
-    insertToken: sql(
-      `INSERT INTO tokens (id, secret_hash, description, id_pattern, type, labels, max_uses, uses, expires_at, created_at, created_by, revoked_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    ),
-    useToken: sql(
-      `UPDATE tokens SET uses = uses + 1
-       WHERE id = ? AND uses < max_uses AND revoked_at IS NULL AND expires_at > ?`,
-    ),
-    token: sql('SELECT revoked_at, expires_at FROM tokens WHERE id = ?'),
-    revokeToken: sql('UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?'),
-    insertApiToken: sql(
-      `INSERT INTO api_tokens (id, secret_hash, description, role, expires_at, created_at, created_by, revoked_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-    ),
-    revokeApiToken: sql('UPDATE api_tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?'),
-    insertBatch: sql(
-      `INSERT INTO batches (id, type, quota, issued, id_pattern, stations, labels, rework, state, ends_at, created_at, created_by)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-    ),
-    takeQuota: sql(
-      `UPDATE batches SET issued = issued + @units
-       WHERE id = @id AND issued + @units <= quota AND state = 'open' AND ends_at > @at`,
-    ),
-    batch: sql('SELECT state, ends_at FROM batches WHERE id = ?'),
-    closeBatch: sql(`UPDATE batches SET state = 'closed' WHERE id = ?`),
-    insertAuthority: sql(
-      `INSERT INTO authorities (id, state, certificate, root, created_at)
-       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-    ),
-    authorityState: sql('SELECT state FROM authorities WHERE id = ?').pluck(),
-    updateAuthority: sql(
-      `UPDATE authorities SET state = ?, certificate = coalesce(?, certificate), root = coalesce(?, root)
-       WHERE id = ?`,
-    ),
-    assignProfile: sql(
-      `INSERT INTO profile_issuers (profile, authority) VALUES (?, ?)
-       ON CONFLICT (profile) DO UPDATE SET authority = excluded.authority`,
-    ),
-    insertCrl: sql(
-      `INSERT INTO crls (authority, number, der, this_update, next_update, ledger_seq)
-       SELECT ?, ?, ?, ?, ?, ?
-       WHERE NOT EXISTS (SELECT 1 FROM crls WHERE authority = ? AND number >= ?)`,
-    ),
-    pruneCrls: sql('DELETE FROM crls WHERE authority = ? AND number <= ?'),
-    putAlert: sql(
-      `INSERT INTO alerts (key, severity, summary, count, examples, first_at, last_at, resolved_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (key) DO UPDATE SET severity = excluded.severity, summary = excluded.summary,
-         count = excluded.count, examples = excluded.examples, first_at = excluded.first_at,
-         last_at = excluded.last_at, resolved_at = excluded.resolved_at`,
-    ),
-    // A few at a time: what ended overnight must not hold up the first request of the morning.
-    pruneIdempotency: sql(
-      `DELETE FROM idempotency WHERE key IN
-         (SELECT key FROM idempotency WHERE expires_at <= ? ORDER BY expires_at LIMIT 100)`,
-    ),
-    endIdempotency: sql('DELETE FROM idempotency WHERE key = ? AND expires_at <= ?'),
-    insertIdempotency: sql(
-      `INSERT INTO idempotency (key, request_hash, status, body, expires_at)
-       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-    ),
-    moveCursor: sql(
-      `INSERT INTO cursors (follower, seq) VALUES (?, ?)
-       ON CONFLICT (follower) DO UPDATE SET seq = max(seq, excluded.seq)`,
-    ),
-  };
+  const statements = prepareStatements(db);
   const done = (statement: Statement, ...values: unknown[]): boolean =>
     statement.run(...values).changes > 0;
 
@@ -189,6 +90,7 @@ export function prepareWrites(db: Database): ApplyWrite {
         certificate.notAfter,
         hexBytes(certificate.spkiSha256),
         certificate.der,
+        certificate.crlShard,
         certificateStateNumber(certificate.state),
         certificate.revokedAt,
         certificate.reason,
@@ -292,16 +194,23 @@ export function prepareWrites(db: Database): ApplyWrite {
         authority.state,
         authority.certificate,
         authority.root,
+        JSON.stringify(authority.crlShards),
         authority.createdAt,
       )
         ? undefined
         : { code: 'AUTHORITY_EXISTS', context: { authority: authority.id } },
-    'update-authority': ({ id, expectStates, state, certificate, root }) => {
+    'update-authority': ({ id, expectStates, state, certificate, root, crlShards }) => {
       const before = statements.authorityState.get(id);
       if (!expectStates.some((expected) => expected === before)) {
         return { code: 'STORE_CONFLICT', context: { authority: id } };
       }
-      statements.updateAuthority.run(state, certificate ?? null, root ?? null, id);
+      statements.updateAuthority.run(
+        state,
+        certificate ?? null,
+        root ?? null,
+        crlShards === undefined ? null : JSON.stringify(crlShards),
+        id,
+      );
       return undefined;
     },
     'assign-profile': ({ profile, authority }) => {
@@ -311,17 +220,19 @@ export function prepareWrites(db: Database): ApplyWrite {
     'insert-crl': ({ crl }) => {
       const inserted = done(
         statements.insertCrl,
-        crl.authority,
+        crl.list,
         crl.number,
+        crl.baseNumber,
         crl.der,
         crl.thisUpdate,
         crl.nextUpdate,
         crl.ledgerSeq,
-        crl.authority,
+        crl.list,
         crl.number,
       );
       if (!inserted) return { code: 'STORE_CONFLICT', context: { number: crl.number } };
-      statements.pruneCrls.run(crl.authority, crl.number - newestCrlsKept);
+      const prune = crl.kind === 'complete' ? statements.pruneCrls : statements.pruneDeltas;
+      prune.run(crl.list, crl.number);
       return undefined;
     },
     'put-alert': ({ alert }) => {

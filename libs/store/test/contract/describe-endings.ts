@@ -1,9 +1,15 @@
 // What ends: revoked certificates for the CRL, and what is about to expire for the alert engine.
-import type { Certificate, DeviceState, ExpiryGroup, Write } from '@keyline/fleet';
+import {
+  revokedPages,
+  type Certificate,
+  type DeviceState,
+  type ExpiryGroup,
+  type Write,
+} from '@keyline/fleet';
 import { Duration } from '@keyline/kernel';
 import { describe, expect, it } from 'vitest';
 import { take, useEngine, type CreateEngine } from './engine.ts';
-import { certificate, crl, device, serial } from './rows.ts';
+import { certificate, device, serial } from './rows.ts';
 
 const day = Duration.days(1);
 
@@ -21,12 +27,13 @@ export function describeEndings(createEngine: CreateEngine): void {
       at,
       reason: 'keyCompromise',
     });
-    const publish = (number: number, thisUpdate: number): Write => ({
-      op: 'insert-crl',
-      crl: crl(number, { thisUpdate }),
-    });
-    const listed = async (at: number, authority = 'issuing-1'): Promise<string[]> =>
-      (await db.store.listRevoked(authority, at)).map((entry) => entry.serial);
+    const listed = async (
+      endsFrom: number,
+      more: Partial<Parameters<typeof db.store.listRevoked>[0]> = {},
+    ): Promise<string[]> => {
+      const which = { authority: 'issuing-1', endsFrom, limit: 100, ...more };
+      return (await db.store.listRevoked(which)).map((entry) => entry.serial);
+    };
 
     it('are listed per authority in the order of serials, with time and reason', async () => {
       await take(
@@ -39,69 +46,45 @@ export function describeEndings(createEngine: CreateEngine): void {
         revoke(1, 10),
         revoke(3),
       );
-      expect(await db.store.listRevoked('issuing-1', 60)).toEqual([
+      expect(
+        await db.store.listRevoked({ authority: 'issuing-1', endsFrom: 0, limit: 10 }),
+      ).toEqual([
         { serial: serial(1), revokedAt: 10, reason: 'keyCompromise' },
         { serial: serial(2), revokedAt: 20, reason: 'keyCompromise' },
       ]);
-      expect(await listed(60, 'issuing-2')).toEqual([serial(3)]);
-      expect(await listed(60, 'issuing-3')).toEqual([]);
+      expect(await listed(0, { authority: 'issuing-2' })).toEqual([serial(3)]);
+      expect(await listed(0, { authority: 'issuing-3' })).toEqual([]);
     });
 
-    it('stay until they have been in one CRL after their end, then go (RFC 5280 §3.3)', async () => {
+    it('are listed in pages after a serial, each once', async () => {
+      for (let n = 1; n <= 7; n++) await take(db.store, insert(n), revoke(n));
+      const pages: string[] = [];
+      for await (const page of revokedPages(db.store, { authority: 'issuing-1', endsFrom: 0 })) {
+        pages.push(...page.map((entry) => entry.serial));
+      }
+      expect(pages).toEqual([1, 2, 3, 4, 5, 6, 7].map(serial));
+      expect(await listed(0, { after: serial(3), limit: 2 })).toEqual([serial(4), serial(5)]);
+      expect(await listed(0, { after: serial(7) })).toEqual([]);
+    });
+
+    it('are left out once they ended before a moment', async () => {
       await take(db.store, insert(1, { notAfter: 100 }), revoke(1));
-      // No CRL at all yet: however late it is, it must appear.
-      expect(await listed(100_000)).toEqual([serial(1)]);
-      await take(db.store, publish(1, 90));
-      expect(await listed(99)).toEqual([serial(1)]);
-      // Ended, and the last CRL was before its end.
-      expect(await listed(150)).toEqual([serial(1)]);
-      await take(db.store, publish(2, 150));
-      expect(await listed(200)).toEqual([]);
+      expect(await listed(100)).toEqual([serial(1)]);
+      expect(await listed(101)).toEqual([]);
     });
 
-    it('stay when the CRL came at the very end of their validity', async () => {
-      await take(db.store, insert(1, { notAfter: 100 }), revoke(1), publish(1, 100));
-      expect(await listed(200)).toEqual([serial(1)]);
-    });
-
-    it('do not leave early when the clock goes back after a CRL', async () => {
-      await take(db.store, insert(1, { notAfter: 100 }), revoke(1), publish(1, 500));
-      expect(await listed(90)).toEqual([serial(1)]);
-    });
-
-    it('count only the CRLs of their own authority', async () => {
+    it('are listed by shard where they name one', async () => {
       await take(
         db.store,
-        insert(1, { notAfter: 100, authority: 'issuing-2' }),
+        insert(1, { crlShard: '0of2' }),
+        insert(2, { crlShard: '1of2' }),
+        insert(3),
         revoke(1),
-        publish(1, 500),
-      );
-      expect(await listed(600, 'issuing-2')).toEqual([serial(1)]);
-    });
-
-    it('leave the list when a hold is lifted', async () => {
-      await take(db.store, insert(1), {
-        op: 'revoke-certificate',
-        serial: serial(1),
-        at: 5,
-        reason: 'certificateHold',
-      });
-      expect(await listed(10)).toEqual([serial(1)]);
-      await take(db.store, { op: 'unhold-certificate', serial: serial(1) });
-      expect(await listed(10)).toEqual([]);
-    });
-
-    it('leave the last end to the certificates that are still good', async () => {
-      expect(await db.store.findLastEnd('issuing-1')).toBeUndefined();
-      await take(
-        db.store,
-        insert(1, { notAfter: 100 }),
-        insert(2, { notAfter: 200, state: 'superseded' }),
-        insert(3, { notAfter: 300 }),
-        insert(4, { notAfter: 900, authority: 'issuing-2' }),
+        revoke(2),
         revoke(3),
       );
-      expect(await db.store.findLastEnd('issuing-1')).toBe(200);
+      expect(await listed(0, { shard: '1of2' })).toEqual([serial(2)]);
+      expect(await listed(0)).toEqual([serial(1), serial(2), serial(3)]);
     });
   });
 

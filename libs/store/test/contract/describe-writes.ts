@@ -391,19 +391,36 @@ export function describeWrites(createEngine: CreateEngine): void {
       crl: crl(number, changes),
     });
 
-    it('must have a higher number than every earlier one of their authority (RFC 5280 §5.2.3)', async () => {
-      expect(await db.store.findLatestCrl('issuing-1')).toBeUndefined();
+    it('must have a higher number than every earlier one of their list (RFC 5280 §5.2.3)', async () => {
+      expect(await db.store.findLatestCrl('issuing-1', 'complete')).toBeUndefined();
       await take(db.store, insert(5), insert(6));
       expect(await outcome(db.store, insert(6))).toBe('STORE_CONFLICT');
       expect(await outcome(db.store, insert(4))).toBe('STORE_CONFLICT');
-      expect(await outcome(db.store, insert(4, { authority: 'issuing-2' }))).toBe('taken');
-      expect(await db.store.findLatestCrl('issuing-1')).toEqual(crl(6));
+      expect(await outcome(db.store, insert(4, { list: 'issuing-2' }))).toBe('taken');
+      expect(await db.store.findLatestCrl('issuing-1', 'complete')).toEqual(crl(6));
     });
 
     it('keep the newest known however many came before', async () => {
       for (let number = 1; number <= 12; number++) await take(db.store, insert(number));
-      expect((await db.store.findLatestCrl('issuing-1'))?.number).toBe(12);
+      expect((await db.store.findLatestCrl('issuing-1', 'complete'))?.number).toBe(12);
       expect(await outcome(db.store, insert(3))).toBe('STORE_CONFLICT');
+    });
+  });
+
+  describe('delta CRLs', () => {
+    it('share the numbers of their list, and leave the base in place (RFC 5280 §5.2.4)', async () => {
+      const delta = (number: number, baseNumber: number): Write => ({
+        op: 'insert-crl',
+        crl: crl(number, { kind: 'delta', baseNumber }),
+      });
+      const latest = (kind: 'complete' | 'delta') => db.store.findLatestCrl('issuing-1', kind);
+      await take(db.store, { op: 'insert-crl', crl: crl(5) }, delta(6, 5), delta(7, 5));
+      expect(await outcome(db.store, delta(7, 5))).toBe('STORE_CONFLICT');
+      expect((await latest('complete'))?.number).toBe(5);
+      expect(await latest('delta')).toMatchObject({ kind: 'delta', number: 7, baseNumber: 5 });
+      await take(db.store, { op: 'insert-crl', crl: crl(8) });
+      expect((await latest('complete'))?.number).toBe(8);
+      expect(await latest('delta')).toBeUndefined();
     });
   });
 

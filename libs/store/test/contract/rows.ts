@@ -45,6 +45,7 @@ export function certificate(n: number, changes: Partial<Certificate> = {}): Cert
     notAfter: 1000,
     spkiSha256: sha(`key ${String(n)}`),
     der: Buffer.from([0x30, 0x00, n & 0xff]),
+    crlShard: null,
     state: 'active',
     revokedAt: null,
     reason: null,
@@ -103,13 +104,23 @@ export function batch(name: string, changes: Partial<Batch> = {}): Batch {
 }
 
 export function authority(name: string, changes: Partial<AuthorityRecord> = {}): AuthorityRecord {
-  return { id: name, state: 'pending', certificate: null, root: null, createdAt: 1, ...changes };
+  return {
+    id: name,
+    state: 'pending',
+    certificate: null,
+    root: null,
+    crlShards: [],
+    createdAt: 1,
+    ...changes,
+  };
 }
 
 export function crl(number: number, changes: Partial<Crl> = {}): Crl {
   return {
-    authority: 'issuing-1',
+    list: 'issuing-1',
+    kind: 'complete',
     number,
+    baseNumber: null,
     der: Buffer.from([0x30, number & 0xff]),
     thisUpdate: 100,
     nextUpdate: 200,

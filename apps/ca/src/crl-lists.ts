@@ -1,0 +1,46 @@
+// Which CRLs there are: one for all of an authority's leaves, and one for each shard that a certificate may name.
+import type { AuthorityRecord } from '@keyline/fleet';
+import { crlShardName, crlShardUrl, type Authority } from '@keyline/pki';
+
+export interface CrlList {
+  /** File name in URLs without its ending, and name of its rows: `issuing-1`, `issuing-1-3of16`. */
+  readonly name: string;
+  readonly authority: Authority;
+  readonly shard: string | undefined;
+  /** URI of the distribution point; absent for the whole list of a sharded authority, which no certificate names (RFC 5280 §5.2.5). */
+  readonly distributionPoint: string | undefined;
+  /** Where it is served, whether certificates name that or not. */
+  readonly url: string;
+}
+
+export function listName(authority: string, shard: string | null): string {
+  return shard === null ? authority : `${authority}-${shard}`;
+}
+
+/** @param counts every number of shards that was ever in use */
+export function crlListsOf(
+  authority: Authority,
+  counts: AuthorityRecord['crlShards'],
+): readonly CrlList[] {
+  const shards = counts.flatMap((count) =>
+    Array.from({ length: count }, (_, index): CrlList => {
+      const shard = crlShardName({ index, count });
+      const url = crlShardUrl(authority.urls.crl, { index, count });
+      return {
+        name: listName(authority.id, shard),
+        authority,
+        shard,
+        distributionPoint: url,
+        url,
+      };
+    }),
+  );
+  const whole: CrlList = {
+    name: listName(authority.id, null),
+    authority,
+    shard: undefined,
+    distributionPoint: shards.length === 0 ? authority.urls.crl : undefined,
+    url: authority.urls.crl,
+  };
+  return [whole, ...shards];
+}

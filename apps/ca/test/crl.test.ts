@@ -1,0 +1,196 @@
+// CRLs of the running service: deltas, shards, the root's, and what a restart leaves.
+import { execFile } from 'node:child_process';
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { createCrl } from '@keyline/pki';
+import { decodePem, encodePem, parseCertificate, parseCrl } from '@keyline/x509';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { has } from '../../../test/support/needs.ts';
+import { buildPlant, config, makeCsr, type Plant } from './support/plant.ts';
+
+const run = promisify(execFile);
+
+async function enrollDevice(plant: Plant, id: string): Promise<string> {
+  const token = await plant.call('POST', '/v1/tokens', { as: plant.admin, body: {} });
+  const { pem } = await makeCsr(id);
+  const { body } = await plant.call('POST', '/v1/enroll', {
+    body: { csr: pem, token: token.body.secret },
+  });
+  return body.certificate as string;
+}
+
+const change = (plant: Plant, id: string, what: string) =>
+  plant.call('POST', `/v1/devices/${id}/${what}`, { as: plant.admin, body: { wait: true } });
+
+describe('complete and delta CRLs', () => {
+  let plant: Plant;
+  beforeAll(async () => {
+    plant = await buildPlant();
+  });
+  afterAll(() => plant.close());
+
+  const load = async (file: string) => parseCrl((await plant.plain('GET', `/crl/${file}`)).bytes);
+
+  it('share their numbers; the base names its delta (RFC 5280 §5.2.4, §5.2.6)', async () => {
+    const base = await load('issuing-1.crl');
+    const delta = await load('issuing-1-delta.crl');
+    expect(base.freshestCrl).toEqual(['http://127.0.0.1:8080/crl/issuing-1-delta.crl']);
+    expect(delta).toMatchObject({ isDelta: true, baseNumber: base.number, entries: [] });
+    expect(delta.number).toBeGreaterThan(base.number);
+    expect(delta.distributionPoints).toEqual(base.distributionPoints);
+  });
+
+  it('together hold every revocation the moment it is answered, however they come', async () => {
+    const ids = Array.from({ length: 30 }, (_, n) => `d${String(n)}`);
+    for (const id of ids) await enrollDevice(plant, id);
+    const answers = await Promise.all(ids.map((id) => change(plant, id, 'revoke')));
+    const base = await load('issuing-1.crl');
+    const delta = await load('issuing-1-delta.crl');
+    expect(delta.baseNumber).toBe(base.number);
+    const held = new Set([...base.entries, ...delta.entries].map(({ serial }) => serial));
+    for (const { body } of answers) {
+      expect(held).toContain(body.device.serial);
+      expect(body.evidence.crl.number).toBeGreaterThan(1);
+    }
+  });
+
+  it('take a lifted hold off again', async () => {
+    await enrollDevice(plant, 'held');
+    const suspended = await change(plant, 'held', 'suspend');
+    const { serial } = suspended.body.device as { serial: string };
+    await change(plant, 'held', 'resume');
+    const base = await load('issuing-1.crl');
+    const delta = await load('issuing-1-delta.crl');
+    const inDelta = delta.entries.find((entry) => entry.serial === serial);
+    const inBase = base.entries.some((entry) => entry.serial === serial);
+    expect(inDelta?.reason ?? (inBase ? 'still there' : 'gone')).toMatch(/removeFromCRL|gone/);
+  });
+
+  it('go on with higher numbers after a restart, and forget nothing', async () => {
+    const before = await load('issuing-1-delta.crl');
+    await enrollDevice(plant, 'last');
+    await plant.restart();
+    const { body } = await change(plant, 'last', 'revoke');
+    const base = await load('issuing-1.crl');
+    const delta = await load('issuing-1-delta.crl');
+    expect(delta.number).toBeGreaterThan(before.number);
+    const held = [...base.entries, ...delta.entries].map(({ serial }) => serial);
+    expect(held).toContain(body.device.serial);
+    expect(new Set(held).size).toBe(31);
+  });
+
+  it.skipIf(!has('openssl'))('are what OpenSSL takes with -use_deltas', async () => {
+    const file = (name: string): string => join(plant.folder, name);
+    const lists: string[] = [];
+    for (const name of ['issuing-1', 'issuing-1-delta']) {
+      lists.push(encodePem('X509 CRL', (await plant.plain('GET', `/crl/${name}.crl`)).bytes));
+    }
+    await writeFile(file('crls.pem'), lists.join(''));
+    await writeFile(file('good.crt'), await enrollDevice(plant, 'good'));
+    const { stdout } = await run('openssl', [
+      'verify',
+      '-x509_strict',
+      '-extended_crl',
+      '-use_deltas',
+      '-crl_check',
+      ...['-CAfile', file('root.crt')],
+      ...['-untrusted', file('issuing.crt')],
+      ...['-CRLfile', file('crls.pem')],
+      file('good.crt'),
+    ]);
+    expect(stdout).toContain('OK');
+  });
+});
+
+describe("a root's CRL", () => {
+  it('is brought, served and watched; an older one, and one of somebody else, is refused', async () => {
+    const plant = await buildPlant();
+    try {
+      const root = {
+        certificateDer: decodePem(plant.trust, 'CERTIFICATE'),
+        signer: plant.rootSigner,
+      };
+      const now = Date.now();
+      const make = async (number: number, signer = root) =>
+        encodePem(
+          'X509 CRL',
+          await createCrl({
+            authority: signer,
+            number,
+            thisUpdate: now,
+            nextUpdate: now + 86_400_000,
+            entries: [],
+            scope: 'ca',
+          }),
+        );
+      const bring = async (crl: string) =>
+        plant.call('POST', '/v1/root-crls', { as: plant.admin, body: { crl } });
+      const brought = await bring(await make(7));
+      expect(brought.body).toMatchObject({
+        authority: 'root',
+        number: 7,
+        url: 'http://127.0.0.1:8080/crl/root.crl',
+      });
+      const served = await plant.plain('GET', '/crl/root.crl');
+      expect(parseCrl(served.bytes).number).toBe(7n);
+      expect((await bring(await make(6))).body.code).toBe('STORE_CONFLICT');
+      const other = await buildPlant();
+      const foreign = await make(9, {
+        certificateDer: decodePem(other.trust, 'CERTIFICATE'),
+        signer: other.rootSigner,
+      });
+      await other.close();
+      expect((await bring(foreign)).body.code).toBe('PATH_INVALID');
+      await plant.restart();
+      expect((await plant.plain('GET', '/crl/root.crl')).status).toBe(200);
+      const metrics = await plant.call('GET', '/metrics', { as: plant.admin });
+      expect(metrics.text).toContain('x509_crl_number{authority="root"} 7');
+    } finally {
+      await plant.close();
+    }
+  });
+});
+
+describe('shards', () => {
+  it('are named by new certificates for good, and published also after their number changed', async () => {
+    const plant = await buildPlant();
+    try {
+      const shared = join(plant.folder, 'ca-config');
+      await cp(config, shared, { recursive: true });
+      const service = join(shared, 'service.yaml');
+      const text = await readFile(service, 'utf8');
+      const setShards = (count: number) =>
+        writeFile(service, text.replace('# shards: 16', `shards: ${String(count)}`));
+      await setShards(2);
+      await plant.restart(shared);
+      const old = parseCertificate(decodePem(await enrollDevice(plant, 'a'), 'CERTIFICATE'));
+      const [oldPoint] = old.crlDistributionPoints;
+      expect(oldPoint).toMatch(/\/crl\/issuing-1-[01]of2\.crl$/);
+
+      await setShards(3);
+      await plant.restart(shared);
+      const fresh = parseCertificate(decodePem(await enrollDevice(plant, 'b'), 'CERTIFICATE'));
+      expect(fresh.crlDistributionPoints[0]).toMatch(/of3\.crl$/);
+      const { body } = await change(plant, 'a', 'revoke');
+      expect(body.evidence.crl.number).not.toBeNull();
+
+      const path = new URL(oldPoint!).pathname;
+      const shard = parseCrl((await plant.plain('GET', path)).bytes);
+      const delta = parseCrl((await plant.plain('GET', path.replace('.crl', '-delta.crl'))).bytes);
+      const held = [...shard.entries, ...delta.entries].map(({ serial }) => serial);
+      expect(held).toContain(old.serial);
+      // Identical in certificate and CRL (RFC 5280 §5.2.5).
+      expect(shard.distributionPoints).toEqual([oldPoint]);
+      const other = parseCrl(
+        (await plant.plain('GET', new URL(fresh.crlDistributionPoints[0]!).pathname)).bytes,
+      );
+      expect(other.entries).toEqual([]);
+      const whole = parseCrl((await plant.plain('GET', '/crl/issuing-1.crl')).bytes);
+      expect(whole.distributionPoints).toEqual([]);
+      expect(whole.scope).toBe('user');
+    } finally {
+      await plant.close();
+    }
+  });
+});

@@ -1,0 +1,107 @@
+// The statements behind the writes, prepared once.
+import type { Database, Statement } from 'better-sqlite3';
+
+export function prepareStatements(db: Database) {
+  const sql = (text: string): Statement => db.prepare(text);
+  return {
+    insertDevice: sql(
+      `INSERT INTO devices (id, type, batch, labels, state, version, created_at, updated_at, serial, not_after)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    ),
+    updateDevice: sql(
+      `UPDATE devices SET state = ?, version = version + 1, updated_at = ?, serial = ?, not_after = ?
+       WHERE id = ? AND version = ?`,
+    ),
+    updateDeviceType: sql('UPDATE devices SET type = ? WHERE id = ?'),
+    updateDeviceBatch: sql('UPDATE devices SET batch = ? WHERE id = ?'),
+    updateDeviceLabels: sql('UPDATE devices SET labels = ? WHERE id = ?'),
+    deviceState: sql('SELECT state FROM devices WHERE id = ?').pluck(),
+    insertLabel: sql('INSERT OR IGNORE INTO device_labels (name, value, device) VALUES (?, ?, ?)'),
+    deleteLabel: sql('DELETE FROM device_labels WHERE name = ? AND value = ? AND device = ?'),
+    deviceLabels: sql('SELECT labels FROM devices WHERE id = ?').pluck(),
+    count: sql('UPDATE device_counts SET count = count + ? WHERE state = ?'),
+    insertCertificate: sql(
+      `INSERT INTO certificates (serial, kind, owner, profile, authority, not_before, not_after, spki_sha256, der, crl_shard, state, revoked_at, reason)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    ),
+    claimKey: sql('INSERT INTO keys (spki_sha256, owner) VALUES (?, ?) ON CONFLICT DO NOTHING'),
+    keyOwner: sql('SELECT owner FROM keys WHERE spki_sha256 = ?').pluck(),
+    supersede: sql('UPDATE certificates SET state = 1 WHERE serial = ? AND state = 0'),
+    revoke: sql(
+      'UPDATE certificates SET state = 2, revoked_at = ?, reason = ? WHERE serial = ? AND state <> 2',
+    ),
+    certificateExists: sql('SELECT 1 FROM certificates WHERE serial = ?').pluck(),
+    unhold: sql(
+      `UPDATE certificates SET state = 0, revoked_at = NULL, reason = NULL
+       WHERE serial = ? AND state = 2 AND reason = 'certificateHold'`,
+    ),
+    insertToken: sql(
+      `INSERT INTO tokens (id, secret_hash, description, id_pattern, type, labels, max_uses, uses, expires_at, created_at, created_by, revoked_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
+    useToken: sql(
+      `UPDATE tokens SET uses = uses + 1
+       WHERE id = ? AND uses < max_uses AND revoked_at IS NULL AND expires_at > ?`,
+    ),
+    token: sql('SELECT revoked_at, expires_at FROM tokens WHERE id = ?'),
+    revokeToken: sql('UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?'),
+    insertApiToken: sql(
+      `INSERT INTO api_tokens (id, secret_hash, description, role, expires_at, created_at, created_by, revoked_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
+    revokeApiToken: sql('UPDATE api_tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?'),
+    insertBatch: sql(
+      `INSERT INTO batches (id, type, quota, issued, id_pattern, stations, labels, rework, state, ends_at, created_at, created_by)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    ),
+    takeQuota: sql(
+      `UPDATE batches SET issued = issued + @units
+       WHERE id = @id AND issued + @units <= quota AND state = 'open' AND ends_at > @at`,
+    ),
+    batch: sql('SELECT state, ends_at FROM batches WHERE id = ?'),
+    closeBatch: sql(`UPDATE batches SET state = 'closed' WHERE id = ?`),
+    insertAuthority: sql(
+      `INSERT INTO authorities (id, state, certificate, root, crl_shards, created_at)
+       VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    ),
+    authorityState: sql('SELECT state FROM authorities WHERE id = ?').pluck(),
+    updateAuthority: sql(
+      `UPDATE authorities SET state = ?, certificate = coalesce(?, certificate), root = coalesce(?, root),
+         crl_shards = coalesce(?, crl_shards)
+       WHERE id = ?`,
+    ),
+    assignProfile: sql(
+      `INSERT INTO profile_issuers (profile, authority) VALUES (?, ?)
+       ON CONFLICT (profile) DO UPDATE SET authority = excluded.authority`,
+    ),
+    insertCrl: sql(
+      `INSERT INTO crls (list, number, base_number, der, this_update, next_update, ledger_seq)
+       SELECT ?, ?, ?, ?, ?, ?, ?
+       WHERE NOT EXISTS (SELECT 1 FROM crls WHERE list = ? AND number >= ?)`,
+    ),
+    // A complete CRL takes the place of all before it, a delta that of the deltas before it.
+    pruneCrls: sql('DELETE FROM crls WHERE list = ? AND number < ?'),
+    pruneDeltas: sql('DELETE FROM crls WHERE list = ? AND number < ? AND base_number IS NOT NULL'),
+    putAlert: sql(
+      `INSERT INTO alerts (key, severity, summary, count, examples, first_at, last_at, resolved_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (key) DO UPDATE SET severity = excluded.severity, summary = excluded.summary,
+         count = excluded.count, examples = excluded.examples, first_at = excluded.first_at,
+         last_at = excluded.last_at, resolved_at = excluded.resolved_at`,
+    ),
+    // A few at a time: what ended overnight must not hold up the first request of the morning.
+    pruneIdempotency: sql(
+      `DELETE FROM idempotency WHERE key IN
+         (SELECT key FROM idempotency WHERE expires_at <= ? ORDER BY expires_at LIMIT 100)`,
+    ),
+    endIdempotency: sql('DELETE FROM idempotency WHERE key = ? AND expires_at <= ?'),
+    insertIdempotency: sql(
+      `INSERT INTO idempotency (key, request_hash, status, body, expires_at)
+       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    ),
+    moveCursor: sql(
+      `INSERT INTO cursors (follower, seq) VALUES (?, ?)
+       ON CONFLICT (follower) DO UPDATE SET seq = max(seq, excluded.seq)`,
+    ),
+  };
+}
