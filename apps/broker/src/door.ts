@@ -1,5 +1,7 @@
 // The TLS listener: bounded handshakes, a certificate asked of everybody, and a verdict on it that still lets the broker answer in MQTT.
+import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Logger } from 'pino';
@@ -9,6 +11,7 @@ import type { Limits } from './options.ts';
 import { readPassport, type Passport } from './passport.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import type { ServerCertificate } from './server-certificate.ts';
+import { serveWebSocket } from './web-socket.ts';
 
 interface DoorOptions {
   readonly certificate: ServerCertificate;
@@ -18,8 +21,18 @@ interface DoorOptions {
   readonly refusals: RefusalLog;
   readonly clock: Clock;
   readonly isRevoked: (serialHex: string) => boolean;
+  /** MQTT directly on TLS, or in WebSocket messages. */
+  readonly carrier: 'tls' | 'websocket';
   /** Called with everybody whose handshake ended well, whatever their certificate. */
-  readonly onVisitor: (socket: TLSSocket, passport: Passport) => void;
+  readonly onVisitor: (visit: Visit) => void;
+}
+
+export interface Visit {
+  /** MQTT's bytes. */
+  readonly conn: Duplex;
+  readonly passport: Passport;
+  /** The peer's IP address. */
+  readonly address: string;
 }
 
 /** Sockets beyond max_connections that are let in to be told so in MQTT. */
@@ -29,13 +42,14 @@ export class Door {
   readonly #options: DoorOptions;
   readonly #server: Server;
   readonly #sockets = new Set<TLSSocket>();
+  readonly #passports = new WeakMap<Socket, Passport>();
   /** By the peer's address and port: the raw socket below a TLS socket is not reachable from it. */
   readonly #handshakes = new Map<string, Socket>();
 
   constructor(options: DoorOptions) {
     const { limits, certificate } = options;
     this.#options = options;
-    this.#server = createServer({
+    const tlsOptions: TlsOptions = {
       ...contextOf(certificate),
       requestCert: true,
       // With `true` a refused device sees a bare reset and nobody learns why. The verdict is ours: passport.ts.
@@ -45,7 +59,19 @@ export class Door {
       // Finds peers that vanished although they asked for no MQTT keep-alive.
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
-    });
+    };
+    if (options.carrier === 'tls') this.#server = createServer(tlsOptions);
+    else {
+      const server = createHttpsServer(tlsOptions);
+      this.#server = server;
+      serveWebSocket({
+        server,
+        limits,
+        onOpen: (conn, socket) => {
+          this.#visit(conn, socket);
+        },
+      });
+    }
     this.#server.maxConnections = limits.maxConnections + limits.maxHandshakes + spareConnections;
     this.#server.on('connection', (socket: Socket) => {
       this.#greet(socket);
@@ -111,7 +137,7 @@ export class Door {
   }
 
   #admit(socket: TLSSocket): void {
-    const { isRevoked, clock, metrics, onVisitor } = this.#options;
+    const { isRevoked, clock, metrics, carrier } = this.#options;
     this.#handshakes.delete(peerOf(socket));
     this.#sockets.add(socket);
     socket.once('close', () => {
@@ -123,7 +149,14 @@ export class Door {
     } else {
       metrics.handshakes.inc({ result: 'ok', reason: '' });
     }
-    onVisitor(socket, passport);
+    this.#passports.set(socket, passport);
+    if (carrier === 'tls') this.#visit(socket, socket);
+  }
+
+  #visit(conn: Duplex, socket: Socket): void {
+    const passport = this.#passports.get(socket);
+    if (passport === undefined) throw new Error('a connection without a handshake');
+    this.#options.onVisitor({ conn, passport, address: socket.remoteAddress ?? '' });
   }
 
   #reportFailure(error: NodeJS.ErrnoException, socket: TLSSocket): void {

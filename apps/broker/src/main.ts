@@ -13,17 +13,26 @@ const log = pino({
   redact: ['password', 'key', '*.password', '*.key'],
 });
 
+// The state of the process is unknown then: it ends, and its supervisor starts it again on what is on disk.
+process.on('uncaughtException', (error) => {
+  log.fatal({ event: 'crashed', error: error.message, stack: error.stack }, 'crashed');
+  process.exit(1);
+});
+
 const program = createProgram(async ({ options, readyFile }) => {
   const broker = await openBroker(options, { log, clock: systemClock });
-  const { port, metricsPort } = broker;
+  const { port, webSocketPort, metricsPort } = broker;
   process.on('SIGHUP', () => void broker.reload());
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
   });
   if (readyFile !== undefined) {
-    await writeFile(readyFile, `${JSON.stringify({ pid: process.pid, port, metricsPort })}\n`);
+    await writeFile(
+      readyFile,
+      `${JSON.stringify({ pid: process.pid, port, webSocketPort, metricsPort })}\n`,
+    );
   }
-  log.info({ event: 'serving', host: options.host, port, metricsPort }, 'serving');
+  log.info({ event: 'serving', host: options.host, port, webSocketPort, metricsPort }, 'serving');
   const signal = await stopped;
   log.info({ event: 'stopping', signal }, 'stopping');
   if (readyFile !== undefined) await rm(readyFile, { force: true });

@@ -51,6 +51,8 @@ export interface BrokerOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  /** MQTT over WebSocket over TLS, when it is asked for. 0: any free port. */
+  readonly webSocketPort?: number | undefined;
   /** Plain HTTP on 127.0.0.1: /metrics, /healthz. 0: any free port. */
   readonly metricsPort: number;
   readonly certificates: CertificateFiles;

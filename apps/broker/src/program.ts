@@ -31,6 +31,7 @@ interface Flags extends Limits {
   readonly data: string;
   readonly host: string;
   readonly port: number;
+  readonly websocketPort?: number;
   readonly metricsPort: number;
   readonly cert: string;
   readonly key: string;
@@ -50,6 +51,7 @@ export function createProgram(serve: (command: ServeCommand) => Promise<void>): 
     .requiredOption('--data <dir>', 'folder of the broker’s state, created when absent')
     .option('--host <host>', 'address to listen on', '127.0.0.1')
     .option('--port <port>', 'MQTT over TLS; 0: any free port', parseCount, 8883)
+    .option('--websocket-port <port>', 'MQTT over WebSocket over TLS as well; 0: any', parseCount)
     .option('--metrics-port <port>', '/metrics and /healthz on 127.0.0.1; 0: any', parseCount, 0)
     .requiredOption('--cert <file>', 'server certificate with its chain, PEM')
     .requiredOption('--key <file>', 'its private key, PEM')
@@ -72,7 +74,8 @@ Example:
   $ keyline-broker serve --data broker --cert broker.crt --key broker.key --ca ca.pem --admin keyline@service`,
     )
     .action(async (flags: Flags) => {
-      const { data, host, port, metricsPort, cert, key, ca, admin, readyFile } = flags;
+      const { data, host, port, websocketPort, metricsPort, cert, key, ca, admin, readyFile } =
+        flags;
       const limits = Object.fromEntries(
         Object.keys(limitOptions).map((name) => [name, flags[name as keyof Limits]]),
       ) as unknown as Limits;
@@ -81,6 +84,7 @@ Example:
           data,
           host,
           port,
+          webSocketPort: websocketPort,
           metricsPort,
           certificates: { cert, key, ca },
           admins: admin,

@@ -14,10 +14,12 @@ import { openMetricsServer } from './metrics-server.ts';
 import { Metrics } from './metrics.ts';
 import type { BrokerOptions } from './options.ts';
 import { RefusalLog } from './refusal-log.ts';
+import { SysTopics } from './sys-topics.ts';
 import { CertificateWatch, loadServerCertificate } from './server-certificate.ts';
 
 export interface Broker {
   readonly port: number;
+  readonly webSocketPort: number | undefined;
   readonly metricsPort: number;
   /** Looks at the certificate files now. */
   reload(): Promise<void>;
@@ -30,6 +32,8 @@ interface BrokerContext {
   /** Milliseconds between two looks at the certificate files. */
   readonly certificateInterval?: number;
 }
+
+const sysInterval = 10_000;
 
 /** How long clients get to read their farewell when the broker stops. */
 const closeTimeout = 500;
@@ -98,18 +102,23 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
     refusals,
     log,
   });
-  const door = new Door({
-    certificate,
-    limits,
-    metrics,
-    log,
-    refusals,
-    clock,
-    isRevoked: (serialHex) => dynsec.isRevoked(serialHex),
-    onVisitor: (socket, passport) => {
-      engine.accept(socket, passport);
-    },
-  });
+  const openDoor = (carrier: 'tls' | 'websocket'): Door =>
+    new Door({
+      carrier,
+      certificate,
+      limits,
+      metrics,
+      log,
+      refusals,
+      clock,
+      isRevoked: (serialHex) => dynsec.isRevoked(serialHex),
+      onVisitor: (visit) => {
+        engine.accept(visit);
+      },
+    });
+  const door = openDoor('tls');
+  const webDoor = options.webSocketPort === undefined ? undefined : openDoor('websocket');
+  const doors = webDoor === undefined ? [door] : [door, webDoor];
   addGauges();
 
   let serving = true;
@@ -124,22 +133,41 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
     log,
     interval: certificateInterval,
     onChange: (changed) => {
-      door.swap(changed);
+      for (const each of doors) each.swap(changed);
     },
   });
   await watch.start();
+  const sysTopics = new SysTopics({
+    metrics,
+    clock,
+    interval: sysInterval,
+    read: () => ({
+      connected: sessions.size,
+      sessions: store.size,
+      subscriptions: engine.subscriptions,
+      retained: store.retained.size,
+      waiting: store.messagesWaiting,
+    }),
+    publish: (topic, payload) => {
+      engine.publish(topic, payload, { retain: true });
+    },
+  });
+  await sysTopics.start();
   const boundPort = await door.listen(host, port);
+  const webSocketPort = await webDoor?.listen(host, options.webSocketPort ?? 0);
 
   return {
     port: boundPort,
+    webSocketPort,
     metricsPort: metricsServer.port,
     reload: () => watch.check(),
     async close() {
       serving = false;
       watch.stop();
-      door.stopListening();
+      sysTopics.stop();
+      for (const each of doors) each.stopListening();
       engine.dismiss();
-      await door.close(closeTimeout);
+      await Promise.all(doors.map((each) => each.close(closeTimeout)));
       await engine.close();
       await store.close();
       await dynsec.close();
@@ -156,7 +184,7 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
     metrics.gauge(
       'keyline_broker_handshakes_in_progress',
       'TLS handshakes that have begun and not ended.',
-      () => door.handshakesInProgress,
+      () => doors.reduce((sum, { handshakesInProgress }) => sum + handshakesInProgress, 0),
     );
     metrics.gauge(
       'keyline_broker_sessions',

@@ -1,7 +1,13 @@
 import { connect as tlsConnect, type TLSSocket } from 'node:tls';
 import { connect, type IConnackPacket } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { adminName, ended, TestBroker, type ConnectOptions } from './support/test-broker.ts';
+import {
+  adminName,
+  ended,
+  nextMessage,
+  TestBroker,
+  type ConnectOptions,
+} from './support/test-broker.ts';
 import type { TestCertificate } from './support/test-pki.ts';
 
 let broker: TestBroker;
@@ -222,4 +228,33 @@ it('speaks no TLS 1.1', async () => {
     socket.once('error', resolve);
   });
   expect(error.message).toMatch(/alert protocol version|unsupported protocol/i);
+});
+
+describe('MQTT over WebSocket over TLS', () => {
+  const overWebSocket = (certificate: TestCertificate | undefined): ConnectOptions => ({
+    protocol: 'wss',
+    port: broker.broker.webSocketPort!,
+    path: '/mqtt',
+    wsOptions: {
+      ca: broker.pki.ca.cert,
+      ...(certificate === undefined ? {} : { cert: certificate.cert, key: certificate.key }),
+    },
+  });
+
+  it('lets a registered identity in and carries its messages', async () => {
+    const client = await broker.connect(device, { clientId: 'pump-1', ...overWebSocket(device) });
+    await client.subscribeAsync('devices/pump-1/#', { qos: 1 });
+    const message = nextMessage(client);
+    await client.publishAsync('devices/pump-1/x', 'over the web', { qos: 2 });
+    expect((await message).text).toBe('over the web');
+    await client.endAsync();
+  });
+
+  it('refuses as on the other port, with the reason', async () => {
+    const refused = await broker.refusal(undefined, {
+      clientId: 'pump-1',
+      ...overWebSocket(undefined),
+    });
+    expect(refused).toEqual({ code: 0x87, reasonString: expect.stringMatching(/no certificate/) });
+  });
 });

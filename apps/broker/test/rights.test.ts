@@ -120,3 +120,27 @@ describe.skipIf(!has('mosquitto_pub', 'mosquitto_sub'))('Mosquitto’s own clien
     expect((await received).output).toBe('devices/two/state on\n');
   });
 });
+
+it('show the broker’s figures to who may see them, and let nobody write there', async () => {
+  await broker.control(
+    { command: 'createRole', rolename: 'watch' },
+    ...['subscribePattern', 'publishClientReceive', 'publishClientSend'].map((acltype) => ({
+      command: 'addRoleACL',
+      rolename: 'watch',
+      acltype,
+      topic: '$SYS/#',
+      allow: true,
+    })),
+    { command: 'addClientRole', username: 'two', rolename: 'watch' },
+  );
+  const client = await broker.connect(two, { clientId: 'two' });
+  const figures = new Map<string, string>();
+  client.on('message', (topic, payload) => figures.set(topic, payload.toString()));
+  await client.subscribeAsync('$SYS/broker/#');
+  await expect.poll(() => figures.get('$SYS/broker/clients/connected')).toMatch(/^\d+$/);
+  expect(figures.get('$SYS/broker/uptime')).toMatch(/^\d+ seconds/);
+  await expect(
+    client.publishAsync('$SYS/broker/uptime', 'forever', { qos: 1 }),
+  ).rejects.toMatchObject({ code: 0x87 });
+  await client.endAsync();
+});

@@ -1,5 +1,4 @@
 // aedes as the MQTT engine: our decisions at its hooks, our message bus and our store at its ports.
-import type { TLSSocket } from 'node:tls';
 import {
   Aedes,
   type AedesPublishPacket,
@@ -11,11 +10,11 @@ import type { Logger } from 'pino';
 import type { Clock } from '@keyline/kernel';
 import type { DynsecEngine, Executed } from '@keyline/dynsec';
 import type { ControlApi } from '../control-api.ts';
+import type { Visit } from '../door.ts';
 import type { Gate } from '../gate.ts';
 import type { LiveSession, LiveSessions } from '../live-sessions.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Limits } from '../options.ts';
-import type { Passport } from '../passport.ts';
 import type { RefusalLog } from '../refusal-log.ts';
 import { assertAedes, type DeliveredPacket, type EngineClient } from './aedes-client.ts';
 import { Connecting } from './connecting.ts';
@@ -143,10 +142,9 @@ export class MqttEngine {
   }
 
   /** Takes over a connection whose TLS handshake is done. */
-  accept(socket: TLSSocket, passport: Passport): void {
-    const visitor = { passport, address: socket.remoteAddress ?? '' };
-    this.#visitors.add(socket, visitor);
-    const client = this.#aedes.handle(socket) as unknown as EngineClient;
+  accept({ conn, passport, address }: Visit): void {
+    this.#visitors.add(conn, { passport, address });
+    const client = this.#aedes.handle(conn) as unknown as EngineClient;
     client.deliver0 = client.deliverQoS = (packet, done) => {
       this.#deliver(client, packet);
       done();
@@ -154,7 +152,7 @@ export class MqttEngine {
     client._parser.prependListener('packet', (packet: SubscribePacket | UnsubscribePacket) => {
       this.#translate(client, packet);
     });
-    socket.once('close', () => {
+    conn.once('close', () => {
       // After aedes has noticed too, which sends the will and takes the subscriptions away.
       setImmediate(() => {
         this.#leave(client);

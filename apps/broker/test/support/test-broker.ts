@@ -82,6 +82,7 @@ export class TestBroker {
         data: this.folder,
         host: '127.0.0.1',
         port: 0,
+        webSocketPort: 0,
         metricsPort: 0,
         certificates: {
           cert: this.server.certFile,
