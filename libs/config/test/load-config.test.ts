@@ -227,6 +227,24 @@ describe('loadConfig', () => {
       'exactly one of duration, until',
     ],
     [
+      'an unknown placeholder in a hardware module name (RFC 4108)',
+      'device-client',
+      [
+        "  - uri: 'urn:keyline:device:{id}'",
+        "  - hardwareModule: { type: 1.3.6.1.4.1.99999.1, serialNumber: '{serial}' }",
+      ],
+      '"{serial}" is no placeholder',
+    ],
+    [
+      'a hardware module type that is no object identifier',
+      'device-client',
+      [
+        "  - uri: 'urn:keyline:device:{id}'",
+        "  - hardwareModule: { type: pump, serialNumber: '{id}' }",
+      ],
+      'hardwareModule.type',
+    ],
+    [
       'noRevAvail with a CRL pointer (RFC 9608)',
       'operator',
       ['backdate:', 'noRevAvail: true\nbackdate:'],
@@ -265,6 +283,15 @@ describe('loadConfig', () => {
   ] as const)('rejects %s', async (_title, file, [from, to], expected) => {
     await change(file, (text) => text.replace(from, to));
     expect((await problems()).join('\n')).toContain(expected);
+  });
+
+  it('loads a hardware module name (RFC 4108 §5)', async () => {
+    const hardwareModule = { type: '1.3.6.1.4.1.99999.1', serialNumber: '{id}' };
+    await change('profiles/device-client.yaml', (text) =>
+      text.replace('san:\n', `san:\n  - hardwareModule: ${JSON.stringify(hardwareModule)}\n`),
+    );
+    const { profiles } = await loadConfig(dir);
+    expect(profiles.get('device-client')?.san[0]).toEqual({ hardwareModule });
   });
 
   it('takes headersFile relative to the folder', async () => {
