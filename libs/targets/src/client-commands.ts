@@ -1,5 +1,6 @@
 // What a device's state asks of a broker, as commands.
 import type { DeviceState } from '@keyline/fleet';
+import { deniedPriority, deniedRole, type Dialect } from './dialect.ts';
 import { readList, type DynsecCommand } from './dynsec-messages.ts';
 
 export interface WantedClient {
@@ -10,38 +11,66 @@ export interface WantedClient {
   readonly restarts: boolean;
 }
 
-/** For a broker that may or may not know the device. */
-export function commandsFor(
-  { device, state, role, restarts }: WantedClient,
-  { inlineRoles }: { readonly inlineRoles: boolean },
-): DynsecCommand[] {
-  const username = device;
+interface Membership {
+  readonly rolename: string;
+  readonly priority: number;
+}
+
+/** How the client of a device should be; undefined: there should be none. */
+interface Form {
+  readonly disabled: boolean;
+  readonly roles: readonly Membership[];
+  /** Whether one that is missing must be made: without rights of its own, being unknown is as good. */
+  readonly needed: boolean;
+}
+
+function formOf(
+  { state, role }: Pick<WantedClient, 'state' | 'role'>,
+  dialect: Dialect,
+): Form | undefined {
+  const denied: Form = {
+    disabled: true,
+    roles: [{ rolename: deniedRole, priority: deniedPriority }],
+    needed: true,
+  };
   switch (state) {
-    case 'registered':
-      return [];
-    case 'active': {
-      const membership = { rolename: role, priority: -1 };
-      return [
-        ...(restarts ? [{ command: 'deleteClient', username }] : []),
-        // Not createClient with its roles on Mosquitto 2.0: there it is a use-after-free once the role is deleted.
-        ...(inlineRoles
-          ? [{ command: 'createClient', username, roles: [membership] }]
-          : [
-              { command: 'createClient', username },
-              { command: 'addClientRole', username, ...membership },
-            ]),
-      ];
-    }
+    case 'active':
+      return { disabled: false, roles: [{ rolename: role, priority: -1 }], needed: true };
     case 'suspended':
-      // Both: Mosquitto cuts a disabled client and then lets it reconnect, with whatever rights it still has.
-      return [
-        { command: 'disableClient', username },
-        { command: 'modifyClient', username, roles: [], groups: [] },
-      ];
+      return dialect.fillsNames ? { disabled: true, roles: [], needed: false } : denied;
+    case 'registered':
+      return undefined;
     case 'revoked':
     case 'decommissioned':
-      return [{ command: 'deleteClient', username }];
+      return dialect.fillsNames ? undefined : denied;
   }
+}
+
+/** For a broker that may or may not know the device. */
+export function commandsFor(wanted: WantedClient, dialect: Dialect): DynsecCommand[] {
+  const username = wanted.device;
+  const form = formOf(wanted, dialect);
+  if (form === undefined) {
+    return wanted.state === 'registered' ? [] : [{ command: 'deleteClient', username }];
+  }
+  const { roles } = form;
+  if (form.disabled) {
+    return [
+      ...(form.needed ? [{ command: 'createClient', username }] : []),
+      // Both: Mosquitto cuts a disabled client and then lets it reconnect, with whatever rights it still has.
+      { command: 'disableClient', username },
+      { command: 'modifyClient', username, roles, groups: [] },
+    ];
+  }
+  return [
+    ...(wanted.restarts ? [{ command: 'deleteClient', username }] : []),
+    ...(dialect.inlineRoles
+      ? [{ command: 'createClient', username, roles }]
+      : [
+          { command: 'createClient', username },
+          ...roles.map((membership) => ({ command: 'addClientRole', username, ...membership })),
+        ]),
+  ];
 }
 
 /** What a broker says of a client, as far as it matters here. */
@@ -59,27 +88,29 @@ export function readClient(client: Readonly<Record<string, unknown>>): ActualCli
   };
 }
 
-/** For a broker that knows the device: only what differs, because a change ends the client's session. */
+/**
+ * Only what differs, because a change ends the client's session.
+ * @param actual undefined: the broker does not know it
+ */
 export function correctionsFor(
-  { device, state, role }: Pick<WantedClient, 'device' | 'state' | 'role'>,
-  actual: ActualClient,
+  wanted: WantedClient,
+  actual: ActualClient | undefined,
+  dialect: Dialect,
 ): DynsecCommand[] {
-  const username = device;
-  const wanted = state === 'active' ? [role] : [];
+  const username = wanted.device;
+  const form = formOf(wanted, dialect);
+  if (form === undefined)
+    return actual === undefined ? [] : [{ command: 'deleteClient', username }];
+  if (actual === undefined) return form.needed ? commandsFor(wanted, dialect) : [];
   const commands: DynsecCommand[] = [];
-  if (state !== 'active' && !actual.disabled) commands.push({ command: 'disableClient', username });
+  if (form.disabled && !actual.disabled) commands.push({ command: 'disableClient', username });
   const same =
     actual.groups === 0 &&
-    actual.roles.length === wanted.length &&
-    wanted.every((name) => actual.roles.includes(name));
+    actual.roles.length === form.roles.length &&
+    form.roles.every(({ rolename }) => actual.roles.includes(rolename));
   if (!same) {
-    commands.push({
-      command: 'modifyClient',
-      username,
-      roles: wanted.map((rolename) => ({ rolename, priority: -1 })),
-      groups: [],
-    });
+    commands.push({ command: 'modifyClient', username, roles: form.roles, groups: [] });
   }
-  if (state === 'active' && actual.disabled) commands.push({ command: 'enableClient', username });
+  if (!form.disabled && actual.disabled) commands.push({ command: 'enableClient', username });
   return commands;
 }

@@ -1,5 +1,6 @@
-// A role in the words of dynamic security.
-import type { Role } from '@keyline/access';
+// Roles in the words of dynamic security, and of Mosquitto's acl_file.
+import type { Role, Roles } from '@keyline/access';
+import { deniedRole, type Dialect } from './dialect.ts';
 import type { DynsecAcl, DynsecDefaultAccess } from './dynsec-messages.ts';
 
 export interface DynsecRole {
@@ -15,25 +16,56 @@ export const defaultAccess: readonly DynsecDefaultAccess[] = [
   { acltype: 'unsubscribe', allow: true },
 ];
 
-/**
- * `%u` is left in the topics: Keyline's broker and Mosquitto from 2.1 put the user name, which is the device id, in its place.
- * Subscribing needs two rights, to ask (subscribePattern) and to be sent what matches (publishClientReceive).
- */
-export function compileRole(role: Role): DynsecRole {
-  const allow = (acltype: DynsecAcl['acltype'], topic: string): DynsecAcl => ({
-    acltype,
-    topic,
-    priority: 0,
-    allow: true,
-  });
+const namesUser = (topic: string): boolean => topic.includes('%u');
+
+const acl = (acltype: DynsecAcl['acltype'], topic: string, allow: boolean): DynsecAcl => ({
+  acltype,
+  topic,
+  priority: 0,
+  allow,
+});
+
+/** Subscribing needs two rights, to ask (subscribePattern) and to be sent what matches (publishClientReceive). */
+export function compileRole(role: Role, { fillsNames }: Pick<Dialect, 'fillsNames'>): DynsecRole {
+  const here = (topic: string): boolean => fillsNames || !namesUser(topic);
   return {
     rolename: role.name,
     acls: [
-      ...role.publish.map((topic) => allow('publishClientSend', topic)),
-      ...role.subscribe.flatMap((topic) => [
-        allow('subscribePattern', topic),
-        allow('publishClientReceive', topic),
-      ]),
+      ...role.publish.filter(here).map((topic) => acl('publishClientSend', topic, true)),
+      ...role.subscribe
+        .filter(here)
+        .flatMap((topic) => [
+          acl('subscribePattern', topic, true),
+          acl('publishClientReceive', topic, true),
+        ]),
     ],
   };
+}
+
+/** Every role a broker must have. */
+export function compileRoles(roles: Roles, dialect: Pick<Dialect, 'fillsNames'>): DynsecRole[] {
+  const compiled = [...roles.values()].map((role) => compileRole(role, dialect));
+  // "#" covers no topic that begins with "$" (MQTT 5 §4.7.2).
+  const everything = ['#', '$SYS/#', '$share/+/#'];
+  const denied = (
+    ['publishClientSend', 'publishClientReceive', 'subscribePattern'] as const
+  ).flatMap((acltype) => everything.map((topic) => acl(acltype, topic, false)));
+  return dialect.fillsNames ? compiled : [...compiled, { rolename: deniedRole, acls: denied }];
+}
+
+/**
+ * Mosquitto's acl_file for the topics that name the device. It holds for every client, whatever its role: a device may do in its own
+ * name what any role allows. Subscribing itself is not judged by the file, only what is sent to the subscriber.
+ */
+export function compileAclFile(roles: Roles): string {
+  const lines = new Set<string>();
+  for (const { publish, subscribe } of roles.values()) {
+    for (const topic of publish.filter(namesUser)) lines.add(`pattern write ${topic}`);
+    for (const topic of subscribe.filter(namesUser)) lines.add(`pattern read ${topic}`);
+  }
+  return [
+    '# Written by Keyline from ca-config/roles. %u is the CN of the client certificate.',
+    ...[...lines].toSorted(),
+    '',
+  ].join('\n');
 }

@@ -6,6 +6,7 @@ import { systemClock, type Clock, type KeylineError } from '@keyline/kernel';
 import { createAcknowledgements } from './acknowledgements.ts';
 import { openBrokerLine } from './broker-line.ts';
 import { commandsFor, correctionsFor, readClient } from './client-commands.ts';
+import type { Dialect } from './dialect.ts';
 import {
   isMissing,
   isThereAlready,
@@ -48,10 +49,7 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
   const { name, client, roles, types, fleet, exclusive = false, clock = systemClock } = options;
   const acknowledgements = createAcknowledgements();
   let prepared = false;
-  /** Keyline's own extension; Mosquitto has none, there the CRL does it. */
-  let knowsSerials = true;
-  /** From Mosquitto 2.1, and in ours. */
-  let inlineRoles = false;
+  let dialect: Dialect = { fillsNames: true, knowsSerials: true, inlineRoles: true };
   let last: Reconciliation | undefined;
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -77,9 +75,14 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
       [{ command: 'getDetails' }, { command: 'revokeCertificates', serials: [] }],
       () => true,
     );
-    inlineRoles = details?.error === undefined;
-    knowsSerials = serials === undefined || !isUnknownCommand(serials);
-    await prepareBroker(line.ask, roles);
+    // Mosquitto has getDetails from 2.1; only Keyline's broker knows serials.
+    const isOurs = serials !== undefined && !isUnknownCommand(serials);
+    dialect = {
+      fillsNames: isOurs,
+      knowsSerials: isOurs,
+      inlineRoles: details?.error === undefined,
+    };
+    await prepareBroker(line.ask, roles, dialect);
     prepared = true;
   }
 
@@ -92,10 +95,12 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     changes: readonly DeviceChange[],
   ): Promise<KeylineError | undefined> {
     const revocation =
-      serials.length > 0 && knowsSerials ? [{ command: 'revokeCertificates', serials }] : [];
+      serials.length > 0 && dialect.knowsSerials
+        ? [{ command: 'revokeCertificates', serials }]
+        : [];
     const steps = changes.map((change) => ({
       change,
-      commands: commandsFor(change, { inlineRoles }),
+      commands: commandsFor(change, dialect),
     }));
     const commands = [...revocation, ...steps.flatMap((step) => step.commands)];
     if (commands.length === 0) return undefined;
@@ -105,8 +110,7 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     let next = revocation.length;
     const [revoked] = answers;
     if (next > 0 && revoked?.error !== undefined) {
-      if (isUnknownCommand(revoked)) knowsSerials = false;
-      else failure = line.refused(commands[0], revoked);
+      failure = line.refused(commands[0], revoked);
     }
     const known: DeviceChange[] = [];
     for (const { change, commands: asked } of steps) {
@@ -141,7 +145,11 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     );
     const steps = changes.map((change, position) => ({
       change,
-      commands: correctionsFor(change, readClient(readObject(clients[position]?.data, 'client'))),
+      commands: correctionsFor(
+        change,
+        readClient(readObject(clients[position]?.data, 'client')),
+        dialect,
+      ),
     }));
     const commands = steps.flatMap((step) => step.commands);
     const answers = commands.length === 0 ? [] : await line.sendAll(commands);
@@ -207,8 +215,7 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
           fleet,
           types,
           clock,
-          inlineRoles,
-          knowsSerials,
+          dialect,
           exclusive,
         });
         return last;

@@ -1,4 +1,4 @@
-export { compileRole, defaultAccess, type DynsecRole } from './compile-role.ts';
+export { compileAclFile, compileRole, defaultAccess, type DynsecRole } from './compile-role.ts';
 export type {
   DynsecAcl,
   DynsecAnswer,

@@ -1,12 +1,17 @@
 // Brings a broker's roles and default rights to what ca-config says. Changes only what differs: changing a role kicks its clients.
 import type { Roles } from '@keyline/access';
 import type { BrokerLine } from './broker-line.ts';
-import { compileRole, defaultAccess, type DynsecRole } from './compile-role.ts';
+import { compileRoles, defaultAccess, type DynsecRole } from './compile-role.ts';
+import type { Dialect } from './dialect.ts';
 import { isMissing, readList, readObject, type DynsecCommand } from './dynsec-messages.ts';
 
 /** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
-export async function prepareBroker(ask: BrokerLine['ask'], roles: Roles): Promise<void> {
-  const wanted = [...roles.values()].map(compileRole);
+export async function prepareBroker(
+  ask: BrokerLine['ask'],
+  roles: Roles,
+  dialect: Dialect,
+): Promise<void> {
+  const wanted = compileRoles(roles, dialect);
   const [access, ...known] = await ask(
     [
       { command: 'getDefaultACLAccess' },

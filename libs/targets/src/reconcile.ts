@@ -5,12 +5,12 @@ import { revokedPages, type Device, type Store } from '@keyline/fleet';
 import { isDeviceId, KeylineError, type Clock } from '@keyline/kernel';
 import type { BrokerLine } from './broker-line.ts';
 import {
-  commandsFor,
   correctionsFor,
   readClient,
   type ActualClient,
   type WantedClient,
 } from './client-commands.ts';
+import type { Dialect } from './dialect.ts';
 import { isMissing, isThereAlready, readList, type DynsecCommand } from './dynsec-messages.ts';
 
 /** What a comparison found, all of it repaired but `foreign`. */
@@ -41,8 +41,7 @@ export interface ReconcileOptions {
   readonly fleet: FleetReader;
   readonly types: DeviceTypes;
   readonly clock: Clock;
-  readonly inlineRoles: boolean;
-  readonly knowsSerials: boolean;
+  readonly dialect: Dialect;
   /** Whether clients that the fleet does not know may be removed. */
   readonly exclusive: boolean;
 }
@@ -57,7 +56,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
   const begun = performance.now();
   // First: what is read afterwards holds at least this much.
   const seq = await fleet.lastSeq();
-  if (options.knowsSerials) await sendSerials(options);
+  if (options.dialect.knowsSerials) await sendSerials(options);
   const actual = await listClients(line);
   const counts = { devices: 0, missing: 0, changed: 0, stale: 0, foreign: 0 };
   const queue = createQueue(line);
@@ -67,7 +66,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
       counts.devices++;
       const client = actual.get(device.id);
       actual.delete(device.id);
-      const { kind, commands } = compare(wantedOf(device, options.types), client, options);
+      const { kind, commands } = compare(wantedOf(device, options.types), client, options.dialect);
       if (kind !== 'same') counts[kind]++;
       await queue.add(commands);
     }
@@ -96,28 +95,13 @@ function wantedOf(device: Device, types: DeviceTypes): WantedClient {
 function compare(
   wanted: WantedClient,
   client: ActualClient | undefined,
-  { inlineRoles }: Pick<ReconcileOptions, 'inlineRoles'>,
+  dialect: Dialect,
 ): { kind: 'same' | 'missing' | 'changed' | 'stale'; commands: DynsecCommand[] } {
-  const nothing = { kind: 'same', commands: [] } as const;
-  switch (wanted.state) {
-    case 'active': {
-      if (client === undefined) {
-        return { kind: 'missing', commands: commandsFor(wanted, { inlineRoles }) };
-      }
-      const commands = correctionsFor(wanted, client);
-      return commands.length === 0 ? { ...nothing, commands } : { kind: 'changed', commands };
-    }
-    case 'suspended': {
-      // One that the broker does not know has no rights there either.
-      const commands = client === undefined ? [] : correctionsFor(wanted, client);
-      return commands.length === 0 ? { ...nothing, commands } : { kind: 'changed', commands };
-    }
-    case 'registered':
-    case 'revoked':
-    case 'decommissioned':
-      if (client === undefined) return { ...nothing, commands: [] };
-      return { kind: 'stale', commands: [{ command: 'deleteClient', username: wanted.device }] };
-  }
+  const commands = correctionsFor(wanted, client, dialect);
+  if (commands.length === 0) return { kind: 'same', commands };
+  if (client === undefined) return { kind: 'missing', commands };
+  const ended = wanted.state === 'revoked' || wanted.state === 'decommissioned';
+  return { kind: ended ? 'stale' : 'changed', commands };
 }
 
 async function* pagesOf(fleet: FleetReader): AsyncGenerator<readonly Device[]> {

@@ -2,7 +2,12 @@ import type { Role } from '@keyline/access';
 import type { Device, EntryData, LedgerEntry } from '@keyline/fleet';
 import { FakeClock, isKeylineError, type DeviceId, type SerialHex } from '@keyline/kernel';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { compileRole, createDynsecTarget, type DynsecTarget } from '../src/index.ts';
+import {
+  compileAclFile,
+  compileRole,
+  createDynsecTarget,
+  type DynsecTarget,
+} from '../src/index.ts';
 import { FakeBroker } from './fake-broker.ts';
 
 const device: Role = {
@@ -143,7 +148,7 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
 
 describe('compileRole', () => {
   it('gives a subscriber both rights it needs, and keeps %u for the broker', () => {
-    expect(compileRole(device)).toEqual({
+    expect(compileRole(device, { fillsNames: true })).toEqual({
       rolename: 'device',
       acls: [
         { acltype: 'publishClientSend', topic: 'devices/%u/telemetry', priority: 0, allow: true },
@@ -182,7 +187,9 @@ describe('preparing a broker', () => {
     broker.roles.set('gateway', { rolename: 'gateway', acls: [] });
     broker.payloads.length = 0;
     await target.prepare();
-    expect(broker.payloads.at(-1)).toEqual([{ command: 'modifyRole', ...compileRole(gateway) }]);
+    expect(broker.payloads.at(-1)).toEqual([
+      { command: 'modifyRole', ...compileRole(gateway, { fillsNames: true }) },
+    ]);
   });
 });
 
@@ -288,17 +295,17 @@ describe('applying the ledger', () => {
     expect([...broker.revoked]).toEqual(['0a']);
   });
 
-  it('revokes a single certificate, and asks a broker without that extension only once', async () => {
+  it('revokes a single certificate, and does not ask a broker without that extension', async () => {
     const revoke = (serial: string): LedgerEntry =>
       entry({ kind: 'certificate-revoked', owner: 'd1', serial, reason: 'superseded' });
     await target.apply([revoke('0a')]);
     expect([...broker.revoked]).toEqual(['0a']);
     broker.knowsSerials = false;
-    await target.apply([revoke('0b')]);
-    await target.apply([revoke('0c')]);
-    // Once to see whether it knows the command, then for 0a and 0b.
-    expect(broker.commands.filter((command) => command === 'revokeCertificates')).toHaveLength(3);
-    expect(target.acknowledgedAt('d1', 3)).toBeDefined();
+    const other = createTarget();
+    await other.apply([revoke('0b')]);
+    await other.apply([revoke('0c')]);
+    expect([...broker.revoked]).toEqual(['0a']);
+    expect(other.acknowledgedAt('d1', 3)).toBeDefined();
   });
 
   it('ignores entries that no broker needs to know', async () => {
@@ -420,5 +427,54 @@ describe('comparing and repairing', () => {
     await target.apply(entries);
     expect(broker.payloads).toEqual([]);
     expect(target.acknowledgedAt('d1', 1)).toBe(clock.now());
+  });
+});
+
+describe("a Mosquitto, whose acl_file has the rights in the device's own name", () => {
+  beforeEach(() => {
+    broker.knowsSerials = false;
+  });
+
+  it('gets no right that names the user by its roles, and a role that denies everything', async () => {
+    await target.prepare();
+    expect(broker.roles.get('device')).toEqual({ rolename: 'device', acls: [] });
+    const denied = broker.roles.get('keyline-denied') as { acls: { allow: boolean }[] };
+    expect(denied.acls.length).toBeGreaterThan(0);
+    expect(denied.acls.every(({ allow }) => !allow)).toBe(true);
+  });
+
+  it.each(['suspended', 'revoked', 'decommissioned'] as const)(
+    'keeps a device that is %s known and denied, also one it never knew',
+    async (change) => {
+      await target.apply([issued('d1')]);
+      await target.apply([changed('d1', change, ['0a']), changed('new', change, ['0b'])]);
+      for (const id of ['d1', 'new']) {
+        expect(broker.clients.get(id)).toMatchObject({ disabled: true });
+        expect(rolesOf(id)).toEqual(['keyline-denied']);
+      }
+      expect(target.acknowledgedAt('d1', 2)).toBeDefined();
+      if (change === 'suspended') {
+        await target.apply([changed('d1', 'resumed', ['0a'])]);
+        expect(broker.clients.get('d1')?.disabled).toBe(false);
+        expect(rolesOf('d1')).toEqual(['device']);
+      }
+    },
+  );
+
+  it('is repaired to the same form', async () => {
+    devices = [deviceRow('a'), deviceRow('s', 'suspended'), deviceRow('r', 'revoked')];
+    const found = await target.reconcile();
+    expect(found).toMatchObject({ missing: 3, stale: 0 });
+    expect(rolesOf('r')).toEqual(['keyline-denied']);
+    expect((await target.reconcile()).missing).toBe(0);
+  });
+
+  it('has an acl_file with every topic that names the user, once', () => {
+    expect(compileAclFile(roles).split('\n').slice(1)).toEqual([
+      'pattern read devices/%u/commands/#',
+      'pattern write devices/%u/telemetry',
+      'pattern write g/%u/#',
+      '',
+    ]);
   });
 });
