@@ -11,7 +11,7 @@ export interface OwnTls {
 }
 
 /** CN of the certificate that administers the broker. */
-const brokerAdmin = 'keyline@service';
+export const brokerAdmin = 'keyline@service';
 
 export async function createOwnTls({ fleet }: Issuing, host: string): Promise<OwnTls> {
   const isAddress = /^[\d.]+$/.test(host) || host.includes(':');

@@ -254,6 +254,19 @@ export const routes = {
     status: 200,
     response: s.TargetListSchema,
   },
+  exportDynamicSecurity: {
+    method: 'GET',
+    url: '/v1/dynamic-security',
+    admits: ['admin'],
+    tag: 'operations',
+    summary:
+      "The fleet's rights as Mosquitto's dynamic-security.json, for a broker that is to begin with them",
+    description:
+      "With the acl_file that Keyline writes beside it: rights in a device's own name are there.",
+    status: 200,
+    query: s.ExportQuerySchema,
+    response: s.DynamicSecuritySchema,
+  },
   reconcileTarget: {
     method: 'POST',
     url: '/v1/targets/:name/reconcile',

@@ -11,4 +11,5 @@ export {
   type DynsecTarget,
   type DynsecTargetOptions,
 } from './dynsec-target.ts';
+export { exportDynamicSecurity } from './export-state.ts';
 export type { FleetReader, Reconciliation } from './reconcile.ts';

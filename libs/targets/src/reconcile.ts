@@ -61,7 +61,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
   const counts = { devices: 0, missing: 0, changed: 0, stale: 0, foreign: 0 };
   const queue = createQueue(line);
 
-  for await (const devices of pagesOf(fleet)) {
+  for await (const devices of devicePages(fleet)) {
     for (const device of devices) {
       counts.devices++;
       const client = actual.get(device.id);
@@ -81,7 +81,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
   return { at: clock.now(), milliseconds: Math.round(performance.now() - begun), seq, ...counts };
 }
 
-function wantedOf(device: Device, types: DeviceTypes): WantedClient {
+export function wantedOf(device: Device, types: DeviceTypes): WantedClient {
   const type = types.get(device.type);
   if (type === undefined) {
     throw new KeylineError(
@@ -104,7 +104,9 @@ function compare(
   return { kind: ended ? 'stale' : 'changed', commands };
 }
 
-async function* pagesOf(fleet: FleetReader): AsyncGenerator<readonly Device[]> {
+export async function* devicePages(
+  fleet: Pick<FleetReader, 'listDevices'>,
+): AsyncGenerator<readonly Device[]> {
   let cursor: string | undefined;
   do {
     const page = await fleet.listDevices({ limit: devicesPerPage, cursor });

@@ -6,6 +6,7 @@ import {
   compileAclFile,
   compileRole,
   createDynsecTarget,
+  exportDynamicSecurity,
   type DynsecTarget,
 } from '../src/index.ts';
 import { FakeBroker } from './fake-broker.ts';
@@ -476,5 +477,32 @@ describe("a Mosquitto, whose acl_file has the rights in the device's own name", 
       'pattern write g/%u/#',
       '',
     ]);
+  });
+});
+
+describe('the state as a file', () => {
+  it('has the admin, every device in its form, and clients in descending order', async () => {
+    devices = [deviceRow('a'), deviceRow('b', 'active', 'gateway'), deviceRow('c', 'revoked')];
+    const document = JSON.parse(
+      await exportDynamicSecurity({
+        fleet: { listDevices: () => Promise.resolve({ items: devices, nextCursor: null }) },
+        roles,
+        types,
+        admins: ['keyline@service'],
+      }),
+    );
+    expect(document.clients).toEqual([
+      { username: 'keyline@service', roles: [{ rolename: 'keyline-admin', priority: -1 }] },
+      { username: 'c', disabled: true, roles: [{ rolename: 'keyline-denied', priority: 1000 }] },
+      { username: 'b', roles: [{ rolename: 'gateway', priority: -1 }] },
+      { username: 'a', roles: [{ rolename: 'device', priority: -1 }] },
+    ]);
+    expect(document.roles.map(({ rolename }: { rolename: string }) => rolename)).toEqual([
+      'keyline-denied',
+      'keyline-admin',
+      'gateway',
+      'device',
+    ]);
+    expect(document.defaultACLAccess).toMatchObject({ subscribe: false, unsubscribe: true });
   });
 });

@@ -1,8 +1,10 @@
 // What an operator looks at: alerts, brokers, oneself.
 import type { TargetView } from '@keyline/api';
 import { formatInstant, KeylineError } from '@keyline/kernel';
+import { exportDynamicSecurity } from '@keyline/targets';
 import type { TargetView as EffectTarget } from '../effects.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
+import { brokerAdmin } from '../tls-identity.ts';
 import { viewAlert } from '../views.ts';
 import type { Register } from './register.ts';
 
@@ -18,6 +20,21 @@ export function registerOperations(register: Register, service: ServiceContext):
     items: effects.targets.map(viewTarget),
     nextCursor: null,
   }));
+
+  register('exportDynamicSecurity', async ({ query, reply }) => {
+    const { store, roles, types } = fleet;
+    const document = await exportDynamicSecurity({
+      fleet: store,
+      roles,
+      types,
+      admins: [query.admin ?? brokerAdmin],
+    });
+    // Written once: a fleet of 50,000 is some megabytes.
+    return reply
+      .header('content-type', 'application/json; charset=utf-8')
+      .serializer((text: unknown) => text as string)
+      .send(document);
+  });
 
   register('reconcileTarget', async ({ params }) => {
     const target = effects.targets.find(({ name }) => name === params.name);

@@ -50,6 +50,18 @@ export type TargetView = Static<typeof TargetSchema>;
 export const TargetParamsSchema = object({
   name: Type.String({ maxLength: 64, pattern: '^[a-z0-9][a-z0-9-]*$' }),
 });
+export const ExportQuerySchema = object({
+  admin: Type.Optional(
+    Type.String({
+      maxLength: 64,
+      description: 'User name that administers the broker; default keyline@service.',
+    }),
+  ),
+});
+export const DynamicSecuritySchema = Type.Object(
+  {},
+  { additionalProperties: true, description: "Mosquitto's own format." },
+);
 export const TargetListSchema = object({
   items: Type.Array(TargetSchema),
   nextCursor: Type.Null(),
