@@ -70,6 +70,9 @@ export function createProgram(serve: (command: ServeCommand) => Promise<void>): 
     .addHelpText(
       'after',
       `
+A device is who its certificate's CN says. Its client id is the CN, or CN:suffix for several connections at once;
+an empty one is filled in. An --admin may use any client id that begins with its CN.
+
 Example:
   $ keyline-broker serve --data broker --cert broker.crt --key broker.key --ca ca.pem --admin keyline@service`,
     )

@@ -199,6 +199,24 @@ describe.each([4, 5] as const)('a session over MQTT version %i', (version) => {
     for (const { client } of [...members, bystander]) await client.endAsync();
   });
 
+  it('keeps messages of a shared subscription for one member while all are away', async () => {
+    const filter = `$share/away/${base}/#`;
+    for (const id of ['pump:x', 'pump:y']) {
+      const { client } = await come(id, lasting(version));
+      await client.subscribeAsync(filter, { qos: 1 });
+      await client.endAsync();
+    }
+    for (const text of ['1', '2']) await sender.publishAsync(`${base}/x`, text, { qos: 1 });
+    const back = [await come('pump:x', lasting(version)), await come('pump:y', lasting(version))];
+    await expect
+      .poll(() => back.flatMap(({ packets }) => texts(packets)).sort())
+      .toEqual(['1', '2']);
+    for (const { client } of back) {
+      await client.unsubscribeAsync(filter);
+      await client.endAsync();
+    }
+  });
+
   it('needs a right of its own for a shared subscription', async () => {
     const stranger = await broker.device(`lonely-${String(version)}`);
     const name = `lonely-${String(version)}`;
@@ -326,6 +344,39 @@ describe('MQTT 5', () => {
       messageExpiryInterval: 60,
     });
     await client.endAsync();
+  });
+
+  it('explains no denial to a client that asked for no explanations', async () => {
+    const { client } = await come('pump', { properties: { requestProblemInformation: false } });
+    const answer = new Promise<unknown>((resolve) => {
+      client.on('packetreceive', (packet) => {
+        if (packet.cmd === 'puback') resolve(packet);
+      });
+    });
+    await client.publishAsync('elsewhere', 'x', { qos: 1 }).catch(() => undefined);
+    expect(await answer).toMatchObject({ reasonCode: 0x87 });
+    expect(await answer).not.toHaveProperty('properties');
+    await client.endAsync();
+  });
+
+  it('sends a will after its delay, and not when the client is back before', async () => {
+    const watcher = await come('pump:watcher', {});
+    await watcher.client.subscribeAsync(`${base}/will/#`, { qos: 1 });
+    const options = (topic: string): IClientOptions => ({
+      clean: false,
+      properties: { sessionExpiryInterval: 60 },
+      will: {
+        ...{ topic: `${base}/will/${topic}`, payload: topic, qos: 1 as const, retain: false },
+        properties: { willDelayInterval: 1 },
+      },
+    });
+    const patient = await come('pump:patient', options('patient'));
+    const gone = await come('pump:gone', options('gone'));
+    patient.client.stream.destroy();
+    gone.client.stream.destroy();
+    const back = await come('pump:patient', options('patient'));
+    await expect.poll(() => texts(watcher.packets), { timeout: 5000 }).toEqual(['gone']);
+    await Promise.all([back.client.endAsync(), watcher.client.endAsync()]);
   });
 
   it('ends a session after its expiry interval, and an expired message with its own', async () => {

@@ -29,6 +29,7 @@ export interface EngineClient extends Omit<Client, 'clean'> {
   readonly _serverKeepAlive: number | undefined;
   readonly _sessionExpiryClamped: boolean;
   readonly _cleanStart: boolean;
+  readonly _requestProblemInformation: boolean | undefined;
 }
 
 export interface EnginePublish extends PublishPacket {

@@ -9,7 +9,7 @@ import type { SubscriptionOptions } from './session.ts';
 import type { AbsentSubscription, SessionStore } from './session-store.ts';
 import { parseShared } from './shared-name.ts';
 
-type PersistenceClient = Pick<EngineClient, 'id' | 'conn'>;
+type PersistenceClient = Pick<EngineClient, 'id' | 'conn' | 'sessionExpiryInterval'>;
 
 interface PersistenceOptions {
   readonly store: SessionStore;
@@ -122,8 +122,10 @@ export function createPersistence(options: PersistenceOptions): object {
       const session = sessionOf(client);
       if (session === undefined) return;
       const { clientId, owner } = session;
-      const delaySeconds =
+      const asked =
         (will.properties as { willDelayInterval?: number } | undefined)?.willDelayInterval ?? 0;
+      // It is due with the end of the session at the latest (MQTT 5.0 §3.1.3.2.2).
+      const delaySeconds = Math.min(asked, client.sessionExpiryInterval);
       store.setWill({ clientId, owner, message: messageOf(will, clock.now()), delaySeconds });
     },
     async delWill({ id }: { id: string }) {

@@ -90,12 +90,16 @@ export function acknowledge(
     writeToStream({ cmd, messageId }, client.conn, { protocolVersion: version });
     return;
   }
+  // [MQTT-3.1.2-29]
+  const mayExplain =
+    reasonString !== undefined &&
+    (client as unknown as EngineClient)._requestProblemInformation !== false;
   writeToStream(
     {
       cmd,
       messageId,
       reasonCode,
-      ...(reasonString === undefined ? {} : { properties: { reasonString } }),
+      ...(mayExplain ? { properties: { reasonString } } : {}),
     },
     client.conn,
     { protocolVersion: 5 },
