@@ -115,7 +115,6 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
         settleWaiters();
       } catch (cause) {
         held = [];
-        taken = position;
         error = messageOf(cause);
         failures++;
         if (failures === 1 || failures % 20 === 0) {

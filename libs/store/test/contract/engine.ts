@@ -54,7 +54,9 @@ export async function listAll<Item>(
 ): Promise<Item[]> {
   const items: Item[] = [];
   let cursor: string | undefined;
+  let pages = 0;
   do {
+    if (++pages > 1000) throw new Error('the pages do not come to an end');
     const answer = await page(cursor);
     items.push(...answer.items);
     cursor = answer.nextCursor ?? undefined;
