@@ -42,6 +42,8 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     bodyLimit: service.limits.bodyBytes,
     // A line for every request would be the larger part of the work; refusals and faults are logged where they happen.
     logController: new LogController({ disableRequestLogging: true }),
+    // A logger for every request costs as much as finding its route; what is logged of one names its id (problem-reply.ts).
+    childLoggerFactory: (logger) => logger,
     requestTimeout: 0,
     connectionTimeout: 60_000,
     keepAliveTimeout: 75_000,
@@ -58,7 +60,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
   installProblemHandlers(app);
   installIdempotency(app, { store: service.fleet.store, clock: service.fleet.clock });
   metrics.observe(app);
-  const limits = await createRateLimits(app, service.rateLimits);
+  const limits = createRateLimits(service.rateLimits, service.fleet.clock);
 
   await app.register(swagger, {
     openapi: {

@@ -6,6 +6,7 @@ import Fastify, {
   type FastifyReply,
 } from 'fastify';
 import { KeylineError, type Clock } from '@keyline/kernel';
+import { latin1Of } from '@keyline/x509';
 import type { Authorities, RunningAuthority } from './authorities.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
 import type { OcspAnswer, OcspService } from './ocsp-service.ts';
@@ -84,23 +85,20 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   });
 
   function sendOcsp(reply: FastifyReply, { der, cache }: OcspAnswer): FastifyReply {
-    if (cache === undefined) {
-      return reply
-        .header('content-type', 'application/ocsp-response')
-        .header('cache-control', 'no-store')
-        .send(der);
+    const headers: string[] = ['content-type', 'application/ocsp-response'];
+    if (cache === undefined) headers.push('cache-control', 'no-store');
+    else {
+      const { etag, producedAt, nextUpdate } = cache;
+      const maxAge = Math.max(0, Math.floor((nextUpdate - clock.now()) / 1000));
+      headers.push('etag', etag, 'last-modified', httpDate(producedAt));
+      headers.push(
+        'cache-control',
+        `max-age=${String(maxAge)}, public, no-transform, must-revalidate`,
+      );
+      // RFC 9919 §7; only a GET is ever cached (RFC 9110 §9.3.3).
+      if (reply.request.method === 'GET') headers.push('expires', httpDate(nextUpdate));
     }
-    const { etag, producedAt, nextUpdate } = cache;
-    const maxAge = Math.max(0, Math.floor((nextUpdate - clock.now()) / 1000));
-    // RFC 9919 §7; only a GET is ever cached (RFC 9110 §9.3.3).
-    if (reply.request.method === 'GET') void reply.header('expires', httpDate(nextUpdate));
-    return sendCacheable(reply, {
-      body: der,
-      type: 'application/ocsp-response',
-      etag,
-      modifiedAt: producedAt,
-      cacheControl: `max-age=${String(maxAge)}, public, no-transform, must-revalidate`,
-    });
+    return sendAtOnce(reply, headers, der, cache?.etag);
   }
   return app;
 }
@@ -131,6 +129,23 @@ function sendCacheable(reply: FastifyReply, given: Cacheable): FastifyReply {
     .header('cache-control', given.cacheControl);
   if (reply.request.headers['if-none-match'] === given.etag) return reply.status(304).send();
   return reply.header('content-type', given.type).send(given.body);
+}
+
+/** Head and body in one string and so in one write: a Buffer is handed to the system beside its head, for a quarter of an answer's time. */
+function sendAtOnce(
+  reply: FastifyReply,
+  headers: readonly string[],
+  body: Uint8Array,
+  etag: string | undefined,
+): FastifyReply {
+  void reply.hijack();
+  if (etag !== undefined && reply.request.headers['if-none-match'] === etag) {
+    reply.raw.writeHead(304, [...headers]).end();
+    return reply;
+  }
+  reply.raw.writeHead(200, [...headers, 'content-length', String(body.length)]);
+  reply.raw.end(latin1Of(body), 'latin1');
+  return reply;
 }
 
 function httpDate(instant: number): string {

@@ -2,7 +2,7 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import type { Store } from '@keyline/fleet';
 import { Duration, KeylineError, type Clock } from '@keyline/kernel';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type {} from './authenticate.ts';
 
 const keep = Duration.hours(24);
@@ -31,11 +31,11 @@ export function installIdempotency(
   const running = new Set<string>();
   app.decorateRequest('idempotency', undefined);
 
-  app.addHook('preHandler', async (request, reply) => {
-    const headerKey = request.headers['idempotency-key'];
-    if (request.method !== 'POST' || headerKey === undefined) return;
-    // A stream has no single answer to keep; its units are idempotent one by one.
-    if (request.headers['content-type']?.startsWith('application/x-ndjson') === true) return;
+  async function replay(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    headerKey: string | string[],
+  ): Promise<FastifyReply | undefined> {
     if (typeof headerKey !== 'string' || !/^[\x21-\x7e]{8,200}$/.test(headerKey)) {
       throw new KeylineError(
         'REQUEST_INVALID',
@@ -67,29 +67,53 @@ export function installIdempotency(
     running.add(pending.storeKey);
     request.idempotency = pending;
     return undefined;
+  }
+
+  // Most requests have no key: for them the hooks must cost nothing.
+  app.addHook('preHandler', (request, reply, done) => {
+    const headerKey = request.headers['idempotency-key'];
+    // A stream has no single answer to keep; its units are idempotent one by one.
+    const isStream = request.headers['content-type']?.startsWith('application/x-ndjson') === true;
+    if (request.method !== 'POST' || headerKey === undefined || isStream) {
+      done();
+      return;
+    }
+    replay(request, reply, headerKey).then(
+      (replayed) => {
+        if (replayed === undefined) done();
+      },
+      (error: unknown) => done(error as Error),
+    );
   });
 
-  app.addHook('onSend', async (request, reply, payload) => {
-    const pending = request.idempotency;
-    if (pending === undefined || typeof payload !== 'string') return payload;
-    if (reply.statusCode < 300) {
-      await store.commit({
-        writes: [
-          {
-            op: 'insert-idempotency',
-            record: {
-              key: pending.storeKey,
-              requestHash: pending.requestHash,
-              status: reply.statusCode,
-              body: encrypt(payload, pending.headerKey),
-              expiresAt: clock.now() + keep,
-            },
+  async function keepAnswer(pending: Pending, status: number, payload: string): Promise<void> {
+    await store.commit({
+      writes: [
+        {
+          op: 'insert-idempotency',
+          record: {
+            key: pending.storeKey,
+            requestHash: pending.requestHash,
+            status,
+            body: encrypt(payload, pending.headerKey),
+            expiresAt: clock.now() + keep,
           },
-        ],
-        entries: [],
-      });
+        },
+      ],
+      entries: [],
+    });
+  }
+
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const pending = request.idempotency;
+    if (pending === undefined || typeof payload !== 'string' || reply.statusCode >= 300) {
+      done(null, payload);
+      return;
     }
-    return payload;
+    keepAnswer(pending, reply.statusCode, payload).then(
+      () => done(null, payload),
+      (error: unknown) => done(error as Error),
+    );
   });
 
   app.addHook('onResponse', (request, _reply, done) => {

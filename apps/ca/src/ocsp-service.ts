@@ -2,6 +2,7 @@
 import type { Certificate, LedgerEntry, Store } from '@keyline/fleet';
 import { isKeylineError, parseSerialHex, type Clock } from '@keyline/kernel';
 import { ocspError, parseOcspRequest, type CertificateStatus, type OcspCertId } from '@keyline/pki';
+import { latin1Of } from '@keyline/x509';
 import type { AuthorityResponder } from './responders.ts';
 
 export interface OcspAnswer {
@@ -25,6 +26,13 @@ interface Cached {
   readonly freshUntil: number;
 }
 
+/** What is remembered of a serial: enough to sign for it anew, and answers by the bytes of their CertID. */
+interface Known {
+  readonly authority: string;
+  readonly status: CertificateStatus;
+  readonly answers: Map<string, Cached>;
+}
+
 const cacheLimit = 200_000;
 
 /**
@@ -38,8 +46,8 @@ export function createOcspService(options: {
   validity: number;
 }): OcspService {
   const { store, clock, validity } = options;
-  // Keyed by serial, then by the CertID's bytes: a revocation drops all forms of a serial at once.
-  const cache = new Map<string, Map<string, Cached>>();
+  // Keyed by serial: a revocation drops everything about it at once.
+  const cache = new Map<string, Known>();
   let epoch = 0;
   const stop = store.onCommit((entries) => {
     for (const { data } of entries) {
@@ -50,16 +58,28 @@ export function createOcspService(options: {
     }
   });
 
-  async function statusOf(certId: OcspCertId, authority: string): Promise<CertificateStatus> {
+  async function find({ serial }: OcspCertId): Promise<Known | undefined> {
+    const known = cache.get(serial);
+    if (known !== undefined) return known;
+    const epochBefore = epoch;
+    let certificate: Certificate | undefined;
     try {
-      const certificate = await store.findCertificate(parseSerialHex(certId.serial));
-      // A serial says nothing without its issuer: the same number may be another authority's.
-      return certificate?.authority === authority ? statusOfCertificate(certificate) : unknown;
+      certificate = await store.findCertificate(parseSerialHex(serial));
     } catch (error) {
       // A serial that no certificate of ours can have.
-      if (isKeylineError(error) && error.code === 'REQUEST_INVALID') return unknown;
+      if (isKeylineError(error) && error.code === 'REQUEST_INVALID') return undefined;
       throw error;
     }
+    // Unknown serials are anybody's to invent: they must not fill the cache.
+    if (certificate === undefined) return undefined;
+    const { authority } = certificate;
+    const found = { authority, status: statusOfCertificate(certificate), answers: new Map() };
+    // What was read before a change is not to be remembered after it.
+    if (epoch === epochBefore) {
+      if (cache.size >= cacheLimit) cache.clear();
+      cache.set(serial, found);
+    }
+    return found;
   }
 
   async function answer(requestDer: Uint8Array): Promise<OcspAnswer> {
@@ -72,20 +92,19 @@ export function createOcspService(options: {
     const now = clock.now();
     const [first] = request.certIds;
     const single = request.certIds.length === 1 && request.nonce === undefined ? first : undefined;
-    const certIdKey = single && Buffer.from(single.certIdDer).toString('latin1');
+    const certIdKey = single && latin1Of(single.certIdDer);
     if (single !== undefined && certIdKey !== undefined) {
-      const known = cache.get(single.serial)?.get(certIdKey);
+      const known = cache.get(single.serial)?.answers.get(certIdKey);
       if (known !== undefined && now < known.freshUntil) return known.answer;
     }
-    const epochBefore = epoch;
     const producedAt = Math.floor(now / 1000) * 1000;
     const nextUpdate = producedAt + validity;
-    const responses = await Promise.all(
-      request.certIds.map(async (certId) => ({
-        certId,
-        status: await statusOf(certId, authority),
-      })),
-    );
+    const found = await Promise.all(request.certIds.map(find));
+    const responses = request.certIds.map((certId, index) => {
+      const known = found[index];
+      // A serial says nothing without its issuer: the same number may be another authority's.
+      return { certId, status: known?.authority === authority ? known.status : unknown };
+    });
     const der = await responder.respond({
       responses,
       producedAt,
@@ -95,16 +114,14 @@ export function createOcspService(options: {
     });
     if (single === undefined || certIdKey === undefined) return { der };
     const fresh: OcspAnswer = {
-      der,
+      // A copy of its own: what DER is written into is shared with others that do not last (libs/x509).
+      der: der.slice(),
       cache: { etag: `"${single.serial}-${producedAt.toString(36)}"`, producedAt, nextUpdate },
     };
-    // Unknown serials are anybody's to invent: they must not fill the cache. Nor may an answer older than a change.
-    if (epoch === epochBefore && responses[0]?.status.status !== 'unknown') {
-      if (cache.size >= cacheLimit) cache.clear();
-      const forms = cache.get(single.serial) ?? new Map<string, Cached>();
-      if (forms.size < 4)
-        forms.set(certIdKey, { answer: fresh, freshUntil: producedAt + validity / 2 });
-      cache.set(single.serial, forms);
+    const [known] = found;
+    const forms = known?.authority === authority ? known.answers : undefined;
+    if (forms !== undefined && (forms.size < 4 || forms.has(certIdKey))) {
+      forms.set(certIdKey, { answer: fresh, freshUntil: producedAt + validity / 2 });
     }
     return fresh;
   }

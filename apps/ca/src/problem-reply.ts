@@ -110,6 +110,7 @@ export function installProblemHandlers(app: FastifyInstance): void {
     const level = status >= 500 ? 'error' : 'info';
     request.log[level](
       {
+        reqId: request.id,
         code: error.code,
         method: request.method,
         url: request.routeOptions.url,

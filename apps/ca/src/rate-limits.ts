@@ -1,59 +1,57 @@
 // How often each kind of caller may ask. Counted after the proof of identity, so that nobody uses up another's share.
-import rateLimit from '@fastify/rate-limit';
 import type { ServiceConfig } from '@keyline/config';
 import type { Caller } from '@keyline/fleet';
-import { KeylineError } from '@keyline/kernel';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { KeylineError, type Clock } from '@keyline/kernel';
+import type { FastifyRequest } from 'fastify';
 
 export interface RateLimits {
   /** One request of a caller; undefined: somebody unproved, by address. @throws {KeylineError} RATE_LIMITED */
-  count(request: FastifyRequest, caller: Caller | undefined): Promise<void>;
+  count(request: Pick<FastifyRequest, 'ip'>, caller: Caller | undefined): void;
   /** One enrollment with a token. @throws {KeylineError} RATE_LIMITED */
-  countEnrollment(request: FastifyRequest, tokenHash: string): Promise<void>;
+  countEnrollment(tokenHash: string): void;
 }
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    enrollmentTokenHash: string | undefined;
-  }
-}
-
-export async function createRateLimits(
-  app: FastifyInstance,
-  limits: ServiceConfig['rateLimits'],
-): Promise<RateLimits> {
-  await app.register(rateLimit, { global: false, cache: 50_000 });
-  app.decorateRequest('enrollmentTokenHash', undefined);
-  const limiter = (
-    kind: keyof ServiceConfig['rateLimits'],
-    keyGenerator: (request: FastifyRequest) => string,
-  ) => {
-    const { requests, window } = limits[kind];
-    const check = app.createRateLimit({ max: requests, timeWindow: window, keyGenerator });
-    return async (request: FastifyRequest): Promise<void> => {
-      const verdict = await check(request);
-      if (verdict.isAllowed || !verdict.isExceeded) return;
-      throw new KeylineError(
-        'RATE_LIMITED',
-        `More than ${String(requests)} requests in ${String(window / 1000)} s. Try again in ${String(verdict.ttlInSeconds)} s.`,
-        { context: { retryAfterSeconds: verdict.ttlInSeconds } },
-      );
-    };
-  };
-  const nameOf = (request: FastifyRequest): string =>
-    `${request.caller?.via ?? ''}:${request.caller?.name ?? ''}`;
-  const anonymous = limiter('anonymous', ({ ip }) => ip);
-  const device = limiter('device', nameOf);
-  const operator = limiter('operator', nameOf);
-  const enroll = limiter('enroll', ({ enrollmentTokenHash }) => enrollmentTokenHash ?? '');
+export function createRateLimits(limits: ServiceConfig['rateLimits'], clock: Clock): RateLimits {
+  const anonymous = createLimiter(limits.anonymous, clock);
+  const device = createLimiter(limits.device, clock);
+  const operator = createLimiter(limits.operator, clock);
+  const enroll = createLimiter(limits.enroll, clock);
   return {
-    count: (request, caller) => {
-      if (caller === undefined) return anonymous(request);
-      return caller.role === 'device' ? device(request) : operator(request);
+    count(request, caller) {
+      if (caller === undefined) anonymous(request.ip);
+      else if (caller.role === 'device') device(`${caller.via}:${caller.name}`);
+      else operator(`${caller.via}:${caller.name}`);
     },
-    countEnrollment: (request, tokenHash) => {
-      request.enrollmentTokenHash = tokenHash;
-      return enroll(request);
-    },
+    countEnrollment: enroll,
+  };
+}
+
+/** Names come from outside, so there is a bound on how many are remembered. */
+const mostKeys = 50_000;
+
+/** Counts per key in windows that all keys share: one number each, and nothing to clean up but the whole. */
+function createLimiter(
+  { requests, window }: { readonly requests: number; readonly window: number },
+  clock: Clock,
+): (key: string) => void {
+  const counts = new Map<string, number>();
+  let windowEnd = 0;
+  return (key) => {
+    const now = clock.now();
+    // Also when the clock was set back by more than a window.
+    if (now >= windowEnd || now < windowEnd - window) {
+      counts.clear();
+      windowEnd = now + window;
+    }
+    const count = (counts.get(key) ?? 0) + 1;
+    if (count === 1 && counts.size >= mostKeys) counts.clear();
+    counts.set(key, count);
+    if (count <= requests) return;
+    const seconds = Math.ceil((windowEnd - now) / 1000);
+    throw new KeylineError(
+      'RATE_LIMITED',
+      `More than ${String(requests)} requests in ${String(window / 1000)} s. Try again in ${String(seconds)} s.`,
+      { context: { retryAfterSeconds: seconds } },
+    );
   };
 }

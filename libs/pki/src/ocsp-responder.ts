@@ -59,6 +59,7 @@ export function createOcspResponder(options: OcspResponderOptions): OcspResponde
   // §4.2.1: byKey is the SHA-1 of the key's BIT STRING content.
   const responderId = der.explicit(2, der.octetString(hash('sha1', responderKey, 'buffer')));
   const certificates = der.explicit(0, der.sequence(responder.certificateDer));
+  const encodeTimes = rememberTimes();
 
   return {
     matches({ hashAlgorithm, issuerNameHash, issuerKeyHash }) {
@@ -66,17 +67,15 @@ export function createOcspResponder(options: OcspResponderOptions): OcspResponde
       const { name, key } = hashes[hashAlgorithm];
       return issuerNameHash === name && issuerKeyHash === key;
     },
-    async respond({ responses, producedAt, thisUpdate, nextUpdate, nonce }) {
-      const times = der.concat(
-        der.generalizedTime(thisUpdate),
-        der.explicit(0, der.generalizedTime(nextUpdate)),
-      );
+    async respond(content) {
+      const { responses, nonce } = content;
+      const { produced, times } = encodeTimes(content);
       const singles = responses.map(({ certId, status }) =>
         der.sequence(certId.certIdDer, encodeStatus(status), times),
       );
       const tbsDer = der.sequence(
         responderId,
-        der.generalizedTime(producedAt),
+        produced,
         der.sequence(...singles),
         nonce === undefined ? nothing : encodeNonce(nonce),
       );
@@ -89,7 +88,33 @@ export function createOcspResponder(options: OcspResponderOptions): OcspResponde
   };
 }
 
-const nothing = new Uint8Array();
+type Times = Pick<OcspAnswerContent, 'producedAt' | 'thisUpdate' | 'nextUpdate'>;
+
+/** Answers of one second share their times. */
+function rememberTimes(): (content: Times) => { produced: Uint8Array; times: Uint8Array } {
+  let last: Times = { producedAt: Number.NaN, thisUpdate: Number.NaN, nextUpdate: Number.NaN };
+  let encoded = { produced: nothing, times: nothing };
+  return (content) => {
+    const { producedAt, thisUpdate, nextUpdate } = content;
+    if (
+      producedAt !== last.producedAt ||
+      thisUpdate !== last.thisUpdate ||
+      nextUpdate !== last.nextUpdate
+    ) {
+      last = { producedAt, thisUpdate, nextUpdate };
+      encoded = {
+        produced: der.generalizedTime(producedAt),
+        times: der.concat(
+          der.generalizedTime(thisUpdate),
+          der.explicit(0, der.generalizedTime(nextUpdate)),
+        ),
+      };
+    }
+    return encoded;
+  };
+}
+
+const nothing: Uint8Array = new Uint8Array();
 const successful = der.enumerated(0);
 const basicType = der.oid(oids.ocspBasic);
 const good = Uint8Array.of(der.contextTag(0), 0);

@@ -70,7 +70,7 @@ export function registerDevices(
       );
     }
     const tokenHash = hashToken(secret);
-    await rateLimits.countEnrollment(request, tokenHash);
+    rateLimits.countEnrollment(tokenHash);
     try {
       const enrolled = await enroll(fleet, {
         id: 'id' in input ? input.id : undefined,
@@ -82,7 +82,7 @@ export function registerDevices(
     } catch (error) {
       // Whoever tries tokens that are none counts as a stranger, by address.
       if (isKeylineError(error) && error.code === 'TOKEN_INVALID') {
-        await rateLimits.count(request, undefined);
+        rateLimits.count(request, undefined);
       }
       throw error;
     }

@@ -37,11 +37,11 @@ export function createRegister(
     try {
       request.caller = await authenticator.authorize(request, contract);
     } catch (error) {
-      await limits.count(request, undefined);
+      limits.count(request, undefined);
       throw error;
     }
     // Enrollments are counted by their token, which is in the body.
-    if (request.caller !== undefined) await limits.count(request, request.caller);
+    if (request.caller !== undefined) limits.count(request, request.caller);
   }
 
   return (name, handler) => {
@@ -80,16 +80,15 @@ export function createRegister(
         },
       },
       onRequest: (request) => guard(request, contract),
-      handler: async (request, reply) => {
+      handler: (request, reply) => {
         void reply.status(contract.status);
-        const answer = await handler({
+        return handler({
           params: request.params as never,
           query: request.query as never,
           body: (request.body ?? {}) as never,
           request,
           reply,
         });
-        return answer;
       },
     });
   };
