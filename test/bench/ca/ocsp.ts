@@ -48,7 +48,7 @@ async function measure(
     });
     const connections = await openConnections(connectionCount, service.http);
     let rate = 0;
-    let last = Buffer.alloc(0);
+    let last: Uint8Array = new Uint8Array();
     const round = async (): Promise<number> => {
       const before = service.cpuSeconds();
       const { answers, seconds } = await runLoad({

@@ -74,7 +74,7 @@ async function makeDevice(
   let keyPem = '';
   for (let i = 0; i < count; i++) {
     const key = generateKey('ec-p256');
-    keyPem = key.export({ type: 'pkcs8', format: 'pem' }) as string;
+    keyPem = key.export({ type: 'pkcs8', format: 'pem' });
     const der = await createCsr({ signer: createSigner(key), commonName: id });
     csrs.push(encodePem('CERTIFICATE REQUEST', der));
   }

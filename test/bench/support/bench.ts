@@ -6,7 +6,7 @@ export interface BenchContext {
   /** Temporary, removed afterwards. Absolute. */
   readonly folder: string;
   /** Something worth knowing beside the figure: printed under the table. */
-  note(text: string): void;
+  readonly note: (text: string) => void;
 }
 
 export interface Peer {

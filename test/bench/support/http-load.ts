@@ -121,6 +121,7 @@ export async function runLoad(options: {
   const take =
     typeof requests === 'function' ? requests : (): Buffer | undefined => requests[next++];
   const latencies: number[] = [];
+  const stopSpinning = spin();
   const begun = performance.now();
   await Promise.all(
     connections.map(async (connection, index) => {
@@ -138,7 +139,20 @@ export async function runLoad(options: {
     }),
   );
   const seconds = (performance.now() - begun) / 1000;
+  stopSpinning();
   return { answers: latencies.length, seconds, latencies: Float64Array.from(latencies).sort() };
+}
+
+/**
+ * Never sleeps while it has requests under way. Waking a sleeping client is the sender's work on a loopback (an interrupt to another
+ * virtual processor: a fifth of an OCSP answer), and no service pays it for clients on other machines.
+ */
+function spin(): () => void {
+  let next = setImmediate(again);
+  function again(): void {
+    next = setImmediate(again);
+  }
+  return () => clearImmediate(next);
 }
 
 /** @param share 0.99 for p99 */

@@ -93,18 +93,18 @@ export async function serveIssuingCa(
       ...['--port', String(port), '--http-port', String(httpPort), '--ready-file', readyFile],
       ...(options.brokerUrl === undefined ? [] : ['--broker-url', options.brokerUrl]),
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: serviceEnvironment() },
   );
-  const log = createWriteStream(join(folder, 'service.log'), { flags: 'a' });
-  child.stdout.pipe(log);
-  child.stderr.pipe(log);
+  const log = join(folder, 'service.log');
+  for (const stream of [child.stdout, child.stderr])
+    stream.pipe(createWriteStream(log, { flags: 'a' }));
   const stop = stopper(child);
-  await waitUntilReady(child, readyFile, options.timeout ?? 30_000).catch(
-    async (error: unknown) => {
-      await stop();
-      throw error;
-    },
-  );
+  await waitUntilReady(child, readyFile, options.timeout ?? 30_000, () =>
+    readFileSync(log, 'utf8'),
+  ).catch(async (error: unknown) => {
+    await stop();
+    throw error;
+  });
   const { pid } = child;
   if (pid === undefined) throw new Error('the service has no pid');
   const trust = readFileSync(join(folder, 'root.crt'), 'utf8');
@@ -137,10 +137,27 @@ export async function startIssuingCa(folder: string): Promise<IssuingCa> {
   return serveIssuingCa(folder);
 }
 
-async function waitUntilReady(child: ChildProcess, file: string, timeout: number): Promise<void> {
+/** PROFILE=folder leaves a CPU profile of the service there; PERF=1 lets Linux's perf name its functions. */
+function serviceEnvironment(): NodeJS.ProcessEnv {
+  const { PROFILE: folder, PERF: perf } = process.env;
+  const options = [
+    ...(folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`]),
+    ...(perf === undefined ? [] : ['--perf-basic-prof', '--interpreted-frames-native-stack']),
+  ];
+  return options.length === 0 ? process.env : { ...process.env, NODE_OPTIONS: options.join(' ') };
+}
+
+async function waitUntilReady(
+  child: ChildProcess,
+  file: string,
+  timeout: number,
+  said: () => string,
+): Promise<void> {
   const until = performance.now() + timeout;
   while (!existsSync(file)) {
-    if (child.exitCode !== null) throw new Error(`keyline-ca serve ended: ${child.exitCode}`);
+    if (child.exitCode !== null) {
+      throw new Error(`keyline-ca serve ended with ${child.exitCode}: ${said()}`);
+    }
     if (performance.now() > until)
       throw new Error(`keyline-ca serve is not ready in ${timeout} ms`);
     await sleep(5);
