@@ -31,6 +31,8 @@ export interface Authorities extends IssuerPort {
   profilesOf(id: string): readonly string[];
   /** Distinct roots, in the order they came: `root`, `root-2`, … */
   roots(): readonly { readonly id: string; readonly certificate: ParsedCertificate }[];
+  /** The trust bundle: the roots, then what was added to it. */
+  trust(): readonly ParsedCertificate[];
   /** Reads the records again after one changed. @throws {KeylineError} PATH_INVALID, LINT_FAILED; then nothing changes */
   reload(): Promise<void>;
 }
@@ -46,6 +48,7 @@ export async function openAuthorities(options: {
   const { store, profiles, keys, urlsOf, crlShards } = options;
   let running: ReadonlyMap<string, RunningAuthority> = new Map();
   let assigned: ReadonlyMap<string, string> = new Map();
+  let added: readonly ParsedCertificate[] = [];
 
   async function recordShards({ id, state, crlShards: before }: AuthorityRecord, count: number) {
     const result = await store.commit({
@@ -106,6 +109,7 @@ export async function openAuthorities(options: {
       if (one !== undefined) opened.set(one.id, one);
     }
     assigned = await store.listProfileIssuers();
+    added = (await store.listTrust()).map(parseCertificate);
     running = opened;
   }
 
@@ -140,17 +144,25 @@ export async function openAuthorities(options: {
         if (assignee !== undefined) return assignee === id;
         return [...running.values()].find(({ retired }) => !retired)?.id === id;
       }),
-    roots() {
-      const roots: ParsedCertificate[] = [];
-      for (const { root } of running.values()) {
-        if (!roots.some(({ der }) => equalBytes(der, root.der))) roots.push(root);
-      }
-      return roots.map((certificate, index) => ({
+    roots: () =>
+      rootsOf(running).map((certificate, index) => ({
         id: index === 0 ? 'root' : `root-${String(index + 1)}`,
         certificate,
-      }));
-    },
+      })),
+    trust: () => distinct([...rootsOf(running), ...added]),
   };
+}
+
+function rootsOf(running: ReadonlyMap<string, RunningAuthority>): ParsedCertificate[] {
+  return distinct([...running.values()].map(({ root }) => root));
+}
+
+function distinct(certificates: readonly ParsedCertificate[]): ParsedCertificate[] {
+  const found: ParsedCertificate[] = [];
+  for (const one of certificates) {
+    if (!found.some(({ der }) => equalBytes(der, one.der))) found.push(one);
+  }
+  return found;
 }
 
 /** The use cases with one authority as issuer, whatever the profiles say: for what an authority issues for itself. */

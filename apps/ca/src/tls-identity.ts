@@ -30,7 +30,7 @@ export async function createOwnTls({ fleet }: Issuing, host: string): Promise<Ow
 export function serverOptions(authorities: Authorities, own: OwnCertificates): ServerOptions {
   return {
     ...keyAndChain(authorities, own),
-    ca: [...authorities.all().map(({ pem }) => pem), ...rootPems(authorities)],
+    ca: [...authorities.all().map(({ pem }) => pem), ...trustPems(authorities)],
     requestCert: true,
     // An expired certificate must get through to renew itself.
     rejectUnauthorized: false,
@@ -42,11 +42,11 @@ export function clientCredentials(
   authorities: Authorities,
   own: OwnCertificates,
 ): { ca: string; cert: string; key: string } {
-  return { ca: rootPems(authorities).join(''), ...keyAndChain(authorities, own) };
+  return { ca: trustPems(authorities).join(''), ...keyAndChain(authorities, own) };
 }
 
-export function rootPems(authorities: Authorities): string[] {
-  return authorities.roots().map(({ certificate }) => certificatePem(certificate.der));
+export function trustPems(authorities: Authorities): string[] {
+  return authorities.trust().map(({ der }) => certificatePem(der));
 }
 
 function keyAndChain(

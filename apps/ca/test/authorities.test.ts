@@ -2,14 +2,22 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSigner, generateKey } from '@keyline/keys';
-import { createIssuingCertificate, createRootCertificate, parseCsr } from '@keyline/pki';
+import {
+  createCrossCertificate,
+  createIssuingCertificate,
+  createRootCertificate,
+  encodeCertificateId,
+  parseCsr,
+} from '@keyline/pki';
 import { decodePem, encodePem, parseCertificate, parseCrl } from '@keyline/x509';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildPlant, makeCsr, type Answer, type Plant } from './support/plant.ts';
 
 let plant: Plant;
+let firstRoot: string;
 beforeAll(async () => {
   plant = await buildPlant();
+  firstRoot = plant.trust;
 });
 afterAll(() => plant.close());
 
@@ -166,5 +174,75 @@ describe('a second issuing authority', () => {
     ]);
     const keys = await readFile(join(plant.data, 'authorities', 'issuing-2.key'), 'utf8');
     expect(keys).toContain('ENCRYPTED PRIVATE KEY');
+  });
+});
+
+describe('the trust bundle', () => {
+  const add = (certificate: string) =>
+    plant.call('POST', '/v1/trust-bundle', { as: plant.admin, body: { certificate } });
+
+  it('takes a root that is to come, and a cross certificate of one of its roots', async () => {
+    const key = createSigner(generateKey('ec-p384'));
+    const now = Date.now();
+    const nextRoot = await createRootCertificate({
+      signer: key,
+      commonName: 'Next Root',
+      now,
+      validity: year,
+    });
+    const cross = await createCrossCertificate({
+      issuer: { certificateDer: nextRoot, signer: key },
+      subjectDer: decodePem(firstRoot, 'CERTIFICATE'),
+      now,
+      validity: year / 2,
+    });
+    const added = await add(encodePem('CERTIFICATE', nextRoot));
+    expect(added.body).toMatchObject({ subject: 'Next Root', selfSigned: true });
+    const crossed = await add(encodePem('CERTIFICATE', cross));
+    expect(crossed.body).toMatchObject({
+      subject: 'Test Root',
+      issuer: 'Next Root',
+      selfSigned: false,
+    });
+    const bundle = await plant.plain('GET', '/v1/trust-bundle');
+    for (const der of [nextRoot, cross]) {
+      expect(bundle.text).toContain(encodePem('CERTIFICATE', der).trim());
+    }
+    plant.trust = bundle.text;
+  });
+
+  it('refuses what is no authority, and an authority of somebody else', async () => {
+    const leaf = (await enrollDevice('leaf-1')).body.certificate as string;
+    const foreign = await signUnderNewRoot((await makeCsr('someone')).pem);
+    for (const certificate of [leaf, foreign.certificate]) {
+      const answer = await add(certificate);
+      expect([answer.status, answer.body.code]).toEqual([401, 'PATH_INVALID']);
+    }
+  });
+});
+
+describe('GET /v1/renewal-info/{id} (RFC 9773)', () => {
+  it('gives the window of a certificate, and a past one once it is revoked', async () => {
+    const { body } = await enrollDevice('ari-1');
+    const leaf = parseCertificate(decodePem(body.certificate as string, 'CERTIFICATE'));
+    const path = `/v1/renewal-info/${encodeCertificateId(leaf)}`;
+    const before = await plant.call('GET', path);
+    expect(Number(before.headers['retry-after'])).toBeGreaterThan(0);
+    const { start, end } = before.body.suggestedWindow as { start: string; end: string };
+    expect(Date.parse(start)).toBeGreaterThan(Date.now());
+    expect(Date.parse(end)).toBeLessThan(leaf.notAfter);
+    await plant.call('POST', '/v1/devices/ari-1/revoke', { as: plant.admin, body: {} });
+    const after = await plant.call('GET', path);
+    expect(Date.parse(after.body.suggestedWindow.end as string)).toBeLessThanOrEqual(Date.now());
+  });
+
+  it('knows nothing of another issuer with the same serial, and refuses noise', async () => {
+    const { body } = await enrollDevice('ari-2');
+    const leaf = parseCertificate(decodePem(body.certificate as string, 'CERTIFICATE'));
+    const foreign = encodeCertificateId({ ...leaf, authorityKeyId: new Uint8Array(20).fill(1) });
+    const answer = await plant.call('GET', `/v1/renewal-info/${foreign}`);
+    expect([answer.status, answer.body.code]).toEqual([404, 'CERTIFICATE_NOT_FOUND']);
+    const noise = await plant.call('GET', '/v1/renewal-info/a.b.c');
+    expect(noise.body.code).toBe('REQUEST_INVALID');
   });
 });

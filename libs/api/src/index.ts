@@ -1,4 +1,4 @@
 export * from './endpoints.ts';
 export * from './problem.ts';
-export * from './routes.ts';
+export * from './routes/index.ts';
 export * from './schemas/index.ts';

@@ -1,7 +1,14 @@
 // Issuing authorities: added with a CSR for the root, installed with what the root signed, active for profiles, retired.
+import { hash } from 'node:crypto';
 import { formatInstant, KeylineError } from '@keyline/kernel';
 import { verifyChain } from '@keyline/pki';
-import { equalBytes, parseCrl, verifySignature, type ParsedCertificate } from '@keyline/x509';
+import {
+  equalBytes,
+  parseCertificate,
+  parseCrl,
+  verifySignature,
+  type ParsedCertificate,
+} from '@keyline/x509';
 import { actorOf, type Caller } from './caller.ts';
 import { commitOrThrow, conflict, type FailedCommit, type FleetContext } from './context.ts';
 import type { EntryData } from './ledger-entry.ts';
@@ -9,7 +16,10 @@ import type { AuthorityRecord, Crl } from './model.ts';
 import type { Write } from './ports.ts';
 
 type Context = Pick<FleetContext, 'store' | 'clock' | 'profiles'>;
-type AuthorityEntry = Extract<EntryData, { kind: `authority-${string}` | 'crl-published' }>;
+type AuthorityEntry = Extract<
+  EntryData,
+  { kind: `authority-${string}` | 'crl-published' | 'trust-added' }
+>;
 
 /** Its key and CSR exist when this is called. @throws {KeylineError} AUTHORITY_EXISTS */
 export async function addAuthority(
@@ -210,6 +220,50 @@ export async function importRootCrl(
       ),
   });
   return crl;
+}
+
+/**
+ * Adds a certificate to the trust bundle: a root, or one of the roots certified by another (`keyline-root cross-sign`).
+ * @param command.roots those that are trusted already
+ * @throws {KeylineError} DER_MALFORMED, PATH_INVALID
+ */
+export async function addTrust(
+  context: Context,
+  command: {
+    readonly caller: Caller;
+    /** DER. */
+    readonly certificate: Uint8Array;
+    readonly roots: readonly ParsedCertificate[];
+  },
+): Promise<ParsedCertificate> {
+  const now = context.clock.now();
+  const certificate = parseCertificate(command.certificate);
+  const name = certificate.commonName ?? certificate.serial;
+  const isOurs = command.roots.some(
+    ({ subjectDer, spkiDer }) =>
+      equalBytes(subjectDer, certificate.subjectDer) && equalBytes(spkiDer, certificate.spkiDer),
+  );
+  const fault = !certificate.isCa
+    ? "it is not an authority's (basicConstraints)"
+    : now < certificate.notBefore || now >= certificate.notAfter
+      ? 'it is not valid now'
+      : !certificate.selfSigned && !isOurs
+        ? "it is neither self-signed nor a cross certificate of one of the bundle's roots"
+        : undefined;
+  if (fault !== undefined) {
+    throw new KeylineError('PATH_INVALID', `"${name}" can't join the trust bundle: ${fault}.`);
+  }
+  await commit(context, {
+    caller: command.caller,
+    writes: [{ op: 'put-trust', der: command.certificate, at: now }],
+    data: {
+      kind: 'trust-added',
+      subject: name,
+      sha256: hash('sha256', command.certificate, 'hex'),
+    },
+    explain: conflict,
+  });
+  return certificate;
 }
 
 /** @throws {KeylineError} AUTHORITY_NOT_FOUND */

@@ -56,6 +56,7 @@ export type EntryData =
       /** Profiles it issues from now on (activated). */
       readonly profiles?: readonly string[];
     }
+  | { readonly kind: 'trust-added'; readonly subject: string; readonly sha256: string }
   | {
       readonly kind: 'crl-published';
       readonly authority: string;

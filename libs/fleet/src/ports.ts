@@ -82,6 +82,8 @@ export type Write =
       readonly root?: Uint8Array;
       readonly crlShards?: readonly number[];
     }
+  /** Adding one twice is no error. */
+  | { readonly op: 'put-trust'; readonly der: Uint8Array; readonly at: number }
   /** From now on this authority issues the profile. */
   | { readonly op: 'assign-profile'; readonly profile: string; readonly authority: string }
   /** Fails with STORE_CONFLICT unless number is above every earlier one of the list. Keeps the newest few of each kind. */
@@ -168,6 +170,8 @@ export interface StoreReader {
   }): Promise<readonly CrlEntry[]>;
   /** In the order they were added. */
   listAuthorities(): Promise<readonly AuthorityRecord[]>;
+  /** Roots and cross certificates that were added to the trust bundle, DER, in that order. */
+  listTrust(): Promise<readonly Uint8Array[]>;
   /** Profile → authority, where one was assigned. */
   listProfileIssuers(): Promise<ReadonlyMap<string, string>>;
   /** The latest end of a certificate of the authority that is not revoked. */

@@ -1,4 +1,11 @@
-export { compileAclFile, compileRole, defaultAccess, type DynsecRole } from './compile-role.ts';
+export {
+  compileAclFile,
+  compileRole,
+  compileRoles,
+  defaultAccess,
+  type DynsecRole,
+} from './compile-role.ts';
+export { deniedPriority, deniedRole } from './dialect.ts';
 export type {
   DynsecAcl,
   DynsecAnswer,

@@ -3,13 +3,14 @@ import type { AuthorityList, AuthorityView } from '@keyline/api';
 import {
   activateAuthority,
   addAuthority,
+  addTrust,
   importRootCrl,
   installAuthority,
   retireAuthority,
   type Crl,
 } from '@keyline/fleet';
 import { formatInstant } from '@keyline/kernel';
-import { decodePem, type ParsedCertificate } from '@keyline/x509';
+import { decodePem, parseName, readSequence, type ParsedCertificate } from '@keyline/x509';
 import type { RunningAuthority } from '../authorities.ts';
 import { assertOwnKey } from '../commands/install.ts';
 import { parseKeyAlgorithm } from '../key-algorithm.ts';
@@ -94,6 +95,23 @@ export function registerAuthorities(register: Register, service: ServiceContext)
     });
     await service.authoritiesChanged();
     return view(authorities.get(params.id));
+  });
+
+  register('addTrustCertificate', async ({ body, request }) => {
+    const added = await addTrust(fleet, {
+      caller: requireCaller(request.caller),
+      certificate: decodePem(body.certificate, 'CERTIFICATE'),
+      roots: authorities.trust(),
+    });
+    await service.authoritiesChanged();
+    const { commonName, issuerDer, serial, notAfter, selfSigned } = added;
+    return {
+      subject: commonName ?? '',
+      issuer: parseName(readSequence(issuerDer)).commonNames.at(-1) ?? '',
+      serial,
+      notAfter: formatInstant(notAfter),
+      selfSigned,
+    };
   });
 
   register('importRootCrl', async ({ body, request }) => {

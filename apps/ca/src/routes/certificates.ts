@@ -1,10 +1,15 @@
 // Certificates by serial, and certificates for what is not a device.
 import { getCertificate, issueCertificate, revokeCertificate } from '@keyline/fleet';
-import { formatInstant, parseSerialHex } from '@keyline/kernel';
+import { formatInstant, KeylineError, parseSerialHex } from '@keyline/kernel';
+import { parseCertificateId, suggestedWindowOf } from '@keyline/pki';
+import { equalBytes } from '@keyline/x509';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { certificatePem, viewCertificate } from '../views.ts';
 import { validityOf } from './devices.ts';
 import type { Register } from './register.ts';
+
+const askAgainAfterSeconds = 6 * 3600;
+const empty = new Uint8Array();
 
 export function registerCertificates(register: Register, service: ServiceContext): void {
   const { fleet, effects, limits } = service;
@@ -35,6 +40,24 @@ export function registerCertificates(register: Register, service: ServiceContext
         .send(Buffer.from(certificate.der));
     }
     return viewCertificate(certificate);
+  });
+
+  register('renewalInfo', async ({ params, reply }) => {
+    const { authorityKeyId, serial } = parseCertificateId(params.id);
+    const certificate = await getCertificate(fleet, serial);
+    const issuer = service.authorities.get(certificate.authority).certificate;
+    const profile = fleet.profiles.get(certificate.profile);
+    // A serial says nothing without its issuer.
+    if (!equalBytes(issuer.subjectKeyId ?? empty, authorityKeyId) || profile === undefined) {
+      throw new KeylineError(
+        'CERTIFICATE_NOT_FOUND',
+        'No certificate with this identifier was issued here.',
+      );
+    }
+    const { start, end } = suggestedWindowOf(profile, certificate);
+    // RFC 9773 §4.3: ask again now and then, because a revocation moves the window.
+    void reply.header('retry-after', String(askAgainAfterSeconds));
+    return { suggestedWindow: { start: formatInstant(start), end: formatInstant(end) } };
   });
 
   register('revokeCertificate', async ({ params, body, request }) => {

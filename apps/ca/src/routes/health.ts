@@ -4,7 +4,7 @@ import type { RouteContract } from '@keyline/api';
 import type { Authenticator } from '../authenticate.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ServiceContext } from '../service-context.ts';
-import { rootPems } from '../tls-identity.ts';
+import { trustPems } from '../tls-identity.ts';
 
 /** Admits anybody: whether the service lives is no secret. */
 export function registerLiveness(
@@ -20,7 +20,7 @@ export function registerLiveness(
     reply
       .header('content-type', 'application/pem-certificate-chain')
       .header('cache-control', 'public, max-age=300')
-      .send(rootPems(service.authorities).join('')),
+      .send(trustPems(service.authorities).join('')),
   );
 }
 

@@ -47,6 +47,13 @@ export const IssueCertificateResponseSchema = object({
 });
 export type IssueCertificateResponse = Static<typeof IssueCertificateResponseSchema>;
 
+export const RenewalInfoParamsSchema = object({
+  id: Type.String({ minLength: 3, maxLength: 200, pattern: '^[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+$' }),
+});
+export const RenewalInfoSchema = object({
+  suggestedWindow: object({ start: timestamp('Begins.'), end: timestamp('Ends.') }),
+});
+export type RenewalInfo = Static<typeof RenewalInfoSchema>;
 export const CertificateChangeResponseSchema = object({
   certificate: CertificateSchema,
   evidence: EvidenceSchema,

@@ -118,6 +118,18 @@ export const InstallAuthorityRequestSchema = object({
   root: Type.String({ maxLength: 64_000, description: 'The root certificate, PEM.' }),
 });
 export type InstallAuthorityRequest = Static<typeof InstallAuthorityRequestSchema>;
+export const TrustCertificateRequestSchema = object({
+  certificate: Type.String({ maxLength: 64_000, description: "An authority's certificate, PEM." }),
+});
+export type TrustCertificateRequest = Static<typeof TrustCertificateRequestSchema>;
+export const TrustCertificateResponseSchema = object({
+  subject: Type.String(),
+  issuer: Type.String(),
+  serial: Type.String(),
+  notAfter: timestamp('Valid to.'),
+  selfSigned: Type.Boolean(),
+});
+export type TrustCertificateResponse = Static<typeof TrustCertificateResponseSchema>;
 export const ImportRootCrlRequestSchema = object({
   crl: Type.String({ maxLength: 4_000_000, description: "A root's complete CRL, PEM." }),
 });

@@ -109,6 +109,7 @@ export const migrations: readonly string[] = [
     crl_shards TEXT NOT NULL,
     created_at INTEGER NOT NULL
   );
+  CREATE TABLE trust (der BLOB NOT NULL UNIQUE, added_at INTEGER NOT NULL);
   CREATE TABLE profile_issuers (profile TEXT PRIMARY KEY, authority TEXT NOT NULL) WITHOUT ROWID;
 
   CREATE TABLE crls (

@@ -56,6 +56,7 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
      ORDER BY serial LIMIT ?`,
   );
   const authorities = many('SELECT * FROM authorities ORDER BY rowid', toAuthority);
+  const trust = many('SELECT der FROM trust ORDER BY rowid', (row) => row['der'] as Buffer);
   const profileIssuers = db.prepare('SELECT profile, authority FROM profile_issuers');
   const lastEnd = db
     .prepare('SELECT max(not_after) FROM certificates WHERE authority = ? AND state < 2')
@@ -121,6 +122,7 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
       return Promise.resolve(entries);
     },
     listAuthorities: () => authorities(),
+    listTrust: () => trust(),
     listProfileIssuers: () =>
       Promise.resolve(
         new Map(

@@ -186,5 +186,6 @@ export function subjectOf({ data }: { data: LedgerEntry['data'] }): string {
   if ('token' in data) return data.token;
   if ('batch' in data) return data.batch;
   if ('authority' in data) return data.authority;
+  if (data.kind === 'trust-added') return data.sha256;
   return data.alert;
 }

@@ -70,6 +70,7 @@ export function prepareStatements(db: Database) {
          crl_shards = coalesce(?, crl_shards)
        WHERE id = ?`,
     ),
+    putTrust: sql('INSERT INTO trust (der, added_at) VALUES (?, ?) ON CONFLICT DO NOTHING'),
     assignProfile: sql(
       `INSERT INTO profile_issuers (profile, authority) VALUES (?, ?)
        ON CONFLICT (profile) DO UPDATE SET authority = excluded.authority`,

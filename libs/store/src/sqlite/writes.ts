@@ -213,6 +213,10 @@ export function prepareWrites(db: Database): ApplyWrite {
       );
       return undefined;
     },
+    'put-trust': ({ der, at }) => {
+      statements.putTrust.run(der, at);
+      return undefined;
+    },
     'assign-profile': ({ profile, authority }) => {
       statements.assignProfile.run(profile, authority);
       return undefined;
