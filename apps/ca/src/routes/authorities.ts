@@ -23,7 +23,8 @@ export function registerAuthorities(register: Register, service: ServiceContext)
 
   async function view(running: RunningAuthority): Promise<AuthorityView> {
     const { id, retired, certificate, authority } = running;
-    const lastEnd = await fleet.store.findLastEnd(id);
+    // It reads every certificate of the authority: asked for where it matters, at the end of a retired one.
+    const lastEnd = retired ? await fleet.store.findLastEnd(id) : undefined;
     return {
       ...viewCertificateOf(certificate),
       id,

@@ -87,7 +87,9 @@ export const AuthoritySchema = object({
     description: 'A retired one signs only CRL and OCSP, until its last leaf ends.',
   }),
   profiles: Type.Array(Type.String(), { description: 'Profiles it issues now.' }),
-  lastLeafEnds: nullable(timestamp('Latest end of a certificate it signed.')),
+  lastLeafEnds: nullable(
+    timestamp('Latest end of a certificate that a retired one signed: it may go then.'),
+  ),
   subject: Type.String(),
   serial: Type.String(),
   notBefore: timestamp('Valid from.'),
