@@ -41,7 +41,6 @@ beforeAll(async () => {
   // Its types and those of @peculiar/webcrypto describe one interface in two ways.
   pkijs.setEngine(
     'peculiar',
-    crypto as never,
     new pkijs.CryptoEngine({ name: 'peculiar', crypto: crypto as never }) as never,
   );
   const rootSigner = createSigner();
