@@ -3,6 +3,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { CommanderError } from 'commander';
 import { pino } from 'pino';
 import { isKeylineError, messageOf, systemClock } from '@keyline/kernel';
+import { openMosquittoBroker } from './mosquitto/open-mosquitto-broker.ts';
 import { openBroker } from './wiring.ts';
 import { createProgram } from './program.ts';
 
@@ -19,8 +20,18 @@ process.on('uncaughtException', (error) => {
   process.exit(1);
 });
 
-const program = createProgram(async ({ options, readyFile }) => {
-  const broker = await openBroker(options, { log, clock: systemClock });
+const host = {
+  uid: process.getuid?.(),
+  env: process.env,
+  signal: (pid: number, signal: NodeJS.Signals) => process.kill(pid, signal),
+};
+
+const program = createProgram(async ({ options, mosquitto, readyFile }) => {
+  const context = { log, clock: systemClock };
+  const broker =
+    mosquitto === undefined
+      ? await openBroker(options, context)
+      : await openMosquittoBroker({ ...options, ...mosquitto }, { ...context, host });
   const { port, webSocketPort, metricsPort } = broker;
   process.on('SIGHUP', () => void broker.reload());
   const stopped = new Promise<string>((resolve) => {

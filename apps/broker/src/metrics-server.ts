@@ -12,7 +12,7 @@ export interface MetricsServer {
 
 interface MetricsServerOptions {
   readonly port: number;
-  readonly metrics: Metrics;
+  readonly metrics: Pick<Metrics, 'registry'>;
   readonly isServing: () => boolean;
   readonly log: Logger;
 }

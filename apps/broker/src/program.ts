@@ -1,9 +1,13 @@
 // The command line: `keyline-broker serve …`, its options into BrokerOptions.
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { MosquittoOptions } from './mosquitto/options.ts';
+import { KeylineError } from '@keyline/kernel';
 import { defaultLimits, type BrokerOptions, type Limits } from './options.ts';
 
 export interface ServeCommand {
   readonly options: BrokerOptions;
+  /** Given: real Mosquitto serves instead of the embedded engine, with these and the options. */
+  readonly mosquitto: Omit<MosquittoOptions, keyof BrokerOptions> | undefined;
   /** Written when the broker serves: JSON with pid and ports. */
   readonly readyFile: string | undefined;
 }
@@ -38,6 +42,10 @@ interface Flags extends Limits {
   readonly ca: string;
   readonly admin: string[];
   readonly readyFile?: string;
+  readonly engine: 'embedded' | 'mosquitto';
+  readonly mosquitto?: string;
+  readonly config?: string;
+  readonly crlUrl: string[];
 }
 
 /** @param serve called with what the line asks for; resolves when the broker has stopped */
@@ -62,7 +70,23 @@ export function createProgram(serve: (command: ServeCommand) => Promise<void>): 
       (value: string, all: string[]) => [...all, value],
       [] as string[],
     )
-    .option('--ready-file <file>', 'written when the broker serves');
+    .option('--ready-file <file>', 'written when the broker serves')
+    .addOption(
+      new Option(
+        '--engine <engine>',
+        'Keyline’s own broker, or Eclipse Mosquitto of this machine, supervised',
+      )
+        .choices(['embedded', 'mosquitto'])
+        .default('embedded'),
+    )
+    .option('--mosquitto <path>', 'with --engine mosquitto: the program (default: looked for)')
+    .option('--config <dir>', 'with --engine mosquitto: ca-config, whose roles become its acl_file')
+    .option(
+      '--crl-url <url>',
+      'with --engine mosquitto: complete CRL of an issuing authority, plain HTTP (repeatable)',
+      parseUrls,
+      [] as string[],
+    );
   for (const [name, [flag, help]] of Object.entries(limitOptions)) {
     command.option(flag, help, parseCount, defaultLimits[name as keyof Limits]);
   }
@@ -93,10 +117,38 @@ Example:
           admins: admin,
           limits,
         },
+        mosquitto: mosquittoOf(flags),
         readyFile,
       });
     });
   return program;
+}
+
+function mosquittoOf(flags: Flags): ServeCommand['mosquitto'] {
+  const { engine, mosquitto, config, crlUrl } = flags;
+  if (engine === 'embedded') {
+    if (mosquitto === undefined && config === undefined && crlUrl.length === 0) return undefined;
+    throw new KeylineError(
+      'USAGE',
+      '--mosquitto, --config and --crl-url go with --engine mosquitto: the embedded broker is told roles and revocations by the issuing CA.',
+    );
+  }
+  if (config === undefined) {
+    throw new KeylineError(
+      'USAGE',
+      '--engine mosquitto needs --config DIR: the roles in ca-config become its acl_file.',
+    );
+  }
+  return { mosquitto, config, crlUrls: crlUrl };
+}
+
+function parseUrls(text: string, all: readonly string[]): string[] {
+  if (URL.parse(text)?.protocol !== 'http:') {
+    throw new InvalidArgumentError(
+      'It must be an http:// URL: a CRL is signed, and who checks TLS can’t need TLS for it.',
+    );
+  }
+  return [...all, text];
 }
 
 function parseCount(text: string): number {

@@ -33,7 +33,7 @@ export function writeConfiguration(given: ConfigurationGiven): string {
     `persistent_client_expiration ${Math.max(1, Math.ceil(limits.persistentClientExpiration / hour))}h`,
     `max_inflight_messages ${limits.maxInflightMessages}`,
     `max_queued_messages ${limits.maxQueuedMessages}`,
-    `message_size_limit ${limits.messageSizeLimit}`,
+    ...(limits.messageSizeLimit > 0 ? [`message_size_limit ${limits.messageSizeLimit}`] : []),
     `max_packet_size ${Math.max(20, limits.maxPacketSize)}`,
     `max_keepalive ${Math.min(65_535, Math.max(10, limits.maxKeepalive))}`,
     // Else each small answer waits for the acknowledgement of the one before.

@@ -47,12 +47,9 @@ export function prepareState(
   }
   clients.set(login.username, withPassword(login));
   const roles = new Map(listOf(found, 'roles').map((role) => [nameOf(role, 'rolename'), role]));
-  for (const role of ownRoles()) {
-    // The target keeps the role of the denied as it wants it: putting another there would cost a change, which ends sessions.
-    if (!roles.has(role.rolename) || role.rolename.startsWith('keyline-s')) {
-      roles.set(role.rolename, role);
-    }
-    if (role.rolename === adminRole) roles.set(adminRole, role);
+  for (const role of [...controlRoles(), ...compileRoles(new Map(), { fillsNames: false })]) {
+    // The role of the denied is the target's: it puts right what differs, and here a change would come before it can.
+    if (isOwn(role.rolename) || !roles.has(role.rolename)) roles.set(role.rolename, role);
   }
   return `${JSON.stringify({
     ...found,
@@ -111,7 +108,14 @@ function withPassword({ username, password }: SupervisorLogin): Entry {
   };
 }
 
-function ownRoles(): readonly { readonly rolename: string; readonly acls: readonly object[] }[] {
+function isOwn(role: string): boolean {
+  return role === adminRole || role === supervisorRole;
+}
+
+function controlRoles(): readonly {
+  readonly rolename: string;
+  readonly acls: readonly object[];
+}[] {
   const allow = (acltype: string, topic: string): object => ({
     acltype,
     topic,
@@ -134,6 +138,5 @@ function ownRoles(): readonly { readonly rolename: string; readonly acls: readon
         allow('publishClientReceive', '$SYS/#'),
       ],
     },
-    ...compileRoles(new Map(), { fillsNames: false }),
   ];
 }

@@ -106,10 +106,12 @@ async function findPlugin(program: string): Promise<string> {
       .map(({ name }) => join(root, name));
     for (const folder of [root, ...folders]) {
       const plugin = join(folder, pluginFile);
-      if (await access(plugin).then(
-        () => true,
-        () => false,
-      )) {
+      if (
+        await access(plugin).then(
+          () => true,
+          () => false,
+        )
+      ) {
         return plugin;
       }
     }

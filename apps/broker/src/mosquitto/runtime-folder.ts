@@ -73,7 +73,7 @@ export class RuntimeFolder {
   }
 
   /** In one step, so that whoever reads it meets the old or the new. */
-  async put(name: string, content: string | Buffer): Promise<void> {
+  async put(name: string, content: string | Uint8Array): Promise<void> {
     const beside = this.at(`${name}.part`);
     await rm(beside, { force: true });
     await writeFile(beside, content, { mode: 0o600, flush: true });

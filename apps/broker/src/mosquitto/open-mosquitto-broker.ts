@@ -1,0 +1,238 @@
+// Real Mosquitto behind the command line of the embedded broker: writes what it reads, runs it, and keeps all of it up to date.
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { loadConfig } from '@keyline/config';
+import { KeylineError, messageOf } from '@keyline/kernel';
+import { compileAclFile } from '@keyline/targets';
+import { openMetricsServer } from '../metrics-server.ts';
+import { defaultLimits, type Limits } from '../options.ts';
+import {
+  CertificateWatch,
+  loadServerCertificate,
+  type ServerCertificate,
+} from '../server-certificate.ts';
+import type { Broker } from '../wiring.ts';
+import { writeConfiguration } from './configuration.ts';
+import { CrlWatch } from './crl-watch.ts';
+import { findMosquitto } from './find-mosquitto.ts';
+import { parseIssuers } from './judge-crl.ts';
+import { MosquittoMetrics } from './mosquitto-metrics.ts';
+import { findLeash, stopLeftover } from './mosquitto-process.ts';
+import { defaultPaces, type MosquittoContext, type MosquittoOptions } from './options.ts';
+import { ReloadPlan } from './reload-plan.ts';
+import { findOwner, RuntimeFolder, runtimeFiles } from './runtime-folder.ts';
+import { Supervisor } from './supervisor.ts';
+
+/** @throws {KeylineError} what is missing or wrong: Mosquitto itself, a file, a port, the configuration */
+export async function openMosquittoBroker(
+  options: MosquittoOptions,
+  context: MosquittoContext,
+): Promise<Broker> {
+  const { data, host, certificates: files, limits, crlUrls } = options;
+  const { log, clock } = context;
+  const paces = { ...defaultPaces, ...context.paces };
+  if (options.webSocketPort !== undefined) {
+    throw new KeylineError(
+      'USAGE',
+      '--websocket-port is for --engine embedded: Mosquitto checks no CRL on WebSocket listeners, so a revoked device would come in there.',
+    );
+  }
+  warnOfUnknownLimits(limits, log);
+  const mosquitto = await findMosquitto(options.mosquitto, context.host.env);
+  await mkdir(data, { recursive: true, mode: 0o700 });
+  const owner = await findOwner(context.host.uid);
+  const folder = await RuntimeFolder.open(join(data, 'mosquitto'), owner);
+  const pidFile = join(data, 'mosquitto.pid');
+  await stopLeftover(folder, pidFile, context);
+
+  let certificate = await loadServerCertificate(files);
+  let issuers = parseIssuers(certificate.ca.toString());
+  const port = options.port === 0 ? await findFreePort(host) : options.port;
+  let acl = await compileAcl(options.config);
+  await putCertificate(folder, certificate);
+  await folder.put(runtimeFiles.acl, acl);
+  await folder.put(
+    runtimeFiles.configuration,
+    writeConfiguration({
+      host,
+      port,
+      limits,
+      plugin: mosquitto.plugin,
+      hasCrl: crlUrls.length > 0,
+    }),
+  );
+
+  const metrics = new MosquittoMetrics({
+    version: mosquitto.version,
+    isServing: () => supervisor.isServing,
+    isWaiting: () => plan.isWaiting,
+    crls: () => watch.crls,
+  });
+  const supervisor = new Supervisor({
+    mosquitto,
+    leash: await findLeash(),
+    folder,
+    pidFile,
+    admins: options.admins,
+    paces,
+    log,
+    events: {
+      onServing: () => {
+        plan.onStarted();
+      },
+      onFigures: (figures) => {
+        metrics.takeFigures(figures);
+        plan.onFigures(figures.get('clients/disconnected') ?? 0);
+      },
+      onStranger: () => {
+        metrics.strangers.inc();
+      },
+      onRestart: (why) => {
+        metrics.restarts.inc({ why });
+      },
+    },
+  });
+  const plan = new ReloadPlan({
+    hangUpIsSafe: mosquitto.hangUpIsSafe,
+    restartEvery: paces.restarts,
+    log,
+    hangUp: () => {
+      supervisor.hangUp();
+    },
+    restart: (reason) => {
+      supervisor.restart(reason);
+    },
+  });
+  let isStarted = false;
+  const watch = new CrlWatch({
+    urls: crlUrls,
+    folder,
+    issuers: () => issuers,
+    interval: paces.crl,
+    clock,
+    log,
+    onFailure: () => {
+      metrics.crlFailures.inc();
+    },
+    onWritten: (revocationsChanged) => {
+      if (!isStarted) return;
+      const numbers = watch.crls.map(({ name, number }) => `${name} number ${String(number)}`);
+      plan.request(`CRL ${numbers.join(', ')}`, revocationsChanged ? 'urgent' : 'when-safe');
+    },
+  });
+  const certificates = new CertificateWatch({
+    files,
+    log,
+    interval: paces.certificates,
+    onChange: (changed) => {
+      void swap(changed);
+    },
+  });
+  // Before anything slow: whoever waits for a CRL sees here that it is waited for.
+  const metricsServer = await openMetricsServer({
+    port: options.metricsPort,
+    metrics,
+    isServing: () => supervisor.isServing,
+    log,
+  });
+  const close = async (): Promise<void> => {
+    certificates.stop();
+    plan.stop();
+    await watch.stop();
+    await supervisor.stop();
+    await metricsServer.close();
+  };
+  try {
+    await certificates.start();
+    if (crlUrls.length > 0) await watch.start();
+    else log.warn({ event: 'no CRL' }, 'without --crl-url Mosquitto lets revoked certificates in');
+    isStarted = true;
+    await supervisor.start();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+
+  return {
+    port,
+    webSocketPort: undefined,
+    metricsPort: metricsServer.port,
+    async reload() {
+      await certificates.check();
+      await reloadRoles();
+    },
+    close,
+  };
+
+  async function swap(changed: ServerCertificate): Promise<void> {
+    try {
+      const isNewCa = !changed.ca.equals(certificate.ca);
+      issuers = parseIssuers(changed.ca.toString());
+      await putCertificate(folder, changed);
+      certificate = changed;
+      // cafile is read again with a crlfile only.
+      if (isNewCa && crlUrls.length === 0) supervisor.restart('the CA bundle changed');
+      else plan.request('the server certificate or the CA bundle changed', 'urgent');
+    } catch (error) {
+      log.error(
+        { event: 'certificate not swapped', error: messageOf(error) },
+        `Mosquitto was not given the changed certificate: ${messageOf(error)}`,
+      );
+    }
+  }
+
+  async function reloadRoles(): Promise<void> {
+    try {
+      const changed = await compileAcl(options.config);
+      if (changed === acl) return;
+      await folder.put(runtimeFiles.acl, changed);
+      acl = changed;
+      plan.request('the roles changed', 'urgent');
+    } catch (error) {
+      log.error(
+        { event: 'roles not reloaded', error: messageOf(error) },
+        `the roles stay as they were: ${messageOf(error)}`,
+      );
+    }
+  }
+}
+
+async function compileAcl(config: string): Promise<string> {
+  const { roles } = await loadConfig(config);
+  return compileAclFile(roles);
+}
+
+async function putCertificate(
+  folder: RuntimeFolder,
+  { cert, key, ca }: ServerCertificate,
+): Promise<void> {
+  await folder.put(runtimeFiles.key, key);
+  await folder.put(runtimeFiles.certificate, cert);
+  await folder.put(runtimeFiles.ca, ca);
+}
+
+function warnOfUnknownLimits(limits: Limits, log: MosquittoContext['log']): void {
+  const unknown = (['handshakeTimeout', 'connectTimeout', 'maxHandshakes'] as const).filter(
+    (name) => limits[name] !== defaultLimits[name],
+  );
+  if (unknown.length === 0) return;
+  log.warn(
+    { event: 'limits unknown', unknown },
+    `Mosquitto knows no ${unknown.join(', ')}: these limits are the embedded broker's`,
+  );
+}
+
+/** Mosquitto takes port 0 for a socket in the file system. */
+function findFreePort(host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, host, () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => {
+        resolve(port);
+      });
+    });
+  });
+}

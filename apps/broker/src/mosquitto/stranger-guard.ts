@@ -1,0 +1,88 @@
+// Identities with a good certificate that dynamic security does not know. Mosquitto lets them in and asks the acl_file, whose patterns
+// hold for everybody: so each that comes is made known, and denied, which also ends its session.
+import type { Logger } from 'pino';
+import { messageOf } from '@keyline/kernel';
+import {
+  deniedPriority,
+  deniedRole,
+  type DynsecAnswer,
+  type DynsecCommand,
+} from '@keyline/targets';
+
+interface StrangerGuardOptions {
+  readonly send: (commands: readonly DynsecCommand[]) => Promise<readonly DynsecAnswer[]>;
+  readonly log: Logger;
+  readonly onDenied: () => void;
+}
+
+/** Questions are answered from memory, in microseconds each. */
+const questionsPerPayload = 100;
+/** 2.0 writes its whole state for each command. */
+const denialsPerPayload = 4;
+const why = 'Connected without being known to the issuing CA, and denied by Keyline.';
+
+export class StrangerGuard {
+  readonly #options: StrangerGuardOptions;
+  readonly #seen = new Set<string>();
+  #turn: Promise<void> | undefined;
+
+  constructor(options: StrangerGuardOptions) {
+    this.#options = options;
+  }
+
+  /** Somebody was let in under this name. */
+  saw(username: string): void {
+    this.#seen.add(username);
+    this.#turn ??= this.#work().finally(() => {
+      this.#turn = undefined;
+    });
+  }
+
+  async #work(): Promise<void> {
+    // Those who come in one burst are asked about together.
+    await Promise.resolve();
+    while (this.#seen.size > 0) {
+      const names = [...this.#seen].slice(0, questionsPerPayload);
+      for (const name of names) this.#seen.delete(name);
+      try {
+        await this.#check(names);
+      } catch (error) {
+        // Mosquitto is on its way out or down; whoever comes back is seen again.
+        this.#options.log.warn(
+          { event: 'identities not checked', count: names.length },
+          `Mosquitto did not say whether it knows who connected: ${messageOf(error)}`,
+        );
+      }
+    }
+  }
+
+  async #check(names: readonly string[]): Promise<void> {
+    const { send, log, onDenied } = this.#options;
+    const answers = await send(names.map((username) => ({ command: 'getClient', username })));
+    const strangers = names.filter((_name, index) => answers[index]?.error === 'Client not found');
+    for (let start = 0; start < strangers.length; start += denialsPerPayload) {
+      const asked = strangers.slice(start, start + denialsPerPayload);
+      // With the role in one command: the issuing CA may make the device known at this moment, and then this one is refused.
+      const made = await send(
+        asked.map((username) => ({
+          command: 'createClient',
+          username,
+          roles: [{ rolename: deniedRole, priority: deniedPriority }],
+        })),
+      );
+      const some = asked.filter((_name, index) => made[index]?.error === undefined);
+      if (some.length === 0) continue;
+      // Being created ends no session; any change does.
+      await send(
+        some.map((username) => ({ command: 'modifyClient', username, textdescription: why })),
+      );
+      for (const username of some) {
+        onDenied();
+        log.warn(
+          { event: 'stranger denied', certificate: { cn: username } },
+          `"${username}" connected with a good certificate but is not known to the broker, and was denied everything. If it is a device, the issuing CA will make it known; look at its targets (keyline doctor).`,
+        );
+      }
+    }
+  }
+}
