@@ -18,8 +18,8 @@ export const bulkSign: Bench = {
     'POST /v1/batches/{id}/sign, one NDJSON stream over TLS, each line durable before it is answered.',
   reach: { atLeast: 0.55 },
   async run({ quick, folder, note }) {
-    const perRound = quick ? 2_000 : 5_000;
-    const rounds = quick ? 3 : 6;
+    const perRound = quick ? 1_000 : 2_000;
+    const rounds = quick ? 4 : 16;
     const csrs = await loadCsrs(perRound * (rounds + 1));
     const lines = csrs.map(({ id, pem }) => `${JSON.stringify({ id, csr: pem })}\n`);
     const service = await startIssuingCa(folder);

@@ -15,8 +15,8 @@ export const enroll: Bench = {
   means: `POST /v1/enroll over TLS 1.3 keep-alive (${connectionCount} connections), a single-use token each, durable before the answer.`,
   reach: { atLeast: 0.4 },
   async run({ quick, folder, note }) {
-    const perRound = quick ? 1_500 : 5_000;
-    const rounds = quick ? 3 : 6;
+    const perRound = quick ? 1_000 : 1_500;
+    const rounds = quick ? 4 : 16;
     const csrs = await loadCsrs(perRound * (rounds + 1));
     const service = await startIssuingCa(folder);
     try {

@@ -51,9 +51,9 @@ export const issue: Bench = {
       },
       config.profiles,
     );
-    const perRound = quick ? 2_000 : 5_000;
+    const perRound = 2_000;
     let next = 0;
-    const { best, limit } = await bestOf(quick ? 4 : 10, async () => {
+    const { best, limit } = await bestOf(quick ? 5 : 20, async () => {
       const before = process.cpuUsage();
       for (let i = 0; i < perRound; i++) {
         const { id, pem } = csrs[next++ % csrs.length]!;

@@ -15,8 +15,8 @@ export const renew: Bench = {
   means: `POST /v1/renew over mTLS keep-alive by ${deviceCount} devices, each time with a CSR for a new key, durable before the answer.`,
   reach: { atLeast: 0.45 },
   async run({ quick, folder, note }) {
-    const perDevice = quick ? 20 : 70;
-    const rounds = quick ? 3 : 6;
+    const perDevice = quick ? 16 : 24;
+    const rounds = quick ? 4 : 16;
     const devices = await Promise.all(
       Array.from({ length: deviceCount }, (_, i) => makeDevice(`renewing-${i}`, 1)),
     );

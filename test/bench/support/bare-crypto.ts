@@ -16,7 +16,7 @@ function once(): void {
 }
 
 /** Pairs of verification and signature in a second of CPU, as of this moment. */
-export function measureBareCrypto(milliseconds = 250): number {
+export function measureBareCrypto(milliseconds = 100): number {
   const until = performance.now() + milliseconds;
   const before = process.cpuUsage();
   let count = 0;
