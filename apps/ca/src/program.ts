@@ -106,6 +106,7 @@ Example:
     .requiredOption('--data <dir>', 'folder of the issuing CA')
     .requiredOption('--certificate <file>', 'what the root signed, PEM')
     .requiredOption('--root <file>', 'the root certificate, PEM')
+    .option('--root-crl <file>', "the root's CRL, PEM; served beside the others")
     .requiredOption('--config <dir>', 'profiles, roles, types and alert rules')
     .requiredOption('--admin-dir <dir>', 'folder for the certificate and key of the first admin')
     .action(async (options: InstallOptions) => {

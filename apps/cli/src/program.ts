@@ -1,9 +1,11 @@
 // The command tree and its edge: arguments in, exit code out. Commands themselves are loaded when they are called.
 import { Command, CommanderError } from 'commander';
 import { isKeylineError, messageOf } from '@keyline/kernel';
+import { addAuthorityCommands } from './command-line/authority.ts';
 import { addBatchCommands } from './command-line/batch.ts';
 import { addDeviceCommands } from './command-line/device.ts';
 import { addOperationCommands } from './command-line/operations.ts';
+import { addTargetCommands } from './command-line/target.ts';
 import { addTokenCommands } from './command-line/token.ts';
 import { addUpCommand } from './command-line/up.ts';
 import type { Act } from './command-line/act.ts';
@@ -58,6 +60,8 @@ ${exitCodeHelp}`,
   addDeviceCommands(program, act);
   addTokenCommands(program, act);
   addBatchCommands(program, act);
+  addAuthorityCommands(program, act);
+  addTargetCommands(program, act);
   addOperationCommands(program, act);
   return program;
 }

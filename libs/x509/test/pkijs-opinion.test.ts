@@ -39,10 +39,7 @@ let issuing: { certificateDer: Uint8Array; signer: Signer };
 beforeAll(async () => {
   const crypto = new Crypto();
   // Its types and those of @peculiar/webcrypto describe one interface in two ways.
-  pkijs.setEngine(
-    'peculiar',
-    new pkijs.CryptoEngine({ name: 'peculiar', crypto: crypto as never }) as never,
-  );
+  pkijs.setEngine('peculiar', new pkijs.CryptoEngine({ name: 'peculiar', crypto }) as never);
   const rootSigner = createSigner();
   root = {
     signer: rootSigner,

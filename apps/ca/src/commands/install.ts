@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { addAuthority, installAuthority, issueCertificate } from '@keyline/fleet';
+import { addAuthority, importRootCrl, installAuthority, issueCertificate } from '@keyline/fleet';
 import { KeylineError } from '@keyline/kernel';
 import { createSigner, generateKey, loadPlainKey, writeKeyFile } from '@keyline/keys';
 import { createSqliteStore } from '@keyline/store';
@@ -22,6 +22,7 @@ export interface InstallOptions {
   readonly data: string;
   readonly certificate: string;
   readonly root: string;
+  readonly rootCrl?: string;
   readonly config: string;
   /** Folder for the first admin's certificate and key. */
   readonly adminDir: string;
@@ -45,10 +46,15 @@ export async function runInstall(options: InstallOptions): Promise<string> {
   }
   const certificate = decodePem(await readTextFile(options.certificate), 'CERTIFICATE');
   const root = decodePem(await readTextFile(options.root), 'CERTIFICATE');
+  const rootCrl =
+    options.rootCrl === undefined
+      ? undefined
+      : decodePem(await readTextFile(options.rootCrl), 'X509 CRL');
   await createDatabase(folder);
   const issuing = await openIssuing({ data: options.data, config: options.config });
   try {
     await installFirst(issuing, { certificate, root });
+    if (rootCrl !== undefined) await bringRootCrl(issuing, rootCrl);
     await issueAdmin(issuing, { file: admin, folder: resolve(options.adminDir) });
   } finally {
     await issuing.close();
@@ -67,6 +73,14 @@ async function installFirst(
     await installAuthority(fleet, { caller: 'keyline', id: firstAuthority, ...given });
     await authorities.reload();
   }
+}
+
+/** An install that was interrupted after this has it already. */
+async function bringRootCrl({ fleet, authorities }: Issuing, crl: Uint8Array): Promise<void> {
+  const [root] = authorities.roots();
+  if (root === undefined) return;
+  if ((await fleet.store.findLatestCrl(root.id, 'complete')) !== undefined) return;
+  await importRootCrl(fleet, { caller: 'keyline', crl, roots: authorities.roots() });
 }
 
 /** @throws {KeylineError} PATH_INVALID */

@@ -1,4 +1,4 @@
-// The words of `keyline alerts`, `keyline ca` and `keyline doctor`.
+// The words of `keyline alerts` and `keyline doctor`.
 import type { Command } from 'commander';
 import type { Act } from './act.ts';
 import { example, withClientOptions, type ClientOptions } from './client-options.ts';
@@ -19,20 +19,6 @@ export function addOperationCommands(program: Command, act: Act): void {
     act(async (context, options: AlertOptions) => {
       const { listAlerts } = await import('../operations/alerts.ts');
       await listAlerts(context, options);
-    }),
-  );
-
-  const ca = example(
-    program.command('ca').description('Authorities: the root and the issuing CAs.'),
-    'keyline ca list',
-  );
-  example(
-    withClientOptions(ca.command('list').description('List authorities and their CRLs.')),
-    'keyline ca list',
-  ).action(
-    act(async (context, options: ClientOptions) => {
-      const { listAuthorities } = await import('../operations/authorities.ts');
-      await listAuthorities(context, options);
     }),
   );
 

@@ -1,5 +1,6 @@
 // The words of `keyline up`.
 import { Option, type Command } from 'commander';
+import { engines } from '../up/plan.ts';
 import type { Act } from './act.ts';
 import { example, parsePort } from './client-options.ts';
 import type { UpOptions } from '../up/up.ts';
@@ -23,6 +24,12 @@ export function addUpCommand(program: Command, act: Act): void {
       .option(
         '--host <address>',
         'address to listen on and to write into URLs (default: 127.0.0.1)',
+      )
+      .addOption(
+        new Option(
+          '--broker <engine>',
+          'Keyline’s own broker, or Eclipse Mosquitto of this machine, supervised (default: embedded; kept)',
+        ).choices(engines),
       )
       .addOption(new Option('--json', 'print endpoints as one JSON line when ready')),
     'keyline up --data .keyline',

@@ -6,6 +6,7 @@ import { findCaller, findService, type Caller } from '../client/find-service.ts'
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { exitCodes } from '../exit-code.ts';
+import { checkEngine } from './engine-check.ts';
 import { fail, ok, warn, type Finding } from './finding.ts';
 import { checkOpenFileLimit } from './machine-checks.ts';
 import { checkAuthority, checkCrl, checkOcsp, checkPlainHttp } from './revocation-checks.ts';
@@ -78,6 +79,7 @@ async function examine(
       await attempt('ocsp', () => checkOcsp(http, caller, authorities));
     }
     await attempt('broker', () => checkBroker(context, client, caller));
+    await attempt('broker engine', () => checkEngine(endpoints?.metrics));
     await attempt('targets', () => checkTargets(client));
     await attempt('open files', () => checkOpenFileLimit(endpoints?.pids));
   } finally {

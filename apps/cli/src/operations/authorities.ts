@@ -16,17 +16,24 @@ export async function listAuthorities(context: CliContext, options: ClientOption
     const now = context.clock.now();
     context.terminal.out(
       formatTable(
-        ['ID', 'ROLE', 'SUBJECT', 'ENDS (UTC)', 'CRL', 'CRL GOOD UNTIL (UTC)'],
-        answer.items.map(({ id, role, subject, notAfter, crl }) => [
+        ['ID', 'ROLE', 'STATE', 'SUBJECT', 'ISSUES', 'ENDS (UTC)', 'CRL', 'CRL GOOD UNTIL (UTC)'],
+        answer.items.map(({ id, role, state, subject, profiles, notAfter, crl }) => [
           id,
           role,
+          state,
           subject,
+          profiles.length === 0 ? '-' : profiles.join(' '),
           formatTimeAndDistance(notAfter, now),
           crl === null ? '-' : String(crl.number),
           crl === null ? '-' : formatTimeAndDistance(crl.nextUpdate, now),
         ]),
       ),
     );
+    for (const { id, createdAt } of answer.pending) {
+      context.terminal.err(
+        `${id} waits for the root's certificate since ${formatTimeAndDistance(createdAt, now)}: keyline ca install ${id} --certificate … --root …\n`,
+      );
+    }
   } finally {
     client.close();
   }

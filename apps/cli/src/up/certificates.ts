@@ -1,7 +1,7 @@
 // Certificates that `up` keeps fresh through the API: the broker's server certificate and its own admin certificate.
 import { X509Certificate, type KeyObject } from 'node:crypto';
 import type { Endpoints, IssueCertificateRequest } from '@keyline/api';
-import { formatDuration, messageOf, type Clock } from '@keyline/kernel';
+import { formatDuration, type Clock } from '@keyline/kernel';
 import { loadPlainKey } from '@keyline/keys';
 import { ApiClient, createTransport } from '../client/api-client.ts';
 import { loadCertificateCaller } from '../client/find-service.ts';
@@ -41,6 +41,21 @@ export async function keepFresh(
   const due = current === undefined ? 0 : renewalTime(current);
   if (now < due) return undefined;
   const key = await loadOrCreateKey(kept.keyFile);
+  return callAsAdmin(issuing, async (client) => {
+    const answer = await client.call('issueCertificate', {
+      body: { ...kept.request, csr: await createCsrPem(key, kept.request.name) },
+    });
+    await replaceFile(kept.certificateFile, joinChain(answer.certificate, answer.chain));
+    const life = formatDuration(Date.parse(answer.notAfter) - now);
+    return `${current === undefined ? 'issued' : 'renewed'} ${kept.what} (serial ${answer.serial}, good for ${life})`;
+  });
+}
+
+/** One piece of work with the API, as the admin of this folder. */
+export async function callAsAdmin<Result>(
+  issuing: Omit<Issuing, 'clock'>,
+  work: (client: ApiClient) => Promise<Result>,
+): Promise<Result> {
   const location = {
     api: issuing.api,
     caPem: await readText(issuing.trustFile, 'the trust anchor'),
@@ -49,12 +64,7 @@ export async function keepFresh(
   const caller = await loadCertificateCaller(issuing.admin.certificate, issuing.admin.key);
   const client = new ApiClient(location, createTransport(location, caller));
   try {
-    const answer = await client.call('issueCertificate', {
-      body: { ...kept.request, csr: await createCsrPem(key, kept.request.name) },
-    });
-    await replaceFile(kept.certificateFile, joinChain(answer.certificate, answer.chain));
-    const life = formatDuration(Date.parse(answer.notAfter) - now);
-    return `${current === undefined ? 'issued' : 'renewed'} ${kept.what} (serial ${answer.serial}, good for ${life})`;
+    return await work(client);
   } finally {
     client.close();
   }
@@ -75,31 +85,4 @@ function renewalTime(pem: string): number {
 async function loadOrCreateKey(file: string): Promise<KeyObject> {
   const pem = await readTextIfThere(file, 'a private key');
   return pem === undefined ? createKeyFile(file, 'ec-p256') : loadPlainKey(file);
-}
-
-/** Looks after them until stopped; failures are said and tried again. */
-export function startRenewal(
-  certificates: readonly KeptCertificate[],
-  issuing: Issuing,
-  options: { everyMilliseconds: number; say: (text: string) => void },
-): () => void {
-  let running = false;
-  const renewDue = async (): Promise<void> => {
-    if (running) return;
-    running = true;
-    for (const kept of certificates) {
-      try {
-        const done = await keepFresh(kept, issuing);
-        if (done !== undefined) options.say(done);
-      } catch (error) {
-        options.say(`could not renew ${kept.what}, will try again: ${messageOf(error)}`);
-      }
-    }
-    running = false;
-  };
-  const timer = setInterval(() => void renewDue(), options.everyMilliseconds);
-  timer.unref();
-  return () => {
-    clearInterval(timer);
-  };
 }

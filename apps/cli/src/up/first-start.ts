@@ -18,6 +18,9 @@ export interface FirstStart {
   readonly say: (text: string) => void;
 }
 
+/** What work with the root needs. */
+export type RootWork = Pick<FirstStart, 'layout' | 'env' | 'signal'>;
+
 interface Step {
   readonly title: string;
   /** The file that the step makes last. */
@@ -43,6 +46,7 @@ const steps: readonly Step[] = [
     makes: ({ ca }) => ca.certificate,
     run: signIssuing,
   },
+  { title: "the root's CRL", makes: ({ root }) => root.crl, run: signRootCrl },
   {
     title: 'the trust anchor',
     makes: ({ trust }) => trust,
@@ -105,15 +109,24 @@ async function createIssuing({ layout, plan, ...given }: FirstStart): Promise<vo
   ]);
 }
 
-async function signIssuing({ layout, ...given }: FirstStart): Promise<void> {
+async function signIssuing({ layout, plan, ...given }: FirstStart): Promise<void> {
   const { root, ca } = layout;
+  const { http } = urlsOf(plan);
   await replaceFile(root.issuingCsr, await readText(ca.csr, 'the CSR of the issuing CA'));
   await runRoot({ layout, ...given }, [
     'sign-intermediate',
     ...['--dir', root.folder],
     ...['--csr', root.issuingCsr],
+    // Where the issuing CA serves what is brought to it from the root.
+    ...['--crl-url', `${http}/crl/root.crl`],
+    ...['--issuer-url', `${http}/aia/root.cer`],
     ...['--out', ca.certificate],
   ]);
+}
+
+/** Good for a year; alerts say when it nears its end. */
+export async function signRootCrl({ layout, ...given }: RootWork): Promise<void> {
+  await runRoot({ layout, ...given }, ['crl', ...['--dir', layout.root.folder]]);
 }
 
 async function installIssuing({ layout, config, ...given }: FirstStart): Promise<void> {
@@ -122,6 +135,7 @@ async function installIssuing({ layout, config, ...given }: FirstStart): Promise
     ...['--data', layout.ca.folder],
     ...['--certificate', layout.ca.certificate],
     ...['--root', layout.root.certificate],
+    ...['--root-crl', layout.root.crl],
     ...['--config', config],
     ...['--admin-dir', layout.admin.folder],
   ]);
@@ -134,10 +148,7 @@ async function writeBrokerBundle({ layout }: FirstStart): Promise<void> {
 }
 
 /** The passphrase goes in by stdin: the sandbox of keyline-root sees no file outside the root's own folder. */
-async function runRoot(
-  { layout, env, signal }: Pick<FirstStart, 'layout' | 'env' | 'signal'>,
-  args: readonly string[],
-): Promise<void> {
+async function runRoot({ layout, env, signal }: RootWork, args: readonly string[]): Promise<void> {
   const input = await readText(layout.secrets.root, 'the passphrase of the root key');
   await runProgram('keyline-root', [...args, ...['--passphrase-file', '-'], '--json', '--yes'], {
     env,

@@ -14,6 +14,8 @@ export interface Layout {
     readonly certificate: string;
     /** The offline root sees nothing outside its folder: requests are carried in. */
     readonly issuingCsr: string;
+    /** PEM, as keyline-root crl makes it. */
+    readonly crl: string;
   };
   readonly ca: {
     readonly folder: string;
@@ -50,6 +52,7 @@ export function layoutOf(data: string): Layout {
       folder: at('root'),
       certificate: at('root', 'root.crt'),
       issuingCsr: at('root', 'issuing.csr'),
+      crl: at('root', 'root.crl'),
     },
     ca: {
       folder: at('ca'),

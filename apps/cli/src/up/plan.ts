@@ -7,14 +7,20 @@ import { replaceFile } from '../files/write-file.ts';
 const portNames = ['api', 'http', 'broker', 'metrics'] as const;
 export type PortName = (typeof portNames)[number];
 
+/** Keyline's own broker, or Eclipse Mosquitto of this machine. */
+export const engines = ['embedded', 'mosquitto'] as const;
+export type Engine = (typeof engines)[number];
+
 export interface Plan {
   readonly version: 1;
+  readonly engine: Engine;
   /** Listened on, and written into URLs. */
   readonly host: string;
   readonly ports: Readonly<Record<PortName, number>>;
 }
 
 export interface PlanOptions {
+  readonly engine?: Engine | undefined;
   readonly host?: string | undefined;
   readonly ports: Readonly<Partial<Record<PortName, number | undefined>>>;
 }
@@ -47,7 +53,7 @@ async function createPlan(options: PlanOptions): Promise<Plan> {
   const ports = Object.fromEntries(
     portNames.map((name, index) => [name, options.ports[name] ?? free[index] ?? 0]),
   ) as Record<PortName, number>;
-  return { version: 1, host, ports };
+  return { version: 1, engine: options.engine ?? 'embedded', host, ports };
 }
 
 function changePlan(plan: Plan, options: PlanOptions): Plan {
@@ -66,7 +72,7 @@ function changePlan(plan: Plan, options: PlanOptions): Plan {
   }
   const ports = { ...plan.ports };
   for (const name of portNames) ports[name] = options.ports[name] ?? ports[name];
-  return { ...plan, ports };
+  return { ...plan, engine: options.engine ?? plan.engine, ports };
 }
 
 /** A wildcard can be listened on but not be dialled, and a bare word is no host name in a certificate's URLs. */
@@ -81,15 +87,16 @@ function assertHost(host: string): void {
 
 function parsePlan(text: string, file: string): Plan {
   try {
-    const { version, host, ports } = JSON.parse(text) as Partial<Plan>;
+    const { version, engine = 'embedded', host, ports } = JSON.parse(text) as Partial<Plan>;
     const isPort = (name: PortName): boolean => Number.isInteger(ports?.[name]);
     if (
       version === 1 &&
+      engines.includes(engine) &&
       typeof host === 'string' &&
       ports !== undefined &&
       portNames.every(isPort)
     ) {
-      return { version, host, ports };
+      return { version, engine, host, ports };
     }
   } catch (error) {
     throw new KeylineError('FILE_UNREADABLE', `${file} is not JSON (${messageOf(error)}).`, {

@@ -15,6 +15,8 @@ interface Shared {
 
 /** CN of the certificate with which the issuing CA administers the broker. */
 const issuingAdmin = 'keyline@service';
+/** As `keyline-ca init` calls the first one. */
+const issuingAuthority = 'issuing-1';
 
 export function caSpec({ layout, plan, config, ...rest }: Shared & { config: string }): ChildSpec {
   return {
@@ -39,8 +41,9 @@ export function brokerSpec({
   layout,
   plan,
   admin,
+  config,
   ...rest
-}: Shared & { admin: string }): ChildSpec {
+}: Shared & { admin: string; config: string }): ChildSpec {
   return {
     ...rest,
     ...filesOf('keyline-broker', layout),
@@ -57,8 +60,18 @@ export function brokerSpec({
       ...['--admin', issuingAdmin],
       ...['--admin', admin],
       ...['--ready-file', filesOf('keyline-broker', layout).readyFile],
+      ...(plan.engine === 'mosquitto' ? mosquittoArguments(plan, config) : []),
     ],
   };
+}
+
+function mosquittoArguments(plan: Plan, config: string): string[] {
+  return [
+    ...['--engine', 'mosquitto'],
+    ...['--config', config],
+    // The embedded broker is told of revocations by the issuing CA; Mosquitto reads them from the CRL.
+    ...['--crl-url', `${urlsOf(plan).http}/crl/${issuingAuthority}.crl`],
+  ];
 }
 
 function filesOf(

@@ -7,21 +7,18 @@ import type { CliContext, JsonOption } from '../context.ts';
 import { exitCodes } from '../exit-code.ts';
 import { readText } from '../files/read-file.ts';
 import { createFolder, removeFile, replaceFile } from '../files/write-file.ts';
-import {
-  isStillGood,
-  keepFresh,
-  startRenewal,
-  type Issuing,
-  type KeptCertificate,
-} from './certificates.ts';
+import { isStillGood, keepFresh, type Issuing, type KeptCertificate } from './certificates.ts';
 import { Child } from './child.ts';
 import { createMissing } from './first-start.ts';
 import { layoutOf, type Layout } from './layout.ts';
 import { stopLeftovers } from './leftovers.ts';
 import { acquireLock } from './lock.ts';
-import { assertPortsFree, loadPlan, urlsOf, type Plan } from './plan.ts';
+import { assertPortsFree, loadPlan, urlsOf, type Engine, type Plan } from './plan.ts';
 import { defaultConfig } from './programs.ts';
 import { brokerSpec, caSpec } from './services.ts';
+import { keepRootCrl } from './root-crl.ts';
+import { refreshTrust } from './trust.ts';
+import { startUpkeep } from './upkeep.ts';
 import { describeReady } from './welcome.ts';
 
 export interface UpOptions extends JsonOption {
@@ -31,9 +28,11 @@ export interface UpOptions extends JsonOption {
   readonly portBroker?: number;
   readonly config?: string;
   readonly host?: string;
+  readonly broker?: Engine;
 }
 
 const renewalCheckEvery = 10 * 60 * 1000;
+const trustCheckEvery = 10 * 1000;
 
 export async function runUp(context: CliContext, options: UpOptions): Promise<number> {
   const layout = layoutOf(resolve(context.cwd, options.data));
@@ -46,6 +45,7 @@ export async function runUp(context: CliContext, options: UpOptions): Promise<nu
   try {
     const plan = await loadPlan(layout.plan, {
       host: options.host,
+      engine: options.broker,
       ports: { api: options.portApi, http: options.portHttp, broker: options.portBroker },
     });
     await supervise(context, { layout, plan, options, signal: stop.signal });
@@ -92,7 +92,8 @@ async function supervise(
   await createMissing({ layout, plan, config, env, signal, say });
 
   const urls = urlsOf(plan);
-  const endpoints = { ...urls, ca: layout.trust, admin: layout.admin };
+  const metrics = `http://127.0.0.1:${String(plan.ports.metrics)}`;
+  const endpoints = { ...urls, metrics, ca: layout.trust, admin: layout.admin };
   const issuing: Issuing = {
     api: urls.api,
     trustFile: layout.trust,
@@ -116,8 +117,8 @@ async function supervise(
   const shared = { layout, plan, env, say, onReady: publish };
   children.ca = new Child(caSpec({ ...shared, config }));
   const admin = await adminCertificate(layout);
-  children.broker = new Child(brokerSpec({ ...shared, admin: admin.request.name }));
-  let stopRenewal = (): void => undefined;
+  children.broker = new Child(brokerSpec({ ...shared, config, admin: admin.request.name }));
+  let stopUpkeep = (): void => undefined;
   // A start that is waited for has to be let go of; later the order of the end is the finally's.
   const abandonStart = (): void => {
     if (serving) return;
@@ -131,9 +132,29 @@ async function supervise(
     signal.throwIfAborted();
     const kept = [admin, brokerCertificate(layout, plan)];
     for (const certificate of kept) await refresh(certificate, issuing, say);
+    await refreshTrust(layout, issuing);
     await children.broker.start();
     signal.throwIfAborted();
-    stopRenewal = startRenewal(kept, issuing, { everyMilliseconds: renewalCheckEvery, say });
+    stopUpkeep = startUpkeep(
+      [
+        {
+          what: 'look for new authorities',
+          everyMilliseconds: trustCheckEvery,
+          run: () => refreshTrust(layout, issuing),
+        },
+        {
+          what: "renew the root's CRL",
+          everyMilliseconds: renewalCheckEvery,
+          run: () => keepRootCrl({ layout, env, signal }, issuing),
+        },
+        ...kept.map((certificate) => ({
+          what: `renew ${certificate.what}`,
+          everyMilliseconds: renewalCheckEvery,
+          run: () => keepFresh(certificate, issuing),
+        })),
+      ],
+      say,
+    );
     serving = true;
     const ready = endpointsFile(endpoints, {
       ca: children.ca.pid ?? 0,
@@ -146,7 +167,7 @@ async function supervise(
     say('stopping…');
   } finally {
     serving = false;
-    stopRenewal();
+    stopUpkeep();
     // First, so that nobody finds a service that is on its way out.
     await publishing;
     await removeFile(layout.endpoints);

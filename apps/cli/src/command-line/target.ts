@@ -1,0 +1,36 @@
+// The words of `keyline target`.
+import type { Command } from 'commander';
+import type { Act } from './act.ts';
+import { example, withClientOptions, type ClientOptions } from './client-options.ts';
+
+export function addTargetCommands(program: Command, act: Act): void {
+  const target = example(
+    program.command('target').description('Brokers that identities and rights are pushed to.'),
+    'keyline target list',
+  );
+  example(
+    withClientOptions(
+      target.command('list').description('List brokers, how far they are, and what differed.'),
+    ),
+    'keyline target list',
+  ).action(
+    act(async (context, options: ClientOptions) => {
+      const { listTargets } = await import('../operations/targets.ts');
+      await listTargets(context, options);
+    }),
+  );
+  example(
+    withClientOptions(
+      target
+        .command('compare')
+        .description('Compare a broker with the fleet now, and repair what differs.')
+        .argument('<name>', 'the broker'),
+    ),
+    'keyline target compare broker',
+  ).action(
+    act(async (context, name: string, options: ClientOptions) => {
+      const { compareTarget } = await import('../operations/targets.ts');
+      await compareTarget(context, name, options);
+    }),
+  );
+}
