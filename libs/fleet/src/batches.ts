@@ -2,7 +2,13 @@
 import { Duration, KeylineError, type DeviceId } from '@keyline/kernel';
 import { parseCsr, type Csr } from '@keyline/pki';
 import { actorOf, type Caller } from './caller.ts';
-import { commitOrThrow, getTypeDetails, type FailedCommit, type FleetContext } from './context.ts';
+import {
+  commitOrThrow,
+  getTypeDetails,
+  isOver,
+  type FailedCommit,
+  type FleetContext,
+} from './context.ts';
 import { certificateRow, keyInUse, resolveDeviceId } from './enroll.ts';
 import { matchesGlob } from './glob.ts';
 import type { Batch, Certificate, Device, Labels } from './model.ts';
@@ -194,6 +200,7 @@ async function trySign(
   const { type, role, profile } = getTypeDetails(context, batch.type);
   const replaced = earlier === undefined ? [] : await context.store.listCertificatesOf(id);
   if (replaced.some((certificate) => certificate.spkiSha256 === csr.spkiSha256)) throw keyInUse(id);
+  const ending = replaced.filter((one) => one.state !== 'revoked' && !isOver(context, one, now));
   const issued = await context.issuer.issue({
     profile: profile.name,
     id,
@@ -244,12 +251,10 @@ async function trySign(
     { op: 'take-quota', id: batch.id, at: now, units: rework ? 0 : 1 },
     { op: 'claim-key', spkiSha256: issued.spkiSha256, owner: id },
     { op: 'insert-certificate', certificate },
-    ...replaced
-      .filter(({ state, notAfter }) => state !== 'revoked' && notAfter > now)
-      .map(
-        ({ serial }) =>
-          ({ op: 'revoke-certificate', serial, at: now, reason: 'superseded' }) as const,
-      ),
+    ...ending.map(
+      ({ serial }) =>
+        ({ op: 'revoke-certificate', serial, at: now, reason: 'superseded' }) as const,
+    ),
   ];
   const result = await context.store.commit({
     writes,
@@ -269,13 +274,11 @@ async function trySign(
           ...(caller.role === 'station' ? { station: caller.name } : {}),
         },
       },
-      ...replaced
-        .filter(({ state, notAfter }) => state !== 'revoked' && notAfter > now)
-        .map(({ serial }) => ({
-          at: now,
-          actor: actorOf(caller),
-          data: { kind: 'certificate-revoked', owner: id, serial, reason: 'superseded' } as const,
-        })),
+      ...ending.map(({ serial }) => ({
+        at: now,
+        actor: actorOf(caller),
+        data: { kind: 'certificate-revoked', owner: id, serial, reason: 'superseded' } as const,
+      })),
     ],
   });
   if (result.ok) return { device: id, certificate, created: true };

@@ -1,8 +1,9 @@
 // What every use case is given.
 import type { DeviceType, DeviceTypes, Role, Roles } from '@keyline/access';
-import { KeylineError, type Clock } from '@keyline/kernel';
+import { KeylineError, parseDuration, type Clock } from '@keyline/kernel';
 import type { IssueRequest, IssuedCertificate, Profile, Profiles } from '@keyline/pki';
 import type { LedgerEntry } from './ledger-entry.ts';
+import type { Certificate } from './model.ts';
 import type { CommitResult, Store, UnitOfWork } from './ports.ts';
 
 /** The issuing authorities as the use cases see them: which one signs is the profile's matter. */
@@ -38,6 +39,20 @@ export function getTypeDetails(context: FleetContext, name: string): TypeDetails
     );
   }
   return { type, role, profile };
+}
+
+/**
+ * Whether a certificate is good for nothing any more. One that ended may still renew for the grace its profile gives: a device that was
+ * let go of must not come back by it.
+ */
+export function isOver(
+  { profiles }: Pick<FleetContext, 'profiles'>,
+  certificate: Certificate,
+  now: number,
+): boolean {
+  const profile = profiles.get(certificate.profile);
+  const grace = profile === undefined ? 0 : parseDuration(profile.renewal.grace);
+  return now > certificate.notAfter + grace;
 }
 
 export type FailedCommit = Extract<CommitResult, { ok: false }>;

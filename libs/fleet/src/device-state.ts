@@ -2,7 +2,7 @@
 import { KeylineError, parseDeviceId, type SerialHex } from '@keyline/kernel';
 import type { RevocationReason } from '@keyline/pki';
 import { actorOf, type Caller } from './caller.ts';
-import { getTypeDetails, type FleetContext } from './context.ts';
+import { getTypeDetails, isOver, type FleetContext } from './context.ts';
 import type { Certificate, Device, DeviceState } from './model.ts';
 import type { Write } from './ports.ts';
 
@@ -94,6 +94,7 @@ export async function changeDeviceState(
         current: device.serial,
         at: now,
         reason,
+        isOver: isOver(context, certificate, now),
       }),
     );
     const result = await context.store.commit({
@@ -163,6 +164,7 @@ function certificateWrites(
     readonly current: SerialHex | null;
     readonly at: number;
     readonly reason: RevocationReason;
+    readonly isOver: boolean;
   },
 ): Write[] {
   const { serial } = certificate;
@@ -174,7 +176,7 @@ function certificateWrites(
     // Also one that ended meanwhile: it may still renew for the grace its profile gives.
     return serial === how.current ? [unhold] : [unhold, { op: 'supersede-certificate', serial }];
   }
-  if (certificate.notAfter <= how.at) return [];
+  if (how.isOver) return [];
   // A hold that becomes final: lift it and revoke anew, with the new reason and time.
   if (held) return [unhold, revoke];
   return certificate.state === 'revoked' ? [] : [revoke];

@@ -16,7 +16,7 @@ export interface RenewCommand {
   readonly validity?: number | undefined;
 }
 
-/** @throws {KeylineError} DEVICE_NOT_FOUND, DEVICE_STATE_FORBIDS, CSR_*, VALIDITY_NOT_ALLOWED, DEVICE_CHANGED */
+/** @throws {KeylineError} DEVICE_NOT_FOUND, DEVICE_STATE_FORBIDS, CERTIFICATE_NOT_ACCEPTED, CSR_*, VALIDITY_NOT_ALLOWED, DEVICE_CHANGED */
 export async function renew(context: FleetContext, command: RenewCommand): Promise<Enrolled> {
   // Two renewals at once: the second sees the first's row and decides anew; a third try would be a fault of ours.
   for (let attempt = 0; ; attempt++) {
@@ -45,6 +45,14 @@ async function tryRenew(
     throw new KeylineError(
       'DEVICE_STATE_FORBIDS',
       `The device "${id}" is ${device.state} and can't renew.`,
+    );
+  }
+  // Read after the device, so that whatever ends the certificate from here on has changed the device's version too.
+  const asked = await context.store.findCertificate(caller.certificate.serial);
+  if (asked?.state === 'revoked') {
+    throw new KeylineError(
+      'CERTIFICATE_NOT_ACCEPTED',
+      `The certificate ${asked.serial} was revoked just now; it can't renew.`,
     );
   }
   const { type, role, profile } = getTypeDetails(context, device.type);

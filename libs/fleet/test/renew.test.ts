@@ -82,6 +82,22 @@ describe('renewing', () => {
     },
   );
 
+  it('does not outlive its device: one that ended before the device was let go of ends with it', async () => {
+    works.clock.advance(Duration.days(40));
+    await changeDeviceState(works, { caller: operator, id: 'd1', change: 'decommission' });
+    const { tokenHash } = await tokenOf(works);
+    await enroll(works, { csr: await csrOf('d1'), tokenHash });
+    // The edge refuses revoked ones, also in their grace.
+    expect((await works.store.findCertificate(first.serial))?.state).toBe('revoked');
+  });
+
+  it('refuses a certificate that was revoked after its holder was let in', async () => {
+    await changeDeviceState(works, { caller: operator, id: 'd1', change: 'decommission' });
+    const { tokenHash } = await tokenOf(works);
+    await enroll(works, { csr: await csrOf('d1'), tokenHash });
+    expect(await codeOf(renewed(first))).toBe('CERTIFICATE_NOT_ACCEPTED');
+  });
+
   it('is DEVICE_NOT_FOUND for a certificate of nobody', async () => {
     expect(await codeOf(renewed({ ...first, owner: 'nobody' }))).toBe('DEVICE_NOT_FOUND');
   });
