@@ -14,16 +14,19 @@ export interface StartOptions {
   readonly data: string;
   /** Profiles, roles and alert rules instead of the project's. */
   readonly config?: string | undefined;
+  /** Chosen at the first start, and kept; Keyline's own when absent. */
+  readonly broker?: 'mosquitto' | undefined;
 }
 
 const startTimeout = 60_000;
 const stopTimeout = 20_000;
 
 /** Answers when it was started, not when it serves: see `ready`. */
-export function launchKeyline({ data, config }: StartOptions): RunningKeyline {
+export function launchKeyline({ data, config, broker }: StartOptions): RunningKeyline {
   return new RunningKeyline(data, [
     ...['up', '--data', data, '--json'],
     ...(config === undefined ? [] : ['--config', config]),
+    ...(broker === undefined ? [] : ['--broker', broker]),
   ]);
 }
 

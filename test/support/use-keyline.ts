@@ -17,7 +17,10 @@ export interface Suite {
 
 /** @param options.config makes a configuration folder and answers with its path; it may use the temporary folder */
 export function useKeyline(
-  options: { config?: (folder: string) => string | Promise<string> } = {},
+  options: {
+    config?: (folder: string) => string | Promise<string>;
+    broker?: 'mosquitto';
+  } = {},
 ): Suite {
   let folder: string | undefined;
   let keyline: RunningKeyline | undefined;
@@ -25,7 +28,9 @@ export function useKeyline(
   const start = async (): Promise<void> => {
     folder ??= mkdtempSync(join(tmpdir(), 'keyline-e2e-'));
     const config = await options.config?.(folder);
-    keyline = await startKeyline({ data: join(folder, '.keyline'), config });
+    // Said once: the folder keeps it.
+    const broker = fleet === undefined ? options.broker : undefined;
+    keyline = await startKeyline({ data: join(folder, '.keyline'), config, broker });
     fleet = new Fleet(keyline);
   };
   const stop = async (): Promise<void> => {

@@ -10,6 +10,9 @@ export const EndpointsSchema = Type.Object({
     certificate: Type.String({ description: 'PEM file, leaf and chain' }),
     key: Type.String({ description: 'PEM file, private key (0600)' }),
   }),
+  metrics: Type.Optional(
+    Type.String({ description: 'http:// base URL of the broker’s /metrics, on this machine' }),
+  ),
   pids: Type.Optional(Type.Object({ ca: Type.Integer(), broker: Type.Integer() })),
 });
 export type Endpoints = Static<typeof EndpointsSchema>;

@@ -1,6 +1,5 @@
 // The CRLs Mosquitto checks by: fetched often, believed only when they hold, and kept in one file.
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { formatDuration, KeylineError, messageOf, type Clock } from '@keyline/kernel';
@@ -184,9 +183,10 @@ export class CrlWatch {
     const { folder } = this.#options;
     for (const source of this.#sources) {
       try {
-        source.crl = this.#judge(await readFile(folder.at(keptName(source.url))), undefined);
+        const kept = await folder.read(keptName(source.url));
+        if (kept !== undefined) source.crl = this.#judge(kept, undefined);
       } catch {
-        // None, or one that does not hold any more: the one in force is fetched.
+        // It does not hold any more: the one in force is fetched.
       }
     }
   }

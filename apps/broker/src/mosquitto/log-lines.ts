@@ -52,6 +52,8 @@ const connectedPattern =
 
 const meanings: readonly (readonly [RegExp, 'debug' | 'warn' | 'error', string?])[] = [
   [/^New connection from /, 'debug'],
+  // The supervisor's own questions, one for each client that connects.
+  [/^dynsec: supervisor@/, 'debug'],
   // A client that ends its connection without TLS's farewell: every device that loses its network does.
   [/^OpenSSL Error.*unexpected eof/, 'debug'],
   [/^Warning: Unable to set TCP_NODELAY/, 'debug'],

@@ -80,6 +80,7 @@ export async function openMosquittoBroker(
     events: {
       onServing: () => {
         plan.onStarted();
+        loadedUntil = endOfCrls();
       },
       onFigures: (figures) => {
         metrics.takeFigures(figures);
@@ -99,12 +100,16 @@ export async function openMosquittoBroker(
     log,
     hangUp: () => {
       supervisor.hangUp();
+      loadedUntil = endOfCrls();
     },
     restart: (reason) => {
       supervisor.restart(reason);
     },
   });
   let isStarted = false;
+  /** When the first of the CRLs that Mosquitto has read ends. */
+  let loadedUntil = Infinity;
+  const endOfCrls = (): number => Math.min(...watch.crls.map(({ nextUpdate }) => nextUpdate));
   const watch = new CrlWatch({
     urls: crlUrls,
     folder,
@@ -118,7 +123,9 @@ export async function openMosquittoBroker(
     onWritten: (revocationsChanged) => {
       if (!isStarted) return;
       const numbers = watch.crls.map(({ name, number }) => `${name} number ${String(number)}`);
-      plan.request(`CRL ${numbers.join(', ')}`, revocationsChanged ? 'urgent' : 'when-safe');
+      // One with the same revocations can wait, but not until the one that Mosquitto has is over.
+      const left = Math.max(0, loadedUntil - clock.now());
+      plan.request(`CRL ${numbers.join(', ')}`, revocationsChanged ? 0 : left / 2);
     },
   });
   const certificates = new CertificateWatch({
@@ -173,7 +180,7 @@ export async function openMosquittoBroker(
       certificate = changed;
       // cafile is read again with a crlfile only.
       if (isNewCa && crlUrls.length === 0) supervisor.restart('the CA bundle changed');
-      else plan.request('the server certificate or the CA bundle changed', 'urgent');
+      else plan.request('the server certificate or the CA bundle changed', 0);
     } catch (error) {
       log.error(
         { event: 'certificate not swapped', error: messageOf(error) },
@@ -188,7 +195,7 @@ export async function openMosquittoBroker(
       if (changed === acl) return;
       await folder.put(runtimeFiles.acl, changed);
       acl = changed;
-      plan.request('the roles changed', 'urgent');
+      plan.request('the roles changed', 0);
     } catch (error) {
       log.error(
         { event: 'roles not reloaded', error: messageOf(error) },

@@ -1,5 +1,6 @@
 // When Mosquitto is told of a new CRL, certificate or acl_file, and how: by SIGHUP where that is safe, else by a restart, and not often.
 import type { Logger } from 'pino';
+import { formatDuration } from '@keyline/kernel';
 
 interface ReloadPlanOptions {
   readonly hangUpIsSafe: boolean;
@@ -11,12 +12,13 @@ interface ReloadPlanOptions {
 }
 
 /** Rounds of figures come every two seconds; without them nothing says that nobody is offline. */
-const patience = 6000;
+const roundsWithin = 6000;
+const longestTimer = 2 ** 31 - 1;
 
 export class ReloadPlan {
   readonly #options: ReloadPlanOptions;
   readonly #reasons = new Set<string>();
-  #isUrgent = false;
+  #wanted = Infinity;
   #since = 0;
   #rounds = 0;
   #restartedAt = -Infinity;
@@ -31,8 +33,8 @@ export class ReloadPlan {
     return this.#reasons.size > 0;
   }
 
-  /** @param urgency `when-safe`: it is not worth a restart */
-  request(reason: string, urgency: 'urgent' | 'when-safe'): void {
+  /** @param patience milliseconds after which it is worth a restart; 0: at once */
+  request(reason: string, patience: number): void {
     const { hangUpIsSafe, hangUp, log } = this.#options;
     if (hangUpIsSafe) {
       hangUp();
@@ -45,13 +47,13 @@ export class ReloadPlan {
     }
     if (!this.#reasons.has(reason)) {
       log.info(
-        { event: 'reload waits', reason, urgency },
-        `${reason}: Mosquitto 2.0 is told by SIGHUP as soon as no kept session is offline${urgency === 'urgent' ? ', else by a restart' : ''}`,
+        { event: 'reload waits', reason, patience },
+        `${reason}: Mosquitto 2.0 is told by SIGHUP as soon as no kept session is offline, else by a restart${patience > 0 ? ` in ${formatDuration(patience)}` : ''}`,
       );
     }
     this.#reasons.add(reason);
-    this.#isUrgent ||= urgency === 'urgent';
-    if (this.#isUrgent) this.#schedule();
+    this.#wanted = Math.min(this.#wanted, performance.now() + patience);
+    this.#schedule();
   }
 
   /** A complete round of figures came, this very moment. */
@@ -59,7 +61,7 @@ export class ReloadPlan {
     if (!this.isWaiting) return;
     this.#rounds += 1;
     if (offlineSessions > 0) {
-      if (this.#isUrgent) this.#schedule();
+      this.#schedule();
       return;
     }
     const reason = this.#take();
@@ -82,20 +84,24 @@ export class ReloadPlan {
   #schedule(): void {
     const now = performance.now();
     // One round first: it may say that nobody is offline.
-    const seen = this.#rounds > 0 ? now : this.#since + patience;
-    const due = Math.max(seen, this.#restartedAt + this.#options.restartEvery);
+    const seen = this.#rounds > 0 ? now : this.#since + roundsWithin;
+    const due = Math.max(seen, this.#wanted, this.#restartedAt + this.#options.restartEvery);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(
       () => {
         this.#restart();
       },
-      Math.max(0, due - now),
+      Math.min(Math.max(0, due - now), longestTimer),
     );
     this.#timer.unref();
   }
 
   #restart(): void {
     if (!this.isWaiting) return;
+    if (performance.now() < this.#wanted) {
+      this.#schedule();
+      return;
+    }
     const reason = this.#take();
     this.#restartedAt = performance.now();
     this.#options.restart(reason);
@@ -105,7 +111,7 @@ export class ReloadPlan {
     clearTimeout(this.#timer);
     const reason = [...this.#reasons].join(', ');
     this.#reasons.clear();
-    this.#isUrgent = false;
+    this.#wanted = Infinity;
     return reason;
   }
 }

@@ -1,7 +1,8 @@
 // The folder Mosquitto runs in: its configuration, copies of certificates and key, its state. Everything in it belongs to the user it
 // runs as, with modes that let nobody else read it.
 import { execFile } from 'node:child_process';
-import { chown, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { lchown, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { KeylineError } from '@keyline/kernel';
@@ -48,6 +49,9 @@ export async function findOwner(uid: number | undefined): Promise<Owner | undefi
   );
 }
 
+/**
+ * When this is root's process, the folder's owner is somebody it does not trust: links that may lie there are never followed.
+ */
 export class RuntimeFolder {
   readonly path: string;
   readonly owner: Owner | undefined;
@@ -62,8 +66,10 @@ export class RuntimeFolder {
     const folder = new RuntimeFolder(path, owner);
     if (owner !== undefined) {
       // Also what an earlier start under another user left behind.
-      await chown(path, owner.uid, owner.gid);
-      for (const name of await readdir(path)) await chown(join(path, name), owner.uid, owner.gid);
+      await lchown(path, owner.uid, owner.gid);
+      for (const name of await readdir(path)) {
+        await lchown(join(path, name), owner.uid, owner.gid);
+      }
     }
     return folder;
   }
@@ -72,12 +78,34 @@ export class RuntimeFolder {
     return join(this.path, name);
   }
 
+  /** undefined: there is none. */
+  async read(name: string): Promise<Buffer | undefined> {
+    try {
+      const file = await open(this.at(name), constants.O_RDONLY | constants.O_NOFOLLOW);
+      try {
+        return await file.readFile();
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
   /** In one step, so that whoever reads it meets the old or the new. */
   async put(name: string, content: string | Uint8Array): Promise<void> {
     const beside = this.at(`${name}.part`);
     await rm(beside, { force: true });
-    await writeFile(beside, content, { mode: 0o600, flush: true });
-    if (this.owner !== undefined) await chown(beside, this.owner.uid, this.owner.gid);
+    // Exclusively: what lies there would be somebody's trap.
+    const file = await open(beside, 'wx', 0o600);
+    try {
+      await file.writeFile(content);
+      if (this.owner !== undefined) await file.chown(this.owner.uid, this.owner.gid);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
     await rename(beside, this.at(name));
   }
 }

@@ -197,10 +197,7 @@ export class Supervisor {
   async #prepareState(login: ReturnType<typeof createLogin>): Promise<void> {
     const { folder, admins, log } = this.#options;
     const file = folder.at(runtimeFiles.state);
-    const text = await readFile(file, 'utf8').catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    });
+    const text = (await folder.read(runtimeFiles.state))?.toString();
     let state = prepareState(text, { admins, login });
     if (state === undefined) {
       const aside = `${file}.unreadable-${String(Date.now())}`;

@@ -25,8 +25,6 @@ export class CrlServer {
   #body: Uint8Array = Buffer.alloc(0);
   #etag = '';
   #count = 0;
-  /** How often a new body was handed out. */
-  fetched = 0;
 
   private constructor(pki: TestPki) {
     this.#pki = pki;
@@ -36,7 +34,6 @@ export class CrlServer {
       } else if (request.headers['if-none-match'] === this.#etag) {
         response.writeHead(304, { etag: this.#etag }).end();
       } else {
-        this.fetched += 1;
         response
           .writeHead(200, { etag: this.#etag, 'content-type': 'application/pkix-crl' })
           .end(this.#body);
@@ -62,6 +59,11 @@ export class CrlServer {
   serve(body: Uint8Array): void {
     this.#body = body;
     this.#etag = `"${this.#count++}"`;
+  }
+
+  /** Answers 404. */
+  withdraw(): void {
+    this.#etag = '';
   }
 
   /** DER. */

@@ -1,0 +1,158 @@
+// Revocation at a real Mosquitto: a CRL that holds reaches it, by SIGHUP or by a restart, and one that does not never does.
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { has } from '../../../test/support/needs.ts';
+import { MosquittoBroker, publish } from './support/mosquitto-broker.ts';
+import type { TestCertificate } from './support/test-pki.ts';
+
+const patience = { timeout: 15_000, interval: 20 };
+const lasting = { clean: false, properties: { sessionExpiryInterval: 3600 } };
+
+describe.skipIf(!has('openssl', 'mosquitto'))('A CRL', () => {
+  let broker: MosquittoBroker;
+  let good: TestCertificate;
+  let bad: TestCertificate;
+
+  beforeEach(async () => {
+    broker = await MosquittoBroker.prepare();
+    [good, bad] = await Promise.all([broker.pki.issue('good'), broker.pki.issue('bad')]);
+  });
+  afterEach(() => broker.stop());
+
+  async function open(): Promise<void> {
+    await broker.open();
+    await broker.control(
+      {
+        command: 'createRole',
+        rolename: 'device',
+        acls: [
+          { acltype: 'subscribePattern', topic: 'plant/#', allow: true },
+          { acltype: 'publishClientReceive', topic: 'plant/#', allow: true },
+          { acltype: 'publishClientSend', topic: 'plant/#', allow: true },
+        ],
+      },
+      ...['good', 'bad'].flatMap((username) => [
+        { command: 'createClient', username },
+        { command: 'addClientRole', username, rolename: 'device' },
+      ]),
+    );
+  }
+
+  const written = (): Promise<string> => readFile(broker.file('crl.pem'), 'utf8');
+  const refused = /alert certificate revoked|closed|ECONNRESET/i;
+
+  it('is made known by SIGHUP while no session is offline: who is connected stays, the revoked is refused', async () => {
+    await open();
+    const pid = await broker.pid();
+    const session = await broker.connect(good);
+    expect(await broker.whyRefused(bad)).toBeUndefined();
+    await broker.crl.publish({ number: 2, revoked: [bad] });
+    await expect.poll(() => broker.whyRefused(bad), patience).toMatch(refused);
+    expect(await broker.pid()).toBe(pid);
+    expect(await publish(session, 'plant/x')).toBe('accepted');
+    expect(broker.said('reloaded')).toHaveLength(1);
+    expect(await broker.metric('keyline_broker_crl_number{crl="test.crl"}')).toBe('2');
+    expect(await broker.metric('keyline_broker_crl_revoked{crl="test.crl"}')).toBe('1');
+    expect(await broker.metric('keyline_broker_crl_waiting')).toBe('0');
+  });
+
+  it('is made known by a restart while a session is offline (SIGHUP could crash 2.0), and the session keeps its messages', async () => {
+    await open();
+    const pid = await broker.pid();
+    const absent = await broker.connect(good, lasting);
+    await absent.subscribeAsync('plant/#', { qos: 1 });
+    await absent.endAsync();
+    const sender = await broker.connect(bad);
+    await publish(sender, 'plant/x', 'kept');
+    await sender.endAsync();
+    await broker.crl.publish({ number: 2, revoked: [bad] });
+    await expect.poll(() => broker.said('mosquitto serving').length, patience).toBe(2);
+    expect(await broker.pid()).not.toBe(pid);
+    expect(await broker.whyRefused(bad)).toMatch(refused);
+    expect(broker.said('reloaded')).toEqual([]);
+    expect(await broker.metric('keyline_broker_restarts_total{why="asked"}')).toBe('1');
+    const texts: string[] = [];
+    const back = await broker.connect(good, {
+      ...lasting,
+      properties: { ...lasting.properties, receiveMaximum: 10 },
+    });
+    back.on('message', (_topic, payload) => texts.push(payload.toString()));
+    await expect.poll(() => texts, patience).toEqual(['kept']);
+  });
+
+  it('with new times only waits for a quiet moment', async () => {
+    await open();
+    const pid = await broker.pid();
+    await (await broker.connect(good, lasting)).endAsync();
+    await broker.crl.publish({ number: 2 });
+    await expect.poll(() => broker.said('reload waits').length, patience).toBe(1);
+    // Two rounds of Mosquitto's figures.
+    await sleep(4500);
+    expect(await broker.metric('keyline_broker_crl_waiting')).toBe('1');
+    expect(await broker.pid()).toBe(pid);
+    // It is back, so nobody is offline.
+    await broker.connect(good, { clean: true });
+    await expect.poll(() => broker.metric('keyline_broker_crl_waiting'), patience).toBe('0');
+    expect(await broker.pid()).toBe(pid);
+    expect(broker.said('reloaded')).toHaveLength(1);
+  });
+
+  it('that does not hold is never written', async () => {
+    await broker.crl.publish({ number: 7, revoked: [bad] });
+    await broker.open();
+    const before = await written();
+    const ca = await broker.pki.createOtherCa();
+    const forged = Buffer.from(await broker.crl.make({ number: 8 }));
+    forged[forged.length - 5]! ^= 0xff;
+    const cases: readonly (readonly [Uint8Array, RegExp])[] = [
+      [Buffer.from('not a CRL'), /DER_MALFORMED/],
+      [await broker.crl.make({ number: 8, ca }), /issuer is not in the CA bundle/],
+      [forged, /signature is not of the issuer/],
+      [
+        await broker.crl.make({ number: 8, nextUpdate: '20250601000000Z' }),
+        /ended at 2025-06-01T00:00:00Z \(nextUpdate\)/,
+      ],
+      [
+        await broker.crl.make({ number: 8, lastUpdate: '20900101000000Z' }),
+        /begins at 2090-01-01T00:00:00Z \(thisUpdate\), in the future/,
+      ],
+      [await broker.crl.make({ number: 6 }), /number 6 is older than 7/],
+    ];
+    for (const [index, [body, why]] of cases.entries()) {
+      broker.crl.serve(body);
+      await expect.poll(() => broker.said('CRL not taken').length, patience).toBe(index + 1);
+      expect(broker.said('CRL not taken').at(-1)?.['error']).toMatch(why);
+    }
+    expect(await written()).toBe(before);
+    expect(await broker.whyRefused(good)).toBeUndefined();
+    expect(await broker.whyRefused(bad)).toMatch(refused);
+    expect(broker.said('reload waits')).toEqual([]);
+  });
+
+  it('is waited for before anybody is served, and its last one is enough for the next start', async () => {
+    broker.crl.withdraw();
+    const opening = broker.open();
+    await expect.poll(() => broker.said('waiting for CRL').length, patience).toBe(1);
+    expect(broker.said('mosquitto serving')).toEqual([]);
+    await broker.crl.publish({ number: 3, revoked: [bad] });
+    await opening;
+    expect(await broker.whyRefused(bad)).toMatch(refused);
+    await broker.close();
+    broker.crl.withdraw();
+    await broker.open();
+    expect(await broker.whyRefused(bad)).toMatch(refused);
+    expect(await broker.whyRefused(good)).toBeUndefined();
+  });
+
+  it('is warned of long before it ends', async () => {
+    const inAnHour = new Date(Date.now() + 3_600_000);
+    const nextUpdate = `${inAnHour.toISOString().replaceAll(/[-:T]/g, '').slice(0, 14)}Z`;
+    await broker.crl.publish({ number: 2, nextUpdate });
+    await broker.open();
+    await expect.poll(() => broker.said('CRL ends').length, patience).toBe(1);
+    expect(broker.said('CRL ends')[0]?.msg).toMatch(
+      /ends in 59m .*from then on Mosquitto refuses every device/,
+    );
+  });
+});

@@ -1,0 +1,168 @@
+// What the supervisor decides without a Mosquitto: when to reload and how, and what goes into the state file.
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { prepareState } from '../src/mosquitto/dynsec-file.ts';
+import { ReloadPlan } from '../src/mosquitto/reload-plan.ts';
+
+const log = pino({ level: 'silent' });
+
+describe('a reload', () => {
+  let done: string[];
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    done = [];
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  function plan(hangUpIsSafe: boolean): ReloadPlan {
+    return new ReloadPlan({
+      hangUpIsSafe,
+      restartEvery: 60_000,
+      log,
+      hangUp: () => done.push('SIGHUP'),
+      restart: (reason) => done.push(`restart: ${reason}`),
+    });
+  }
+
+  it('is a SIGHUP at once where that is safe', () => {
+    plan(true).request('CRL 2', 0);
+    expect(done).toEqual(['SIGHUP']);
+  });
+
+  it('is a SIGHUP on 2.0 when the next figures say that no session is offline', () => {
+    const reload = plan(false);
+    reload.request('CRL 2', 0);
+    vi.advanceTimersByTime(1900);
+    expect(done).toEqual([]);
+    reload.onFigures(0);
+    expect(done).toEqual(['SIGHUP']);
+    reload.onFigures(0);
+    vi.advanceTimersByTime(600_000);
+    expect(done).toEqual(['SIGHUP']);
+  });
+
+  it('is a restart on 2.0 while one is, and what comes within a minute is told by one more', () => {
+    const reload = plan(false);
+    reload.request('CRL 2', 0);
+    reload.onFigures(3);
+    vi.advanceTimersByTime(1);
+    expect(done).toEqual(['restart: CRL 2']);
+    reload.onStarted();
+    for (const number of [3, 4, 5]) {
+      vi.advanceTimersByTime(10_000);
+      reload.request(`CRL ${number}`, 0);
+      reload.onFigures(3);
+    }
+    vi.advanceTimersByTime(29_900);
+    expect(done).toHaveLength(1);
+    expect(reload.isWaiting).toBe(true);
+    vi.advanceTimersByTime(200);
+    expect(done).toEqual(['restart: CRL 2', 'restart: CRL 3, CRL 4, CRL 5']);
+    expect(reload.isWaiting).toBe(false);
+  });
+
+  it('is a restart on 2.0 when no figures come at all', () => {
+    const reload = plan(false);
+    reload.request('CRL 2', 0);
+    vi.advanceTimersByTime(5900);
+    expect(done).toEqual([]);
+    vi.advanceTimersByTime(200);
+    expect(done).toEqual(['restart: CRL 2']);
+  });
+
+  it('that can wait is a restart only after its patience, counted from the first', () => {
+    const reload = plan(false);
+    reload.request('CRL 2', 1_000_000);
+    reload.onFigures(1);
+    vi.advanceTimersByTime(900_000);
+    reload.request('CRL 3', 5_000_000);
+    reload.onFigures(1);
+    expect(done).toEqual([]);
+    vi.advanceTimersByTime(100_100);
+    expect(done).toEqual(['restart: CRL 2, CRL 3']);
+  });
+
+  it('is not needed any more when Mosquitto was started for another reason', () => {
+    const reload = plan(false);
+    reload.request('CRL 2', 0);
+    reload.onStarted();
+    vi.advanceTimersByTime(600_000);
+    expect(done).toEqual([]);
+  });
+});
+
+describe('the state file', () => {
+  const login = { username: 'supervisor@1', password: 'secret' };
+  const prepare = (state: object | undefined, admins: readonly string[] = ['keyline@service']) =>
+    JSON.parse(
+      prepareState(state === undefined ? undefined : JSON.stringify(state), { admins, login })!,
+    );
+
+  it('begins with the admins, without passwords, and with nothing allowed but to unsubscribe', () => {
+    const state = prepare(undefined, ['keyline@service', 'admin@keyline']);
+    expect(state.defaultACLAccess).toEqual({
+      publishClientSend: false,
+      publishClientReceive: false,
+      subscribe: false,
+      unsubscribe: true,
+    });
+    const admin = { roles: [{ rolename: 'keyline-admin' }] };
+    expect(state.clients).toEqual([
+      expect.objectContaining({ username: 'supervisor@1' }),
+      { username: 'keyline@service', ...admin },
+      { username: 'admin@keyline', ...admin },
+    ]);
+    expect(JSON.stringify(state)).not.toContain('secret');
+  });
+
+  it('keeps what is there, and puts clients into the order that Mosquitto reads fast', () => {
+    const names = ['a1', 'a10', 'a2', 'B', 'z'];
+    const roles = [{ rolename: 'device', acls: [] }];
+    const state = prepare({
+      clients: names.map((username) => ({ username, roles: [{ rolename: 'device' }] })),
+      groups: [{ groupname: 'g', clients: [{ username: 'a1' }, { username: 'z' }] }],
+      roles,
+      anonymousGroup: 'g',
+    });
+    expect(state.clients.map(({ username }: { username: string }) => username)).toEqual([
+      'z',
+      'supervisor@1',
+      'keyline@service',
+      'a2',
+      'a10',
+      'a1',
+      'B',
+    ]);
+    expect(state.groups[0].clients).toEqual([{ username: 'z' }, { username: 'a1' }]);
+    expect(state.roles).toEqual(expect.arrayContaining(roles));
+    expect(state.anonymousGroup).toBe('g');
+  });
+
+  it('gives an admin back what an admin needs, once, and forgets supervisors of before', () => {
+    const before = prepare({
+      clients: [
+        { username: 'keyline@service', disabled: true, roles: [{ rolename: 'other' }] },
+        { username: 'supervisor@0', roles: [] },
+      ],
+      roles: [{ rolename: 'keyline-admin', acls: [] }],
+    });
+    const state = prepare(before);
+    expect(state.clients).toEqual([
+      expect.objectContaining({ username: 'supervisor@1' }),
+      {
+        username: 'keyline@service',
+        roles: [{ rolename: 'other' }, { rolename: 'keyline-admin' }],
+      },
+    ]);
+    const admin = state.roles.find(
+      ({ rolename }: { rolename: string }) => rolename === 'keyline-admin',
+    );
+    expect(admin.acls).toHaveLength(4);
+  });
+
+  it.each(['', '[]', '{"clients":', 'null'])('is not made of %j', (text) => {
+    expect(prepareState(text, { admins: [], login })).toBeUndefined();
+  });
+});
