@@ -7,7 +7,7 @@ import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } 
 import type { Authenticator } from './authenticate.ts';
 import { installIdempotency } from './idempotency.ts';
 import type { Metrics } from './metrics.ts';
-import { installProblemHandlers } from './problem-reply.ts';
+import { frameworkErrors, installProblemHandlers } from './problem-reply.ts';
 import { createRateLimits } from './rate-limits.ts';
 import { registerAuthorities } from './routes/authorities.ts';
 import { registerCertificates } from './routes/certificates.ts';
@@ -44,6 +44,8 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     logController: new LogController({ disableRequestLogging: true }),
     // A logger for every request costs as much as finding its route; what is logged of one names its id (problem-reply.ts).
     childLoggerFactory: (logger) => logger,
+    // What is wrong before a route is found: a path that is no URL, or longer than any.
+    frameworkErrors,
     requestTimeout: 0,
     connectionTimeout: 60_000,
     keepAliveTimeout: 75_000,
@@ -57,6 +59,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     done(null, payload),
   );
   app.decorateRequest('caller', undefined);
+  app.decorateRequest('proofEpoch', 0);
   installProblemHandlers(app);
   installIdempotency(app, { store: service.fleet.store, clock: service.fleet.clock });
   metrics.observe(app);

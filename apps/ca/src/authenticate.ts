@@ -17,6 +17,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set by the guard of every route that asks for proof. */
     caller: Caller | undefined;
+    /** The authenticator's epoch at the proof. */
+    proofEpoch: number;
   }
 }
 
@@ -28,6 +30,8 @@ export interface Authenticator {
     request: FastifyRequest,
     route: Pick<RouteContract, 'method' | 'url' | 'admits'>,
   ): Promise<Caller | undefined>;
+  /** Grows when a certificate or an API token has ended: what was proved before must be proved anew. */
+  epoch(): number;
   close(): void;
 }
 
@@ -41,7 +45,7 @@ export function createAuthenticator(options: {
   const seen = new WeakMap<object, { certificate: Certificate; epoch: number }>();
   let epoch = 0;
   const stop = store.onCommit((entries) => {
-    if (entries.some(endsCertificates)) epoch++;
+    if (entries.some(endsProofs)) epoch++;
   });
 
   async function certificateOf(socket: TLSSocket): Promise<Certificate | undefined> {
@@ -134,12 +138,13 @@ export function createAuthenticator(options: {
       }
       return caller;
     },
+    epoch: () => epoch,
     close: stop,
   };
 }
 
-function endsCertificates({ data }: LedgerEntry): boolean {
-  return 'serials' in data || data.kind === 'certificate-revoked';
+function endsProofs({ data }: LedgerEntry): boolean {
+  return 'serials' in data || data.kind === 'certificate-revoked' || data.kind === 'token-revoked';
 }
 
 /** @throws {KeylineError} FORBIDDEN for certificates that give no access to the API (servers, OCSP responders). */

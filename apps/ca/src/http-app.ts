@@ -10,7 +10,7 @@ import { latin1Of } from '@keyline/x509';
 import type { Authorities, RunningAuthority } from './authorities.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
 import type { OcspAnswer, OcspService } from './ocsp-service.ts';
-import { installProblemHandlers } from './problem-reply.ts';
+import { frameworkErrors, installProblemHandlers } from './problem-reply.ts';
 import { registerLiveness } from './routes/health.ts';
 import type { ServiceContext } from './service-context.ts';
 
@@ -34,6 +34,7 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
     loggerInstance: log,
     bodyLimit: maxOcspBytes,
     logController: new LogController({ disableRequestLogging: true }),
+    frameworkErrors,
     requestTimeout: 10_000,
     connectionTimeout: 30_000,
     routerOptions: { maxParamLength: 4096 },

@@ -101,6 +101,15 @@ export function replyProblem(reply: FastifyReply, error: KeylineError): FastifyR
     .send(problem);
 }
 
+/** For Fastify's own refusals before there is a route, which no error handler sees. */
+export function frameworkErrors(
+  error: FastifyError,
+  _request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  replyProblem(reply, translate(error));
+}
+
 /** Installs the error and not-found handlers of an app. */
 export function installProblemHandlers(app: FastifyInstance): void {
   app.setErrorHandler((thrown: unknown, request, reply) => {

@@ -1,4 +1,9 @@
 // The line at the API: batches, single and bulk signing, stations, quota, rework.
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { request as httpsRequest } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildPlant, makeCsr, type Identity, type Plant } from './support/plant.ts';
 
@@ -130,5 +135,98 @@ describe('POST /v1/batches/{id}/sign', () => {
       const answer = await plant.call('GET', path, { as: station });
       expect([path, answer.status, answer.body.code]).toEqual([path, 403, 'FORBIDDEN']);
     }
+  });
+});
+
+/** A stream of units that stays open: lines in, lines out. */
+function openStream(batch: string, as: Identity) {
+  const sent = httpsRequest({
+    host: '127.0.0.1',
+    port: (plant.service.api.server.address() as AddressInfo).port,
+    method: 'POST',
+    path: `/v1/batches/${batch}/sign`,
+    headers: { 'content-type': 'application/x-ndjson' },
+    ca: plant.trust,
+    agent: false,
+    ...as,
+  });
+  sent.on('error', () => undefined);
+  const lines = once(sent, 'response').then(([response]) =>
+    createInterface({ input: response as NodeJS.ReadableStream })[Symbol.asyncIterator](),
+  );
+  return {
+    send: (unit: unknown) =>
+      sent.write(typeof unit === 'string' ? unit : `${JSON.stringify(unit)}\n`),
+    async next(): Promise<{ status: number; error?: { code: string } }> {
+      return JSON.parse((await (await lines).next()).value as string);
+    },
+    close: () => sent.destroy(),
+  };
+}
+
+describe('a stream that stays open', () => {
+  it('answers each unit as it comes, not only when there are many', async () => {
+    await openBatch('paced');
+    const stream = openStream('paced', station);
+    for (const id of ['paced-1', 'paced-2']) {
+      stream.send({ id, csr: (await makeCsr(id)).pem });
+      expect((await stream.next()).status).toBe(201);
+    }
+    stream.close();
+  });
+
+  it('signs nothing more once the station was revoked', async () => {
+    await openBatch('long', { stations: [] });
+    const gone = await issueStation('gone@line');
+    const stream = openStream('long', gone);
+    stream.send({ id: 'long-1', csr: (await makeCsr('long-1')).pem });
+    expect((await stream.next()).status).toBe(201);
+    const found = await plant.call('GET', '/v1/whoami', { as: gone });
+    expect(found.status).toBe(200);
+    const [leaf] = gone.cert.match(/-----BEGIN[^]+?END CERTIFICATE-----/g) ?? [];
+    const serial = new X509Certificate(leaf ?? '').serialNumber.toLowerCase();
+    await plant.call('POST', `/v1/certificates/${serial}/revoke`, { as: plant.admin, body: {} });
+    stream.send({ id: 'long-2', csr: (await makeCsr('long-2')).pem });
+    expect(await stream.next()).toMatchObject({ error: { code: 'CERTIFICATE_NOT_ACCEPTED' } });
+    stream.close();
+  });
+
+  it('tells of a line that is too long before it ends', async () => {
+    await openBatch('wide');
+    const stream = openStream('wide', station);
+    stream.send('x'.repeat(40_000));
+    expect(await stream.next()).toMatchObject({ error: { code: 'REQUEST_TOO_LARGE' } });
+    stream.close();
+  });
+});
+
+describe('a request whose body comes late', () => {
+  it('is refused when its caller was revoked in between', async () => {
+    const token = await plant.call('POST', '/v1/tokens', {
+      as: plant.admin,
+      body: { use: 'api', role: 'admin' },
+    });
+    const body = JSON.stringify({ description: 'late' });
+    const sent = httpsRequest({
+      host: '127.0.0.1',
+      port: (plant.service.api.server.address() as AddressInfo).port,
+      method: 'POST',
+      path: '/v1/tokens',
+      headers: {
+        'content-type': 'application/json',
+        'content-length': body.length,
+        authorization: `Bearer ${token.body.secret}`,
+      },
+      ca: plant.trust,
+      agent: false,
+    });
+    sent.write(body.slice(0, 5));
+    // Until it was admitted.
+    await new Promise((done) => setTimeout(done, 200));
+    await plant.call('DELETE', `/v1/tokens/${token.body.token.id}`, { as: plant.admin });
+    sent.end(body.slice(5));
+    const [response] = await once(sent, 'response');
+    expect(response.statusCode).toBe(401);
+    response.resume();
   });
 });

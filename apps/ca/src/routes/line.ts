@@ -37,14 +37,17 @@ export function registerLine(register: Register, service: ServiceContext): void 
     viewBatch(await closeBatch(fleet, { caller: requireCaller(request.caller), id: params.id })),
   );
 
-  register('signBatch', async ({ params, body, request, reply }) => {
+  register('signBatch', async ({ params, body, request, reply, stillAllowed }) => {
     const caller = requireCaller(request.caller);
     const batch = await getBatch(fleet, params.id);
     if (request.body instanceof Readable) {
       const lines = signLines(request.body, {
         lineBytes: service.limits.lineBytes,
         window: service.limits.bulkWindow,
-        sign: async (unit) => viewSigned(await signUnit(fleet, { caller, batch, ...unit })),
+        sign: async (unit) => {
+          await stillAllowed();
+          return viewSigned(await signUnit(fleet, { caller, batch, ...unit }));
+        },
       });
       return reply
         .status(200)

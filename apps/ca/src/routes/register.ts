@@ -14,6 +14,8 @@ export interface RouteInput<Name extends RouteName> {
   readonly body: Part<(typeof routes)[Name], 'body'>;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
+  /** Proves the caller anew if certificates or tokens ended since: for work that goes on for long. @throws {KeylineError} as the guard */
+  readonly stillAllowed: () => Promise<void>;
 }
 
 export type RouteOutput<Name extends RouteName> = Part<(typeof routes)[Name], 'response'>;
@@ -34,6 +36,7 @@ export function createRegister(
   { authenticator, limits }: { authenticator: Authenticator; limits: RateLimits },
 ): Register {
   async function guard(request: FastifyRequest, contract: RouteContract): Promise<void> {
+    request.proofEpoch = authenticator.epoch();
     try {
       request.caller = await authenticator.authorize(request, contract);
     } catch (error) {
@@ -80,7 +83,16 @@ export function createRegister(
         },
       },
       onRequest: (request) => guard(request, contract),
-      handler: (request, reply) => {
+      handler: async (request, reply) => {
+        // A body may take its time: who was admitted at its beginning may have been revoked at its end.
+        let epoch = request.proofEpoch;
+        const stillAllowed = async (): Promise<void> => {
+          const now = authenticator.epoch();
+          if (request.caller === undefined || epoch === now) return;
+          request.caller = await authenticator.authorize(request, contract);
+          epoch = now;
+        };
+        if (epoch !== authenticator.epoch()) await stillAllowed();
         void reply.status(contract.status);
         return handler({
           params: request.params as never,
@@ -88,6 +100,7 @@ export function createRegister(
           body: (request.body ?? {}) as never,
           request,
           reply,
+          stillAllowed,
         });
       },
     });

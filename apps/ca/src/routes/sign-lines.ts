@@ -79,24 +79,40 @@ async function signLine(line: string, options: SignLinesOptions): Promise<SignLi
   }
 }
 
+/** Answers go out as they come, so that a station may wait for one before it sends the next unit. */
 export async function* signLines(
   input: AsyncIterable<Buffer | string>,
   options: SignLinesOptions,
 ): AsyncGenerator<string> {
+  const lines = splitLines(input, options.lineBytes);
   const inFlight: Promise<SignLine>[] = [];
-  const next = async (): Promise<string> => {
-    const line = await inFlight.shift();
-    return `${JSON.stringify(line)}\n`;
-  };
+  const next = async (): Promise<string> => `${JSON.stringify(await inFlight.shift())}\n`;
+  let reading = lines.next();
   try {
-    for await (const line of splitLines(input, options.lineBytes)) {
-      inFlight.push(signLine(line, options));
-      if (inFlight.length >= options.window) yield await next();
+    for (;;) {
+      // Looked at when it is waited for; until then a broken stream is nobody's unhandled rejection.
+      reading.catch(() => undefined);
+      const [oldest] = inFlight;
+      const isAnswered =
+        oldest !== undefined &&
+        (inFlight.length >= options.window ||
+          (await Promise.race([oldest.then(() => true), reading.then(() => false)])));
+      if (isAnswered) {
+        yield await next();
+        continue;
+      }
+      const { done, value } = await reading;
+      if (done === true) break;
+      inFlight.push(signLine(value, options));
+      reading = lines.next();
     }
   } catch (error) {
     while (inFlight.length > 0) yield await next();
     yield `${JSON.stringify(refusal(null, error))}\n`;
     return;
+  } finally {
+    // Also when nobody reads the answers any more; a read that is under way ends first.
+    void lines.return(undefined).catch(() => undefined);
   }
   while (inFlight.length > 0) yield await next();
 }
