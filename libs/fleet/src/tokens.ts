@@ -1,5 +1,5 @@
 // Enrollment tokens and API tokens: random, shown once, stored as a hash.
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { createId, Duration, KeylineError, Secret } from '@keyline/kernel';
 import { actorOf, type Caller } from './caller.ts';
 import { commitOrThrow, conflict, getTypeDetails, type FleetContext } from './context.ts';
@@ -7,7 +7,7 @@ import type { ApiToken, ApiTokenRole, EnrollmentToken, Labels } from './model.ts
 
 /** SHA-256, lower-case hex. The secrets are 256 random bits, so a plain hash is not guessable. */
 export function hashToken(secret: string): string {
-  return createHash('sha256').update(secret, 'utf8').digest('hex');
+  return hash('sha256', secret, 'hex');
 }
 
 function createSecret(prefix: string): Secret {

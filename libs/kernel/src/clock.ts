@@ -23,7 +23,15 @@ export class FakeClock implements Clock {
   }
 }
 
+let lastInstant = Number.NaN;
+let lastText = '';
+
 /** RFC 3339 UTC without fraction when it is zero: `2026-11-24T16:00:00Z`. */
 export function formatInstant(instant: Instant): string {
-  return new Date(instant).toISOString().replace('.000Z', 'Z');
+  // An answer says the same moment several times (created, updated, recorded).
+  if (instant === lastInstant) return lastText;
+  const text = new Date(instant).toISOString();
+  lastText = text.endsWith('.000Z') ? `${text.slice(0, -5)}Z` : text;
+  lastInstant = instant;
+  return lastText;
 }

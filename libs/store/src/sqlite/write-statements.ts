@@ -13,6 +13,11 @@ export function prepareStatements(db: Database) {
        WHERE id = ? AND version = ?`,
     ),
     updateDeviceType: sql('UPDATE devices SET type = ? WHERE id = ?'),
+    // Most changes are renewals, which leave the state alone: no count to mend, and nothing to read before.
+    updateDeviceInState: sql(
+      `UPDATE devices SET version = version + 1, updated_at = ?, serial = ?, not_after = ?
+       WHERE id = ? AND version = ? AND state = ?`,
+    ),
     updateDeviceBatch: sql('UPDATE devices SET batch = ? WHERE id = ?'),
     updateDeviceLabels: sql('UPDATE devices SET labels = ? WHERE id = ?'),
     deviceState: sql('SELECT state FROM devices WHERE id = ?').pluck(),

@@ -49,21 +49,23 @@ export function prepareWrites(db: Database): ApplyWrite {
       return undefined;
     },
     'update-device': (write) => {
-      const before = statements.deviceState.get(write.id) as number | undefined;
       const state = stateNumber(write.state);
-      const updated = done(
-        statements.updateDevice,
-        state,
-        write.at,
-        write.serial === null ? null : hexBytes(write.serial),
-        write.notAfter,
-        write.id,
-        write.expectVersion,
-      );
-      if (!updated || before === undefined) {
-        return { code: 'DEVICE_CHANGED', context: { device: write.id } };
-      }
-      if (before !== state) {
+      const serial = write.serial === null ? null : hexBytes(write.serial);
+      const { at, notAfter, id, expectVersion } = write;
+      if (!done(statements.updateDeviceInState, at, serial, notAfter, id, expectVersion, state)) {
+        const before = statements.deviceState.get(id) as number | undefined;
+        const updated = done(
+          statements.updateDevice,
+          state,
+          at,
+          serial,
+          notAfter,
+          id,
+          expectVersion,
+        );
+        if (!updated || before === undefined) {
+          return { code: 'DEVICE_CHANGED', context: { device: id } };
+        }
         statements.count.run(-1, before);
         statements.count.run(1, state);
       }
