@@ -79,40 +79,61 @@ async function signLine(line: string, options: SignLinesOptions): Promise<SignLi
   }
 }
 
-/** Answers go out as they come, so that a station may wait for one before it sends the next unit. */
+/** A place in the order of the answers; empty until its unit is answered. */
+interface Slot {
+  text?: string;
+}
+
+/**
+ * Answers go out as they come, so that a station may wait for one before it sends the next unit; those that come together (the units of
+ * one commit) go out as one piece.
+ */
 export async function* signLines(
   input: AsyncIterable<Buffer | string>,
   options: SignLinesOptions,
 ): AsyncGenerator<string> {
-  const lines = splitLines(input, options.lineBytes);
-  const inFlight: Promise<SignLine>[] = [];
-  const next = async (): Promise<string> => `${JSON.stringify(await inFlight.shift())}\n`;
-  let reading = lines.next();
+  const slots: Slot[] = [];
+  const reading = { atEnd: false, abandoned: false };
+  let wakeReader = (): void => undefined;
+  let wakeWriter = (): void => undefined;
+
+  async function answer(slot: Slot, line: string): Promise<void> {
+    slot.text = `${JSON.stringify(await signLine(line, options))}\n`;
+    if (slot === slots[0]) wakeWriter();
+  }
+
+  async function read(): Promise<void> {
+    try {
+      for await (const line of splitLines(input, options.lineBytes)) {
+        const slot: Slot = {};
+        slots.push(slot);
+        void answer(slot, line);
+        while (slots.length >= options.window && !reading.abandoned) {
+          await new Promise<void>((resolve) => (wakeReader = resolve));
+        }
+        if (reading.abandoned) return;
+      }
+    } catch (error) {
+      slots.push({ text: `${JSON.stringify(refusal(null, error))}\n` });
+    }
+    reading.atEnd = true;
+    wakeWriter();
+  }
+
+  void read();
   try {
     for (;;) {
-      // Looked at when it is waited for; until then a broken stream is nobody's unhandled rejection.
-      reading.catch(() => undefined);
-      const [oldest] = inFlight;
-      const isAnswered =
-        oldest !== undefined &&
-        (inFlight.length >= options.window ||
-          (await Promise.race([oldest.then(() => true), reading.then(() => false)])));
-      if (isAnswered) {
-        yield await next();
-        continue;
-      }
-      const { done, value } = await reading;
-      if (done === true) break;
-      inFlight.push(signLine(value, options));
-      reading = lines.next();
+      let text = '';
+      while (slots[0]?.text !== undefined) text += slots.shift()?.text ?? '';
+      if (text !== '') {
+        yield text;
+        wakeReader();
+      } else if (reading.atEnd && slots.length === 0) return;
+      else await new Promise<void>((resolve) => (wakeWriter = resolve));
     }
-  } catch (error) {
-    while (inFlight.length > 0) yield await next();
-    yield `${JSON.stringify(refusal(null, error))}\n`;
-    return;
   } finally {
-    // Also when nobody reads the answers any more; a read that is under way ends first.
-    void lines.return(undefined).catch(() => undefined);
+    // The caller is gone: what is being signed is finished, nothing more is begun.
+    reading.abandoned = true;
+    wakeReader();
   }
-  while (inFlight.length > 0) yield await next();
 }
