@@ -46,6 +46,7 @@ interface Flags extends Limits {
   readonly mosquitto?: string;
   readonly config?: string;
   readonly crlUrl: string[];
+  readonly crlUrls?: string;
 }
 
 /** @param serve called with what the line asks for; resolves when the broker has stopped */
@@ -86,6 +87,10 @@ export function createProgram(serve: (command: ServeCommand) => Promise<void>): 
       'with --engine mosquitto: complete CRL of an issuing authority, plain HTTP (repeatable)',
       parseUrls,
       [] as string[],
+    )
+    .option(
+      '--crl-urls <file>',
+      'with --engine mosquitto: file with more of them, one a line, looked at again and again',
     );
   for (const [name, [flag, help]] of Object.entries(limitOptions)) {
     command.option(flag, help, parseCount, defaultLimits[name as keyof Limits]);
@@ -125,12 +130,13 @@ Example:
 }
 
 function mosquittoOf(flags: Flags): ServeCommand['mosquitto'] {
-  const { engine, mosquitto, config, crlUrl } = flags;
+  const { engine, mosquitto, config, crlUrl, crlUrls } = flags;
   if (engine === 'embedded') {
-    if (mosquitto === undefined && config === undefined && crlUrl.length === 0) return undefined;
+    const given = [mosquitto, config, crlUrls, ...crlUrl];
+    if (given.every((value) => value === undefined)) return undefined;
     throw new KeylineError(
       'USAGE',
-      '--mosquitto, --config and --crl-url go with --engine mosquitto: the embedded broker is told roles and revocations by the issuing CA.',
+      '--mosquitto, --config, --crl-url and --crl-urls go with --engine mosquitto: the embedded broker is told roles and revocations by the issuing CA.',
     );
   }
   if (config === undefined) {
@@ -139,7 +145,7 @@ function mosquittoOf(flags: Flags): ServeCommand['mosquitto'] {
       '--engine mosquitto needs --config DIR: the roles in ca-config become its acl_file.',
     );
   }
-  return { mosquitto, config, crlUrls: crlUrl };
+  return { mosquitto, config, crlUrls: crlUrl, crlUrlsFile: crlUrls };
 }
 
 function parseUrls(text: string, all: readonly string[]): string[] {

@@ -1,9 +1,11 @@
 // Revocation at a real Mosquitto: a CRL that holds reaches it, by SIGHUP or by a restart, and one that does not never does.
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
 import { MosquittoBroker, publish } from './support/mosquitto-broker.ts';
+import { CrlServer } from './support/mosquitto-crl.ts';
 import type { TestCertificate } from './support/test-pki.ts';
 
 const patience = { timeout: 15_000, interval: 20 };
@@ -143,6 +145,27 @@ describe.skipIf(!has('openssl', 'mosquitto'))('A CRL', () => {
     await broker.open();
     expect(await broker.whyRefused(bad)).toMatch(refused);
     expect(await broker.whyRefused(good)).toBeUndefined();
+  });
+
+  it('of a new authority is found in the list of addresses, and its devices are let in when it and the CA bundle are there', async () => {
+    const ca = await broker.pki.createOtherCa();
+    const newcomer = await broker.pki.issue('newcomer', { ca });
+    const second = await CrlServer.start(broker.pki);
+    try {
+      const crlUrlsFile = join(broker.data, 'crls.txt');
+      await writeFile(crlUrlsFile, `${broker.crl.url}\n`);
+      await broker.open({ crlUrls: [], crlUrlsFile });
+      expect(await broker.whyRefused(newcomer)).toMatch(/unknown ca|closed|ECONNRESET/i);
+      await second.publish({ number: 1, ca });
+      await writeFile(crlUrlsFile, `${broker.crl.url}\n${second.url}\n`);
+      await writeFile(broker.pki.ca.certFile, Buffer.concat([broker.pki.ca.cert, ca.cert]));
+      await expect.poll(() => broker.whyRefused(newcomer), patience).toBeUndefined();
+      expect(await broker.whyRefused(good)).toBeUndefined();
+      await second.publish({ number: 2, ca, revoked: [newcomer] });
+      await expect.poll(() => broker.whyRefused(newcomer), patience).toMatch(refused);
+    } finally {
+      await second.stop();
+    }
   });
 
   it('is warned of long before it ends', async () => {

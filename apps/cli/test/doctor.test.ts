@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodePem, parseCertificate } from '@keyline/x509';
 import { has } from '../../../test/support/needs.ts';
 import { openssl } from '../../../test/support/openssl.ts';
+import { judgeEngine } from '../src/doctor/engine-check.ts';
 import { encodeOcspQuestion, parseOcspStatus } from '../src/doctor/ocsp-question.ts';
 import { judgeRemainingLife } from '../src/doctor/remaining-life.ts';
 import { openWorkshop, type Workshop } from './support/workshop.ts';
@@ -113,5 +114,27 @@ describe('keyline doctor', () => {
       broker: 'ok',
       'target bundled': 'fail',
     });
+  });
+});
+
+describe('the engine of the broker', () => {
+  const metrics = (version: string, more = ''): string =>
+    `# HELP keyline_broker_info x\nkeyline_broker_info{engine="mosquitto",version="${version}"} 1\nkeyline_broker_up 1\n${more}`;
+
+  it.each([
+    ['keyline_broker_connections 1\n', 'ok', /^Keyline’s own$/],
+    [metrics('2.1.2'), 'ok', /^Mosquitto 2\.1\.2: /],
+    [metrics('2.0.11'), 'warn', /^Mosquitto 2\.0\.11: .*no %u.*restarted for a new CRL/],
+  ])('is told from its metrics', (text, level, message) => {
+    expect(judgeEngine(text)).toEqual([
+      expect.objectContaining({ level, message: expect.stringMatching(message) as string }),
+    ]);
+  });
+
+  it('is a failure when it is down, and worth a look while a CRL waits', () => {
+    const down = metrics('2.1.2').replace('up 1', 'up 0');
+    expect(judgeEngine(down).map(({ level }) => level)).toEqual(['ok', 'fail']);
+    const waiting = metrics('2.1.2', 'keyline_broker_crl_waiting 1\n');
+    expect(judgeEngine(waiting).map(({ level }) => level)).toEqual(['ok', 'warn']);
   });
 });

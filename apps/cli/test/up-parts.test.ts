@@ -39,6 +39,19 @@ describe('the plan of a data folder', () => {
     });
   });
 
+  it('keeps the engine of the broker until another is asked for, and takes older plans for embedded', async () => {
+    const file = join(folder, 'keyline.json');
+    const { engine: first, ...older } = await loadPlan(file, { ports: {} });
+    writeFileSync(file, JSON.stringify(older));
+    const engines = [first];
+    for (const engine of [undefined, 'mosquitto', undefined, 'embedded'] as const) {
+      engines.push((await loadPlan(file, { engine, ports: {} })).engine);
+    }
+    expect(engines).toEqual(['embedded', 'embedded', 'mosquitto', 'mosquitto', 'embedded']);
+    writeFileSync(file, JSON.stringify({ ...older, engine: 'other' }));
+    await expect(loadPlan(file, { ports: {} })).rejects.toThrow(/not a plan/);
+  });
+
   it.each(['0.0.0.0', '::', 'localhost'])(
     'refuses the host %s, which no URL can carry',
     async (host) => {

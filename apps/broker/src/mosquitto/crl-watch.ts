@@ -1,5 +1,6 @@
 // The CRLs Mosquitto checks by: fetched often, believed only when they hold, and kept in one file.
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { formatDuration, KeylineError, messageOf, type Clock } from '@keyline/kernel';
@@ -9,6 +10,8 @@ import { runtimeFiles, type RuntimeFolder } from './runtime-folder.ts';
 
 interface CrlWatchOptions {
   readonly urls: readonly string[];
+  /** With more of them, one a line. */
+  readonly urlsFile: string | undefined;
   readonly folder: RuntimeFolder;
   readonly issuers: () => Issuers;
   readonly interval: number;
@@ -42,7 +45,8 @@ const warnEvery = 60_000;
 
 export class CrlWatch {
   readonly #options: CrlWatchOptions;
-  readonly #sources: readonly Source[];
+  #sources: readonly Source[] = [];
+  #complaint = '';
   readonly #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #written = '';
@@ -51,13 +55,6 @@ export class CrlWatch {
 
   constructor(options: CrlWatchOptions) {
     this.#options = options;
-    this.#sources = options.urls.map((url) => ({
-      url,
-      name: new URL(url).pathname.split('/').at(-1) ?? url,
-      etag: undefined,
-      crl: undefined,
-      complaint: '',
-    }));
   }
 
   get crls(): readonly WatchedCrl[] {
@@ -68,12 +65,11 @@ export class CrlWatch {
   async start(): Promise<void> {
     const { interval, log } = this.#options;
     const { signal } = this.#stop;
-    await this.#recall();
     let said = false;
     for (;;) {
       signal.throwIfAborted();
       await this.#round();
-      if (this.#sources.every(({ crl }) => crl !== undefined)) break;
+      if (this.#sources.length > 0 && this.crls.length === this.#sources.length) break;
       if (!said) {
         said = true;
         log.warn(
@@ -110,6 +106,7 @@ export class CrlWatch {
 
   async #round(): Promise<void> {
     const { log, onFailure } = this.#options;
+    await this.#findSources();
     for (const source of this.#sources) {
       if (this.#isStopped()) return;
       try {
@@ -158,7 +155,8 @@ export class CrlWatch {
   async #write(): Promise<void> {
     const { folder, log, onWritten } = this.#options;
     const crls = this.#sources.flatMap(({ crl }) => (crl === undefined ? [] : [crl]));
-    if (crls.length < this.#sources.length) return;
+    // One of a new authority may still be missing: its devices are refused until it is there, and nobody else.
+    if (crls.length === 0) return;
     const pem = crls.map(({ der }) => encodePem('X509 CRL', der)).join('');
     const print = createHash('sha256').update(pem).digest('hex');
     if (print === this.#written) return;
@@ -178,17 +176,42 @@ export class CrlWatch {
     this.#revocations = revocations;
   }
 
-  /** What was good when this last ran, so that a start needs nobody else. */
-  async #recall(): Promise<void> {
-    const { folder } = this.#options;
-    for (const source of this.#sources) {
-      try {
-        const kept = await folder.read(keptName(source.url));
-        if (kept !== undefined) source.crl = this.#judge(kept, undefined);
-      } catch {
-        // It does not hold any more: the one in force is fetched.
+  async #findSources(): Promise<void> {
+    const { urls, urlsFile, log } = this.#options;
+    let listed: readonly string[];
+    try {
+      const text = urlsFile === undefined ? '' : await readFile(urlsFile, 'utf8');
+      listed = text.split('\n').filter((line) => line.startsWith('http://') && URL.canParse(line));
+      this.#complaint = '';
+    } catch (error) {
+      const complaint = messageOf(error);
+      if (complaint !== this.#complaint) {
+        log.error(
+          { event: 'CRL addresses not read', error: complaint },
+          `the addresses of the CRLs can't be read, the last ones stay in use: ${complaint}`,
+        );
       }
+      this.#complaint = complaint;
+      return;
     }
+    const wanted = [...new Set([...urls, ...listed])];
+    const known = new Map(this.#sources.map((source) => [source.url, source]));
+    const sources: Source[] = [];
+    for (const url of wanted) sources.push(known.get(url) ?? (await this.#createSource(url)));
+    this.#sources = sources;
+  }
+
+  /** With what was good when this last ran, so that a start needs nobody else. */
+  async #createSource(url: string): Promise<Source> {
+    const name = new URL(url).pathname.split('/').at(-1) ?? url;
+    let crl: GoodCrl | undefined;
+    try {
+      const kept = await this.#options.folder.read(keptName(url));
+      if (kept !== undefined) crl = this.#judge(kept, undefined);
+    } catch {
+      // It does not hold any more: the one in force is fetched.
+    }
+    return { url, name, etag: undefined, crl, complaint: '' };
   }
 
   #warnOfEnd(): void {

@@ -29,7 +29,8 @@ export async function openMosquittoBroker(
   options: MosquittoOptions,
   context: MosquittoContext,
 ): Promise<Broker> {
-  const { data, host, certificates: files, limits, crlUrls } = options;
+  const { data, host, certificates: files, limits, crlUrls, crlUrlsFile } = options;
+  const hasCrl = crlUrls.length > 0 || crlUrlsFile !== undefined;
   const { log, clock } = context;
   const paces = { ...defaultPaces, ...context.paces };
   if (options.webSocketPort !== undefined) {
@@ -59,7 +60,7 @@ export async function openMosquittoBroker(
       port,
       limits,
       plugin: mosquitto.plugin,
-      hasCrl: crlUrls.length > 0,
+      hasCrl,
     }),
   );
 
@@ -112,6 +113,7 @@ export async function openMosquittoBroker(
   const endOfCrls = (): number => Math.min(...watch.crls.map(({ nextUpdate }) => nextUpdate));
   const watch = new CrlWatch({
     urls: crlUrls,
+    urlsFile: crlUrlsFile,
     folder,
     issuers: () => issuers,
     interval: paces.crl,
@@ -152,7 +154,7 @@ export async function openMosquittoBroker(
   };
   try {
     await certificates.start();
-    if (crlUrls.length > 0) await watch.start();
+    if (hasCrl) await watch.start();
     else log.warn({ event: 'no CRL' }, 'without --crl-url Mosquitto lets revoked certificates in');
     isStarted = true;
     await supervisor.start();
@@ -179,7 +181,7 @@ export async function openMosquittoBroker(
       await putCertificate(folder, changed);
       certificate = changed;
       // cafile is read again with a crlfile only.
-      if (isNewCa && crlUrls.length === 0) supervisor.restart('the CA bundle changed');
+      if (isNewCa && !hasCrl) supervisor.restart('the CA bundle changed');
       else plan.request('the server certificate or the CA bundle changed', 0);
     } catch (error) {
       log.error(

@@ -10,6 +10,8 @@ export interface MosquittoOptions extends BrokerOptions {
   readonly config: string;
   /** Plain HTTP, each a complete CRL. Every authority whose certificates may connect needs one as soon as there is one. */
   readonly crlUrls: readonly string[];
+  /** With more of them, one a line; looked at again and again, because authorities come and go. */
+  readonly crlUrlsFile: string | undefined;
 }
 
 export interface MosquittoContext {

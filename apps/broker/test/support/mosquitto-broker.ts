@@ -74,6 +74,7 @@ export class MosquittoBroker {
       mosquitto: undefined,
       config: caConfig,
       crlUrls: [this.crl.url],
+      crlUrlsFile: undefined,
     };
   }
 

@@ -30,6 +30,8 @@ export interface Layout {
     readonly key: string;
     /** Issuing CA and root: what client certificates are checked against. */
     readonly ca: string;
+    /** Where the CRLs of the issuing authorities are, one URL a line. */
+    readonly crls: string;
   };
   readonly run: string;
   readonly logs: string;
@@ -69,6 +71,7 @@ export function layoutOf(data: string): Layout {
       certificate: at('broker', 'broker.crt'),
       key: at('broker', 'broker.key'),
       ca: at('broker', 'ca.pem'),
+      crls: at('broker', 'crls.txt'),
     },
     run: at('run'),
     logs: at('logs'),

@@ -15,8 +15,6 @@ interface Shared {
 
 /** CN of the certificate with which the issuing CA administers the broker. */
 const issuingAdmin = 'keyline@service';
-/** As `keyline-ca init` calls the first one. */
-const issuingAuthority = 'issuing-1';
 
 export function caSpec({ layout, plan, config, ...rest }: Shared & { config: string }): ChildSpec {
   return {
@@ -60,17 +58,17 @@ export function brokerSpec({
       ...['--admin', issuingAdmin],
       ...['--admin', admin],
       ...['--ready-file', filesOf('keyline-broker', layout).readyFile],
-      ...(plan.engine === 'mosquitto' ? mosquittoArguments(plan, config) : []),
+      ...(plan.engine === 'mosquitto' ? mosquittoArguments(layout, config) : []),
     ],
   };
 }
 
-function mosquittoArguments(plan: Plan, config: string): string[] {
+function mosquittoArguments(layout: Layout, config: string): string[] {
   return [
     ...['--engine', 'mosquitto'],
     ...['--config', config],
     // The embedded broker is told of revocations by the issuing CA; Mosquitto reads them from the CRL.
-    ...['--crl-url', `${urlsOf(plan).http}/crl/${issuingAuthority}.crl`],
+    ...['--crl-urls', layout.broker.crls],
   ];
 }
 

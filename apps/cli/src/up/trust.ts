@@ -5,7 +5,7 @@ import { callAsAdmin, type Issuing } from './certificates.ts';
 import type { Layout } from './layout.ts';
 
 /**
- * Brings the trust anchor and the broker's CA bundle up to date.
+ * Brings the trust anchor, the broker's CA bundle and the list of its CRLs up to date.
  * @returns a sentence about what changed, undefined when nothing did
  * @throws {KeylineError}
  */
@@ -21,6 +21,11 @@ export async function refreshTrust(layout: Layout, issuing: Issuing): Promise<st
         layout.broker.ca,
         issuers.map(({ certificate }) => certificate).join('') + bundle,
       ),
+      // One for each of them: a broker that checks CRLs refuses devices of an authority that it has none of.
+      await bring(
+        layout.broker.crls,
+        issuers.flatMap(({ crl }) => (crl === null ? [] : [`${crl.url}\n`])).join(''),
+      ),
     ];
     if (!changed.includes(true)) return undefined;
     return `the trust bundle changed: ${String(issuers.length)} issuing ${issuers.length === 1 ? 'authority' : 'authorities'} now`;
@@ -28,7 +33,7 @@ export async function refreshTrust(layout: Layout, issuing: Issuing): Promise<st
 }
 
 async function bring(file: string, text: string): Promise<boolean> {
-  const known = await readTextIfThere(file, 'a CA bundle');
+  const known = await readTextIfThere(file, 'what the broker trusts');
   if (known?.trim() === text.trim()) return false;
   await replaceFile(file, text);
   return true;
