@@ -33,6 +33,8 @@ export interface Authorities extends IssuerPort {
   roots(): readonly { readonly id: string; readonly certificate: ParsedCertificate }[];
   /** The trust bundle: the roots, then what was added to it. */
   trust(): readonly ParsedCertificate[];
+  /** Whether this service could issue with a certificate for one of its keys. @throws {KeylineError} PATH_INVALID, LINT_FAILED */
+  assertUsable(id: string, certificateDer: Uint8Array): Promise<void>;
   /** Reads the records again after one changed. @throws {KeylineError} PATH_INVALID, LINT_FAILED; then nothing changes */
   reload(): Promise<void>;
 }
@@ -71,6 +73,14 @@ export async function openAuthorities(options: {
     }
   }
 
+  const describe = async (id: string, certificateDer: Uint8Array): Promise<Authority> => ({
+    ...(crlShards === undefined ? {} : { crlShards }),
+    id,
+    certificateDer,
+    signer: await keys.load(id),
+    urls: urlsOf(id),
+  });
+
   async function open(record: AuthorityRecord): Promise<RunningAuthority | undefined> {
     const { id, state, certificate, root } = record;
     if (certificate === null || root === null) return undefined;
@@ -80,13 +90,7 @@ export async function openAuthorities(options: {
       // On record before the first certificate names one: the list must be published for as long as that lives.
       await recordShards(record, crlShards);
     }
-    const authority: Authority = {
-      ...(crlShards === undefined ? {} : { crlShards }),
-      id,
-      certificateDer: certificate,
-      signer: await keys.load(id),
-      urls: urlsOf(id),
-    };
+    const authority = await describe(id, certificate);
     return {
       id,
       retired: state === 'retired',
@@ -130,6 +134,9 @@ export async function openAuthorities(options: {
   await reload();
   return {
     reload,
+    async assertUsable(id, certificateDer) {
+      await createIssuer(await describe(id, certificateDer), profiles);
+    },
     issuerOf,
     issue: (request) => issuerOf(request.profile).issuer.issue(request),
     all: () => [...running.values()],

@@ -20,8 +20,8 @@ declare module 'fastify' {
 }
 
 /**
- * The use cases are safe to repeat by themselves; this makes the answer of a repeat equal to the first one. Only answers that will
- * not change (below 500, and not "try again") are kept. The store holds a hash of the key and a ciphertext: answers carry secrets.
+ * The use cases are safe to repeat by themselves; this makes the answer of a repeat equal to the first one. Only success is kept: what
+ * was refused may be tried again. The store holds a hash of the key and a ciphertext: answers carry secrets.
  */
 export function installIdempotency(
   app: FastifyInstance,
@@ -54,6 +54,7 @@ export function installIdempotency(
       return reply
         .status(earlier.status)
         .header('content-type', 'application/json; charset=utf-8')
+        .header('cache-control', 'no-store')
         .header('idempotency-replayed', 'true')
         .serializer((body: unknown) => body as string)
         .send(decrypt(earlier.body, headerKey));
@@ -104,21 +105,24 @@ export function installIdempotency(
     });
   }
 
+  // Here and not when the response ends: that is at once when the caller has gone, while its request is still being worked on.
   app.addHook('onSend', (request, reply, payload, done) => {
     const pending = request.idempotency;
-    if (pending === undefined || typeof payload !== 'string' || reply.statusCode >= 300) {
+    if (pending === undefined) {
       done(null, payload);
       return;
     }
-    keepAnswer(pending, reply.statusCode, payload).then(
-      () => done(null, payload),
-      (error: unknown) => done(error as Error),
-    );
-  });
-
-  app.addHook('onResponse', (request, _reply, done) => {
-    if (request.idempotency !== undefined) running.delete(request.idempotency.storeKey);
-    done();
+    if (typeof payload !== 'string' || reply.statusCode >= 300) {
+      running.delete(pending.storeKey);
+      done(null, payload);
+      return;
+    }
+    void keepAnswer(pending, reply.statusCode, payload)
+      .finally(() => running.delete(pending.storeKey))
+      .then(
+        () => done(null, payload),
+        (error: unknown) => done(error as Error),
+      );
   });
 }
 

@@ -1,4 +1,5 @@
 // OCSP answers for the authorities: from the cache until something changes, signed anew for a nonce.
+import { hash } from 'node:crypto';
 import type { Certificate, LedgerEntry, Store } from '@keyline/fleet';
 import { isKeylineError, parseSerialHex, type Clock } from '@keyline/kernel';
 import { ocspError, parseOcspRequest, type CertificateStatus, type OcspCertId } from '@keyline/pki';
@@ -23,6 +24,7 @@ export interface OcspService {
 
 interface Cached {
   readonly answer: OcspAnswer;
+  readonly producedAt: number;
   readonly freshUntil: number;
 }
 
@@ -95,7 +97,10 @@ export function createOcspService(options: {
     const certIdKey = single && latin1Of(single.certIdDer);
     if (single !== undefined && certIdKey !== undefined) {
       const known = cache.get(single.serial)?.answers.get(certIdKey);
-      if (known !== undefined && now < known.freshUntil) return known.answer;
+      // Not one from the future either: the clock was set back.
+      if (known !== undefined && now >= known.producedAt && now < known.freshUntil) {
+        return known.answer;
+      }
     }
     const producedAt = Math.floor(now / 1000) * 1000;
     const nextUpdate = producedAt + validity;
@@ -116,12 +121,13 @@ export function createOcspService(options: {
     const fresh: OcspAnswer = {
       // A copy of its own: what DER is written into is shared with others that do not last (libs/x509).
       der: der.slice(),
-      cache: { etag: `"${single.serial}-${producedAt.toString(36)}"`, producedAt, nextUpdate },
+      // Of the bytes: two answers of one second may differ, before and after a revocation.
+      cache: { etag: `"${hash('sha256', der, 'base64url')}"`, producedAt, nextUpdate },
     };
     const [known] = found;
     const forms = known?.authority === authority ? known.answers : undefined;
     if (forms !== undefined && (forms.size < 4 || forms.has(certIdKey))) {
-      forms.set(certIdKey, { answer: fresh, freshUntil: producedAt + validity / 2 });
+      forms.set(certIdKey, { answer: fresh, producedAt, freshUntil: producedAt + validity / 2 });
     }
     return fresh;
   }

@@ -22,7 +22,7 @@ export interface OwnCertificateSpec {
 export interface OwnCertificates {
   /** The one in force. */
   current(): OwnCertificate;
-  /** Renews when two thirds of the lifetime have passed; tells whether it did. */
+  /** Renews when two thirds of the lifetime have passed, or it has not begun (the clock was set back); tells whether it did. */
   renewIfDue(): Promise<boolean>;
 }
 
@@ -46,7 +46,9 @@ export async function createOwnCertificate(
     current: () => own,
     async renewIfDue() {
       const { notBefore, notAfter } = own.certificate;
-      if (context.clock.now() < notBefore + ((notAfter - notBefore) * 2) / 3) return false;
+      const now = context.clock.now();
+      const due = notBefore + ((notAfter - notBefore) * 2) / 3;
+      if (now >= notBefore && now < due) return false;
       own = await issueOwn(context, spec);
       return true;
     },

@@ -43,6 +43,8 @@ export interface Service {
 const renewalCheck = Duration.minutes(1);
 const crlCheck = Duration.seconds(10);
 const compareCheck = Duration.seconds(10);
+/** Well below what a supervisor waits before it kills. */
+const stopPatience = Duration.seconds(5);
 
 /** @throws {KeylineError} CONFIG_INVALID, STORE_*, FILE_*, KEY_DECRYPT_FAILED */
 export async function createService(options: ServiceOptions): Promise<Service> {
@@ -137,8 +139,9 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         })),
       log,
     });
-    closers.push(() => alerts.close());
     const alertFollower = await follow(alerts);
+    // Before the follower stops, which waits for what is being delivered.
+    closers.push(() => alerts.close());
     await alerts.tick();
 
     const effects = createEffects({ targets, crl, crlPosition: crlFollower, store });
@@ -202,8 +205,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     const api = await createApiApp({ service, authenticator, metrics, log, https });
     const http = createHttpApp({ service, authorities, crl, ocsp, clock, log });
     closers.push(
-      () => api.close(),
-      () => http.close(),
+      () => closeApp(api),
+      () => closeApp(http),
     );
 
     every(crlCheck, 'publishing the CRL on schedule', () => crl.tick());
@@ -219,6 +222,15 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     await close();
     throw error;
   }
+}
+
+/** Requests under way are answered; who never ends one (a stream that stays open) is not waited for. */
+async function closeApp(app: FastifyInstance): Promise<void> {
+  const cut = setTimeout(() => {
+    app.server.closeAllConnections();
+  }, stopPatience);
+  await app.close();
+  clearTimeout(cut);
 }
 
 function watchedAuthorities(authorities: Authorities): WatchedAuthority[] {

@@ -1,9 +1,11 @@
 // Several issuing authorities: a second one is added, takes over a profile, and the first goes on answering for its leaves.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { loadConfig } from '@keyline/config';
 import { createSigner, generateKey } from '@keyline/keys';
 import {
   createCrossCertificate,
+  createIssuer,
   createIssuingCertificate,
   createRootCertificate,
   encodeCertificateId,
@@ -11,7 +13,7 @@ import {
 } from '@keyline/pki';
 import { decodePem, encodePem, parseCertificate, parseCrl } from '@keyline/x509';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, makeCsr, type Answer, type Plant } from './support/plant.ts';
+import { buildPlant, config, makeCsr, type Answer, type Plant } from './support/plant.ts';
 
 let plant: Plant;
 let firstRoot: string;
@@ -85,6 +87,34 @@ describe('a second issuing authority', () => {
       body: foreign,
     });
     expect([wrongKey.status, wrongKey.body.code]).toEqual([401, 'PATH_INVALID']);
+    // Of the root, for the right key, and no authority's: on record it would keep the service from starting again.
+    const noAuthority = await createIssuer(
+      {
+        id: 'test-root',
+        certificateDer: decodePem(plant.trust, 'CERTIFICATE'),
+        signer: plant.rootSigner,
+        urls: {
+          crl: 'http://127.0.0.1/r.crl',
+          ocsp: 'http://127.0.0.1/ocsp',
+          caIssuers: 'http://127.0.0.1/r.cer',
+        },
+      },
+      (await loadConfig(config)).profiles,
+    );
+    const list = await plant.call('GET', '/v1/authorities', { as: plant.admin });
+    const { spkiDer, algorithm } = parseCsr(list.body.pending[0].csr as string);
+    const leaf = await noAuthority.issue({
+      profile: 'operator',
+      id: 'nobody@works',
+      spkiDer,
+      algorithm,
+      now: Date.now(),
+    });
+    const wrongKind = await plant.call('POST', '/v1/authorities/issuing-2/certificate', {
+      as: plant.admin,
+      body: { certificate: encodePem('CERTIFICATE', leaf.der), root: plant.trust },
+    });
+    expect(wrongKind.body.code).toBe('PATH_INVALID');
     const wrongRoot = await plant.call('POST', '/v1/authorities/issuing-2/certificate', {
       as: plant.admin,
       body: { ...files, root: foreign.root },

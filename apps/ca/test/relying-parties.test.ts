@@ -1,6 +1,6 @@
 // What relying parties read, as OpenSSL reads it: CRL, OCSP, AIA; and what anybody may send there.
 import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -76,6 +76,34 @@ describe.skipIf(!has('openssl'))('OpenSSL', () => {
     expect(await ask('good')).toContain('good.crt: good');
     expect(await ask('good', '-sha256')).toContain('good.crt: good');
     expect(await ask('bad', '-no_nonce')).toMatch(/bad.crt: revoked[\s\S]*keyCompromise/);
+  });
+
+  it('gets another answer once a certificate is revoked, also with the ETag of the answer of a moment ago', async () => {
+    const request = file('late.req');
+    const csr = await makeCsr('late');
+    const token = await plant.call('POST', '/v1/tokens', { as: plant.admin, body: {} });
+    const { body } = await plant.call('POST', '/v1/enroll', {
+      body: { csr: csr.pem, token: token.body.secret },
+    });
+    await writeFile(file('late.crt'), body.certificate as string);
+    await run('openssl', [
+      'ocsp',
+      ...['-issuer', file('issuing.crt'), '-cert', file('late.crt')],
+      ...['-no_nonce', '-reqout', request],
+    ]);
+    const path = `/ocsp/${encodeURIComponent((await readFile(request)).toString('base64'))}`;
+    // Both in one second.
+    await new Promise((done) => setTimeout(done, 1010 - (Date.now() % 1000)));
+    const good = await plant.plain('GET', path);
+    await plant.call('POST', `/v1/certificates/${body.serial}/revoke`, {
+      as: plant.admin,
+      body: {},
+    });
+    const revoked = await plant.plain('GET', path, {
+      headers: { 'if-none-match': String(good.headers.etag) },
+    });
+    expect(revoked.status).toBe(200);
+    expect(revoked.bytes.equals(good.bytes)).toBe(false);
   });
 });
 

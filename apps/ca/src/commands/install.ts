@@ -70,6 +70,7 @@ async function installFirst(
   if (first === undefined) await addAuthority(fleet, { caller: 'keyline', id: firstAuthority });
   if (first === undefined || first.state === 'pending') {
     await assertOwnKey(keys, firstAuthority, given.certificate);
+    await authorities.assertUsable(firstAuthority, given.certificate);
     await installAuthority(fleet, { caller: 'keyline', id: firstAuthority, ...given });
     await authorities.reload();
   }

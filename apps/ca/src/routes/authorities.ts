@@ -78,6 +78,8 @@ export function registerAuthorities(register: Register, service: ServiceContext)
     const certificate = decodePem(body.certificate, 'CERTIFICATE');
     const root = decodePem(body.root, 'CERTIFICATE');
     await assertOwnKey(keys, params.id, certificate);
+    // Before it is on record: a service that could not open one of its authorities would not start again.
+    await authorities.assertUsable(params.id, certificate);
     await installAuthority(fleet, {
       caller: requireCaller(request.caller),
       id: params.id,
