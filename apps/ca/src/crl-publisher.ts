@@ -67,7 +67,7 @@ export async function createCrlPublisher(options: {
     return state;
   }
 
-  async function insert(list: CrlList, crl: Crl): Promise<void> {
+  async function insert(list: CrlList, state: ListState, crl: Crl): Promise<void> {
     const { name, authority } = list;
     const { number } = crl;
     const result = await store.commit({
@@ -81,7 +81,9 @@ export async function createCrlPublisher(options: {
       ],
     });
     if (result.ok) return;
-    states.delete(name);
+    // Numbers go on from those in the store. The changes stay: more of them than the base lacks is no fault, less would be.
+    state.complete = await store.findLatestCrl(name, 'complete');
+    state.delta = await store.findLatestCrl(name, 'delta');
     throw new KeylineError(
       'STORE_CONFLICT',
       `CRL number ${String(number)} of ${name} was published by somebody else; trying again with the next.`,
@@ -117,9 +119,9 @@ export async function createCrlPublisher(options: {
     });
     const crl = { list: name, number, der, thisUpdate, nextUpdate, ledgerSeq } as const;
     const complete: Crl = { ...crl, kind: 'complete', baseNumber: null };
-    await insert(list, complete);
+    await insert(list, state, complete);
+    // The delta before stays to be had until the next is there: it adds to an older base and so to this one too (RFC 5280 §5.2.4).
     state.complete = complete;
-    state.delta = undefined;
     state.changes.clear();
     state.completeFrom = restAfter(begun);
     // Who follows FreshestCRL must find one, also when nothing has changed yet.
@@ -154,7 +156,7 @@ export async function createCrlPublisher(options: {
       nextUpdate,
       ledgerSeq,
     };
-    await insert(list, delta);
+    await insert(list, state, delta);
     state.delta = delta;
     state.deltaFrom = restAfter(begun);
   }
@@ -240,24 +242,49 @@ export async function createCrlPublisher(options: {
       inTurn(async () => {
         const last = entries.at(-1);
         if (last === undefined) return;
-        for (const list of await note(entries)) {
+        await each(await note(entries), async (list) => {
           const { complete, delta } = await stateOf(list);
           const covered = Math.max(complete?.ledgerSeq ?? 0, delta?.ledgerSeq ?? 0);
           if (covered < last.seq) await publishChanges(list, last.seq);
-        }
+        });
       }),
     tick: () =>
-      inTurn(async () => {
-        for (const list of options.lists()) {
+      inTurn(() =>
+        each(options.lists(), async (list) => {
           const state = await stateOf(list);
-          const { complete, changes, completeFrom } = state;
+          const { complete, delta, changes, completeFrom } = state;
+          const now = clock.now();
           const due =
-            complete === undefined || clock.now() >= complete.thisUpdate + schedule.interval;
+            complete === undefined ||
+            now >= complete.thisUpdate + schedule.interval ||
+            // The clock was set back: to relying parties with the right time these are not valid yet.
+            now < complete.thisUpdate ||
+            now < (delta?.thisUpdate ?? 0);
           const owed = changes.size > 0 && performance.now() >= completeFrom;
           if (due || owed) await publishComplete(list, state);
-        }
-      }),
+          // A stop came between a complete CRL and its delta.
+          else if (complete.number > (delta?.number ?? 0)) {
+            await publishDelta(list, state, complete.ledgerSeq);
+          }
+        }),
+      ),
   };
+}
+
+/** One list that can't be published keeps none of the others from it. @throws what the first that failed did */
+async function each(
+  lists: Iterable<CrlList>,
+  publish: (list: CrlList) => Promise<void>,
+): Promise<void> {
+  const failures: unknown[] = [];
+  for (const list of lists) {
+    try {
+      await publish(list);
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 function timesOf(

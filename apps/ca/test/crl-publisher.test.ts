@@ -1,0 +1,145 @@
+// The publisher of CRLs alone: the clock, failures between steps, and what a restart finds.
+import type { Crl, LedgerEntry, Store } from '@keyline/fleet';
+import { Duration, FakeClock } from '@keyline/kernel';
+import { parseCrl } from '@keyline/x509';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createHierarchy, now } from '../../../libs/pki/test/hierarchy.ts';
+import { crlListsOf } from '../src/crl-lists.ts';
+import { createCrlPublisher, type CrlPublisher } from '../src/crl-publisher.ts';
+
+const hierarchy = createHierarchy({ at: now });
+let clock: FakeClock;
+let crls: Crl[];
+let entries: LedgerEntry[];
+/** Names of lists whose next CRL the store refuses. */
+let refused: Set<string>;
+let revoked: Map<string, number>;
+
+const latest = (list: string, kind: Crl['kind']): Crl | undefined =>
+  crls.findLast((crl) => crl.list === list && crl.kind === kind);
+
+const store = {
+  findLatestCrl: (list: string, kind: Crl['kind']) => Promise.resolve(latest(list, kind)),
+  lastSeq: () => Promise.resolve(entries.length),
+  readEntries: (after: number) => Promise.resolve(entries.slice(after)),
+  findCertificate: (serial: string) =>
+    Promise.resolve({
+      serial,
+      authority: 'issuing-1',
+      crlShard: null,
+      state: 'revoked',
+      revokedAt: revoked.get(serial) ?? null,
+      reason: 'keyCompromise',
+    }),
+  listRevoked: () =>
+    Promise.resolve(
+      [...revoked].map(([serial, revokedAt]) => ({ serial, revokedAt, reason: 'keyCompromise' })),
+    ),
+  commit({ writes }: { writes: readonly { op: string; crl?: Crl }[] }) {
+    for (const { crl } of writes) {
+      if (crl === undefined) continue;
+      if (refused.has(`${crl.list} ${crl.kind}`)) return Promise.reject(new Error('disk full'));
+      crls.push(crl);
+    }
+    return Promise.resolve({ ok: true, entries: [] });
+  },
+} as unknown as Store;
+
+async function open(shards: readonly number[] = []): Promise<CrlPublisher> {
+  const { issuing } = await hierarchy;
+  const lists = crlListsOf({ ...issuing, id: 'issuing-1' }, shards);
+  return createCrlPublisher({
+    store,
+    clock,
+    lists: () => lists,
+    brought: () => [],
+    schedule: { validity: Duration.days(7), interval: Duration.days(1) },
+  });
+}
+
+function revoke(serial: string): LedgerEntry {
+  revoked.set(serial, clock.now());
+  const entry: LedgerEntry = {
+    seq: entries.length + 1,
+    at: clock.now(),
+    actor: 'test',
+    data: { kind: 'certificate-revoked', owner: 'x', serial, reason: 'keyCompromise' },
+  };
+  entries.push(entry);
+  return entry;
+}
+
+beforeEach(() => {
+  clock = new FakeClock(now);
+  crls = [];
+  entries = [];
+  refused = new Set();
+  revoked = new Map();
+});
+
+describe('the CRL publisher', () => {
+  it('publishes anew when the clock was set back, with a higher number', async () => {
+    clock.advance(Duration.days(300));
+    const publisher = await open();
+    await publisher.tick();
+    const ahead = publisher.latest('issuing-1', 'complete');
+    clock.advance(-Duration.days(299));
+    await publisher.tick();
+    const corrected = publisher.latest('issuing-1', 'complete');
+    expect(corrected?.thisUpdate).toBeLessThanOrEqual(clock.now());
+    expect(corrected?.number).toBeGreaterThan(ahead?.number ?? Infinity);
+    expect(publisher.latest('issuing-1', 'delta')?.thisUpdate).toBe(corrected?.thisUpdate);
+  });
+
+  it('publishes the other lists when one can not be', async () => {
+    const publisher = await open([2]);
+    refused.add('issuing-1 complete');
+    await expect(publisher.tick()).rejects.toThrow('disk full');
+    expect(publisher.latest('issuing-1-0of2', 'complete')).toBeDefined();
+    expect(publisher.latest('issuing-1-1of2', 'complete')).toBeDefined();
+  });
+
+  it('goes on serving a delta while the next can not be written, and makes up for it', async () => {
+    const publisher = await open();
+    await publisher.tick();
+    refused.add('issuing-1 delta');
+    clock.advance(Duration.days(1));
+    await expect(publisher.tick()).rejects.toThrow('disk full');
+    expect(publisher.latest('issuing-1', 'delta')).toBeDefined();
+    refused.clear();
+    await publisher.tick();
+    const complete = publisher.latest('issuing-1', 'complete');
+    expect(publisher.latest('issuing-1', 'delta')?.baseNumber).toBe(complete?.number);
+  });
+
+  it('makes the delta that a stop in between left out', async () => {
+    await (await open()).tick();
+    refused.add('issuing-1 delta');
+    clock.advance(Duration.days(1));
+    await (await open()).tick().catch(() => undefined);
+    refused.clear();
+    const publisher = await open();
+    await publisher.tick();
+    expect(publisher.latest('issuing-1', 'delta')?.baseNumber).toBe(
+      publisher.latest('issuing-1', 'complete')?.number,
+    );
+  });
+
+  it('holds every change since the base in each delta, also after one that failed', async () => {
+    const publisher = await open();
+    await publisher.tick();
+    await publisher.apply([revoke('01')]);
+    refused.add('issuing-1 delta').add('issuing-1 complete');
+    const second = revoke('02');
+    await expect(publisher.apply([second])).rejects.toThrow('disk full');
+    refused.clear();
+    await publisher.apply([second, revoke('03')]);
+    const [base, delta] = (['complete', 'delta'] as const).map((kind) =>
+      parseCrl(publisher.latest('issuing-1', kind)?.der ?? new Uint8Array()),
+    );
+    const held = new Set(
+      [...(base?.entries ?? []), ...(delta?.entries ?? [])].map((e) => e.serial),
+    );
+    expect([...held].toSorted()).toEqual(['01', '02', '03']);
+  });
+});
