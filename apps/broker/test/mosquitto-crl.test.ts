@@ -1,9 +1,9 @@
 // Revocation at a real Mosquitto: a CRL that holds reaches it, by SIGHUP or by a restart, and one that does not never does.
-import { readFile, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { has } from '../../../test/support/needs.ts';
+import { findCommand, has } from '../../../test/support/needs.ts';
 import { MosquittoBroker, publish } from './support/mosquitto-broker.ts';
 import { CrlServer } from './support/mosquitto-crl.ts';
 import type { TestCertificate } from './support/test-pki.ts';
@@ -57,6 +57,28 @@ describe.skipIf(!has('openssl', 'mosquitto'))('A CRL', () => {
     expect(await broker.metric('keyline_broker_crl_number{crl="test.crl"}')).toBe('2');
     expect(await broker.metric('keyline_broker_crl_revoked{crl="test.crl"}')).toBe('1');
     expect(await broker.metric('keyline_broker_crl_waiting')).toBe('0');
+  });
+
+  it('is made known at once by SIGHUP to a version that bears it', async () => {
+    // Debian's 2.0 that calls itself 2.1; nobody is offline, so that it bears it too.
+    const wrapper = join(broker.pki.folder, 'mosquitto-2.1');
+    const real = findCommand('mosquitto')!;
+    await writeFile(
+      wrapper,
+      `#!/bin/sh\n[ "$1" = -h ] && echo 'mosquitto version 2.1.2' && exit\nexec ${real} "$@"\n`,
+    );
+    // It is run as another user when this is root.
+    await Promise.all([chmod(broker.pki.folder, 0o755), chmod(wrapper, 0o755)]);
+    await broker.open({ mosquitto: wrapper });
+    const pid = await broker.pid();
+    expect(await broker.whyRefused(bad)).toBeUndefined();
+    await broker.crl.publish({ number: 2, revoked: [bad] });
+    await expect.poll(() => broker.said('reloaded').length, patience).toBe(1);
+    const begun = performance.now();
+    await expect.poll(() => broker.whyRefused(bad), patience).toMatch(refused);
+    expect(performance.now() - begun).toBeLessThan(1500);
+    expect(broker.said('reload waits')).toEqual([]);
+    expect(await broker.pid()).toBe(pid);
   });
 
   it('is made known by a restart while a session is offline (SIGHUP could crash 2.0), and the session keeps its messages', async () => {

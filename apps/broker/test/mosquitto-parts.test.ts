@@ -49,7 +49,7 @@ describe('a reload', () => {
     reload.onFigures(3);
     vi.advanceTimersByTime(1);
     expect(done).toEqual(['restart: CRL 2']);
-    reload.onStarted();
+    reload.onStarting();
     for (const number of [3, 4, 5]) {
       vi.advanceTimersByTime(10_000);
       reload.request(`CRL ${number}`, 0);
@@ -87,7 +87,7 @@ describe('a reload', () => {
   it('is not needed any more when Mosquitto was started for another reason', () => {
     const reload = plan(false);
     reload.request('CRL 2', 0);
-    reload.onStarted();
+    reload.onStarting();
     vi.advanceTimersByTime(600_000);
     expect(done).toEqual([]);
   });

@@ -79,8 +79,8 @@ export async function openMosquittoBroker(
     paces,
     log,
     events: {
-      onServing: () => {
-        plan.onStarted();
+      onStarting: () => {
+        plan.onStarting();
         loadedUntil = endOfCrls();
       },
       onFigures: (figures) => {

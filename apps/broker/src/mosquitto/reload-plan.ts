@@ -72,8 +72,8 @@ export class ReloadPlan {
     );
   }
 
-  /** Mosquitto was started and has read everything. */
-  onStarted(): void {
+  /** Mosquitto is started, and reads everything. */
+  onStarting(): void {
     this.#take();
   }
 

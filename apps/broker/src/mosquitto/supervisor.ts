@@ -21,8 +21,8 @@ interface SupervisorOptions {
   readonly paces: Paces;
   readonly log: Logger;
   readonly events: {
-    /** It serves, and has read every file. */
-    readonly onServing: () => void;
+    /** It is about to be started, and will read every file as it is now. */
+    readonly onStarting: () => void;
     /** A complete round of `$SYS` came. */
     readonly onFigures: (figures: ReadonlyMap<string, number>) => void;
     readonly onStranger: () => void;
@@ -43,6 +43,7 @@ export class Supervisor {
   readonly #stopping = new AbortController();
   #process: MosquittoProcess | undefined;
   #control: ControlLine | undefined;
+  #hangUpDue = false;
   #asked: 'hung' | 'asked' | undefined;
   #delay: number;
   #watching: Promise<void> = Promise.resolve();
@@ -80,7 +81,10 @@ export class Supervisor {
     this.#watching = this.#watch();
   }
 
+  /** Tells it to read its files again; one that is still starting, when it serves: before, the signal would end it. */
   hangUp(): void {
+    this.#hangUpDue = this.#control === undefined;
+    if (this.#hangUpDue) return;
     this.#process?.hangUp();
     // It looks at its signals when something wakes it, else up to 100 ms later: time for a session to go offline.
     this.#control?.send([{ command: 'getDefaultACLAccess' }]).catch(() => undefined);
@@ -109,6 +113,8 @@ export class Supervisor {
     const { mosquitto, leash, folder, pidFile, log, events } = this.#options;
     const login = createLogin();
     await this.#prepareState(login);
+    this.#takeHangUp();
+    events.onStarting();
     const running = await MosquittoProcess.start({
       program: mosquitto.program,
       leash,
@@ -132,7 +138,7 @@ export class Supervisor {
         { event: 'mosquitto serving', pid: running.pid, version: mosquitto.version },
         `Mosquitto ${mosquitto.version} serves (process ${String(running.pid ?? '?')}${await describeFiles(running.pid)})`,
       );
-      events.onServing();
+      if (this.#takeHangUp()) this.hangUp();
       return;
     }
     await control.close();
@@ -143,6 +149,12 @@ export class Supervisor {
       'INTERNAL',
       `Mosquitto ${mosquitto.version} did not start: ${how}. The end of its log:\n${this.#lines.tail}`,
     );
+  }
+
+  #takeHangUp(): boolean {
+    const due = this.#hangUpDue;
+    this.#hangUpDue = false;
+    return due;
   }
 
   /** Until stop(): waits for its end and starts it again. */
