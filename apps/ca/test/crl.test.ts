@@ -112,14 +112,14 @@ describe("a root's CRL", () => {
         signer: plant.rootSigner,
       };
       const now = Date.now();
-      const make = async (number: number, signer = root) =>
+      const make = async (number: number, signer = root, thisUpdate = now) =>
         encodePem(
           'X509 CRL',
           await createCrl({
             authority: signer,
             number,
-            thisUpdate: now,
-            nextUpdate: now + 86_400_000,
+            thisUpdate,
+            nextUpdate: thisUpdate + 86_400_000,
             entries: [],
             scope: 'ca',
           }),
@@ -135,6 +135,11 @@ describe("a root's CRL", () => {
       const served = await plant.plain('GET', '/crl/root.crl');
       expect(parseCrl(served.bytes).number).toBe(7n);
       expect((await bring(await make(6))).body.code).toBe('STORE_CONFLICT');
+      const early = await bring(await make(8, root, now + 3_600_000));
+      expect(early.body).toMatchObject({
+        code: 'PATH_INVALID',
+        detail: expect.stringContaining('begins at'),
+      });
       const other = await buildPlant();
       const foreign = await make(9, {
         certificateDer: decodePem(other.trust, 'CERTIFICATE'),

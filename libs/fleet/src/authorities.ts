@@ -198,7 +198,19 @@ export async function importRootCrl(
       `This CRL ended at ${formatInstant(nextUpdate)}: relying parties would refuse everything below the root. Make a new one with "keyline-root crl".`,
     );
   }
+  if (now < thisUpdate) {
+    throw new KeylineError(
+      'PATH_INVALID',
+      `This CRL begins at ${formatInstant(thisUpdate)}: until then relying parties would refuse everything below the root. Check the clock of the root's machine and of this one.`,
+    );
+  }
   const number = Number(parsed.number);
+  if (!Number.isSafeInteger(number)) {
+    throw new KeylineError(
+      'PATH_INVALID',
+      'This CRL has no number (RFC 5280 §5.2.3), or one beyond 2^53. Make a new one with "keyline-root crl".',
+    );
+  }
   const crl: Crl = {
     list: root.id,
     kind: 'complete',
