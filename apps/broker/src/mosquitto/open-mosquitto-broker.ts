@@ -155,7 +155,11 @@ export async function openMosquittoBroker(
   try {
     await certificates.start();
     if (hasCrl) await watch.start();
-    else log.warn({ event: 'no CRL' }, 'without --crl-url Mosquitto lets revoked certificates in');
+    else
+      log.warn(
+        { event: 'no CRL' },
+        'without --crl-url or --crl-urls Mosquitto lets revoked certificates in',
+      );
     isStarted = true;
     await supervisor.start();
   } catch (error) {
