@@ -14,7 +14,7 @@ export function createSerial(): Uint8Array {
     randomFillSync(pool);
     used = 0;
   }
-  const serial = Uint8Array.from(pool.subarray(used, used + serialBytes));
+  const serial = new Uint8Array(pool.subarray(used, used + serialBytes));
   used += serialBytes;
   serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40;
   return serial;

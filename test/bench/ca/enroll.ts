@@ -6,7 +6,7 @@ import { startIssuingCa } from '../support/issuing-ca.ts';
 import { bestOf } from '../support/rounds.ts';
 import { createTokens } from '../support/tokens.ts';
 
-const connectionCount = 64;
+const connectionCount = 256;
 
 /** The clients prove themselves by a token in the body, each request by its own single-use one. */
 export const enroll: Bench = {
@@ -15,7 +15,7 @@ export const enroll: Bench = {
   means: `POST /v1/enroll over TLS 1.3 keep-alive (${connectionCount} connections), a single-use token each, durable before the answer.`,
   reach: { atLeast: 0.4 },
   async run({ quick, folder, note }) {
-    const perRound = quick ? 1_000 : 1_500;
+    const perRound = quick ? 1_500 : 2_000;
     const rounds = quick ? 4 : 16;
     const csrs = await loadCsrs(perRound * (rounds + 1));
     const service = await startIssuingCa(folder);

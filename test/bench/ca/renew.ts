@@ -7,7 +7,7 @@ import { encodeJson, openConnections, runLoad } from '../support/http-load.ts';
 import { startIssuingCa } from '../support/issuing-ca.ts';
 import { bestOf } from '../support/rounds.ts';
 
-const deviceCount = 64;
+const deviceCount = 256;
 
 export const renew: Bench = {
   id: 'renew',
@@ -15,7 +15,7 @@ export const renew: Bench = {
   means: `POST /v1/renew over mTLS keep-alive by ${deviceCount} devices, each time with a CSR for a new key, durable before the answer.`,
   reach: { atLeast: 0.45 },
   async run({ quick, folder, note }) {
-    const perDevice = quick ? 16 : 24;
+    const perDevice = 8;
     const rounds = quick ? 4 : 16;
     const devices = await Promise.all(
       Array.from({ length: deviceCount }, (_, i) => makeDevice(`renewing-${i}`, 1)),
