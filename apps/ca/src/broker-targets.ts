@@ -31,8 +31,13 @@ export interface BrokerTarget extends TargetView {
 }
 
 const compareEvery = Duration.hours(1);
-/** A broker that comes and goes is not compared at each coming. */
-const restBetween = Duration.minutes(1);
+/** A broker that comes and goes is compared at each coming, but not all the time: a comparison reads the whole fleet. */
+const shortestRest = Duration.seconds(1);
+const mostShare = 0.1;
+/** A broker that restarts is back within it. */
+const disconnectedGrace = Duration.seconds(1);
+/** Payloads are made for some 25 ms. */
+const silenceGrace = Duration.seconds(2);
 
 export async function startBrokerTarget(
   spec: Pick<TargetConfig, 'name' | 'url' | 'exclusive'> & {
@@ -45,14 +50,21 @@ export async function startBrokerTarget(
   // The client may connect before the follower runs.
   const follower: { running?: RunningFollower } = {};
   let due = true;
-  let lastTry = -Infinity;
+  let restUntil = -Infinity;
+  let connections = 0;
+  let disconnectedAt: number | undefined = performance.now();
   const client = createDynsecClient({
     url,
     credentials,
     onConnect: () => {
+      connections++;
+      disconnectedAt = undefined;
       follower.running?.wake();
       due = true;
       void compareIfDue();
+    },
+    onDisconnect: () => {
+      disconnectedAt ??= performance.now();
     },
   });
   const target = createDynsecTarget({
@@ -66,10 +78,14 @@ export async function startBrokerTarget(
   });
 
   async function compare(): Promise<Reconciliation> {
-    lastTry = performance.now();
+    const begun = performance.now();
+    const during = connections;
+    restUntil = begun + shortestRest;
     const found = await target.reconcile();
-    due = false;
-    const drift = found.missing + found.changed + found.stale + found.foreign;
+    restUntil = begun + Math.max(shortestRest, found.milliseconds / mostShare);
+    // Whoever connected meanwhile may have another past than the one that was listed.
+    if (during === connections) due = false;
+    const drift = found.missing + found.changed + found.stale + found.foreign + found.roles;
     log[drift === 0 ? 'info' : 'warn'](
       { target: name, ...found },
       drift === 0
@@ -82,20 +98,36 @@ export async function startBrokerTarget(
   async function compareIfDue(): Promise<void> {
     const last = target.lastReconciliation();
     const old = last !== undefined && fleet.clock.now() - last.at >= compareEvery;
-    if ((!due && !old) || performance.now() - lastTry < restBetween || !client.isConnected) return;
+    if ((!due && !old) || performance.now() < restUntil || !client.isConnected) return;
     try {
       await compare();
     } catch (error) {
       // The follower meets the same and shows it; the next tick tries again.
       log.warn({ target: name }, `The broker "${name}" was not compared: ${messageOf(error)}`);
-      lastTry = -Infinity;
     }
+  }
+
+  /** Why what is asked of it now would not be done in time. */
+  function problem(): string | undefined {
+    const error = running.lastError();
+    if (error !== undefined) return error;
+    const now = performance.now();
+    if (disconnectedAt !== undefined && now - disconnectedAt > disconnectedGrace) {
+      return `The broker "${name}" (${url}) is not connected since ${seconds(now - disconnectedAt)}. It is tried again until it answers.`;
+    }
+    const silence = target.unansweredFor();
+    if (silence > silenceGrace) {
+      return `The broker "${name}" (${url}) has not answered for ${seconds(silence)}.`;
+    }
+    return undefined;
   }
 
   const running = await follow(target);
   follower.running = running;
   return {
     ...running,
+    lastError: problem,
+    refusesSerials: () => target.refusesSerials(),
     acknowledgedAt: (device, seq) => target.acknowledgedAt(device, seq),
     compared: () => target.lastReconciliation(),
     compare,
@@ -103,6 +135,8 @@ export async function startBrokerTarget(
     close: () => client.close(),
   };
 }
+
+const seconds = (milliseconds: number): string => `${String(Math.round(milliseconds / 1000))} s`;
 
 /** Files of a target in targets.yaml; what is left out is Keyline's own. @throws {KeylineError} FILE_UNREADABLE */
 export async function loadCredentials(

@@ -12,7 +12,10 @@ export interface TargetView {
   readonly name: string;
   position(): number;
   lag(): number;
+  /** Why it is not healthy; then it is not waited for. */
   lastError(): string | undefined;
+  /** Whether the broker refuses certificates by serial, or needs a CRL for that; undefined before it was first spoken to. */
+  refusesSerials(): boolean | undefined;
   waitFor(seq: number, timeoutMilliseconds: number): Promise<boolean>;
   /** When the broker acknowledged what the entry asked of it, if that is still remembered. */
   acknowledgedAt(device: string, seq: number): number | undefined;
@@ -24,8 +27,12 @@ export interface TargetView {
 
 export interface Effects {
   readonly targets: readonly TargetView[];
+  /** Whether every broker has it. One that is known to be down is not waited for: it would hold up every request. */
   waitForTargets(seq: number, timeoutMilliseconds: number): Promise<boolean>;
+  /** Somebody asked to wait, so for brokers that are down too: they may come back. */
   waitForAll(seq: number, timeoutMilliseconds: number): Promise<void>;
+  /** As long as may be without being asked to. */
+  waitForHealthy(seq: number, timeoutMilliseconds: number): Promise<void>;
   evidence(change: {
     readonly entry: { readonly seq: number; readonly at: number };
     readonly device: string;
@@ -42,21 +49,31 @@ export function createEffects(options: {
 }): Effects {
   const { targets, crl, store } = options;
   const waitForTargets = async (seq: number, timeout: number): Promise<boolean> => {
-    const reached = await Promise.all(targets.map((target) => target.waitFor(seq, timeout)));
+    const reached = await Promise.all(
+      targets.map((target) => target.waitFor(seq, target.lastError() === undefined ? timeout : 0)),
+    );
     return reached.every(Boolean);
   };
+  const waitForCrl = (seq: number, timeout: number): Promise<boolean> =>
+    options.crlPosition.waitFor(seq, timeout);
   return {
     targets,
     waitForTargets,
     async waitForAll(seq, timeout) {
-      await Promise.all([waitForTargets(seq, timeout), options.crlPosition.waitFor(seq, timeout)]);
+      await Promise.all([
+        ...targets.map((target) => target.waitFor(seq, timeout)),
+        waitForCrl(seq, timeout),
+      ]);
+    },
+    async waitForHealthy(seq, timeout) {
+      await Promise.all([waitForTargets(seq, timeout), waitForCrl(seq, timeout)]);
     },
     async evidence({ entry, device, serial }) {
       const certificate =
         serial === undefined || serial === null ? undefined : await store.findCertificate(serial);
-      const covering =
-        certificate &&
-        crl.coverage(listName(certificate.authority, certificate.crlShard), entry.seq);
+      const list = certificate && listName(certificate.authority, certificate.crlShard);
+      const covering = list === undefined ? undefined : crl.coverage(list, entry.seq);
+      const status = certificate && statusOfCertificate(certificate).status;
       return {
         ledger: { seq: entry.seq, at: formatInstant(entry.at) },
         targets: targets.map((target) => {
@@ -66,22 +83,37 @@ export function createEffects(options: {
             target: target.name,
             done,
             at: done && at !== undefined ? formatInstant(at) : null,
+            refuses: status === 'revoked' ? refusalOf(target) : null,
+            pending: done ? null : whyPending(target),
           };
         }),
-        ...(certificate === undefined
+        ...(certificate === undefined || status === undefined || list === undefined
           ? {}
           : {
-              ocsp: {
-                status: statusOfCertificate(certificate).status,
-                at: formatInstant(entry.at),
-              },
+              ocsp: { status, at: formatInstant(entry.at) },
               crl: {
                 authority: certificate.authority,
+                list,
                 number: covering?.number ?? null,
+                kind: covering?.kind ?? null,
                 at: covering === undefined ? null : formatInstant(covering.thisUpdate),
               },
             }),
       };
     },
   };
+}
+
+function refusalOf(target: TargetView): 'broker' | 'crl' | null {
+  const refusesSerials = target.refusesSerials();
+  if (refusesSerials === undefined) return null;
+  return refusesSerials ? 'broker' : 'crl';
+}
+
+function whyPending(target: TargetView): string {
+  const lag = target.lag();
+  return (
+    target.lastError() ??
+    `It has ${String(lag)} ${lag === 1 ? 'entry' : 'entries'} of the ledger still to do.`
+  );
 }

@@ -31,7 +31,7 @@ export function createMetrics(options: {
   /** Complete CRLs in force, one for each authority. */
   readonly crls: () => readonly Crl[];
   readonly followers: () => readonly FollowerView[];
-  readonly targets: () => readonly Pick<TargetView, 'name' | 'compared'>[];
+  readonly targets: () => readonly Pick<TargetView, 'name' | 'compared' | 'lastError'>[];
   readonly certificates: () => readonly WatchedCertificate[];
 }): Metrics {
   const { store } = options;
@@ -92,6 +92,16 @@ export function createMetrics(options: {
     }
   });
   gauge(
+    'keyline_target_healthy',
+    '1 while a broker is connected, answers and does as told; requests wait only for those.',
+    ['target'],
+    (set) => {
+      for (const target of options.targets()) {
+        set({ target: target.name }, target.lastError() === undefined ? 1 : 0);
+      }
+    },
+  );
+  gauge(
     'keyline_target_drift',
     'What the last comparison of a broker with the fleet found, by kind.',
     ['target', 'kind'],
@@ -99,7 +109,7 @@ export function createMetrics(options: {
       for (const target of options.targets()) {
         const found = target.compared();
         if (found === undefined) continue;
-        for (const kind of ['missing', 'changed', 'stale', 'foreign'] as const) {
+        for (const kind of ['missing', 'changed', 'stale', 'foreign', 'roles'] as const) {
           set({ target: target.name, kind }, found[kind]);
         }
       }

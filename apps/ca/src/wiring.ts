@@ -42,7 +42,7 @@ export interface Service {
 
 const renewalCheck = Duration.minutes(1);
 const crlCheck = Duration.seconds(10);
-const compareCheck = Duration.seconds(10);
+const compareCheck = Duration.seconds(1);
 /** Well below what a supervisor waits before it kills. */
 const stopPatience = Duration.seconds(5);
 
@@ -139,7 +139,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         })),
       log,
     });
-    const alertFollower = await follow(alerts);
+    const alertFollowers: RunningFollower[] = [];
+    for (const delivery of alerts.deliveries) alertFollowers.push(await follow(delivery));
     // Before the follower stops, which waits for what is being delivered.
     closers.push(() => alerts.close());
     await alerts.tick();
@@ -148,7 +149,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     const metrics = createMetrics({
       store,
       crls,
-      followers: () => [crlFollower, alertFollower, ...targets],
+      followers: () => [crlFollower, ...alertFollowers, ...targets],
       targets: () => targets,
       certificates: () => [
         ...watchedAuthorities(authorities).map(({ id, notAfter }) => ({ name: id, notAfter })),

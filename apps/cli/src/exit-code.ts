@@ -10,6 +10,7 @@ export const exitCodes = {
   notFound: 4,
   notReachable: 5,
   badFile: 6,
+  pending: 7,
 } as const;
 
 const { internal, usage, refused, notFound, notReachable, badFile } = exitCodes;
@@ -97,4 +98,5 @@ export const exitCodeHelp = `Exit codes:
   3  the service refused (the message carries its code)
   4  there is no such device, batch, token or certificate
   5  the service can not be reached
-  6  a file that was given is missing, unreadable, not valid or in the way`;
+  6  a file that was given is missing, unreadable, not valid or in the way
+  7  it is done, but --wait did not see every effect within a minute`;

@@ -201,11 +201,12 @@ describe('keyline device', () => {
     expect(code).toBe(0);
     expect(out).toBe(`d1 is revoked.
 
-EFFECT                  SINCE (UTC)
-ledger entry 7 durable  2026-11-24 16:00:00.120
-broker bundled          2026-11-24 16:00:00.180
-OCSP says revoked       2026-11-24 16:00:00.120
-CRL 3 of issuing-1      2026-11-24 16:00:00.240
+EFFECT                             SINCE (UTC)
+ledger entry 7 durable             2026-11-24 16:00:00.120
+bundled: session cut, rights gone  2026-11-24 16:00:00.180
+bundled: reconnect refused         2026-11-24 16:00:00.180
+OCSP says revoked                  2026-11-24 16:00:00.120
+CRL 3 of issuing-1                 2026-11-24 16:00:00.240
 `);
   });
 });

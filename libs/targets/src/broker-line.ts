@@ -14,6 +14,8 @@ export interface BrokerLine {
   refused(command: DynsecCommand | undefined, answer: DynsecAnswer): KeylineError;
   /** How many commands the next payload should have. */
   payloadSize(): number;
+  /** Milliseconds that the payload under way has waited for its answers; 0 when there is none. */
+  unansweredFor(): number;
 }
 
 // A broker does one payload at a time and nothing else meanwhile. Mosquitto 2.0 writes its whole state for each command, 16 ms with
@@ -30,6 +32,7 @@ export function openBrokerLine(options: {
 }): BrokerLine {
   const { name, client, onUnreachable } = options;
   let size = firstPayload;
+  let askedAt: number | undefined;
 
   function measure(commands: number, milliseconds: number): void {
     const fitting = (commands / Math.max(milliseconds, 0.1)) * longestPayload;
@@ -40,6 +43,7 @@ export function openBrokerLine(options: {
   async function sendAll(commands: readonly DynsecCommand[]): Promise<readonly DynsecAnswer[]> {
     let answers;
     const begun = performance.now();
+    askedAt = begun;
     try {
       answers = await client.send(commands);
     } catch (cause) {
@@ -50,6 +54,8 @@ export function openBrokerLine(options: {
         `The broker "${name}" did not answer (${messageOf(cause)}). It is tried again until it does.`,
         { cause, context: { target: name } },
       );
+    } finally {
+      askedAt = undefined;
     }
     // Questions are answered from memory and say nothing of what a change costs.
     if (
@@ -82,6 +88,7 @@ export function openBrokerLine(options: {
     sendAll,
     refused,
     payloadSize: () => size,
+    unansweredFor: () => (askedAt === undefined ? 0 : performance.now() - askedAt),
     async ask(commands, tolerates) {
       const answers = await sendAll(commands);
       for (const [position, answer] of answers.entries()) {

@@ -78,6 +78,8 @@ export interface ActualClient {
   readonly disabled: boolean;
   readonly roles: readonly unknown[];
   readonly groups: number;
+  /** Somebody tied it to a client id, with which alone it may connect. */
+  readonly isBound: boolean;
 }
 
 export function readClient(client: Readonly<Record<string, unknown>>): ActualClient {
@@ -85,6 +87,7 @@ export function readClient(client: Readonly<Record<string, unknown>>): ActualCli
     disabled: client['disabled'] === true,
     roles: readList(client, 'roles').map(({ rolename }) => rolename),
     groups: readList(client, 'groups').length,
+    isBound: typeof client['clientid'] === 'string' && client['clientid'] !== '',
   };
 }
 
@@ -106,10 +109,17 @@ export function correctionsFor(
   if (form.disabled && !actual.disabled) commands.push({ command: 'disableClient', username });
   const same =
     actual.groups === 0 &&
+    !actual.isBound &&
     actual.roles.length === form.roles.length &&
     form.roles.every(({ rolename }) => actual.roles.includes(rolename));
   if (!same) {
-    commands.push({ command: 'modifyClient', username, roles: form.roles, groups: [] });
+    commands.push({
+      command: 'modifyClient',
+      username,
+      roles: form.roles,
+      groups: [],
+      ...(actual.isBound ? { clientid: '' } : {}),
+    });
   }
   if (!form.disabled && actual.disabled) commands.push({ command: 'enableClient', username });
   return commands;

@@ -32,6 +32,10 @@ export interface DynsecTarget {
   lastReconciliation(): Reconciliation | undefined;
   /** When the broker acknowledged what an entry asked of it for a device (or the owner of a certificate), if still remembered. */
   acknowledgedAt(device: string, seq: number): number | undefined;
+  /** Milliseconds that the payload under way has waited for its answers; 0 when there is none. */
+  unansweredFor(): number;
+  /** Whether it refuses certificates by serial, or needs a CRL for that; undefined before it was first spoken to. */
+  refusesSerials(): boolean | undefined;
 }
 
 export interface DynsecTargetOptions {
@@ -50,6 +54,8 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
   const acknowledgements = createAcknowledgements();
   let prepared = false;
   let dialect: Dialect = { fillsNames: true, knowsSerials: true, inlineRoles: true };
+  let isKnown = false;
+  let repairedRoles = 0;
   let last: Reconciliation | undefined;
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -82,7 +88,8 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
       knowsSerials: isOurs,
       inlineRoles: details?.error === undefined,
     };
-    await prepareBroker(line.ask, roles, dialect);
+    isKnown = true;
+    repairedRoles += await prepareBroker(line.ask, roles, dialect);
     prepared = true;
   }
 
@@ -206,18 +213,15 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     prepare: () => inTurn(prepare),
     acknowledgedAt: (device, seq) => acknowledgements.find(device, seq),
     lastReconciliation: () => last,
+    unansweredFor: () => line.unansweredFor(),
+    refusesSerials: () => (isKnown ? dialect.knowsSerials : undefined),
     apply: (entries) => inTurn(() => apply(entries)),
     reconcile: () =>
       inTurn(async () => {
         await prepare();
-        last = await reconcile({
-          line,
-          fleet,
-          types,
-          clock,
-          dialect,
-          exclusive,
-        });
+        const found = await reconcile({ line, fleet, types, clock, dialect, exclusive });
+        last = { ...found, roles: repairedRoles };
+        repairedRoles = 0;
         return last;
       }),
   };

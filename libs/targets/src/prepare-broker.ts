@@ -5,12 +5,15 @@ import { compileRoles, defaultAccess, type DynsecRole } from './compile-role.ts'
 import type { Dialect } from './dialect.ts';
 import { isMissing, readList, readObject, type DynsecCommand } from './dynsec-messages.ts';
 
-/** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
+/**
+ * @returns how many roles and default rights were not as they should be
+ * @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED
+ */
 export async function prepareBroker(
   ask: BrokerLine['ask'],
   roles: Roles,
   dialect: Dialect,
-): Promise<void> {
+): Promise<number> {
   const wanted = compileRoles(roles, dialect);
   const [access, ...known] = await ask(
     [
@@ -32,6 +35,7 @@ export async function prepareBroker(
     }
   }
   if (commands.length > 0) await ask(commands);
+  return commands.length;
 }
 
 function hasDefaultAccess(data: unknown): boolean {

@@ -11,7 +11,13 @@ import {
   type WantedClient,
 } from './client-commands.ts';
 import type { Dialect } from './dialect.ts';
-import { isMissing, isThereAlready, readList, type DynsecCommand } from './dynsec-messages.ts';
+import {
+  isMissing,
+  isThereAlready,
+  readList,
+  readObject,
+  type DynsecCommand,
+} from './dynsec-messages.ts';
 
 /** What a comparison found, all of it repaired but `foreign`. */
 export interface Reconciliation {
@@ -29,6 +35,8 @@ export interface Reconciliation {
   readonly stale: number;
   /** Named like a device and unknown to the fleet; removed from a broker that is Keyline's alone. */
   readonly foreign: number;
+  /** Roles and default rights that were not as ca-config has them, since the comparison before. */
+  readonly roles: number;
 }
 
 export type FleetReader = Pick<
@@ -47,11 +55,14 @@ export interface ReconcileOptions {
 }
 
 const devicesPerPage = 1000;
+const questionsPerPayload = 100;
 // A verbose client is some 100 bytes; Mosquitto builds the page while nothing else runs.
 const clientsPerPage = 500;
+/** Commands that give something, gathered before the first is sent. */
+const mostHeldBack = 5000;
 
 /** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED; then some of it is repaired, and the next time does the rest */
-export async function reconcile(options: ReconcileOptions): Promise<Reconciliation> {
+export async function reconcile(options: ReconcileOptions): Promise<Omit<Reconciliation, 'roles'>> {
   const { line, fleet, clock } = options;
   const begun = performance.now();
   // First: what is read afterwards holds at least this much.
@@ -60,22 +71,41 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
   const actual = await listClients(line);
   const counts = { devices: 0, missing: 0, changed: 0, stale: 0, foreign: 0 };
   const queue = createQueue(line);
+  const made = new Map<string, WantedClient>();
 
   for await (const devices of devicePages(fleet)) {
     for (const device of devices) {
       counts.devices++;
       const client = actual.get(device.id);
       actual.delete(device.id);
-      const { kind, commands } = compare(wantedOf(device, options.types), client, options.dialect);
+      const wanted = wantedOf(device, options.types);
+      const { kind, commands } = compare(wanted, client, options.dialect);
+      if (kind === 'missing') made.set(device.id, wanted);
       if (kind !== 'same') counts[kind]++;
-      await queue.add(commands);
+      await queue.add(commands, device.state === 'active' ? 'gives' : 'takes');
     }
   }
   for (const username of actual.keys()) {
     // Names with an "@" are of services, and brokers have admins of their own.
     if (!isDeviceId(username)) continue;
     counts.foreign++;
-    if (options.exclusive) await queue.add([{ command: 'deleteClient', username }]);
+    if (options.exclusive) await queue.add([{ command: 'deleteClient', username }], 'takes');
+  }
+  await queue.flush();
+  // Who was made by somebody else since the listing: Mosquitto's supervisor denies whom it does not know yet.
+  const others = queue.thereAlready().flatMap((name) => made.get(name) ?? []);
+  for (let start = 0; start < others.length; start += questionsPerPayload) {
+    const some = others.slice(start, start + questionsPerPayload);
+    const clients = await line.ask(
+      some.map(({ device }) => ({ command: 'getClient', username: device })),
+      isMissing,
+    );
+    for (const [position, wanted] of some.entries()) {
+      const answer = clients[position];
+      if (answer === undefined || isMissing(answer)) continue;
+      const client = readClient(readObject(answer.data, 'client'));
+      await queue.add(correctionsFor(wanted, client, options.dialect), 'gives');
+    }
   }
   await queue.flush();
   return { at: clock.now(), milliseconds: Math.round(performance.now() - begun), seq, ...counts };
@@ -142,24 +172,42 @@ async function sendSerials({ line, fleet, clock }: ReconcileOptions): Promise<vo
   }
 }
 
-/** Commands gathered into payloads of the size that suits the broker. */
+/**
+ * Commands gathered into payloads of the size that suits the broker. What takes rights away goes first: a broker that came back from
+ * an older backup lets in who was revoked since.
+ */
 function createQueue(line: BrokerLine): {
-  add(commands: readonly DynsecCommand[]): Promise<void>;
+  add(commands: readonly DynsecCommand[], effect: 'takes' | 'gives'): Promise<void>;
   flush(): Promise<void>;
+  /** Clients that were to be made and are there, since the start. */
+  thereAlready(): readonly string[];
 } {
-  let waiting: DynsecCommand[] = [];
+  const there = new Set<string>();
+  const waiting: Record<'takes' | 'gives', DynsecCommand[]> = { takes: [], gives: [] };
+  async function send(effect: 'takes' | 'gives'): Promise<void> {
+    while (waiting[effect].length > 0) {
+      const commands = waiting[effect].splice(0, line.payloadSize());
+      // Somebody else may have done the same in the meantime.
+      const answers = await line.ask(
+        commands,
+        (answer) => isMissing(answer) || isThereAlready(answer),
+      );
+      for (const [position, answer] of answers.entries()) {
+        if (isThereAlready(answer)) there.add(commands[position]?.['username'] as string);
+      }
+    }
+  }
   async function flush(): Promise<void> {
-    if (waiting.length === 0) return;
-    const commands = waiting;
-    waiting = [];
-    // Somebody else may have done the same in the meantime.
-    await line.ask(commands, (answer) => isMissing(answer) || isThereAlready(answer));
+    await send('takes');
+    await send('gives');
   }
   return {
     flush,
-    async add(commands) {
-      waiting.push(...commands);
-      if (waiting.length >= line.payloadSize()) await flush();
+    thereAlready: () => [...there],
+    async add(commands, effect) {
+      waiting[effect].push(...commands);
+      if (waiting.takes.length >= line.payloadSize()) await send('takes');
+      if (waiting.gives.length >= mostHeldBack) await flush();
     },
   };
 }

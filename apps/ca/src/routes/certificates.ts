@@ -66,10 +66,9 @@ export function registerCertificates(register: Register, service: ServiceContext
       serial: parseSerialHex(params.serial),
       reason: body.reason,
     });
-    await effects.waitForAll(
-      entry.seq,
-      body.wait === true ? limits.effectWait : limits.provisionWait,
-    );
+    await (body.wait === true
+      ? effects.waitForAll(entry.seq, limits.effectWait)
+      : effects.waitForHealthy(entry.seq, limits.provisionWait));
     return {
       certificate: viewCertificate(certificate),
       evidence: await effects.evidence({

@@ -152,10 +152,9 @@ export function registerDevices(
         change,
         reason: body.reason,
       });
-      await effects.waitForAll(
-        entry.seq,
-        body.wait === true ? limits.effectWait : limits.provisionWait,
-      );
+      await (body.wait === true
+        ? effects.waitForAll(entry.seq, limits.effectWait)
+        : effects.waitForHealthy(entry.seq, limits.provisionWait));
       return {
         device: viewDevice(device),
         evidence: await effects.evidence({ entry, device: device.id, serial: device.serial }),

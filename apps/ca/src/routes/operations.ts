@@ -74,6 +74,7 @@ function viewTarget(target: EffectTarget): TargetView {
             changed: compared.changed,
             stale: compared.stale,
             foreign: compared.foreign,
+            roles: compared.roles,
           },
   };
 }

@@ -145,7 +145,10 @@ export function addDeviceCommands(program: Command, act: Act): void {
         .description(`${description[0]?.toUpperCase() ?? ''}${description.slice(1)}.`),
     )
       .addOption(new Option('--reason <reason>', 'RFC 5280 reason').choices(reasons))
-      .option('--wait', 'answer when every effect holds, at most 10 s later');
+      .option(
+        '--wait',
+        'follow until every effect holds, for a minute at most; exit code 7 when one does not',
+      );
     example(command, line).action(
       act(async (context, id: string, options: ChangeOptions) => {
         const { changeDevice } = await import('../device/change-device.ts');

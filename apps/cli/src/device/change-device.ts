@@ -1,9 +1,17 @@
 // `keyline device revoke|suspend|resume|decommission`: one call, and what has taken effect.
-import type { RouteName } from '@keyline/api';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Evidence, RouteName } from '@keyline/api';
+import { formatInstant } from '@keyline/kernel';
 import { openClient, type RouteInput } from '../client/api-client.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
+import { exitCodes } from '../exit-code.ts';
 import { formatEvidence, isComplete } from '../print/evidence.ts';
+import { awaitCrlInForce } from './crl-in-force.ts';
+
+/** Milliseconds that --wait follows; within them the service itself waits its effectWait each time. */
+const patience = 60_000;
+const pace = 200;
 
 export type DeviceChange = 'revoke' | 'suspend' | 'resume' | 'decommission';
 
@@ -22,34 +30,70 @@ const routeOfChange = {
 export async function changeDevice(
   context: CliContext,
   given: { change: DeviceChange; id: string; options: ChangeOptions },
-): Promise<void> {
+): Promise<number> {
   const { change, id, options } = given;
   const client = await openClient(context, options);
   try {
-    const { device, evidence } = await client.call(routeOfChange[change], {
-      params: { id },
-      body: {
-        ...(options.reason === undefined
-          ? {}
-          : {
-              reason: options.reason as NonNullable<RouteInput<'revokeDevice'>['body']['reason']>,
-            }),
-        ...(options.wait === true ? { wait: true } : {}),
-      },
-    });
-    if (options.json === true) {
-      printJson(context, { device, evidence });
-      return;
+    const body = {
+      ...(options.reason === undefined
+        ? {}
+        : {
+            reason: options.reason as NonNullable<RouteInput<'revokeDevice'>['body']['reason']>,
+          }),
+      ...(options.wait === true ? { wait: true } : {}),
+    };
+    // Said again it changes nothing, and is answered with what has taken effect since.
+    const call = () => client.call(routeOfChange[change], { params: { id }, body });
+    const until = performance.now() + patience;
+    let answer = await call();
+    while (options.wait === true && !isComplete(answer.evidence) && performance.now() < until) {
+      const begun = performance.now();
+      context.terminal.err(`${whatPends(answer.evidence)} Waiting on.\n`);
+      answer = await call();
+      // A service that does not wait itself is not to be asked without a pause.
+      await sleep(Math.max(0, begun + pace - performance.now()));
     }
-    context.terminal.out(`${device.id} is ${device.state}.\n\n${formatEvidence(evidence)}`);
-    if (!isComplete(evidence)) {
-      context.terminal.err(
-        options.wait === true
-          ? 'Not everything took effect within 10 s; it is being retried. See "keyline doctor".\n'
-          : 'Pending effects follow by themselves; --wait waits for them.\n',
+    const { device, evidence } = answer;
+    const found =
+      options.wait === true
+        ? await awaitCrlInForce(evidence, {
+            metrics: client.location.endpoints?.metrics,
+            until,
+            clock: context.clock,
+          })
+        : undefined;
+    const crlInForce = found === 'not in time' ? undefined : found;
+    if (options.json === true) {
+      printJson(context, {
+        device,
+        evidence,
+        ...(crlInForce === undefined
+          ? {}
+          : { crlInForce: { ...crlInForce, at: formatInstant(crlInForce.at) } }),
+      });
+    } else {
+      context.terminal.out(
+        `${device.id} is ${device.state}.\n\n${formatEvidence(evidence, crlInForce)}`,
       );
     }
+    if (isComplete(evidence) && found !== 'not in time') return exitCodes.ok;
+    if (options.wait !== true) {
+      context.terminal.err('Pending effects follow by themselves; --wait waits for them.\n');
+      return exitCodes.ok;
+    }
+    context.terminal.err(
+      `${found === 'not in time' ? 'The broker has not read the CRL yet; see keyline_broker_crl_waiting in its metrics.' : whatPends(evidence)} It is done in the ledger, and tried again until everything follows. See "keyline doctor".\n`,
+    );
+    return exitCodes.pending;
   } finally {
     client.close();
   }
+}
+
+function whatPends({ targets, crl }: Evidence): string {
+  const brokers = targets
+    .filter(({ done }) => !done)
+    .map(({ target, pending }) => `Broker ${target} is pending: ${pending ?? ''}`);
+  const list = crl?.at === null ? [`The CRL ${crl.list} is pending.`] : [];
+  return [...brokers, ...list].join(' ');
 }

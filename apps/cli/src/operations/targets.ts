@@ -57,12 +57,13 @@ export async function compareTarget(
 
 function describeDrift({ compared }: TargetView): string {
   if (compared === null) return '-';
-  const { missing, changed, stale, foreign } = compared;
+  const { missing, changed, stale, foreign, roles } = compared;
   const parts = [
     [missing, 'were missing'],
     [changed, 'were changed'],
     [stale, 'should have been gone'],
     [foreign, 'unknown to the fleet'],
+    [roles, 'roles or default rights were changed'],
   ] as const;
   const found = parts.filter(([count]) => count > 0);
   if (found.length === 0) return 'nothing';

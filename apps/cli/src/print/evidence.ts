@@ -1,26 +1,52 @@
-// What has taken effect of a change, each effect with its time.
+// What has taken effect of a change, each effect with its time, and what has not, with the reason.
 import type { Evidence } from '@keyline/api';
+import { formatInstant } from '@keyline/kernel';
 import { formatExactTime } from './time.ts';
 import { formatTable } from './table.ts';
 
+/** The complete CRL that a broker has read, known where the broker's figures can be asked. */
+export interface CrlInForce {
+  readonly target: string;
+  readonly number: number;
+  /** Epoch milliseconds, when it was first seen in force. */
+  readonly at: number;
+}
+
 /** A line an effect: in force since when, or still pending. */
-export function formatEvidence(evidence: Evidence): string {
+export function formatEvidence(evidence: Evidence, crlInForce?: CrlInForce): string {
   const rows: [string, string][] = [
     [`ledger entry ${String(evidence.ledger.seq)} durable`, formatExactTime(evidence.ledger.at)],
   ];
-  for (const { target, done, at } of evidence.targets) {
-    rows.push([
-      `broker ${target}`,
-      done ? (at === null ? 'done' : formatExactTime(at)) : 'pending',
-    ]);
+  const isRefusal = evidence.ocsp?.status === 'revoked';
+  const crlNumber = evidence.crl?.number ?? null;
+  for (const { target, done, at, refuses, pending } of evidence.targets) {
+    const since = done ? (at === null ? 'done' : formatExactTime(at)) : `pending: ${pending ?? ''}`;
+    rows.push([`${target}: ${isRefusal ? 'session cut, rights gone' : 'rights in force'}`, since]);
+    if (refuses === 'broker') rows.push([`${target}: reconnect refused`, since]);
+    if (refuses !== 'crl') continue;
+    rows.push(
+      crlInForce?.target === target
+        ? [
+            `${target}: reconnect refused (CRL ${String(crlInForce.number)})`,
+            formatExactTime(formatInstant(crlInForce.at)),
+          ]
+        : [
+            `${target}: reconnect refused`,
+            crlNumber === null
+              ? 'with the next CRL'
+              : `when it has read CRL ${String(crlNumber)} or a later one`,
+          ],
+    );
   }
   if (evidence.ocsp !== undefined) {
     rows.push([`OCSP says ${evidence.ocsp.status}`, formatExactTime(evidence.ocsp.at)]);
   }
   if (evidence.crl !== undefined) {
-    const { authority, number, at } = evidence.crl;
+    const { list, number, kind, at } = evidence.crl;
     rows.push([
-      number === null ? `CRL of ${authority}` : `CRL ${String(number)} of ${authority}`,
+      number === null
+        ? `CRL of ${list}`
+        : `CRL ${String(number)} of ${list}${kind === 'delta' ? ' (delta)' : ''}`,
       at === null ? 'pending' : formatExactTime(at),
     ]);
   }

@@ -3,9 +3,23 @@ import type { BatchView, DeviceView, EnrollResponse, Evidence, TokenView } from 
 
 export const evidence: Evidence = {
   ledger: { seq: 7, at: '2026-11-24T16:00:00.120Z' },
-  targets: [{ target: 'bundled', done: true, at: '2026-11-24T16:00:00.180Z' }],
+  targets: [
+    {
+      target: 'bundled',
+      done: true,
+      at: '2026-11-24T16:00:00.180Z',
+      refuses: 'broker',
+      pending: null,
+    },
+  ],
   ocsp: { status: 'revoked', at: '2026-11-24T16:00:00.120Z' },
-  crl: { authority: 'issuing-1', number: 3, at: '2026-11-24T16:00:00.240Z' },
+  crl: {
+    authority: 'issuing-1',
+    list: 'issuing-1',
+    number: 3,
+    kind: 'complete',
+    at: '2026-11-24T16:00:00.240Z',
+  },
 };
 
 export function device(id: string, changes: Partial<DeviceView> = {}): DeviceView {

@@ -24,7 +24,10 @@ export type AlertList = Static<typeof AlertListSchema>;
 
 export const TargetSchema = object({
   name: Type.String(),
-  healthy: Type.Boolean(),
+  healthy: Type.Boolean({
+    description:
+      'Whether it is connected, answers and does as told. What is not is not waited for by requests.',
+  }),
   position: Type.Integer({ description: 'Ledger entries applied.' }),
   lag: Type.Integer({ description: 'Ledger entries still to apply.' }),
   lastError: nullable(Type.String()),
@@ -40,6 +43,9 @@ export const TargetSchema = object({
         foreign: Type.Integer({
           description:
             "Named like devices and unknown to the fleet; removed only where the broker is Keyline's alone.",
+        }),
+        roles: Type.Integer({
+          description: 'Roles and default rights that were not as ca-config has them.',
         }),
       },
       'The last comparison with the fleet: what differed was repaired.',
