@@ -57,7 +57,9 @@ afterEach(async () => {
 async function start(): Promise<void> {
   store = await openSqliteStore({ path: join(dir, 'keyline.db') });
   alerts = createAlertFollower({ store, rules: config.alerts, channels: [channel], clock });
-  running = await startFollower({ store, follower: alerts });
+  const [delivery] = alerts.deliveries;
+  if (delivery === undefined) throw new Error('there is no channel');
+  running = await startFollower({ store, follower: delivery });
 }
 
 async function stop(): Promise<void> {

@@ -1,5 +1,5 @@
-// Alerts as a follower of the ledger: changes that matter lead to an evaluation, what evaluations recorded is delivered. When
-// `apply` and `tick` are called is the caller's.
+// Alerts as followers of the ledger: changes that matter lead to an evaluation, what evaluations recorded is delivered. When `apply`
+// and `tick` are called is the caller's.
 import type { Alert, LedgerEntry, Store } from '@keyline/fleet';
 import { Duration, messageOf, systemClock, type Clock } from '@keyline/kernel';
 import { AlertEngine, type AlertEngineOptions } from './alert-engine.ts';
@@ -14,13 +14,22 @@ export interface AlertFollowerOptions extends Pick<AlertEngineOptions, 'authorit
   readonly log?: Pick<AlertLog, 'warn'> | undefined;
 }
 
-export interface AlertFollower {
-  readonly name: 'alerts';
-  /** Delivers what is in the entries, at least once to each channel. @throws {KeylineError} of the first channel that failed */
+/** What tells one channel; shaped as a follower, so that each channel has a place of its own in the ledger. */
+export interface AlertDelivery {
+  /** `alerts:oncall`. */
+  readonly name: string;
+  /** A channel that is new is told of what comes, not of everything that ever was. */
+  readonly beginsAt: 'end';
+  /** Delivers what is in the entries, at least once. @throws {KeylineError} of the channel */
   apply(entries: readonly LedgerEntry[]): Promise<void>;
+}
+
+export interface AlertFollower {
+  /** One for each channel: one that is down, for whatever reason and however long, keeps nothing from the others. */
+  readonly deliveries: readonly AlertDelivery[];
   /** Evaluates everything now; call it at start and every `rules.evaluateEvery`. */
   tick(): Promise<void>;
-  /** Ends pending evaluations. */
+  /** Ends pending evaluations and gives up what is being delivered. */
   close(): Promise<void>;
 }
 
@@ -32,17 +41,19 @@ const longestBackdate = Duration.hours(1);
 export function createAlertFollower(options: AlertFollowerOptions): AlertFollower {
   const { store, rules, channels, clock = systemClock, log } = options;
   const engine = new AlertEngine({ ...options, clock });
-  const delivered = new Map<AlertChannel, number>();
+  const stop = new AbortController();
   let turn: Promise<unknown> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   let lastTook = 0;
+  let lastEnd = -Infinity;
   let closed = false;
 
   function evaluate(): Promise<void> {
     const work = turn.then(async () => {
       const start = performance.now();
       await engine.evaluate();
-      lastTook = performance.now() - start;
+      lastEnd = performance.now();
+      lastTook = lastEnd - start;
     });
     turn = work.catch(() => undefined);
     return work;
@@ -66,35 +77,29 @@ export function createAlertFollower(options: AlertFollowerOptions): AlertFollowe
     timer.unref();
   }
 
-  // Not only from apply: while a channel is down apply waits for it, and alerts must go on being true.
   const stopListening = store.onCommit(notice);
 
-  async function deliver(channel: AlertChannel, changes: readonly AlertChange[]): Promise<void> {
-    const last = delivered.get(channel) ?? 0;
-    const fresh = changes.filter(({ seq }) => seq > last);
-    const newest = fresh.at(-1);
-    if (newest === undefined) return;
-    await channel.deliver(fresh);
-    delivered.set(channel, newest.seq);
-  }
-
-  return {
-    name: 'alerts',
+  const deliveryTo = (channel: AlertChannel): AlertDelivery => ({
+    name: `alerts:${channel.name}`,
+    beginsAt: 'end',
     async apply(entries) {
-      notice(entries);
       if (!entries.some(({ data }) => 'alert' in data)) return;
       const alerts = await store.listAlerts({ includeResolved: true });
       const changes = toChanges(entries, new Map(alerts.map((alert) => [alert.key, alert])));
-      const results = await Promise.allSettled(
-        channels.map((channel) => deliver(channel, changes)),
-      );
-      for (const result of results) {
-        if (result.status === 'rejected') throw result.reason;
-      }
+      await channel.deliver(changes, stop.signal);
     },
-    tick: evaluate,
+  });
+
+  return {
+    deliveries: channels.map(deliveryTo),
+    async tick() {
+      // A fleet of which a million end at once is looked at less often than every minute.
+      const resting = lastEnd + lastTook / mostShare - rules.evaluateEvery;
+      if (performance.now() >= resting) await evaluate();
+    },
     async close() {
       closed = true;
+      stop.abort();
       stopListening();
       clearTimeout(timer);
       timer = undefined;

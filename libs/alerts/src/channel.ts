@@ -11,8 +11,8 @@ export interface AlertChange {
 
 export interface AlertChannel {
   readonly name: string;
-  /** Rejects when something was not delivered; everything given then comes again. */
-  deliver(changes: readonly AlertChange[]): Promise<void>;
+  /** Rejects when something was not delivered, or `stop` told it to give up; everything given then comes again. */
+  deliver(changes: readonly AlertChange[], stop?: AbortSignal): Promise<void>;
 }
 
 /** What a structured logger such as pino offers. */

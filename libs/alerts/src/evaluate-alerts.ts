@@ -31,30 +31,35 @@ const everAfter = Number.MAX_SAFE_INTEGER;
 export async function evaluateAlerts(evaluation: Evaluation): Promise<Finding[]> {
   const { rules, reader, now } = evaluation;
   const { shortLivedBelow } = rules;
-  const [long, short, longExpired, shortExpired] = await Promise.all([
-    Promise.all(
-      rules.longLived.map(async (threshold) => ({
-        ...timeStep(threshold),
-        groups: await reader.listExpiring({
-          before: now + threshold.within,
-          minLifetime: shortLivedBelow,
-          maxLifetime: everAfter,
-        }),
-      })),
-    ),
-    Promise.all(
-      rules.shortLived.map(async (threshold) => ({
-        ...shareStep(threshold),
-        groups: await reader.listExpiringByShare({
-          at: now,
-          share: threshold.share,
-          maxLifetime: shortLivedBelow,
-        }),
-      })),
-    ),
-    reader.listExpiring({ before: now, minLifetime: shortLivedBelow, maxLifetime: everAfter }),
-    reader.listExpiring({ before: now, minLifetime: 0, maxLifetime: shortLivedBelow }),
-  ]);
+  // One after the other: each lets other work have its turns, all at once would be turns as long as all of them.
+  const long: Step[] = [];
+  for (const threshold of rules.longLived) {
+    const groups = await reader.listExpiring({
+      before: now + threshold.within,
+      minLifetime: shortLivedBelow,
+      maxLifetime: everAfter,
+    });
+    long.push({ ...timeStep(threshold), groups });
+  }
+  const short: Step[] = [];
+  for (const threshold of rules.shortLived) {
+    const groups = await reader.listExpiringByShare({
+      at: now,
+      share: threshold.share,
+      maxLifetime: shortLivedBelow,
+    });
+    short.push({ ...shareStep(threshold), groups });
+  }
+  const longExpired = await reader.listExpiring({
+    before: now,
+    minLifetime: shortLivedBelow,
+    maxLifetime: everAfter,
+  });
+  const shortExpired = await reader.listExpiring({
+    before: now,
+    minLifetime: 0,
+    maxLifetime: shortLivedBelow,
+  });
   return [
     ...findCertificates([...long, expiredStep(longExpired)]),
     ...findCertificates([...short, expiredStep(shortExpired)]),

@@ -27,7 +27,7 @@ export function createWebhookChannel(options: WebhookChannelOptions): AlertChann
   const headers = new Headers({ 'content-type': 'application/json' });
   for (const [name, value] of options.headers ?? []) headers.set(name, value.reveal());
 
-  async function post(body: string): Promise<void> {
+  async function post(body: string, stop: AbortSignal | undefined): Promise<void> {
     let response;
     try {
       response = await fetch(config.url, {
@@ -36,7 +36,7 @@ export function createWebhookChannel(options: WebhookChannelOptions): AlertChann
         body,
         // A redirect would carry the headers to somebody else.
         redirect: 'manual',
-        signal: AbortSignal.timeout(config.timeout),
+        signal: AbortSignal.any([AbortSignal.timeout(config.timeout), ...(stop ? [stop] : [])]),
       });
     } catch (cause) {
       const reason = cause instanceof Error && cause.cause !== undefined ? cause.cause : cause;
@@ -55,24 +55,26 @@ export function createWebhookChannel(options: WebhookChannelOptions): AlertChann
     }
   }
 
-  async function postWithRetry(body: string): Promise<void> {
+  async function postWithRetry(body: string, stop: AbortSignal | undefined): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        await post(body);
+        await post(body, stop);
         return;
       } catch (error) {
-        if (attempt >= config.attempts) throw error;
-        await sleep(Math.min(longestPause, firstPause * 2 ** (attempt - 1)));
+        if (attempt >= config.attempts || stop?.aborted === true) throw error;
+        await sleep(Math.min(longestPause, firstPause * 2 ** (attempt - 1)), undefined, {
+          signal: stop,
+        });
       }
     }
   }
 
   return {
     name: config.name,
-    async deliver(changes) {
+    async deliver(changes, stop) {
       // One group an alert: "resolved" of one says nothing about another.
       for (const change of changes) {
-        await postWithRetry(JSON.stringify(toPayload(change, config.name, externalUrl)));
+        await postWithRetry(JSON.stringify(toPayload(change, config.name, externalUrl)), stop);
       }
     },
   };

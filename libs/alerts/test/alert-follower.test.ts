@@ -12,9 +12,12 @@ import {
 import { ending, MemoryStore, rules, start } from './memory-store.ts';
 
 class MemoryChannel implements AlertChannel {
-  readonly name = 'memory';
+  readonly name: string;
   readonly changes: AlertChange[] = [];
   down = false;
+  constructor(name: string) {
+    this.name = name;
+  }
   deliver(changes: readonly AlertChange[]): Promise<void> {
     if (this.down) return Promise.reject(new Error('down'));
     this.changes.push(...changes);
@@ -30,25 +33,31 @@ let clock: FakeClock;
 let channel: MemoryChannel;
 let other: MemoryChannel;
 let follower: AlertFollower;
-let cursor: number;
+let cursors: Map<string, number>;
 
 beforeEach(() => {
   store = new MemoryStore();
   clock = new FakeClock(start);
-  channel = new MemoryChannel();
-  other = new MemoryChannel();
+  channel = new MemoryChannel('memory');
+  other = new MemoryChannel('other');
   follower = createAlertFollower({ store, rules, clock, channels: [channel, other] });
-  cursor = 0;
+  cursors = new Map();
 });
 afterEach(async () => {
   await follower.close();
 });
 
-/** What the follower loop does. */
+/** What the follower loops do. @throws the first failure, after each had its turn */
 async function follow(): Promise<void> {
-  const entries: LedgerEntry[] = store.ledger.slice(cursor);
-  await follower.apply(entries);
-  cursor += entries.length;
+  const turns = await Promise.allSettled(
+    follower.deliveries.map(async (delivery) => {
+      const { name } = delivery;
+      const entries: LedgerEntry[] = store.ledger.slice(cursors.get(name) ?? 0);
+      await delivery.apply(entries);
+      cursors.set(name, (cursors.get(name) ?? 0) + entries.length);
+    }),
+  );
+  for (const turn of turns) if (turn.status === 'rejected') throw turn.reason;
 }
 
 function entry(data: EntryData): NewEntry {
@@ -88,21 +97,43 @@ describe('delivery', () => {
     await follower.tick();
     await follower.close();
     const next = createAlertFollower({ store, rules, clock, channels: [channel] });
-    await next.apply(store.ledger);
+    await next.deliveries[0]?.apply(store.ledger);
     expect(channel.told).toEqual(['firing expiry:device:sensor:7d']);
     await next.close();
   });
 
-  it('fails while a channel is down, without telling the others twice', async () => {
+  it('has a place in the ledger for each channel: the others are told while one is down, and what comes later too', async () => {
     store.certificates = [ending('d1', 6)];
     channel.down = true;
     await follower.tick();
     await expect(follow()).rejects.toThrow('down');
+    expect(other.told).toEqual(['firing expiry:device:sensor:7d']);
+    store.certificates = [];
+    await follower.tick();
     await expect(follow()).rejects.toThrow('down');
+    const both = ['firing expiry:device:sensor:7d', 'resolved expiry:device:sensor:7d'];
+    expect(other.told).toEqual(both);
     channel.down = false;
     await follow();
-    expect(channel.told).toEqual(['firing expiry:device:sensor:7d']);
-    expect(other.told).toEqual(['firing expiry:device:sensor:7d']);
+    expect(channel.told).toEqual(both.slice(1));
+  });
+
+  it('is given up when the service stops', async () => {
+    const never: AlertChannel = {
+      name: 'never',
+      deliver: (_changes, stop) =>
+        new Promise((_done, fail) => {
+          stop?.addEventListener('abort', () => fail(new Error('given up')));
+        }),
+    };
+    const stuck = createAlertFollower({ store, rules, clock, channels: [never] });
+    store.certificates = [ending('d1', 6)];
+    await stuck.tick();
+    const work = stuck.deliveries[0]?.apply(store.ledger);
+    const failed = expect(work).rejects.toThrow('given up');
+    await sleep(1);
+    await stuck.close();
+    await failed;
   });
 
   it('tells the last change of an alert when several are waiting', async () => {

@@ -7,6 +7,8 @@ export interface Follower {
   readonly name: string;
   /** Entries handed over at once; default 500. */
   readonly batchSize?: number;
+  /** Where one that never followed begins; default `start`, with all that ever was. */
+  readonly beginsAt?: 'start' | 'end';
   /** Must be idempotent: after a crash or an error the same entries come again. */
   apply(entries: readonly LedgerEntry[]): Promise<void>;
 }
@@ -49,13 +51,25 @@ interface Waiter {
 /** Entries kept from commit notifications, so that a follower that keeps up never reads the database. */
 const heldEntries = 2000;
 
+async function findBeginning(
+  store: FollowerOptions['store'],
+  { name, beginsAt }: Follower,
+): Promise<number> {
+  const cursor = await store.findCursor(name);
+  if (cursor > 0 || beginsAt !== 'end') return cursor;
+  const seq = await store.lastSeq();
+  // On record at once: what comes from now on is missed by no crash.
+  await store.commit({ writes: [{ op: 'move-cursor', follower: name, seq }], entries: [] });
+  return seq;
+}
+
 export async function startFollower(options: FollowerOptions): Promise<RunningFollower> {
   const { store, follower, log } = options;
   const { first, most } = options.backoff ?? { first: 100, most: 30_000 };
   const saveInterval = options.saveInterval ?? 100;
   const batchSize = follower.batchSize ?? 500;
 
-  let position = await store.findCursor(follower.name);
+  let position = await findBeginning(store, follower);
   let saved = position;
   let head = position;
   /** The last entry handed out by `nextEntries`, applied or not yet. */

@@ -78,6 +78,22 @@ describe('a follower that gets on', () => {
     expect(follower.lastError()).toBeUndefined();
   });
 
+  it('begins at the end when it is new and wants that, and goes on from there ever after', async () => {
+    const first = noting();
+    ledger.add(9);
+    const options = { store: ledger, follower: { name: 'n', beginsAt: 'end' as const } };
+    const one = await startFollower({ ...options, follower: { ...options.follower, ...first } });
+    ledger.add(2);
+    await one.waitFor(11, 1000);
+    await one.stop();
+    ledger.add(1);
+    const second = noting();
+    const two = await startFollower({ ...options, follower: { ...options.follower, ...second } });
+    running.push(two);
+    await two.waitFor(12, 1000);
+    expect([first.seen, second.seen]).toEqual([[10, 11], [12]]);
+  });
+
   it('is given no more at once than it asked for', async () => {
     const { seen, sizes, apply } = noting();
     ledger.add(25);
