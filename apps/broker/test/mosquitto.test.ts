@@ -171,6 +171,22 @@ describe.skipIf(!real)('Mosquitto, supervised', () => {
       await client.endAsync();
       expect(await broker.metric('keyline_broker_restarts_total{why="crashed"}')).toBe('1');
     });
+
+    it('and finds the strangers who were there before its supervisor could ask', async () => {
+      const certificate = await broker.pki.issue('early');
+      const before = broker.said('mosquitto serving').length;
+      process.kill(await broker.pid(), 'SIGKILL');
+      let first: MqttClient | undefined;
+      while (first === undefined) first = await broker.connect(certificate).catch(() => undefined);
+      if (first.connected) await closed(first);
+      await expect.poll(() => broker.said('mosquitto serving').length, patience).toBe(before + 1);
+      await expect
+        .poll(() => broker.said('stranger denied').at(-1)?.['certificate'], patience)
+        .toEqual({ cn: 'early' });
+      const again = await broker.connect(certificate);
+      expect(await publish(again, 'devices/early/state')).toBe('refused');
+      await again.endAsync();
+    });
   });
 });
 

@@ -20,7 +20,7 @@ const figuresBelow = '$SYS/broker/';
 /** Mosquitto publishes it last, and always: our own figures are among the bytes sent. */
 const lastOfRound = 'publish/bytes/sent';
 const answerTimeout = 30_000;
-const retryEvery = 100;
+const retryEvery = 20;
 /** What sockaddr_un holds, everywhere. */
 const longestSocketPath = 103;
 

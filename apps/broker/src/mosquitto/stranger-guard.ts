@@ -13,10 +13,12 @@ interface StrangerGuardOptions {
   readonly send: (commands: readonly DynsecCommand[]) => Promise<readonly DynsecAnswer[]>;
   readonly log: Logger;
   readonly onDenied: () => void;
+  readonly isReady: () => boolean;
 }
 
 /** Questions are answered from memory, in microseconds each. */
 const questionsPerPayload = 100;
+const retryEvery = 1000;
 /** 2.0 writes its whole state for each command. */
 const denialsPerPayload = 4;
 const why = 'Connected without being known to the issuing CA, and denied by Keyline.';
@@ -25,33 +27,49 @@ export class StrangerGuard {
   readonly #options: StrangerGuardOptions;
   readonly #seen = new Set<string>();
   #turn: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(options: StrangerGuardOptions) {
     this.#options = options;
   }
 
-  /** Somebody was let in under this name. */
+  /** Somebody was let in under this name; looked up at once, or as soon as Mosquitto can be asked. */
   saw(username: string): void {
     this.#seen.add(username);
+    this.wake();
+  }
+
+  /** Mosquitto can be asked now. */
+  wake(): void {
+    clearTimeout(this.#retry);
+    if (!this.#options.isReady()) return;
     this.#turn ??= this.#work().finally(() => {
       this.#turn = undefined;
+      if (this.#seen.size > 0) this.#retry = setTimeout(() => this.wake(), retryEvery).unref();
     });
+  }
+
+  /** Mosquitto is started anew: nobody is connected. */
+  reset(): void {
+    clearTimeout(this.#retry);
+    this.#seen.clear();
   }
 
   async #work(): Promise<void> {
     // Those who come in one burst are asked about together.
     await Promise.resolve();
-    while (this.#seen.size > 0) {
+    while (this.#seen.size > 0 && this.#options.isReady()) {
       const names = [...this.#seen].slice(0, questionsPerPayload);
-      for (const name of names) this.#seen.delete(name);
       try {
+        for (const name of names) this.#seen.delete(name);
         await this.#check(names);
       } catch (error) {
-        // Mosquitto is on its way out or down; whoever comes back is seen again.
+        for (const name of names) this.#seen.add(name);
         this.#options.log.warn(
-          { event: 'identities not checked', count: names.length },
-          `Mosquitto did not say whether it knows who connected: ${messageOf(error)}`,
+          { event: 'identities not checked', count: this.#seen.size },
+          `Mosquitto did not say whether it knows who connected, and is asked again: ${messageOf(error)}`,
         );
+        return;
       }
     }
   }

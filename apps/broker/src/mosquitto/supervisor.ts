@@ -54,6 +54,7 @@ export class Supervisor {
     this.#guard = new StrangerGuard({
       log: options.log,
       onDenied: options.events.onStranger,
+      isReady: () => this.#control !== undefined,
       send: async (commands) => {
         if (this.#control === undefined) throw new KeylineError('TARGET_UNREACHABLE', 'It is down');
         return this.#control.send(commands);
@@ -102,6 +103,7 @@ export class Supervisor {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#guard.reset();
     await this.#control?.close();
     await this.#process?.stop();
     await this.#watching;
@@ -114,6 +116,7 @@ export class Supervisor {
     const login = createLogin();
     await this.#prepareState(login);
     this.#takeHangUp();
+    this.#guard.reset();
     events.onStarting();
     const running = await MosquittoProcess.start({
       program: mosquitto.program,
@@ -139,6 +142,8 @@ export class Supervisor {
         `Mosquitto ${mosquitto.version} serves (process ${String(running.pid ?? '?')}${await describeFiles(running.pid)})`,
       );
       if (this.#takeHangUp()) this.hangUp();
+      // Whoever came before it could be asked.
+      this.#guard.wake();
       return;
     }
     await control.close();
