@@ -7,6 +7,8 @@ export default defineConfig({
     exclude: ['**/node_modules/**', 'test/bench/**', 'build/**'],
     // Tests start real processes (brokers, services, openssl): generous, but nothing may hang.
     testTimeout: 30_000,
+    // What follows an answer (a broker, a CRL) may take a moment on a loaded machine.
+    expect: { poll: { timeout: 10_000 } },
     hookTimeout: 60_000,
     teardownTimeout: 10_000,
     pool: 'forks',
