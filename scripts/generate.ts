@@ -1,29 +1,60 @@
-// Writes what is generated from the sources: the JSON Schemas of ca-config. `--check` compares instead and names what is stale.
-import { createSchemaDocuments } from '@keyline/config';
+// Writes what is generated from the sources: the JSON Schemas of ca-config, and the table of error codes. `--check` compares instead and
+// names what is stale.
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { problemTable } from '@keyline/api';
+import { createSchemaDocuments } from '@keyline/config';
+import { format } from 'prettier';
 
 const root = join(import.meta.dirname, '..');
-const folder = join(root, 'ca-config', 'schemas');
+const schemas = 'ca-config/schemas';
 const check = process.argv.includes('--check');
 
-await mkdir(folder, { recursive: true });
-const documents = createSchemaDocuments();
+interface Generated {
+  /** Relative to the project. */
+  readonly file: string;
+  readonly text: string;
+}
+
+async function describeErrorCodes(): Promise<Generated> {
+  const rows = Object.entries(problemTable).map(
+    ([code, [status, title]]) => `| \`${code}\` | ${status} | ${title} |`,
+  );
+  const text = `# Error codes
+
+Generated from [libs/api/src/problem.ts](../libs/api/src/problem.ts). Every refusal of the API is a problem document (RFC 9457) with one of
+these as \`code\`; the command line prints it in brackets and with \`--json\`. Codes are stable: scripts match on them. \`detail\` says what
+happened, with which input, and what to do next.
+
+| code | HTTP | what it is |
+| --- | --- | --- |
+${rows.join('\n')}
+`;
+  const options = { parser: 'markdown', printWidth: 100, singleQuote: true };
+  return { file: 'docs/error-codes.md', text: await format(text, options) };
+}
+
+const documents: readonly Generated[] = [
+  ...createSchemaDocuments().map(({ file, text }) => ({ file: join(schemas, file), text })),
+  await describeErrorCodes(),
+];
 const stale: string[] = [];
 for (const { file, text } of documents) {
-  const path = join(folder, file);
+  const path = join(root, file);
   if ((await readFile(path, 'utf8').catch(() => '')) === text) continue;
   stale.push(file);
-  if (!check) await writeFile(path, text);
+  if (check) continue;
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, text);
 }
-for (const file of await readdir(folder)) {
+for (const name of await readdir(join(root, schemas))) {
+  const file = join(schemas, name);
   if (documents.some((document) => document.file === file)) continue;
   stale.push(file);
-  if (!check) await rm(join(folder, file));
+  if (!check) await rm(join(root, file));
 }
 if (stale.length > 0) {
-  const verb = check ? 'Stale' : 'Wrote';
-  console.log(`${verb}: ${stale.map((file) => `ca-config/schemas/${file}`).join(', ')}`);
+  console.log(`${check ? 'Stale' : 'Wrote'}: ${stale.join(', ')}`);
   if (check) {
     console.log('Run scripts/generate and commit what it writes.');
     process.exitCode = 1;
