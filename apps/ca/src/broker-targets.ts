@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type { TargetConfig } from '@keyline/config';
 import { createDynsecClient } from '@keyline/dynsec';
 import type { FleetContext } from '@keyline/fleet';
-import { Duration, KeylineError, messageOf } from '@keyline/kernel';
+import { Duration, isKeylineError, KeylineError, messageOf } from '@keyline/kernel';
 import type { Follower, RunningFollower } from '@keyline/ledger';
 import { createDynsecTarget, type Reconciliation } from '@keyline/targets';
 import type { Logger } from 'pino';
@@ -34,8 +34,9 @@ const compareEvery = Duration.hours(1);
 /** A broker that comes and goes is compared at each coming, but not all the time: a comparison reads the whole fleet. */
 const shortestRest = Duration.seconds(1);
 const mostShare = 0.1;
-/** A broker that restarts is back within it. */
-const disconnectedGrace = Duration.seconds(1);
+/** A broker that restarts is back within it; one that is started together with this service takes longer. */
+const disconnectedGrace = Duration.seconds(2);
+const startGrace = Duration.seconds(10);
 /** Payloads are made for some 25 ms. */
 const silenceGrace = Duration.seconds(2);
 
@@ -81,8 +82,25 @@ export async function startBrokerTarget(
     const begun = performance.now();
     const during = connections;
     restUntil = begun + shortestRest;
-    const found = await target.reconcile();
-    restUntil = begun + Math.max(shortestRest, found.milliseconds / mostShare);
+    const rest = (): void => {
+      restUntil = begun + Math.max(shortestRest, (performance.now() - begun) / mostShare);
+    };
+    let found;
+    try {
+      found = await target.reconcile();
+    } catch (error) {
+      // One that waited in vain cost nothing, and whoever comes back must be compared at once; one that is refused, again and again
+      // for one client perhaps, has read the whole fleet.
+      if (!isKeylineError(error) || error.code !== 'TARGET_UNREACHABLE') rest();
+      throw error;
+    }
+    rest();
+    if (found.untyped > 0) {
+      log.warn(
+        { target: name, devices: found.untyped },
+        `${String(found.untyped)} active devices are of types that ca-config/types.yaml has no more; on the broker "${name}" they were left as they are. Bring the types back, or decommission the devices.`,
+      );
+    }
     // Whoever connected meanwhile may have another past than the one that was listed.
     if (during === connections) due = false;
     const drift = found.missing + found.changed + found.stale + found.foreign + found.roles;
@@ -112,7 +130,8 @@ export async function startBrokerTarget(
     const error = running.lastError();
     if (error !== undefined) return error;
     const now = performance.now();
-    if (disconnectedAt !== undefined && now - disconnectedAt > disconnectedGrace) {
+    const grace = connections === 0 ? startGrace : disconnectedGrace;
+    if (disconnectedAt !== undefined && now - disconnectedAt > grace) {
       return `The broker "${name}" (${url}) is not connected since ${seconds(now - disconnectedAt)}. It is tried again until it answers.`;
     }
     const silence = target.unansweredFor();

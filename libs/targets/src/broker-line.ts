@@ -33,9 +33,11 @@ export function openBrokerLine(options: {
   const { name, client, onUnreachable } = options;
   let size = firstPayload;
   let askedAt: number | undefined;
+  /** The fastest answer so far: what the way there and back takes, of which the broker knows nothing. */
+  let way = Infinity;
 
   function measure(commands: number, milliseconds: number): void {
-    const fitting = (commands / Math.max(milliseconds, 0.1)) * longestPayload;
+    const fitting = (commands / Math.max(milliseconds - way, 0.1)) * longestPayload;
     // Slowly up, at once down: what counts is the longest stall.
     size = Math.round(Math.max(1, Math.min(largestPayload, fitting, size * 2)));
   }
@@ -48,6 +50,7 @@ export function openBrokerLine(options: {
       answers = await client.send(commands);
     } catch (cause) {
       onUnreachable();
+      way = Infinity;
       if (isKeylineError(cause)) throw cause;
       throw new KeylineError(
         'TARGET_UNREACHABLE',
@@ -57,6 +60,7 @@ export function openBrokerLine(options: {
     } finally {
       askedAt = undefined;
     }
+    way = Math.min(way, performance.now() - begun);
     // Questions are answered from memory and say nothing of what a change costs.
     if (
       commands.some(({ command }) => /^(?:create|modify|delete|enable|disable|add)/.test(command))

@@ -9,6 +9,8 @@ export interface WantedClient {
   readonly role: string;
   /** Whoever is connected under its name must be cut first. */
   readonly restarts: boolean;
+  /** None of its certificates can be used any more: it need not be known to be denied. */
+  readonly isOver?: boolean;
 }
 
 interface Membership {
@@ -25,7 +27,7 @@ interface Form {
 }
 
 function formOf(
-  { state, role }: Pick<WantedClient, 'state' | 'role'>,
+  { state, role, isOver }: Pick<WantedClient, 'state' | 'role' | 'isOver'>,
   dialect: Dialect,
 ): Form | undefined {
   const denied: Form = {
@@ -42,7 +44,7 @@ function formOf(
       return undefined;
     case 'revoked':
     case 'decommissioned':
-      return dialect.fillsNames ? undefined : denied;
+      return dialect.fillsNames || isOver === true ? undefined : denied;
   }
 }
 

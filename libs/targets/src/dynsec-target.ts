@@ -2,7 +2,7 @@
 // sender's; when to try again is the follower loop's.
 import type { DeviceTypes, Roles } from '@keyline/access';
 import type { LedgerEntry } from '@keyline/fleet';
-import { systemClock, type Clock, type KeylineError } from '@keyline/kernel';
+import { systemClock, type Clock, type DeviceId, type KeylineError } from '@keyline/kernel';
 import { createAcknowledgements } from './acknowledgements.ts';
 import { openBrokerLine } from './broker-line.ts';
 import { commandsFor, correctionsFor, readClient } from './client-commands.ts';
@@ -19,6 +19,8 @@ import { prepareBroker } from './prepare-broker.ts';
 import { reconcile, type FleetReader, type Reconciliation } from './reconcile.ts';
 
 const serialsPerPayload = 1000;
+/** Entries. */
+const farBehind = 1000;
 
 export interface DynsecTarget {
   readonly name: string;
@@ -58,6 +60,10 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
   let repairedRoles = 0;
   let last: Reconciliation | undefined;
   let turn: Promise<unknown> = Promise.resolve();
+  /** Entries that came during a comparison; it lets them through between its payloads. */
+  let passing: (() => Promise<void>)[] = [];
+  /** Devices of such entries. */
+  let touched: Set<string> | undefined;
 
   const line = openBrokerLine({
     name,
@@ -73,6 +79,14 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     const result = turn.then(work);
     turn = result.catch(() => undefined);
     return result;
+  }
+
+  async function letPass(): Promise<void> {
+    while (passing.length > 0) {
+      const works = passing;
+      passing = [];
+      for (const work of works) await work();
+    }
   }
 
   async function prepare(): Promise<void> {
@@ -177,16 +191,43 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     return failure;
   }
 
+  /**
+   * An old entry is not the last word: a device that was revoked since must not have rights until that entry's turn comes. And a role
+   * may have been taken out of ca-config since.
+   */
+  async function asItIsNow(changes: readonly DeviceChange[], seq: number): Promise<DeviceChange[]> {
+    const isFarBehind = (await fleet.lastSeq()) - seq > farBehind;
+    const current: DeviceChange[] = [];
+    for (const change of changes) {
+      const device =
+        isFarBehind && change.state === 'active'
+          ? await fleet.findDevice(change.device as DeviceId)
+          : undefined;
+      const state = device?.state ?? change.state;
+      if (state !== 'active' || roles.has(change.role)) {
+        current.push({ ...change, state });
+        continue;
+      }
+      // Without a role it is left as it is; the comparison says so.
+      const role = types.get(change.type)?.role;
+      if (role !== undefined) current.push({ ...change, role });
+    }
+    return current;
+  }
+
   async function apply(entries: readonly LedgerEntry[]): Promise<void> {
     const { devices, endedSerials, certificates } = foldEntries(entries);
     for (const { device, seq } of devices) {
       // The comparison brought it there already, with whatever came before it.
       if (last !== undefined && seq <= last.seq) acknowledgements.record(device, seq, last.at);
     }
+    // From here on they are this function's, also when it has to try again.
+    for (const { device, touches } of devices) if (touches) touched?.add(device);
     // What was acknowledged before another device's refusal is not sent again with the retry.
-    const changes = devices.filter(
+    const asked = devices.filter(
       ({ device, seq, touches }) => touches && acknowledgements.find(device, seq) === undefined,
     );
+    const changes = await asItIsNow(asked, entries.at(-1)?.seq ?? 0);
     if (!prepared && (changes.length > 0 || endedSerials.length > 0)) await prepare();
     let failure: KeylineError | undefined;
     for (let device = 0, serial = 0; device < changes.length || serial < endedSerials.length;) {
@@ -215,14 +256,35 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     lastReconciliation: () => last,
     unansweredFor: () => line.unansweredFor(),
     refusesSerials: () => (isKnown ? dialect.knowsSerials : undefined),
-    apply: (entries) => inTurn(() => apply(entries)),
+    apply: (entries) =>
+      touched === undefined
+        ? inTurn(() => apply(entries))
+        : new Promise((resolve, reject) => {
+            passing.push(() => apply(entries).then(resolve, reject));
+          }),
     reconcile: () =>
       inTurn(async () => {
-        await prepare();
-        const found = await reconcile({ line, fleet, types, clock, dialect, exclusive });
-        last = { ...found, roles: repairedRoles };
-        repairedRoles = 0;
-        return last;
+        const dealtWith = new Set<string>();
+        touched = dealtWith;
+        try {
+          await prepare();
+          const found = await reconcile({
+            line,
+            fleet,
+            types,
+            clock,
+            dialect,
+            exclusive,
+            giveTurn: letPass,
+            isTouched: (device) => dealtWith.has(device),
+          });
+          last = { ...found, roles: repairedRoles };
+          repairedRoles = 0;
+          return last;
+        } finally {
+          touched = undefined;
+          await letPass();
+        }
       }),
   };
 }

@@ -1,9 +1,10 @@
 // The whole state of a fleet as Mosquitto's dynamic-security.json: an empty broker that begins with it is filled before it starts.
 import type { DeviceTypes, Roles } from '@keyline/access';
+import type { Clock } from '@keyline/kernel';
 import { commandsFor } from './client-commands.ts';
 import { compileRoles, defaultAccess } from './compile-role.ts';
 import type { Dialect } from './dialect.ts';
-import { devicePages, wantedOf, type FleetReader } from './reconcile.ts';
+import { devicePages, isOverFor, wantedOf, type FleetReader } from './reconcile.ts';
 
 /** A Mosquitto of any version, with an acl_file from `compileAclFile`. */
 const dialect: Dialect = { fillsNames: false, knowsSerials: false, inlineRoles: true };
@@ -20,12 +21,13 @@ interface ExportedClient {
  * other 10 s for 50,000
  */
 export async function exportDynamicSecurity(options: {
-  readonly fleet: Pick<FleetReader, 'listDevices'>;
+  readonly fleet: Pick<FleetReader, 'listDevices' | 'listCertificatesOf'>;
   readonly roles: Roles;
   readonly types: DeviceTypes;
   readonly admins: readonly string[];
+  readonly clock: Clock;
 }): Promise<string> {
-  const { fleet, roles, types, admins } = options;
+  const { fleet, roles, types, admins, clock } = options;
   const clients: ExportedClient[] = admins.map((username) => ({
     username,
     roles: [{ rolename: adminRole.rolename, priority: -1 }],
@@ -33,7 +35,8 @@ export async function exportDynamicSecurity(options: {
   for await (const page of devicePages(fleet)) {
     for (const device of page) {
       // The same rules as for a broker that runs, read from the commands it would get.
-      const commands = commandsFor(wantedOf(device, types), dialect);
+      const isOver = await isOverFor(fleet, device, clock.now());
+      const commands = commandsFor({ ...wantedOf(device, types), isOver }, dialect);
       const given = commands.findLast(({ roles: some }) => some !== undefined);
       if (given === undefined) continue;
       const disabled = commands.some(({ command }) => command === 'disableClient');

@@ -6,6 +6,7 @@ export interface DeviceChange {
   /** The last entry about the device in this run. */
   readonly seq: number;
   readonly state: DeviceState;
+  readonly type: string;
   readonly role: string;
   /** False when it only renewed: the broker knows it by name, and the name stays. */
   readonly touches: boolean;
@@ -27,13 +28,13 @@ export function foldEntries(entries: readonly LedgerEntry[]): FoldedEntries {
   const certificates = new Map<string, number>();
   for (const { seq, data } of entries) {
     if ('device' in data) {
-      const { device, state, role } = data;
+      const { device, state, type, role } = data;
       const earlier = devices.get(device);
       const touches = data.kind !== 'device-renewed' || earlier?.touches === true;
       // A reissued device has another key; its sessions under the old one end.
       const restarts =
         state !== 'active' || data.kind === 'device-reissued' || earlier?.restarts === true;
-      devices.set(device, { device, seq, state, role, touches, restarts });
+      devices.set(device, { device, seq, state, type, role, touches, restarts });
       // A hold (suspend) is not for good; the broker refuses a suspended device by its name.
       if (data.kind === 'device-revoked' || data.kind === 'device-decommissioned') {
         for (const serial of data.serials) serials.add(serial);

@@ -2,7 +2,7 @@
 // empty broker, faster than the ledger could be told again.
 import type { DeviceTypes } from '@keyline/access';
 import { revokedPages, type Device, type Store } from '@keyline/fleet';
-import { isDeviceId, KeylineError, type Clock } from '@keyline/kernel';
+import { Duration, isDeviceId, KeylineError, type Clock } from '@keyline/kernel';
 import type { BrokerLine } from './broker-line.ts';
 import {
   correctionsFor,
@@ -37,11 +37,18 @@ export interface Reconciliation {
   readonly foreign: number;
   /** Roles and default rights that were not as ca-config has them, since the comparison before. */
   readonly roles: number;
+  /** Active, and of a type that ca-config has no more: left as they are, because what they may is not known. */
+  readonly untyped: number;
 }
 
 export type FleetReader = Pick<
   Store,
-  'listDevices' | 'lastSeq' | 'listRevoked' | 'listAuthorities'
+  | 'listDevices'
+  | 'findDevice'
+  | 'listCertificatesOf'
+  | 'lastSeq'
+  | 'listRevoked'
+  | 'listAuthorities'
 >;
 
 export interface ReconcileOptions {
@@ -52,6 +59,10 @@ export interface ReconcileOptions {
   readonly dialect: Dialect;
   /** Whether clients that the fleet does not know may be removed. */
   readonly exclusive: boolean;
+  /** Between payloads: what the ledger brought meanwhile must not wait for the end of a comparison, least of all a revocation. */
+  readonly giveTurn: () => Promise<void>;
+  /** Whether a device was dealt with in such a turn: what was read of it before is out of date. */
+  readonly isTouched: (device: string) => boolean;
 }
 
 const devicesPerPage = 1000;
@@ -60,17 +71,19 @@ const questionsPerPayload = 100;
 const clientsPerPage = 500;
 /** Commands that give something, gathered before the first is sent. */
 const mostHeldBack = 5000;
+/** The broker's clock may be behind. */
+const endsLater = Duration.days(1);
 
 /** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED; then some of it is repaired, and the next time does the rest */
 export async function reconcile(options: ReconcileOptions): Promise<Omit<Reconciliation, 'roles'>> {
-  const { line, fleet, clock } = options;
+  const { line, fleet, clock, types, dialect, giveTurn, isTouched } = options;
   const begun = performance.now();
   // First: what is read afterwards holds at least this much.
   const seq = await fleet.lastSeq();
-  if (options.dialect.knowsSerials) await sendSerials(options);
+  if (dialect.knowsSerials) await sendSerials(options);
   const actual = await listClients(line);
-  const counts = { devices: 0, missing: 0, changed: 0, stale: 0, foreign: 0 };
-  const queue = createQueue(line);
+  const counts = { devices: 0, missing: 0, changed: 0, stale: 0, foreign: 0, untyped: 0 };
+  const queue = createQueue(options);
   const made = new Map<string, WantedClient>();
 
   for await (const devices of devicePages(fleet)) {
@@ -78,16 +91,23 @@ export async function reconcile(options: ReconcileOptions): Promise<Omit<Reconci
       counts.devices++;
       const client = actual.get(device.id);
       actual.delete(device.id);
-      const wanted = wantedOf(device, options.types);
-      const { kind, commands } = compare(wanted, client, options.dialect);
+      if (isTouched(device.id)) continue;
+      if (device.state === 'active' && !types.has(device.type)) {
+        counts.untyped++;
+        continue;
+      }
+      const isOver = !dialect.fillsNames && (await isOverFor(fleet, device, clock.now()));
+      const wanted = { ...wantedOf(device, types), isOver };
+      const { kind, commands } = compare(wanted, client, dialect);
       if (kind === 'missing') made.set(device.id, wanted);
       if (kind !== 'same') counts[kind]++;
       await queue.add(commands, device.state === 'active' ? 'gives' : 'takes');
     }
+    await giveTurn();
   }
   for (const username of actual.keys()) {
     // Names with an "@" are of services, and brokers have admins of their own.
-    if (!isDeviceId(username)) continue;
+    if (!isDeviceId(username) || isTouched(username)) continue;
     counts.foreign++;
     if (options.exclusive) await queue.add([{ command: 'deleteClient', username }], 'takes');
   }
@@ -102,24 +122,40 @@ export async function reconcile(options: ReconcileOptions): Promise<Omit<Reconci
     );
     for (const [position, wanted] of some.entries()) {
       const answer = clients[position];
-      if (answer === undefined || isMissing(answer)) continue;
+      if (answer === undefined || isMissing(answer) || isTouched(wanted.device)) continue;
       const client = readClient(readObject(answer.data, 'client'));
-      await queue.add(correctionsFor(wanted, client, options.dialect), 'gives');
+      await queue.add(correctionsFor(wanted, client, dialect), 'gives');
     }
   }
   await queue.flush();
+  const failure = queue.failure();
+  if (failure !== undefined) throw failure;
   return { at: clock.now(), milliseconds: Math.round(performance.now() - begun), seq, ...counts };
 }
 
+/** What the fleet says of a device. @throws {KeylineError} DEVICE_TYPE_UNKNOWN for an active one: what it may is not known */
 export function wantedOf(device: Device, types: DeviceTypes): WantedClient {
   const type = types.get(device.type);
-  if (type === undefined) {
+  if (type === undefined && device.state === 'active') {
     throw new KeylineError(
       'DEVICE_TYPE_UNKNOWN',
       `The device "${device.id}" is of the type "${device.type}", which ca-config/types.yaml has no more. Bring it back, or decommission the device.`,
     );
   }
-  return { device: device.id, state: device.state, role: type.role, restarts: false };
+  return { device: device.id, state: device.state, role: type?.role ?? '', restarts: false };
+}
+
+/** Whether a device that was let go of could show no certificate any more, so that a broker may forget it. */
+export async function isOverFor(
+  fleet: Pick<FleetReader, 'listCertificatesOf'>,
+  { id, state, notAfter }: Device,
+  now: number,
+): Promise<boolean> {
+  const ended = state === 'revoked' || state === 'decommissioned';
+  if (!ended || (notAfter !== null && now < notAfter + endsLater)) return false;
+  // An earlier one may have been made for longer than the newest.
+  const certificates = await fleet.listCertificatesOf(id);
+  return certificates.every((certificate) => now >= certificate.notAfter + endsLater);
 }
 
 function compare(
@@ -128,7 +164,8 @@ function compare(
   dialect: Dialect,
 ): { kind: 'same' | 'missing' | 'changed' | 'stale'; commands: DynsecCommand[] } {
   const commands = correctionsFor(wanted, client, dialect);
-  if (commands.length === 0) return { kind: 'same', commands };
+  // Forgetting one that is over is no repair.
+  if (commands.length === 0 || wanted.isOver === true) return { kind: 'same', commands };
   if (client === undefined) return { kind: 'missing', commands };
   const ended = wanted.state === 'revoked' || wanted.state === 'decommissioned';
   return { kind: ended ? 'stale' : 'changed', commands };
@@ -161,13 +198,14 @@ async function listClients(line: BrokerLine): Promise<Map<string, ActualClient>>
 }
 
 /** Certificates that ended for good. A hold is no such: the device is refused by its name. */
-async function sendSerials({ line, fleet, clock }: ReconcileOptions): Promise<void> {
+async function sendSerials({ line, fleet, clock, giveTurn }: ReconcileOptions): Promise<void> {
   for (const { id: authority } of await fleet.listAuthorities()) {
     for await (const page of revokedPages(fleet, { authority, endsFrom: clock.now() })) {
       const serials = page.flatMap(({ serial, reason }) =>
         reason === 'certificateHold' ? [] : [serial],
       );
       if (serials.length > 0) await line.ask([{ command: 'revokeCertificates', serials }]);
+      await giveTurn();
     }
   }
 }
@@ -176,25 +214,36 @@ async function sendSerials({ line, fleet, clock }: ReconcileOptions): Promise<vo
  * Commands gathered into payloads of the size that suits the broker. What takes rights away goes first: a broker that came back from
  * an older backup lets in who was revoked since.
  */
-function createQueue(line: BrokerLine): {
+function createQueue({
+  line,
+  giveTurn,
+  isTouched,
+}: Pick<ReconcileOptions, 'line' | 'giveTurn' | 'isTouched'>): {
   add(commands: readonly DynsecCommand[], effect: 'takes' | 'gives'): Promise<void>;
   flush(): Promise<void>;
   /** Clients that were to be made and are there, since the start. */
   thereAlready(): readonly string[];
+  /** What the broker refused first. One refusal keeps nothing from the others. */
+  failure(): KeylineError | undefined;
 } {
   const there = new Set<string>();
+  let failure: KeylineError | undefined;
   const waiting: Record<'takes' | 'gives', DynsecCommand[]> = { takes: [], gives: [] };
   async function send(effect: 'takes' | 'gives'): Promise<void> {
     while (waiting[effect].length > 0) {
-      const commands = waiting[effect].splice(0, line.payloadSize());
-      // Somebody else may have done the same in the meantime.
-      const answers = await line.ask(
-        commands,
-        (answer) => isMissing(answer) || isThereAlready(answer),
-      );
+      const commands = waiting[effect]
+        .splice(0, line.payloadSize())
+        .filter(({ username }) => !isTouched(username as string));
+      if (commands.length === 0) continue;
+      const answers = await line.sendAll(commands);
       for (const [position, answer] of answers.entries()) {
+        // Somebody else may have done the same in the meantime.
         if (isThereAlready(answer)) there.add(commands[position]?.['username'] as string);
+        else if (answer.error !== undefined && !isMissing(answer)) {
+          failure ??= line.refused(commands[position], answer);
+        }
       }
+      await giveTurn();
     }
   }
   async function flush(): Promise<void> {
@@ -204,6 +253,7 @@ function createQueue(line: BrokerLine): {
   return {
     flush,
     thereAlready: () => [...there],
+    failure: () => failure,
     async add(commands, effect) {
       waiting[effect].push(...commands);
       if (waiting.takes.length >= line.payloadSize()) await send('takes');

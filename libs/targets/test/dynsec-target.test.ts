@@ -1,5 +1,5 @@
 import type { Role } from '@keyline/access';
-import type { Device, EntryData, LedgerEntry } from '@keyline/fleet';
+import type { Certificate, Device, EntryData, LedgerEntry } from '@keyline/fleet';
 import { FakeClock, isKeylineError, type DeviceId, type SerialHex } from '@keyline/kernel';
 import { beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -35,6 +35,7 @@ let revoked: {
   revokedAt: number;
   reason: 'keyCompromise' | 'certificateHold';
 }[];
+let certificates: Map<string, Certificate[]>;
 let target: DynsecTarget;
 let clock: FakeClock;
 let seq: number;
@@ -44,6 +45,7 @@ beforeEach(() => {
   clock = new FakeClock(1_000_000);
   seq = 0;
   devices = [];
+  certificates = new Map();
   revoked = [];
   target = createTarget();
 });
@@ -77,6 +79,8 @@ function createTarget(options: { exclusive?: boolean } = {}): DynsecTarget {
           },
         ]),
       listRevoked: () => Promise.resolve(revoked),
+      findDevice: (id) => Promise.resolve(devices.find((one) => one.id === id)),
+      listCertificatesOf: (id) => Promise.resolve(certificates.get(id) ?? []),
     },
     ...options,
   });
@@ -93,7 +97,7 @@ function deviceRow(id: string, state: Device['state'] = 'active', type = 'defaul
     createdAt: 0,
     updatedAt: 0,
     serial: null,
-    notAfter: null,
+    notAfter: 10 ** 12,
   };
 }
 
@@ -431,6 +435,70 @@ describe('comparing and repairing', () => {
   });
 });
 
+describe('what happens meanwhile', () => {
+  it('lets a revocation pass between two payloads of a comparison, and does not give back what it took', async () => {
+    devices = Array.from({ length: 100 }, (_, n) => deviceRow(`d${String(n).padStart(3, '0')}`));
+    const gone = devices.map(({ id }) => id).filter((_, n) => n % 9 === 0);
+    const order: string[] = [];
+    let isRevoking = false;
+    const send = broker.send.bind(broker);
+    broker.send = (commands) => {
+      if (commands.some(({ command }) => command === 'createClient') && !isRevoking) {
+        isRevoking = true;
+        devices = devices.map((one) =>
+          gone.includes(one.id) ? deviceRow(one.id, 'revoked') : one,
+        );
+        void target
+          .apply(gone.map((id) => changed(id, 'revoked')))
+          .then(() => order.push('revoked'));
+      }
+      return send(commands);
+    };
+    await target.reconcile().then(() => order.push('compared'));
+    expect(order).toEqual(['revoked', 'compared']);
+    expect(broker.clients.size).toBe(100 - gone.length);
+    for (const id of gone) expect(broker.clients.has(id)).toBe(false);
+  });
+
+  it('compares all the others when the broker refuses one, and then says which', async () => {
+    devices = ['a', 'b', 'c'].map((id) => deviceRow(id));
+    broker.refuse.add('b');
+    expect(await codeOf(target.reconcile())).toBe('TARGET_REFUSED');
+    expect([...broker.clients.keys()]).toEqual(['a', 'c']);
+  });
+
+  it('leaves a device alone whose type ca-config has no more, and repairs the others', async () => {
+    await target.apply([issued('a')]);
+    devices = [deviceRow('a', 'active', 'gone'), deviceRow('b'), deviceRow('c', 'revoked', 'gone')];
+    broker.clients.set('c', { username: 'c', disabled: false, roles: [], groups: [] });
+    expect(await target.reconcile()).toMatchObject({ untyped: 1, missing: 1, stale: 1 });
+    expect([...broker.clients.keys()]).toEqual(['a', 'b']);
+  });
+
+  it('gives an old entry the role that its type has by now', async () => {
+    await target.apply([issued('a', 'device-enrolled', 'a-role-of-old')]);
+    expect(rolesOf('a')).toEqual(['device']);
+  });
+
+  it('gives no rights by entries of long ago to a device that was revoked since', async () => {
+    const old = issued('a');
+    devices = [deviceRow('a', 'revoked')];
+    seq += 5000;
+    await target.apply([old]);
+    expect(broker.clients.has('a')).toBe(false);
+  });
+
+  it('does not take a long way to the broker for slowness of the broker', async () => {
+    const send = broker.send.bind(broker);
+    broker.send = async (commands) => {
+      await new Promise((done) => setTimeout(done, 30));
+      return send(commands);
+    };
+    await target.apply(Array.from({ length: 60 }, (_, n) => issued(`d${String(n)}`)));
+    expect(broker.payloads.at(-1)?.length).toBeGreaterThan(8);
+  });
+});
+
 describe("a Mosquitto, whose acl_file has the rights in the device's own name", () => {
   beforeEach(() => {
     broker.knowsSerials = false;
@@ -470,6 +538,25 @@ describe("a Mosquitto, whose acl_file has the rights in the device's own name", 
     expect((await target.reconcile()).missing).toBe(0);
   });
 
+  it('forgets who was let go of once none of its certificates can be used any more', async () => {
+    const day = 86_400_000;
+    clock.advance(100 * day);
+    devices = ['over', 'longer', 'young'].map((id) => ({
+      ...deviceRow(id, 'revoked'),
+      notAfter: clock.now() + (id === 'young' ? day : -2 * day),
+    }));
+    // An earlier certificate was made for longer than the newest.
+    certificates.set('longer', [{ notAfter: clock.now() + day } as Certificate]);
+    certificates.set('over', [{ notAfter: clock.now() - 2 * day } as Certificate]);
+    for (const { id } of devices) await target.apply([changed(id, 'revoked')]);
+    expect(broker.clients.size).toBe(3);
+    expect(await target.reconcile()).toMatchObject({ stale: 0, changed: 0, missing: 0 });
+    expect([...broker.clients.keys()]).toEqual(['longer', 'young']);
+    // Nor is it made again.
+    expect((await target.reconcile()).missing).toBe(0);
+    expect(broker.clients.size).toBe(2);
+  });
+
   it('has an acl_file with every topic that names the user, once', () => {
     expect(compileAclFile(roles).split('\n').slice(1)).toEqual([
       'pattern read devices/%u/commands/#',
@@ -482,12 +569,21 @@ describe("a Mosquitto, whose acl_file has the rights in the device's own name", 
 
 describe('the state as a file', () => {
   it('has the admin, every device in its form, and clients in descending order', async () => {
-    devices = [deviceRow('a'), deviceRow('b', 'active', 'gateway'), deviceRow('c', 'revoked')];
+    devices = [
+      deviceRow('a'),
+      deviceRow('b', 'active', 'gateway'),
+      deviceRow('c', 'revoked'),
+      { ...deviceRow('over', 'revoked'), notAfter: clock.now() - 2 * 86_400_000 },
+    ];
     const document = JSON.parse(
       await exportDynamicSecurity({
-        fleet: { listDevices: () => Promise.resolve({ items: devices, nextCursor: null }) },
+        fleet: {
+          listDevices: () => Promise.resolve({ items: devices, nextCursor: null }),
+          listCertificatesOf: () => Promise.resolve([]),
+        },
         roles,
         types,
+        clock,
         admins: ['keyline@service'],
       }),
     );

@@ -22,11 +22,12 @@ export function registerOperations(register: Register, service: ServiceContext):
   }));
 
   register('exportDynamicSecurity', async ({ query, reply }) => {
-    const { store, roles, types } = fleet;
+    const { store, roles, types, clock } = fleet;
     const document = await exportDynamicSecurity({
       fleet: store,
       roles,
       types,
+      clock,
       admins: [query.admin ?? brokerAdmin],
     });
     // Written once: a fleet of 50,000 is some megabytes.
