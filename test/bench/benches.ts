@@ -1,10 +1,13 @@
 // The benches, in the order of the table.
 import { bulkSign } from './ca/bulk-sign.ts';
+import { crlDelta, crlFull } from './ca/crl.ts';
 import { enroll } from './ca/enroll.ts';
 import { issue } from './ca/issue.ts';
+import { listPage } from './ca/list-page.ts';
 import { ocspCached, ocspFresh } from './ca/ocsp.ts';
 import { renew } from './ca/renew.ts';
 import { revoke } from './ca/revoke.ts';
+import { start } from './ca/start.ts';
 import type { Bench } from './support/bench.ts';
 
 export const benches: readonly Bench[] = [
@@ -15,4 +18,8 @@ export const benches: readonly Bench[] = [
   revoke,
   ocspCached,
   ocspFresh,
+  crlFull,
+  crlDelta,
+  listPage,
+  start,
 ];

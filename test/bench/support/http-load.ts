@@ -12,6 +12,8 @@ export interface LoadTarget {
 
 export interface LoadAnswer {
   readonly status: number;
+  /** Status line and headers. */
+  readonly head: string;
   readonly body: Buffer;
 }
 
@@ -22,7 +24,9 @@ export class Connection {
   readonly #socket: Socket;
   #pending: { resolve: (answer: LoadAnswer) => void; reject: (error: Error) => void } | undefined;
   #received: Buffer = Buffer.alloc(0);
-  #status = 0;
+  #parts: Buffer[] = [];
+  #partBytes = 0;
+  #head = '';
   /** Bytes of the whole answer, once its head has come. */
   #total = -1;
   #headBytes = 0;
@@ -63,23 +67,28 @@ export class Connection {
   }
 
   #take(part: Buffer): void {
-    this.#received = this.#received.length === 0 ? part : Buffer.concat([this.#received, part]);
+    this.#parts.push(part);
+    this.#partBytes += part.length;
+    // Large answers come in many parts: they are put together once.
+    if (this.#partBytes < this.#total) return;
+    this.#received = this.#parts.length === 1 ? part : Buffer.concat(this.#parts);
+    this.#parts = [this.#received];
     if (this.#total < 0) {
       const end = this.#received.indexOf(endOfHead);
       if (end < 0) return;
       this.#headBytes = end + 4;
-      const head = this.#received.toString('latin1', 0, end);
-      this.#status = Number(head.slice(9, 12));
-      const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? '0';
+      this.#head = this.#received.toString('latin1', 0, end);
+      const length = /\r\ncontent-length: *(\d+)/i.exec(this.#head)?.[1] ?? '0';
       this.#total = this.#headBytes + Number(length);
     }
     if (this.#received.length < this.#total) return;
     const body = this.#received.subarray(this.#headBytes, this.#total);
-    this.#received = Buffer.alloc(0);
+    this.#parts = [];
+    this.#partBytes = 0;
     this.#total = -1;
     const pending = this.#pending;
     this.#pending = undefined;
-    pending?.resolve({ status: this.#status, body });
+    pending?.resolve({ status: Number(this.#head.slice(9, 12)), head: this.#head, body });
   }
 }
 
