@@ -16,6 +16,7 @@ export interface BrokerAddress {
 export interface Message {
   readonly topic: string;
   readonly text: string;
+  readonly retained: boolean;
 }
 
 const patience = 10_000;
@@ -40,8 +41,8 @@ export class MqttDevice {
       if (packet.cmd !== 'connack' && packet.cmd !== 'disconnect') return;
       this.reasonString = packet.properties?.reasonString;
     });
-    client.on('message', (topic, payload) => {
-      this.messages.push({ topic, text: payload.toString('utf8') });
+    client.on('message', (topic, payload, { retain }) => {
+      this.messages.push({ topic, text: payload.toString('utf8'), retained: retain });
       this.#tell();
     });
     client.on('disconnect', ({ reasonCode }) => (reason = `DISCONNECT ${String(reasonCode)}`));
@@ -100,9 +101,13 @@ export class MqttDevice {
   }
 
   /** QoS 1, so that the broker answers. */
-  publish(topic: string, text: string): Promise<'accepted' | 'refused'> {
+  publish(
+    topic: string,
+    text: string,
+    options: { retain?: boolean } = {},
+  ): Promise<'accepted' | 'refused'> {
     return this.#verdict(async () => {
-      const packet = await this.#client.publishAsync(topic, text, { qos: 1 });
+      const packet = await this.#client.publishAsync(topic, text, { qos: 1, ...options });
       return ((packet as { reasonCode?: number } | undefined)?.reasonCode ?? 0) < 128;
     });
   }
@@ -155,6 +160,13 @@ export class MqttDevice {
   }
 
   async close(): Promise<void> {
+    await this.#client.endAsync(true);
+  }
+
+  /** The connection is gone without a word, as when power fails: its will is due. */
+  async drop(): Promise<void> {
+    this.#client.stream.destroy();
+    await this.untilEnded();
     await this.#client.endAsync(true);
   }
 

@@ -1,0 +1,203 @@
+// A Mosquitto of the team's own, as an operator runs it beside Keyline: its own mosquitto.conf, an admin for Keyline, the CRL it was
+// given last. Named in targets.yaml; Keyline neither starts nor stops it.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, connect, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { loadConfig } from '@keyline/config';
+import { compileAclFile } from '@keyline/targets';
+import { encodePem } from '@keyline/x509';
+import { createDeviceKey } from './device-key.ts';
+import { expectStatus } from './answers.ts';
+import type { Fleet } from './fleet.ts';
+import type { BrokerAddress } from './mqtt-device.ts';
+import { findCommand } from './needs.ts';
+
+const pluginName = 'mosquitto_dynamic_security.so';
+const admins = ['keyline@service', 'admin@keyline'];
+
+export interface Place {
+  /** Of its own; made when it is missing. Absolute. */
+  readonly folder: string;
+  readonly port: number;
+}
+
+export async function choosePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** What stands in targets.yaml. */
+export function targetsYaml(name: string, { port }: Pick<Place, 'port'>): string {
+  return `targets:\n  - { name: ${name}, url: 'mqtts://127.0.0.1:${port}', exclusive: true }\n`;
+}
+
+export class ExternalMosquitto {
+  readonly folder: string;
+  readonly port: number;
+  readonly #fleet: Fleet;
+  #child: ChildProcess | undefined;
+  #log = '';
+
+  private constructor(place: Place, fleet: Fleet) {
+    this.folder = place.folder;
+    this.port = place.port;
+    this.#fleet = fleet;
+  }
+
+  /** With nobody in it but its admins. @param config the folder whose roles become its acl_file */
+  static async create(place: Place, fleet: Fleet, config: string): Promise<ExternalMosquitto> {
+    mkdirSync(place.folder, { recursive: true });
+    const mosquitto = new ExternalMosquitto(place, fleet);
+    const key = createDeviceKey();
+    const request = {
+      profile: 'service-server',
+      name: 'hall-3',
+      csr: await key.csr('hall-3'),
+      ipAddresses: ['127.0.0.1'],
+    };
+    const { body } = expectStatus(await fleet.admin.post('/v1/certificates', request), 201);
+    mosquitto.#write('server.crt', [body.certificate, ...body.chain].join(''));
+    mosquitto.#write('server.key', key.keyPem);
+    mosquitto.#write('ca.pem', readFileSync(join(fleet.keyline.data, 'broker', 'ca.pem'), 'utf8'));
+    mosquitto.#write('acl', compileAclFile((await loadConfig(config)).roles));
+    mosquitto.state = emptyState();
+    return mosquitto;
+  }
+
+  get address(): BrokerAddress {
+    return { url: `mqtts://127.0.0.1:${this.port}`, ca: this.#fleet.keyline.caPem };
+  }
+
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error('Mosquitto does not run');
+    return pid;
+  }
+
+  /** dynamic-security.json, to be looked at, kept as a backup, and put back while it does not run. */
+  get state(): string {
+    return readFileSync(join(this.folder, 'dynamic-security.json'), 'utf8');
+  }
+
+  set state(text: string) {
+    this.#write('dynamic-security.json', text);
+  }
+
+  get log(): string {
+    return this.#log;
+  }
+
+  /** @param crl 'fetched': with the CRL that is in force now; 'none': with none, so that only rights keep anybody out */
+  async start(crl: 'fetched' | 'none' = 'fetched'): Promise<void> {
+    const crlLine = crl === 'none' ? '' : await this.#fetchCrl();
+    this.#write('mosquitto.conf', `${this.#configuration()}${crlLine}`);
+    const child = spawn(findCommand('mosquitto')!, ['-c', 'mosquitto.conf'], {
+      cwd: this.folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#child = child;
+    child.stderr.setEncoding('utf8').on('data', (part: string) => (this.#log += part));
+    for (let tries = 0; !(await isListening(this.port)); tries += 1) {
+      if (child.exitCode !== null || tries > 500) {
+        throw new Error(`Mosquitto did not start:\n${this.#log}`);
+      }
+      await sleep(20);
+    }
+  }
+
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    await ended;
+  }
+
+  #write(name: string, text: string): void {
+    writeFileSync(join(this.folder, name), text, { mode: 0o600 });
+  }
+
+  async #fetchCrl(): Promise<string> {
+    const answer = await fetch(await this.#fleet.crlUrl());
+    this.#write('crl.pem', encodePem('X509 CRL', Buffer.from(await answer.arrayBuffer())));
+    return 'crlfile crl.pem\n';
+  }
+
+  #configuration(): string {
+    return [
+      'per_listener_settings false',
+      'user root',
+      'allow_anonymous false',
+      'set_tcp_nodelay true',
+      `plugin ${findPlugin()}`,
+      'plugin_opt_config_file dynamic-security.json',
+      'acl_file acl',
+      'persistence true',
+      'persistence_location ./',
+      'log_dest stderr',
+      `listener ${this.port} 127.0.0.1`,
+      'cafile ca.pem',
+      'certfile server.crt',
+      'keyfile server.key',
+      'require_certificate true',
+      'use_identity_as_username true',
+      'use_username_as_clientid true',
+      '',
+    ].join('\n');
+  }
+}
+
+/** As `mosquitto_ctrl dynsec init` begins, with identities of certificates in place of a password. */
+function emptyState(): string {
+  return JSON.stringify({
+    defaultACLAccess: {
+      publishClientSend: false,
+      publishClientReceive: false,
+      subscribe: false,
+      unsubscribe: true,
+    },
+    clients: admins.map((username) => ({ username, roles: [{ rolename: 'admin' }] })),
+    groups: [],
+    roles: [
+      {
+        rolename: 'admin',
+        acls: ['publishClientSend', 'publishClientReceive', 'subscribePattern'].map((acltype) => ({
+          acltype,
+          topic: '$CONTROL/dynamic-security/#',
+          allow: true,
+        })),
+      },
+    ],
+  });
+}
+
+function findPlugin(): string {
+  for (const folder of ['/usr/lib', '/usr/local/lib']) {
+    const below = existsSync(folder) ? ['.', ...readdirSync(folder)] : [];
+    for (const name of below) {
+      const path = join(folder, name, pluginName);
+      if (existsSync(path)) return path;
+    }
+  }
+  throw new Error(`${pluginName} was not found; it comes with Debian's package mosquitto.`);
+}
+
+async function isListening(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false; // not yet
+  } finally {
+    socket.destroy();
+  }
+}
