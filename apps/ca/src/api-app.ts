@@ -34,6 +34,9 @@ const mutualTls = {
   description: 'A certificate issued by this Keyline.',
 } as unknown as { type: 'apiKey'; name: string; in: string };
 
+const wordmark =
+  '<svg xmlns="http://www.w3.org/2000/svg" width="140" height="40"><text x="4" y="28" font-family="sans-serif" font-size="26" fill="#fff">Keyline</text></svg>';
+
 export async function createApiApp(options: ApiAppOptions): Promise<FastifyInstance> {
   const { service, authenticator, metrics, log, https } = options;
   const app = Fastify({
@@ -93,7 +96,12 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     registerOperations(register, service);
     registerHealth(routes, { service, authenticator, metrics });
   });
-  await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { docExpansion: 'list' } });
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    uiConfig: { docExpansion: 'list' },
+    theme: { title: 'Keyline API' },
+    logo: { type: 'image/svg+xml', content: Buffer.from(wordmark), href: '/docs' },
+  });
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   return app;
 }
