@@ -117,11 +117,19 @@ export const migrations: readonly string[] = [
     number INTEGER NOT NULL,
     -- Null for a complete one.
     base_number INTEGER,
+    -- Empty for a large one, which lies in crl_parts.
     der BLOB NOT NULL,
+    parts INTEGER,
     this_update INTEGER NOT NULL,
     next_update INTEGER NOT NULL,
     ledger_seq INTEGER NOT NULL,
     PRIMARY KEY (list, number)
+  );
+  CREATE TABLE crl_parts (
+    parts INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    der BLOB NOT NULL,
+    UNIQUE (parts, position)
   );
 
   CREATE TABLE alerts (

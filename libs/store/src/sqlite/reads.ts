@@ -1,5 +1,5 @@
 // Everything the use cases and followers read.
-import { deviceStates, type DeviceState, type StoreReader } from '@keyline/fleet';
+import { deviceStates, type Crl, type DeviceState, type StoreReader } from '@keyline/fleet';
 import type { SerialHex } from '@keyline/kernel';
 import type { CrlEntry, RevocationReason } from '@keyline/pki';
 import type { Database } from 'better-sqlite3';
@@ -61,10 +61,17 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
   const lastEnd = db
     .prepare('SELECT max(not_after) FROM certificates WHERE authority = ? AND state < 2')
     .pluck();
+  const crlParts = db
+    .prepare('SELECT der FROM crl_parts WHERE parts = ? ORDER BY position')
+    .pluck();
+  const toWholeCrl = (row: Row): Crl => {
+    if (row['parts'] === null) return toCrl(row);
+    return { ...toCrl(row), der: Buffer.concat(crlParts.all(row['parts']) as Buffer[]) };
+  };
   const latestCrl = (condition: string) =>
     one(
       `SELECT * FROM crls WHERE list = ? AND base_number IS ${condition} ORDER BY number DESC LIMIT 1`,
-      toCrl,
+      toWholeCrl,
     );
   const latestComplete = latestCrl('NULL');
   const latestDelta = latestCrl('NOT NULL');

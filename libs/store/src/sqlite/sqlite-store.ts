@@ -4,6 +4,7 @@ import type { Store } from '@keyline/fleet';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import Database from 'better-sqlite3';
 import { createCommits } from './commits.ts';
+import { createCrlParts } from './crl-parts.ts';
 import { migrations } from './migrations.ts';
 import { createReads } from './reads.ts';
 import { shareReads } from './shared-reads.ts';
@@ -158,10 +159,15 @@ export async function openSqliteStore(options: { path: string }): Promise<Store>
       db,
       createReads(db, () => commits.lastSeq()),
     );
-    const commits = createCommits(db, prepareWrites(db), () => shared.end());
+    const beforeWrite = (): void => shared.end();
+    const commits = createCommits(db, prepareWrites(db), beforeWrite);
+    const crlParts = createCrlParts(db, {
+      beforeWrite,
+      commitUnit: (unit) => commits.commit(unit),
+    });
     return {
       ...shared.reads,
-      commit: (unit) => commits.commit(unit),
+      commit: (unit) => (crlParts.isLarge(unit) ? crlParts.commit(unit) : commits.commit(unit)),
       onCommit: (listener) => commits.onCommit(listener),
       close: () => {
         commits.close();

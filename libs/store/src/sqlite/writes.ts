@@ -230,6 +230,7 @@ export function prepareWrites(db: Database): ApplyWrite {
         crl.number,
         crl.baseNumber,
         crl.der,
+        'parts' in crl ? crl.parts : null,
         crl.thisUpdate,
         crl.nextUpdate,
         crl.ledgerSeq,
