@@ -1,8 +1,17 @@
 // A database as it is after a million enrollments, written by SQL alone: through the API it would take minutes. It is made once and
 // kept in build/bench; every bench works on a copy.
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { migrations } from '../../../libs/store/src/sqlite/migrations.ts';
 import { createIssuingCa, serveIssuingCa } from './issuing-ca.ts';
 
 const kept = join(import.meta.dirname, '../../../build/bench');
@@ -27,6 +36,7 @@ export async function createSeededCa(folder: string, options: SeedOptions): Prom
     fill(join(part, 'ca', 'keyline.db'), options);
     // Followers and CRL catch up with what was written behind their backs.
     await (await serveIssuingCa(part, { timeout: 120_000 })).stop();
+    writeFileSync(join(part, 'migrations.txt'), migrations.join('\n'));
     renameSync(part, source);
   }
   cpSync(source, folder, { recursive: true });
@@ -34,16 +44,8 @@ export async function createSeededCa(folder: string, options: SeedOptions): Prom
 
 /** The schema is the program's own: a seed of another one is made anew. */
 function isOfThisVersion(source: string): boolean {
-  if (!existsSync(join(source, 'ca', 'keyline.db'))) return false;
-  const db = new DatabaseSync(join(source, 'ca', 'keyline.db'), { readOnly: true });
-  try {
-    const migrations = join(import.meta.dirname, '../../../libs/store/src/sqlite/migrations.ts');
-    const schema = db.prepare('SELECT sql FROM sqlite_schema').all();
-    const text = readFileSync(migrations, 'utf8');
-    return schema.every(({ sql }) => sql === null || text.includes(String(sql).slice(0, 60)));
-  } finally {
-    db.close();
-  }
+  const file = join(source, 'migrations.txt');
+  return existsSync(file) && readFileSync(file, 'utf8') === migrations.join('\n');
 }
 
 function fill(path: string, { devices, revoked }: SeedOptions): void {
