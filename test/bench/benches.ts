@@ -1,4 +1,7 @@
 // The benches, in the order of the table.
+import { connectionMemory } from './broker/connection-memory.ts';
+import { reconnectHerd } from './broker/reconnect-herd.ts';
+import { qos0, qos1 } from './broker/throughput.ts';
 import { bulkSign } from './ca/bulk-sign.ts';
 import { crlDelta, crlFull } from './ca/crl.ts';
 import { enroll } from './ca/enroll.ts';
@@ -22,4 +25,8 @@ export const benches: readonly Bench[] = [
   crlDelta,
   listPage,
   start,
+  qos0,
+  qos1,
+  connectionMemory,
+  reconnectHerd,
 ];

@@ -1,0 +1,250 @@
+// A load generator in a process of its own: many MQTT clients, told by its parent what to do.
+import { readFileSync } from 'node:fs';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { generate } from 'mqtt-packet';
+import { readProofs } from './fleet-certificates.ts';
+import { benchTopic } from './fleet-state.ts';
+import type { LoadHandlers, LoadQuestion } from './load-calls.ts';
+import { LoadClient } from './mqtt-load-client.ts';
+
+interface Seat {
+  readonly clientId: string;
+  readonly context: SecureContext;
+  client: LoadClient | undefined;
+}
+
+/** Milliseconds without any message, while some are under way. */
+const patience = 3_000;
+
+let port = 0;
+let seats: Seat[] = [];
+let subscribers = 0;
+let latencies: number[] = [];
+let pings: number[] | undefined;
+
+const handlers: LoadHandlers = {
+  prepare(asked) {
+    ({ port } = asked);
+    const ca = readFileSync(asked.caFile, 'utf8');
+    const { listener, devices } = readProofs(asked.devicesFile);
+    const proofs = devices.slice(asked.from, asked.from + asked.count);
+    if (proofs.length < asked.count) throw new Error('there are not so many device certificates');
+    if (asked.withListener === true) proofs.push(listener);
+    seats = proofs.map(({ id, cert, key }) => ({
+      clientId: id,
+      context: createSecureContext({ ca, cert, key }),
+      client: undefined,
+    }));
+    return undefined;
+  },
+
+  async connectAll({ parallel = seats.length, keepalive = 0 }) {
+    const begun = performance.now();
+    const refusals = new Map<string, number>();
+    let attempts = 0;
+    let next = 0;
+    const seatAll = async (): Promise<void> => {
+      for (let seat = seats[next++]; seat !== undefined; seat = seats[next++]) {
+        while (seat.client === undefined) {
+          attempts += 1;
+          try {
+            const client = await LoadClient.open({ port, ...seat, keepalive });
+            seat.client = client;
+          } catch (error) {
+            const reason = (error as Error).message;
+            refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
+            if (performance.now() - begun > 120_000) throw error;
+            await sleep(500 + Math.random() * 1000);
+          }
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: parallel }, seatAll));
+    return {
+      seconds: (performance.now() - begun) / 1000,
+      attempts,
+      refusals: [...refusals].map(([reason, count]) => `${count} × ${reason}`),
+    };
+  },
+
+  dropAll() {
+    for (const seat of seats) {
+      seat.client?.close();
+      seat.client = undefined;
+    }
+    return undefined;
+  },
+
+  async subscribe({ count, qos }) {
+    subscribers = count;
+    await Promise.all(
+      clients()
+        .slice(-count)
+        .map((client, group) => client.subscribe(`${benchTopic}/${group}/+`, qos)),
+    );
+    return undefined;
+  },
+
+  publish({ qos, burst, milliseconds, payloadBytes }) {
+    return new Promise((resolve, reject) => {
+      const all = clients();
+      const publishers = all.slice(0, -subscribers);
+      const missing = new Int32Array(publishers.length);
+      const unacknowledged = new Int32Array(publishers.length);
+      const bursts = publishers.map((_, index) =>
+        encodeBurst({ index, qos, burst, payloadBytes, group: index % subscribers }),
+      );
+      let delivered = 0;
+      let waiting = 0;
+      const begun = performance.now();
+      const send = (index: number): void => {
+        if (performance.now() - begun > milliseconds) {
+          if (waiting > 0) return;
+          clearInterval(watch);
+          resolve({ delivered, seconds: (performance.now() - begun) / 1000 });
+          return;
+        }
+        waiting += 1;
+        missing[index] = burst;
+        unacknowledged[index] = qos === 0 ? 0 : burst;
+        publishers[index]!.socket.write(bursts[index]!);
+      };
+      const settle = (index: number): void => {
+        if (missing[index] !== 0 || unacknowledged[index] !== 0) return;
+        waiting -= 1;
+        send(index);
+      };
+      for (const subscriber of all.slice(-subscribers)) {
+        subscriber.onMessage = (payload) => {
+          const index = payload.readUInt32LE(0);
+          delivered += 1;
+          missing[index]! -= 1;
+          settle(index);
+        };
+      }
+      for (const [index, publisher] of publishers.entries()) {
+        publisher.onAcknowledged = () => {
+          unacknowledged[index]! -= 1;
+          settle(index);
+        };
+      }
+      for (const index of publishers.keys()) send(index);
+      let seen = -1;
+      const watch = setInterval(() => {
+        if (waiting > 0 && delivered === seen) {
+          clearInterval(watch);
+          const lost = missing.reduce((sum, count) => sum + count, 0);
+          const open = unacknowledged.reduce((sum, count) => sum + count, 0);
+          reject(new Error(`${lost} messages did not arrive, ${open} are not acknowledged`));
+        }
+        seen = delivered;
+      }, patience);
+    });
+  },
+
+  async beat({ interval, milliseconds }) {
+    const all = clients();
+    const begun = performance.now();
+    const gap = interval / all.length;
+    let sent = 0;
+    let latest = 0;
+    while (true) {
+      const now = performance.now() - begun;
+      if (now > milliseconds) return { sent, latest };
+      for (; sent * gap <= now; sent++) {
+        latest = Math.max(latest, now - sent * gap);
+        const { clientId, socket } = all[sent % all.length]!;
+        const payload = Buffer.alloc(64);
+        payload.writeBigUInt64LE(process.hrtime.bigint());
+        socket.write(
+          generate({
+            ...{ cmd: 'publish', topic: `${benchTopic}/${clientId}/telemetry`, payload },
+            ...{ qos: 0, dup: false, retain: false },
+          }),
+        );
+      }
+      await sleep(Math.min(gap, 5));
+    }
+  },
+
+  async listen() {
+    const [client] = clients();
+    latencies = [];
+    client!.onMessage = (payload) => {
+      latencies.push(Number(process.hrtime.bigint() - payload.readBigUInt64LE()) / 1e6);
+    };
+    await client!.subscribe(`${benchTopic}/#`, 0);
+    return undefined;
+  },
+
+  heard() {
+    const heard = Float64Array.from(latencies).sort();
+    latencies = [];
+    return heard;
+  },
+
+  ping() {
+    const [client] = clients();
+    const times: number[] = [];
+    pings = times;
+    let sent = performance.now();
+    client!.onPing = () => {
+      const now = performance.now();
+      times.push(now - sent);
+      if (pings !== times) return;
+      sent = now;
+      client!.ping();
+    };
+    client!.ping();
+    return undefined;
+  },
+
+  async pinged() {
+    const times = pings ?? [];
+    pings = undefined;
+    const count = times.length;
+    // The one under way may be the longest.
+    while (times.length === count) await sleep(1);
+    return Float64Array.from(times).sort();
+  },
+
+  standing: () => clients().filter(({ socket }) => !socket.destroyed).length,
+};
+
+function clients(): LoadClient[] {
+  return seats.flatMap(({ client }) => (client === undefined ? [] : [client]));
+}
+
+function encodeBurst(given: {
+  readonly index: number;
+  readonly group: number;
+  readonly qos: 0 | 1;
+  readonly burst: number;
+  readonly payloadBytes: number;
+}): Buffer {
+  const { index, group, qos, burst, payloadBytes } = given;
+  const payload = Buffer.alloc(payloadBytes);
+  payload.writeUInt32LE(index);
+  return Buffer.concat(
+    Array.from({ length: burst }, (_, at) =>
+      generate({
+        ...{ cmd: 'publish', topic: `${benchTopic}/${group}/${index}`, payload, qos },
+        ...{ dup: false, retain: false, messageId: at + 1 },
+      }),
+    ),
+  );
+}
+
+process.on('message', (question: LoadQuestion) => {
+  const handler = handlers[question.name] as (asked: unknown) => unknown;
+  const { id } = question;
+  Promise.resolve()
+    .then(() => handler(question.asked))
+    .then(
+      (answer) => process.send?.({ id, answer }),
+      (error: unknown) => process.send?.({ id, error: String((error as Error).stack) }),
+    );
+});
+// Nobody is left to say what to do.
+process.on('disconnect', () => process.exit());
