@@ -33,7 +33,7 @@ export interface BrokerTarget extends TargetView {
 const compareEvery = Duration.hours(1);
 /** A broker that comes and goes is compared at each coming, but not all the time: a comparison reads the whole fleet. */
 const shortestRest = Duration.seconds(1);
-const mostShare = 0.1;
+const mostShare = 0.25;
 /** A broker that restarts is back within it; one that is started together with this service takes longer. */
 const disconnectedGrace = Duration.seconds(2);
 const startGrace = Duration.seconds(10);

@@ -1,5 +1,4 @@
 // The data folder of the issuing CA: which files there are, the settings that were chosen when it was made, and its keys.
-import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { KeylineError, messageOf } from '@keyline/kernel';
@@ -9,6 +8,7 @@ import {
   generateKey,
   loadEncryptedKey,
   loadPassphraseFile,
+  takeUpKeyFile,
   writeKeyFile,
 } from '@keyline/keys';
 import type { AuthorityUrls, Signer } from '@keyline/pki';
@@ -139,7 +139,7 @@ export function openAuthorityKeys(folder: CaFolder, settings: CaSettings): Autho
         );
       }
       await mkdir(folder.authorities, { recursive: true, mode: 0o700 });
-      if (!existsSync(fileOf(id))) {
+      if (!(await takeUpKeyFile(fileOf(id)))) {
         await writeKeyFile(fileOf(id), encryptPrivateKey(generateKey(algorithm), passphrase));
       }
       const csrDer = await createCsr({ signer: await load(id), commonName });

@@ -115,6 +115,17 @@ Example:
     });
 
   program
+    .command('admin')
+    .description('make a new certificate for the first admin, when all admins’ have ended')
+    .requiredOption('--data <dir>', 'folder of the issuing CA; its service must not run')
+    .requiredOption('--config <dir>', 'profiles, roles, types and alert rules')
+    .requiredOption('--admin-dir <dir>', 'folder of the certificate and key; a key there is kept')
+    .action(async (options: Omit<InstallOptions, 'certificate' | 'root'>) => {
+      const { runAdmin } = await import('./commands/install.ts');
+      out(`${await runAdmin(options)}\n`);
+    });
+
+  program
     .command('migrate')
     .description('bring the database to the version of this program (make a copy first)')
     .requiredOption('--data <dir>', 'folder of the issuing CA')

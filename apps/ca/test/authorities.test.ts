@@ -13,6 +13,7 @@ import {
 } from '@keyline/pki';
 import { decodePem, encodePem, parseCertificate, parseCrl } from '@keyline/x509';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runAdmin } from '../src/commands/install.ts';
 import { buildPlant, config, makeCsr, type Answer, type Plant } from './support/plant.ts';
 
 let plant: Plant;
@@ -274,5 +275,20 @@ describe('GET /v1/renewal-info/{id} (RFC 9773)', () => {
     expect([answer.status, answer.body.code]).toEqual([404, 'CERTIFICATE_NOT_FOUND']);
     const noise = await plant.call('GET', '/v1/renewal-info/a.b.c');
     expect(noise.body.code).toBe('REQUEST_INVALID');
+  });
+});
+
+describe('the first admin', () => {
+  it('gets a new certificate from whoever has the data folder, while the service is down', async () => {
+    const adminDir = join(plant.folder, 'admin');
+    const options = { data: plant.data, config, adminDir };
+    await expect(runAdmin(options)).rejects.toMatchObject({ code: 'STORE_CONFLICT' });
+    await plant.service.close();
+    const file = await runAdmin(options);
+    await plant.restart();
+    const cert = await readFile(file, 'utf8');
+    expect(cert).not.toBe(plant.admin.cert);
+    const answer = await plant.call('GET', '/v1/whoami', { as: { cert, key: plant.admin.key } });
+    expect(answer.body).toMatchObject({ name: 'admin@keyline', role: 'admin' });
   });
 });

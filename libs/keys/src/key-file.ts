@@ -1,7 +1,7 @@
 // Key files are written exclusively with mode 0600; a passphrase file is not read when others could have read it.
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { constants, readFileSync, statSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { KeylineError, messageOf, Secret } from '@keyline/kernel';
 import { decryptPrivateKey } from './encrypted-key.ts';
@@ -21,6 +21,16 @@ function unreadable(path: string, error: unknown): KeylineError {
     : new KeylineError('FILE_UNREADABLE', `"${path}" can't be read: ${messageOf(error)}.`, {
         cause: error,
       });
+}
+
+/**
+ * Whether there is a key file to go on with, for who finishes an interrupted start. What a stop between creating and writing left is
+ * empty, holds no key, and is removed.
+ */
+export async function takeUpKeyFile(path: string): Promise<boolean> {
+  const size = statSync(path, { throwIfNoEntry: false })?.size;
+  if (size === 0) await rm(path);
+  return size !== undefined && size > 0;
 }
 
 /** Creates the file, mode 0600; never overwrites. @throws {KeylineError} FILE_EXISTS, FILE_UNREADABLE */

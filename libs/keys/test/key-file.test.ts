@@ -16,6 +16,7 @@ import {
   loadEncryptedKey,
   loadPassphraseFile,
   loadPlainKey,
+  takeUpKeyFile,
   writeKeyFile,
 } from '../src/index.ts';
 
@@ -41,6 +42,15 @@ describe('a key file', () => {
     await writeKeyFile(at('key.pem'), 'secret');
     expect(statSync(at('key.pem')).mode & 0o777).toBe(0o600);
     expect(readFileSync(at('key.pem'), 'utf8')).toBe('secret');
+  });
+
+  it('is taken up by who goes on, unless a stop left it empty: then it makes room', async () => {
+    expect(await takeUpKeyFile(at('key.pem'))).toBe(false);
+    write('whole.pem', '');
+    await writeKeyFile(at('key.pem'), 'secret');
+    expect(await takeUpKeyFile(at('key.pem'))).toBe(true);
+    expect(await takeUpKeyFile(at('whole.pem'))).toBe(false);
+    await writeKeyFile(at('whole.pem'), 'secret');
   });
 
   it('is never written over another: FILE_EXISTS, also where that is empty or a dangling link', async () => {

@@ -4,7 +4,13 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { addAuthority, importRootCrl, installAuthority, issueCertificate } from '@keyline/fleet';
 import { KeylineError } from '@keyline/kernel';
-import { createSigner, generateKey, loadPlainKey, writeKeyFile } from '@keyline/keys';
+import {
+  createSigner,
+  generateKey,
+  loadPlainKey,
+  takeUpKeyFile,
+  writeKeyFile,
+} from '@keyline/keys';
 import { createSqliteStore } from '@keyline/store';
 import { createCsr, decodePem, equalBytes, parseCertificate } from '@keyline/x509';
 import {
@@ -62,6 +68,26 @@ export async function runInstall(options: InstallOptions): Promise<string> {
   return admin;
 }
 
+/**
+ * A new certificate for the first admin, without the service: the way in when all admins' have ended. Whoever has the data folder and the
+ * passphrase is the CA anyway.
+ * @returns path of the admin certificate
+ * @throws {KeylineError} STORE_MISSING, STORE_CONFLICT while the service runs, CONFIG_INVALID, FILE_*
+ */
+export async function runAdmin(
+  options: Pick<InstallOptions, 'data' | 'config' | 'adminDir'>,
+): Promise<string> {
+  const folder = resolve(options.adminDir);
+  const file = join(folder, 'admin.crt');
+  const issuing = await openIssuing(options);
+  try {
+    await issueAdmin(issuing, { file, folder });
+  } finally {
+    await issuing.close();
+  }
+  return file;
+}
+
 async function installFirst(
   { fleet, authorities, keys }: Issuing,
   given: { certificate: Uint8Array; root: Uint8Array },
@@ -104,7 +130,7 @@ async function issueAdmin(
 ): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const keyFile = join(folder, 'admin.key');
-  if (!existsSync(keyFile)) {
+  if (!(await takeUpKeyFile(keyFile))) {
     const pem = generateKey('ec-p256').export({ type: 'pkcs8', format: 'pem' });
     await writeKeyFile(keyFile, pem);
   }

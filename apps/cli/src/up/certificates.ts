@@ -2,7 +2,7 @@
 import { X509Certificate, type KeyObject } from 'node:crypto';
 import type { Endpoints, IssueCertificateRequest } from '@keyline/api';
 import { formatDuration, type Clock } from '@keyline/kernel';
-import { loadPlainKey } from '@keyline/keys';
+import { loadPlainKey, takeUpKeyFile } from '@keyline/keys';
 import { ApiClient, createTransport } from '../client/api-client.ts';
 import { loadCertificateCaller } from '../client/find-service.ts';
 import { createCsrPem, createKeyFile, joinChain } from '../device/device-key.ts';
@@ -38,8 +38,7 @@ export async function keepFresh(
 ): Promise<string | undefined> {
   const now = issuing.clock.now();
   const current = await readTextIfThere(kept.certificateFile, kept.what);
-  const due = current === undefined ? 0 : renewalTime(current);
-  if (now < due) return undefined;
+  if (current !== undefined && isFresh(current, now)) return undefined;
   const key = await loadOrCreateKey(kept.keyFile);
   return callAsAdmin(issuing, async (client) => {
     const answer = await client.call('issueCertificate', {
@@ -70,19 +69,22 @@ export async function callAsAdmin<Result>(
   }
 }
 
-/** Whether a certificate is there and has not ended: good enough to start with when it can't be renewed just now. */
+/** Whether a certificate is there and valid now: good enough to start with when it can't be renewed just now. */
 export async function isStillGood(kept: KeptCertificate, clock: Clock): Promise<boolean> {
   const pem = await readTextIfThere(kept.certificateFile, kept.what);
-  return pem !== undefined && clock.now() < new X509Certificate(pem).validToDate.getTime();
+  if (pem === undefined) return false;
+  const { validFromDate, validToDate } = new X509Certificate(pem);
+  const now = clock.now();
+  return now >= validFromDate.getTime() && now < validToDate.getTime();
 }
 
-function renewalTime(pem: string): number {
+/** One that has not begun is not fresh: it was made while the clock was ahead. */
+function isFresh(pem: string, now: number): boolean {
   const { validFromDate, validToDate } = new X509Certificate(pem);
   const from = validFromDate.getTime();
-  return from + (validToDate.getTime() - from) * renewAtShare;
+  return now >= from && now < from + (validToDate.getTime() - from) * renewAtShare;
 }
 
 async function loadOrCreateKey(file: string): Promise<KeyObject> {
-  const pem = await readTextIfThere(file, 'a private key');
-  return pem === undefined ? createKeyFile(file, 'ec-p256') : loadPlainKey(file);
+  return (await takeUpKeyFile(file)) ? loadPlainKey(file) : createKeyFile(file, 'ec-p256');
 }

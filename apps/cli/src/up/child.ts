@@ -73,6 +73,11 @@ export class Child {
     const { name, program, args, env, readyFile, pidFile, logFile, onReady } = this.#spec;
     await removeFile(readyFile);
     const log = await open(logFile, 'a', 0o600);
+    if (this.#stopping.signal.aborted) {
+      // Stopped since: nobody would stop what is started now.
+      await log.close();
+      this.#stopping.signal.throwIfAborted();
+    }
     // A group of its own: Ctrl-C in the terminal reaches this supervisor alone, which then stops it in order.
     const child = spawn(program, args, {
       env,

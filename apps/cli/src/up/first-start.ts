@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
 import { formatDuration } from '@keyline/kernel';
 import { readText, readTextIfThere } from '../files/read-file.ts';
-import { createFolder, replaceFile, writeNewFile } from '../files/write-file.ts';
+import { createFolder, replaceFile } from '../files/write-file.ts';
 import type { Layout } from './layout.ts';
 import { urlsOf, type Plan } from './plan.ts';
 import { runProgram, type ProgramName } from './programs.ts';
@@ -76,7 +76,13 @@ export async function createMissing(given: FirstStart): Promise<void> {
     if ((await readTextIfThere(makes(layout), title)) !== undefined) continue;
     given.signal.throwIfAborted();
     const begun = performance.now();
-    await make(given);
+    try {
+      await make(given);
+    } catch (error) {
+      // A program of an earlier start, which was killed, may have come to its end meanwhile.
+      const isMade = (await readTextIfThere(makes(layout), title)) !== undefined;
+      if (given.signal.aborted || !isMade) throw error;
+    }
     say(`made ${title} (${formatMilliseconds(performance.now() - begun)})`);
   }
 }
@@ -89,7 +95,8 @@ function formatMilliseconds(milliseconds: number): string {
 
 /** 256 random bits, as text. */
 async function createSecret(file: string): Promise<void> {
-  await writeNewFile(file, `${randomBytes(32).toString('base64url')}\n`, 0o600);
+  // In one step: an empty file from an interrupted start would be taken for the secret.
+  await replaceFile(file, `${randomBytes(32).toString('base64url')}\n`, 0o600);
 }
 
 async function createRoot({ layout, ...given }: FirstStart): Promise<void> {
@@ -136,6 +143,20 @@ async function installIssuing({ layout, config, ...given }: FirstStart): Promise
     ...['--certificate', layout.ca.certificate],
     ...['--root', layout.root.certificate],
     ...['--root-crl', layout.root.crl],
+    ...['--config', config],
+    ...['--admin-dir', layout.admin.folder],
+  ]);
+}
+
+/** For an admin whose certificate has ended and who so can't ask for the next: made as the first was, while the service is down. */
+export async function replaceAdmin({
+  layout,
+  config,
+  ...given
+}: Pick<FirstStart, 'layout' | 'config' | 'env' | 'signal'>): Promise<void> {
+  await run(given, 'keyline-ca', [
+    'admin',
+    ...['--data', layout.ca.folder],
     ...['--config', config],
     ...['--admin-dir', layout.admin.folder],
   ]);

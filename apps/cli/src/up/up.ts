@@ -9,7 +9,7 @@ import { readText } from '../files/read-file.ts';
 import { createFolder, removeFile, replaceFile } from '../files/write-file.ts';
 import { isStillGood, keepFresh, type Issuing, type KeptCertificate } from './certificates.ts';
 import { Child } from './child.ts';
-import { createMissing } from './first-start.ts';
+import { createMissing, replaceAdmin } from './first-start.ts';
 import { layoutOf, type Layout } from './layout.ts';
 import { stopLeftovers } from './leftovers.ts';
 import { acquireLock } from './lock.ts';
@@ -117,6 +117,11 @@ async function supervise(
   const shared = { layout, plan, env, say, onReady: publish };
   children.ca = new Child(caSpec({ ...shared, config }));
   const admin = await adminCertificate(layout);
+  if (!(await isStillGood(admin, context.clock))) {
+    // After months off, or with a clock that was wrong: it could renew nothing, not even itself.
+    await replaceAdmin({ layout, config, env, signal });
+    say('made a new admin certificate, because the one there was not valid now');
+  }
   children.broker = new Child(brokerSpec({ ...shared, config, admin: admin.request.name }));
   let stopUpkeep = (): void => undefined;
   // A start that is waited for has to be let go of; later the order of the end is the finally's.
