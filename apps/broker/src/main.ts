@@ -4,15 +4,19 @@ import { CommanderError } from 'commander';
 import { pino } from 'pino';
 import { isKeylineError, messageOf, systemClock } from '@keyline/kernel';
 import { openMosquittoBroker } from './mosquitto/open-mosquitto-broker.ts';
+import { openLogDestination } from './log-destination.ts';
 import { openBroker } from './wiring.ts';
 import { createProgram } from './program.ts';
 
-const log = pino({
-  name: 'keyline-broker',
-  base: { pid: process.pid },
-  timestamp: pino.stdTimeFunctions.isoTime,
-  redact: ['password', 'key', '*.password', '*.key'],
-});
+const log = pino(
+  {
+    name: 'keyline-broker',
+    base: { pid: process.pid },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    redact: ['password', 'key', '*.password', '*.key'],
+  },
+  openLogDestination(),
+);
 
 // The state of the process is unknown then: it ends, and its supervisor starts it again on what is on disk.
 process.on('uncaughtException', (error) => {

@@ -1,5 +1,6 @@
 // The keyline-ca process: the only file that reads process.*.
 import { pino } from 'pino';
+import { openLogDestination } from './log-destination.ts';
 import { runProgram } from './program.ts';
 
 const stop = new AbortController();
@@ -9,13 +10,16 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   createLog: () =>
-    pino({
-      level: process.env['KEYLINE_LOG_LEVEL'] ?? 'info',
-      base: null,
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
-      // Belt and braces: nothing logs these, and nothing that does one day will show them.
-      redact: ['token', 'secret', 'passphrase', 'headers.authorization', '*.token', '*.secret'],
-    }),
+    pino(
+      {
+        level: process.env['KEYLINE_LOG_LEVEL'] ?? 'info',
+        base: null,
+        timestamp: () => `,"time":"${new Date().toISOString()}"`,
+        formatters: { level: (label) => ({ level: label }) },
+        // Belt and braces: nothing logs these, and nothing that does one day will show them.
+        redact: ['token', 'secret', 'passphrase', 'headers.authorization', '*.token', '*.secret'],
+      },
+      openLogDestination(),
+    ),
   stop: stop.signal,
 });
