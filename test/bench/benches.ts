@@ -1,6 +1,10 @@
 // The benches, in the order of the table.
 import { connectionMemory } from './broker/connection-memory.ts';
+import { fleetDelivery } from './broker/fleet-delivery.ts';
 import { reconnectHerd } from './broker/reconnect-herd.ts';
+import { revokeCutEmbedded, revokeCutMosquitto } from './broker/revoke-cut.ts';
+import { rightsBulkEmbedded, rightsBulkMosquitto } from './broker/rights-bulk.ts';
+import { rightsStall } from './broker/rights-stall.ts';
 import { qos0, qos1 } from './broker/throughput.ts';
 import { bulkSign } from './ca/bulk-sign.ts';
 import { crlDelta, crlFull } from './ca/crl.ts';
@@ -25,8 +29,14 @@ export const benches: readonly Bench[] = [
   crlDelta,
   listPage,
   start,
+  revokeCutEmbedded,
+  revokeCutMosquitto,
+  rightsBulkEmbedded,
+  rightsBulkMosquitto,
+  rightsStall,
   qos0,
   qos1,
   connectionMemory,
   reconnectHerd,
+  fleetDelivery,
 ];

@@ -52,8 +52,28 @@ export interface LoadCalls {
   /** The first client pings, one after the other, until `pinged` asks for the longest times, in ms, sorted. */
   readonly ping: { readonly asked: undefined; readonly answer: undefined };
   readonly pinged: { readonly asked: undefined; readonly answer: Float64Array };
+  /**
+   * How one connection ends, from outside: when it was cut, and when the same device, which comes back at once and again and again,
+   * was refused for the first time after having been let in for the last. Answers then.
+   */
+  readonly ending: { readonly asked: { readonly id: string }; readonly answer: Ending };
+  /** Devices that are let in when they connect now. */
+  readonly letIn: {
+    readonly asked: { readonly ids: readonly string[] };
+    readonly answer: string[];
+  };
   /** How many connections stand. */
   readonly standing: { readonly asked: undefined; readonly answer: number };
+}
+
+/** Milliseconds of process.hrtime. */
+export interface Ending {
+  readonly cutAt: number;
+  readonly refusedAt: number;
+  /** The broker's words, or OpenSSL's. */
+  readonly refusal: string;
+  /** How often it was let in between. */
+  readonly letIn: number;
 }
 
 export type LoadHandlers = {

@@ -209,8 +209,58 @@ const handlers: LoadHandlers = {
     return Float64Array.from(times).sort();
   },
 
+  async ending({ id }) {
+    const seat = seats.find(({ clientId }) => clientId === id);
+    if (seat?.client === undefined) throw new Error(`${id} is not connected`);
+    const { client } = seat;
+    const cutAt = await new Promise<number>((resolve) => {
+      if (client.socket.destroyed) resolve(clock());
+      client.onClosed = () => resolve(clock());
+    });
+    seat.client = undefined;
+    let letIn = 0;
+    for (;;) {
+      const refusal = await tryToEnter(seat);
+      if (refusal !== undefined && isRefusal(refusal)) {
+        return { cutAt, refusedAt: clock(), refusal, letIn };
+      }
+      if (refusal === undefined) letIn += 1;
+      if (clock() - cutAt > 90_000) throw new Error(`${id} is let in after 90 s: ${refusal ?? ''}`);
+      await sleep(5);
+    }
+  },
+
+  async letIn({ ids }) {
+    const found: string[] = [];
+    for (const id of ids) {
+      const seat = seats.find(({ clientId }) => clientId === id);
+      if (seat === undefined || (await tryToEnter(seat)) === undefined) found.push(id);
+    }
+    return found;
+  },
+
   standing: () => clients().filter(({ socket }) => !socket.destroyed).length,
 };
+
+/** @returns why not, or undefined when it was let in; it leaves again */
+async function tryToEnter({ clientId, context }: Seat): Promise<string | undefined> {
+  try {
+    const client = await LoadClient.open({ port, context, clientId });
+    client.close();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** A broker that is not there refuses nobody. */
+function isRefusal(reason: string): boolean {
+  return /return code|revoked/i.test(reason);
+}
+
+function clock(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
 
 function clients(): LoadClient[] {
   return seats.flatMap(({ client }) => (client === undefined ? [] : [client]));
