@@ -61,7 +61,8 @@ export const crlDelta: Bench = {
         const begun = performance.now();
         revoke(admin, id);
         // A short full one (QUICK) may be made instead.
-        await newCrl(reader, [deltaPath, fullPath], id, begun + 10_000);
+        const paths = context.quick ? [deltaPath, fullPath] : [deltaPath];
+        await newCrl(reader, paths, id, begun + 10_000);
         times.push(performance.now() - begun);
       }
       context.note(`each: ${times.map((time) => time.toFixed(1)).join(', ')} ms`);
