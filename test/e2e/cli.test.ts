@@ -94,7 +94,8 @@ describe('the life of a device, by command', () => {
       'keyCompromise',
       '--wait',
     );
-    expect(said).toMatch(/^broker broker +\d{4}-/m);
+    expect(said).toMatch(/^broker: session cut, rights gone +\d{4}-/m);
+    expect(said).toMatch(/^broker: reconnect refused +\d{4}-/m);
     expect(said).toMatch(/^OCSP says revoked +\d{4}-/m);
     expect(said).toMatch(/^CRL \d+ of .+ +\d{4}-/m);
     const history = await json('device', 'history', 'pump-17');

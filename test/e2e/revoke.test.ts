@@ -75,7 +75,13 @@ describe.each([
     expect(await session.untilEnded()).toContain(how);
     expect(await other.untilEnded()).toContain(how);
     expect(evidence.targets).toEqual([
-      { target: 'broker', done: true, at: expect.stringMatching(/Z$/) as string },
+      {
+        target: 'broker',
+        done: true,
+        at: expect.stringMatching(/Z$/) as string,
+        refuses: 'broker',
+        pending: null,
+      },
     ]);
     expect(Date.parse(evidence.targets[0].at) - begun).toBeLessThan(2000);
     expect(await fleet.whyRefused(device, { protocolVersion })).toMatch(/not authorized/i);

@@ -10,7 +10,7 @@ export async function openAdminTarget(options: {
   readonly port: number;
   readonly fleet: FleetFiles;
   readonly store: Store;
-}): Promise<{ readonly target: DynsecTarget; close(): Promise<void> }> {
+}): Promise<{ readonly target: DynsecTarget; readonly close: () => Promise<void> }> {
   const { port, fleet, store } = options;
   const { admin } = readProofs(fleet.devices);
   const client = createDynsecClient({
