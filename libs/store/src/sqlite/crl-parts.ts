@@ -17,7 +17,7 @@ export interface CrlParts {
 
 const partBytes = 1024 * 1024;
 /** The log is copied into the database every so many pieces, so that no later commit has all of it to do. */
-const checkpointEvery = 4;
+const checkpointEvery = 2;
 
 /** @param options.beforeWrite called before each transaction of its own */
 export function createCrlParts(

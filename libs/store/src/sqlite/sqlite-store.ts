@@ -20,7 +20,6 @@ function configure(db: Database.Database): void {
   // In pages: 64 MiB of log before it is copied into the database. Pages that change with every commit are then copied once.
   db.pragma('wal_autocheckpoint = 16384');
   db.pragma('cache_size = -65536');
-  db.pragma('mmap_size = 268435456');
 }
 
 const versionOf = (db: Database.Database): number =>
