@@ -35,7 +35,8 @@ export async function choosePort(): Promise<number> {
 
 /** What stands in targets.yaml. */
 export function targetsYaml(name: string, { port }: Pick<Place, 'port'>): string {
-  return `targets:\n  - { name: ${name}, url: 'mqtts://127.0.0.1:${port}', exclusive: true }\n`;
+  const url = `mqtts://127.0.0.1:${port}`;
+  return `targets:\n  - { name: ${name}, description: In hall 3., url: '${url}', exclusive: true }\n`;
 }
 
 export class ExternalMosquitto {
@@ -58,8 +59,8 @@ export class ExternalMosquitto {
     const key = createDeviceKey();
     const request = {
       profile: 'service-server',
-      name: 'hall-3',
-      csr: await key.csr('hall-3'),
+      name: 'mosquitto@hall-3',
+      csr: await key.csr('mosquitto@hall-3'),
       ipAddresses: ['127.0.0.1'],
     };
     const { body } = expectStatus(await fleet.admin.post('/v1/certificates', request), 201);

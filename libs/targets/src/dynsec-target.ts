@@ -16,7 +16,7 @@ import {
 } from './dynsec-messages.ts';
 import { foldEntries, type DeviceChange } from './fold-entries.ts';
 import { prepareBroker } from './prepare-broker.ts';
-import { reconcile, type FleetReader, type Reconciliation } from './reconcile.ts';
+import { reconcile, type FleetReader, type Progress, type Reconciliation } from './reconcile.ts';
 
 const serialsPerPayload = 1000;
 /** Entries. */
@@ -64,6 +64,8 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
   let passing: (() => Promise<void>)[] = [];
   /** Devices of such entries. */
   let touched: Set<string> | undefined;
+  /** How far the comparison has come. */
+  let progress: Progress = { seq: 0, done: new Set() };
 
   const line = openBrokerLine({
     name,
@@ -215,18 +217,42 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     return current;
   }
 
+  /**
+   * A device that was let go of and is back, by the time of a comparison, looked to it as if nothing had happened. But whoever is
+   * connected under its name may hold the old key, and only Keyline's broker has that cut by its serial.
+   */
+  async function whoCameBack(change: DeviceChange): Promise<DeviceChange | undefined> {
+    if (!change.restarts || dialect.knowsSerials) return undefined;
+    const device = await fleet.findDevice(change.device as DeviceId);
+    if (device?.state !== 'active') return undefined;
+    const role = types.get(device.type)?.role ?? change.role;
+    return { ...change, state: device.state, role };
+  }
+
   async function apply(entries: readonly LedgerEntry[]): Promise<void> {
     const { devices, endedSerials, certificates } = foldEntries(entries);
-    for (const { device, seq } of devices) {
+    const returned = new Map<string, DeviceChange>();
+    for (const change of devices) {
+      const { device, seq } = change;
+      if (last === undefined || seq > last.seq) continue;
+      const back = await whoCameBack(change);
       // The comparison brought it there already, with whatever came before it.
-      if (last !== undefined && seq <= last.seq) acknowledgements.record(device, seq, last.at);
+      if (back === undefined) acknowledgements.record(device, seq, last.at);
+      else returned.set(device, back);
+    }
+    for (const { device, seq, restarts } of devices) {
+      // So has one that is under way, as far as it has come.
+      const isDone = seq <= progress.seq && !restarts && progress.done.has(device);
+      if (touched !== undefined && isDone) acknowledgements.record(device, seq, clock.now());
     }
     // From here on they are this function's, also when it has to try again.
     for (const { device, touches } of devices) if (touches) touched?.add(device);
     // What was acknowledged before another device's refusal is not sent again with the retry.
-    const asked = devices.filter(
-      ({ device, seq, touches }) => touches && acknowledgements.find(device, seq) === undefined,
-    );
+    const asked = devices
+      .filter(
+        ({ device, seq, touches }) => touches && acknowledgements.find(device, seq) === undefined,
+      )
+      .map((change) => returned.get(change.device) ?? change);
     const changes = await asItIsNow(asked, entries.at(-1)?.seq ?? 0);
     if (!prepared && (changes.length > 0 || endedSerials.length > 0)) await prepare();
     let failure: KeylineError | undefined;
@@ -266,6 +292,7 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
       inTurn(async () => {
         const dealtWith = new Set<string>();
         touched = dealtWith;
+        progress = { seq: 0, done: new Set() };
         try {
           await prepare();
           const found = await reconcile({
@@ -277,12 +304,14 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
             exclusive,
             giveTurn: letPass,
             isTouched: (device) => dealtWith.has(device),
+            progress,
           });
           last = { ...found, roles: repairedRoles };
           repairedRoles = 0;
           return last;
         } finally {
           touched = undefined;
+          progress = { seq: 0, done: new Set() };
           await letPass();
         }
       }),

@@ -51,6 +51,14 @@ export type FleetReader = Pick<
   | 'listAuthorities'
 >;
 
+/** How far a comparison has come; what it has done already need not be done again for an entry that it includes. */
+export interface Progress {
+  /** Ledger position that it includes. */
+  seq: number;
+  /** Devices that are as they should be. */
+  readonly done: Set<string>;
+}
+
 export interface ReconcileOptions {
   readonly line: BrokerLine;
   readonly fleet: FleetReader;
@@ -63,6 +71,7 @@ export interface ReconcileOptions {
   readonly giveTurn: () => Promise<void>;
   /** Whether a device was dealt with in such a turn: what was read of it before is out of date. */
   readonly isTouched: (device: string) => boolean;
+  readonly progress: Progress;
 }
 
 const devicesPerPage = 1000;
@@ -80,6 +89,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Omit<Reconci
   const begun = performance.now();
   // First: what is read afterwards holds at least this much.
   const seq = await fleet.lastSeq();
+  options.progress.seq = seq;
   if (dialect.knowsSerials) await sendSerials(options);
   const actual = await listClients(line);
   const counts = { devices: 0, missing: 0, changed: 0, stale: 0, foreign: 0, untyped: 0 };
@@ -101,6 +111,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Omit<Reconci
       const { kind, commands } = compare(wanted, client, dialect);
       if (kind === 'missing') made.set(device.id, wanted);
       if (kind !== 'same') counts[kind]++;
+      if (commands.length === 0) options.progress.done.add(device.id);
       await queue.add(commands, device.state === 'active' ? 'gives' : 'takes');
     }
     await giveTurn();
@@ -218,7 +229,8 @@ function createQueue({
   line,
   giveTurn,
   isTouched,
-}: Pick<ReconcileOptions, 'line' | 'giveTurn' | 'isTouched'>): {
+  progress,
+}: Pick<ReconcileOptions, 'line' | 'giveTurn' | 'isTouched' | 'progress'>): {
   add(commands: readonly DynsecCommand[], effect: 'takes' | 'gives'): Promise<void>;
   flush(): Promise<void>;
   /** Clients that were to be made and are there, since the start. */
@@ -227,6 +239,7 @@ function createQueue({
   failure(): KeylineError | undefined;
 } {
   const there = new Set<string>();
+  const refused = new Set<string>();
   let failure: KeylineError | undefined;
   const waiting: Record<'takes' | 'gives', DynsecCommand[]> = { takes: [], gives: [] };
   async function send(effect: 'takes' | 'gives'): Promise<void> {
@@ -237,12 +250,18 @@ function createQueue({
       if (commands.length === 0) continue;
       const answers = await line.sendAll(commands);
       for (const [position, answer] of answers.entries()) {
+        const username = commands[position]?.['username'] as string;
         // Somebody else may have done the same in the meantime.
-        if (isThereAlready(answer)) there.add(commands[position]?.['username'] as string);
+        if (isThereAlready(answer)) there.add(username);
         else if (answer.error !== undefined && !isMissing(answer)) {
           failure ??= line.refused(commands[position], answer);
+          refused.add(username);
         }
+        if (!there.has(username) && !refused.has(username)) progress.done.add(username);
       }
+      // Its last commands may be in the next payload.
+      const [next] = waiting[effect];
+      if (next !== undefined) progress.done.delete(next['username'] as string);
       await giveTurn();
     }
   }

@@ -460,6 +460,37 @@ describe('what happens meanwhile', () => {
     for (const id of gone) expect(broker.clients.has(id)).toBe(false);
   });
 
+  it('does not do again for an entry what the comparison under way has done', async () => {
+    devices = Array.from({ length: 300 }, (_, n) => deviceRow(`d${String(n).padStart(3, '0')}`));
+    const entries = devices.map(({ id }) => issued(id));
+    const send = broker.send.bind(broker);
+    let payloads = 0;
+    broker.send = (commands) => {
+      const gives = commands.some(({ command }) => command === 'createClient');
+      if (gives && ++payloads === 3) void target.apply(entries);
+      return send(commands);
+    };
+    await target.reconcile();
+    await target.apply(entries);
+    expect(broker.clients.size).toBe(300);
+    const made = broker.payloads.flat().filter(({ command }) => command === 'createClient');
+    expect(made).toHaveLength(300);
+    for (const { id } of devices) expect(target.acknowledgedAt(id, 1)).toBeDefined();
+  });
+
+  it('cuts who holds the old key of a device that came back, though a comparison saw nothing of it', async () => {
+    broker.knowsSerials = false;
+    await target.apply([issued('d1'), issued('d2')]);
+    devices = [deviceRow('d1'), deviceRow('d2')];
+    const missed = [changed('d1', 'revoked'), changed('d1', 'decommissioned'), issued('d1')];
+    await target.reconcile();
+    broker.kicked.length = 0;
+    for (const one of missed) await target.apply([one]);
+    expect(broker.kicked).toContain('d1');
+    expect(broker.kicked).not.toContain('d2');
+    expect(rolesOf('d1')).toEqual(['device']);
+  });
+
   it('compares all the others when the broker refuses one, and then says which', async () => {
     devices = ['a', 'b', 'c'].map((id) => deviceRow(id));
     broker.refuse.add('b');
