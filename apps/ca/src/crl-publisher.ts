@@ -22,6 +22,8 @@ export interface CrlPublisher {
   imported(crl: Crl): void;
   /** The CRL in force of a list; from memory. */
   latest(list: string, kind: Crl['kind']): Crl | undefined;
+  /** Whether the complete CRL, which everybody reads, has within the time all that was applied. */
+  waitForComplete(list: string, timeoutMilliseconds: number): Promise<boolean>;
   /** The CRL in force that holds everything up to a ledger position; a delta holds it together with its base. */
   coverage(list: string, seq: number): Crl | undefined;
 }
@@ -37,6 +39,8 @@ interface ListState {
   /** `performance.now()` from which on the next may be published. */
   completeFrom: number;
   deltaFrom: number;
+  /** A complete CRL is on its way. */
+  owing: boolean;
 }
 
 export async function createCrlPublisher(options: {
@@ -62,6 +66,7 @@ export async function createCrlPublisher(options: {
       changes: new Map(),
       completeFrom: 0,
       deltaFrom: 0,
+      owing: false,
     };
     states.set(name, state);
     return state;
@@ -204,6 +209,20 @@ export async function createCrlPublisher(options: {
     const rest = state.deltaFrom - performance.now();
     if (rest > 0) await sleep(rest);
     await publishDelta(list, state, seq);
+    oweComplete(list, state);
+  }
+
+  /** Not everybody reads deltas: the complete CRL follows as soon as its turn comes. */
+  function oweComplete(list: CrlList, state: ListState): void {
+    if (state.owing) return;
+    state.owing = true;
+    const timer = setTimeout(() => {
+      state.owing = false;
+      inTurn(async () => {
+        if (state.changes.size > 0) await publishComplete(list, state);
+      }).catch(() => undefined); // tick tries again, and tells of it
+    }, state.completeFrom - performance.now());
+    timer.unref();
   }
 
   /** What was revoked since the complete CRLs, for a service that starts again. */
@@ -232,6 +251,14 @@ export async function createCrlPublisher(options: {
     imported: (crl) => void brought.set(crl.list, crl),
     latest: (list, kind) =>
       states.get(list)?.[kind] ?? (kind === 'complete' ? brought.get(list) : undefined),
+    async waitForComplete(list, timeoutMilliseconds) {
+      const deadline = performance.now() + timeoutMilliseconds;
+      while ((states.get(list)?.changes.size ?? 0) > 0) {
+        if (performance.now() >= deadline) return false;
+        await sleep(10);
+      }
+      return true;
+    },
     coverage(list, seq) {
       const state = states.get(list);
       return [state?.complete, state?.delta].find(

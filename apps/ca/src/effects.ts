@@ -30,7 +30,12 @@ export interface Effects {
   /** Whether every broker has it. One that is known to be down is not waited for: it would hold up every request. */
   waitForTargets(seq: number, timeoutMilliseconds: number): Promise<boolean>;
   /** Somebody asked to wait, so for brokers that are down too: they may come back. */
-  waitForAll(seq: number, timeoutMilliseconds: number): Promise<void>;
+  waitForAll(
+    seq: number,
+    timeoutMilliseconds: number,
+    /** Of a certificate whose revocation the complete CRL must say too. */
+    serial?: SerialHex | null,
+  ): Promise<void>;
   /** As long as may be without being asked to. */
   waitForHealthy(seq: number, timeoutMilliseconds: number): Promise<void>;
   evidence(change: {
@@ -59,10 +64,15 @@ export function createEffects(options: {
   return {
     targets,
     waitForTargets,
-    async waitForAll(seq, timeout) {
+    async waitForAll(seq, timeout, serial) {
+      const certificate = serial ? await store.findCertificate(serial) : undefined;
       await Promise.all([
         ...targets.map((target) => target.waitFor(seq, timeout)),
-        waitForCrl(seq, timeout),
+        waitForCrl(seq, timeout).then((reached) =>
+          reached && certificate !== undefined
+            ? crl.waitForComplete(listName(certificate.authority, certificate.crlShard), timeout)
+            : reached,
+        ),
       ]);
     },
     async waitForHealthy(seq, timeout) {

@@ -67,7 +67,7 @@ export function registerCertificates(register: Register, service: ServiceContext
       reason: body.reason,
     });
     await (body.wait === true
-      ? effects.waitForAll(entry.seq, limits.effectWait)
+      ? effects.waitForAll(entry.seq, limits.effectWait, certificate.serial)
       : effects.waitForHealthy(entry.seq, limits.provisionWait));
     return {
       certificate: viewCertificate(certificate),

@@ -153,7 +153,7 @@ export function registerDevices(
         reason: body.reason,
       });
       await (body.wait === true
-        ? effects.waitForAll(entry.seq, limits.effectWait)
+        ? effects.waitForAll(entry.seq, limits.effectWait, device.serial)
         : effects.waitForHealthy(entry.seq, limits.provisionWait));
       return {
         device: viewDevice(device),
