@@ -13,6 +13,7 @@ import { readEnrolled, type EnrolledDevice } from '../support/fleet.ts';
 import { projectFolder } from '../support/keyline.ts';
 import { has } from '../support/needs.ts';
 import { openssl } from '../support/openssl.ts';
+import { createRandom } from '../support/random.ts';
 import type { Answer } from '../support/rest-client.ts';
 import { useKeyline } from '../support/use-keyline.ts';
 
@@ -24,17 +25,6 @@ const workers = 8;
 const timeLimit = 90_000;
 
 const seed = Number(process.env['KEYLINE_CRASH_SEED'] ?? randomInt(1, 2 ** 31));
-
-/** mulberry32: the same numbers for the same seed, from 0 to 1. */
-function createRandom(state: number): () => number {
-  let counter = state;
-  return () => {
-    counter = (counter + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(counter ^ (counter >>> 15), 1 | counter);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 describe.skipIf(!has('openssl'))('kill -9 of the CA and of the broker', () => {
   // Enrollments do not wait for the broker: more are pending when the next kill comes, and the test is over sooner.

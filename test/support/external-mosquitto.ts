@@ -95,8 +95,10 @@ export class ExternalMosquitto {
     return this.#log;
   }
 
-  /** @param crl 'fetched': with the CRL that is in force now; 'none': with none, so that only rights keep anybody out */
+  /** As its unit file would, after a look at the state file. @param crl 'fetched': with the CRL that is in force now; 'none': with none, so that only rights keep anybody out */
   async start(crl: 'fetched' | 'none' = 'fetched'): Promise<void> {
+    // 2.0 empties this file and then writes it: kill -9 in between leaves nothing, and then nobody may administer it.
+    if (!isJson(this.state)) this.state = emptyState();
     const crlLine = crl === 'none' ? '' : await this.#fetchCrl();
     this.#write('mosquitto.conf', `${this.#configuration()}${crlLine}`);
     const child = spawn(findCommand('mosquitto')!, ['-c', 'mosquitto.conf'], {
@@ -153,6 +155,15 @@ export class ExternalMosquitto {
       'use_username_as_clientid true',
       '',
     ].join('\n');
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -216,12 +216,15 @@ export async function createCrlPublisher(options: {
   function oweComplete(list: CrlList, state: ListState): void {
     if (state.owing) return;
     state.owing = true;
-    const timer = setTimeout(() => {
-      state.owing = false;
-      inTurn(async () => {
-        if (state.changes.size > 0) await publishComplete(list, state);
-      }).catch(() => undefined); // tick tries again, and tells of it
-    }, state.completeFrom - performance.now());
+    const timer = setTimeout(
+      () => {
+        state.owing = false;
+        inTurn(async () => {
+          if (state.changes.size > 0) await publishComplete(list, state);
+        }).catch(() => undefined); // tick tries again, and tells of it
+      },
+      Math.max(0, state.completeFrom - performance.now()),
+    );
     timer.unref();
   }
 

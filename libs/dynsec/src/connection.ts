@@ -161,7 +161,7 @@ function isNotAuthorized(error: unknown): boolean {
 function notAllowed({ url }: ConnectionOptions, what: string, cause?: unknown): KeylineError {
   return new KeylineError(
     'TARGET_REFUSED',
-    `The broker ${url} does not let this identity administer it: ${what}. Give it publishClientSend, publishClientReceive and subscribePattern on $CONTROL/dynamic-security/#, or name it among the broker's admins.`,
+    `The broker ${url} does not let this identity administer it: ${what}. Give it publishClientSend, publishClientReceive and subscribePattern on $CONTROL/dynamic-security/#, or name it among the broker's admins. A Mosquitto that was killed while it wrote dynamic-security.json may have lost it: begin anew with what GET /v1/dynamic-security answers.`,
     { cause, context: { url } },
   );
 }

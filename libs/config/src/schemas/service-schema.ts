@@ -34,8 +34,12 @@ export const ServiceSchema = Type.Object(
     ),
     enrollment: Type.Object(
       {
-        provisionWait: duration('How long an enrollment may wait for the brokers; at most PT30S.'),
-        effectWait: duration('How long a revocation may wait for every effect; at most PT1M.'),
+        provisionWait: duration(
+          'How long an enrollment may wait for brokers that are not known to be down; at most PT30S.',
+        ),
+        effectWait: duration(
+          'How long a change with "wait": true waits for every effect; at most PT1M.',
+        ),
       },
       closed,
     ),
