@@ -33,7 +33,12 @@ const handlers: LoadHandlers = {
     if (asked.withListener === true) proofs.push(listener);
     seats = proofs.map(({ id, cert, key }) => ({
       clientId: id,
-      context: createSecureContext({ ca, cert, key }),
+      context: createSecureContext({
+        ca,
+        cert,
+        key,
+        ecdhCurve: process.env['CURVE'] ?? 'X25519:P-256',
+      }),
       client: undefined,
     }));
     return undefined;

@@ -3,6 +3,7 @@ import type { Bench } from '../support/bench.ts';
 import { assertIssued, keepSome } from '../support/certificates.ts';
 import { loadCsrs } from '../support/csrs.ts';
 import { startIssuingCa } from '../support/issuing-ca.ts';
+import { measurePeers } from '../peers/peers.ts';
 import { bestOf } from '../support/rounds.ts';
 import { createTokens } from '../support/tokens.ts';
 
@@ -14,7 +15,8 @@ export const enroll: Bench = {
   unit: 'answers/CPU-s',
   means: `POST /v1/enroll over TLS 1.3 keep-alive (${connectionCount} connections), a single-use token each, durable before the answer.`,
   reach: { atLeast: 0.4 },
-  async run({ quick, folder, note }) {
+  async run(context) {
+    const { quick, folder, note } = context;
     const perRound = quick ? 1_500 : 2_000;
     const rounds = quick ? 4 : 16;
     const csrs = await loadCsrs(perRound * (rounds + 1));
@@ -44,7 +46,8 @@ export const enroll: Bench = {
       const { best, limit } = await bestOf(rounds, round);
       await assertIssued(service, kept.answers);
       note(`${Math.round(rate)} answers per second of the clock at most`);
-      return { value: best, limit };
+      await service.stop();
+      return { value: best, limit, peers: await measurePeers('enroll', context) };
     } finally {
       await service.stop();
     }

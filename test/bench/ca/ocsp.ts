@@ -1,5 +1,6 @@
 // The two OCSP benches differ in the nonce alone: with it nothing can come from a cache.
 import { readCertStatus } from '../support/ocsp-answers.ts';
+import { measurePeers } from '../peers/peers.ts';
 import type { Bench, BenchContext, Measured } from '../support/bench.ts';
 import { loadCsrs } from '../support/csrs.ts';
 import { enrollAll } from '../support/devices.ts';
@@ -27,10 +28,8 @@ export const ocspFresh: Bench = {
   run: (context) => measure(context, 'fresh'),
 };
 
-async function measure(
-  { quick, folder, note }: BenchContext,
-  kind: 'cached' | 'fresh',
-): Promise<Measured> {
+async function measure(context: BenchContext, kind: 'cached' | 'fresh'): Promise<Measured> {
+  const { quick, folder, note } = context;
   const perRound = kind === 'cached' ? 15_000 : 8_000;
   const service = await startIssuingCa(folder);
   try {
@@ -64,7 +63,9 @@ async function measure(
     const { best, limit } = await bestOf(quick ? 4 : 16, round);
     if (readCertStatus(last) !== 'good') throw new Error('the last answer is not "good"');
     note(`${Math.round(rate)} answers per second of the clock at most`);
-    return { value: best, limit };
+    await service.stop();
+    const peers = await measurePeers(`ocsp-${kind}`, context);
+    return { value: best, limit, peers };
   } finally {
     await service.stop();
   }

@@ -7,7 +7,12 @@ export interface LoadTarget {
   readonly host: string;
   readonly port: number;
   /** Absent: plain HTTP. */
-  readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
+  readonly tls?: {
+    readonly ca?: string;
+    readonly cert?: string;
+    readonly key?: string;
+    readonly rejectUnauthorized?: boolean;
+  };
 }
 
 export interface LoadAnswer {

@@ -1,0 +1,30 @@
+// Other programs that do the work of a bench. One is measured when its command is on the PATH; another is a file and a line here.
+import type { BenchContext, Peer } from '../support/bench.ts';
+import { findCommand } from '../../support/needs.ts';
+import { cfssl } from './cfssl.ts';
+import { opensslOcsp } from './openssl-ocsp.ts';
+
+export interface PeerAdapter {
+  readonly name: string;
+  /** Bench whose unit and work are the peer's too. */
+  readonly bench: string;
+  readonly command: string;
+  /** In the bench's unit, per second of CPU of the peer's own processes. */
+  readonly measure: (context: BenchContext) => Promise<number>;
+}
+
+const adapters: readonly PeerAdapter[] = [cfssl, opensslOcsp];
+
+/** Those that are installed. One that fails is a note, not a failure of the bench. */
+export async function measurePeers(bench: string, context: BenchContext): Promise<readonly Peer[]> {
+  const peers: Peer[] = [];
+  for (const adapter of adapters) {
+    if (adapter.bench !== bench || findCommand(adapter.command) === undefined) continue;
+    try {
+      peers.push({ name: adapter.name, value: await adapter.measure(context) });
+    } catch (error) {
+      context.note(`${adapter.name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return peers;
+}
