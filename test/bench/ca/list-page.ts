@@ -1,6 +1,6 @@
 import type { Bench } from '../support/bench.ts';
 import { encodeRequest, openConnections, percentile, runLoad } from '../support/http-load.ts';
-import { serveIssuingCa } from '../support/issuing-ca.ts';
+import { serveIssuingCa, type IssuingCa } from '../support/issuing-ca.ts';
 import { createSeededCa } from '../support/seed.ts';
 
 export const listPage: Bench = {
@@ -14,48 +14,69 @@ export const listPage: Bench = {
     await createSeededCa(folder, { devices, revoked: 0.02 });
     const service = await serveIssuingCa(folder);
     try {
-      const { api, trust, adminProof } = service;
-      const connections = await openConnections(1, { ...api, tls: { ca: trust, ...adminProof } });
-      const soon = new Date(Date.now() + 31 * 24 * 3600 * 1000).toISOString();
-      const filters: Readonly<Record<string, string>> = {
-        state: 'state=revoked',
-        type: 'type=gateway',
-        'default type': 'type=default',
-        batch: 'batch=lot-017',
-        label: 'label=site%3Dhall-7',
-        'ends soon': `expiresBefore=${encodeURIComponent(soon)}`,
-        'id prefix': 'q=unit-00',
-        'state and type': 'state=revoked&type=sensor',
-        'label and state': 'label=site%3Dhall-7&state=revoked',
-        'no filter': '',
-      };
-      let slowest = 0;
-      for (const [name, filter] of Object.entries(filters)) {
-        const paths = await pagesOf(service, filter, quick ? 5 : 20);
-        const requests = Array.from({ length: quick ? 40 : 200 }, (_, i) =>
-          encodeRequest({ method: 'GET', path: paths[i % paths.length]! }),
-        );
-        await runLoad({ connections, requests: requests.slice(0, 20), status: 200 });
-        // The best of a few runs: on a busy machine the tail is the machine's.
-        let [p50, p99] = [Infinity, Infinity];
-        for (let i = 0; i < 4; i++) {
-          const { latencies } = await runLoad({ connections, requests, status: 200 });
-          p50 = Math.min(p50, percentile(latencies, 0.5));
-          p99 = Math.min(p99, percentile(latencies, 0.99));
-        }
-        slowest = Math.max(slowest, p99);
-        note(`${name}: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`);
+      const measured = await measureListPages(service, {
+        pages: quick ? 5 : 20,
+        requests: quick ? 40 : 200,
+      });
+      for (const { filter, p50, p99 } of measured) {
+        note(`${filter}: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`);
       }
-      return { value: slowest, limit: 10 };
+      return { value: Math.max(...measured.map(({ p99 }) => p99)), limit: 10 };
     } finally {
       await service.stop();
     }
   },
 };
 
+interface FilterTimes {
+  readonly filter: string;
+  /** Milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** Each filter's pages, asked for one at a time; the best of a few runs, since on a busy machine the tail is the machine's. */
+export async function measureListPages(
+  service: IssuingCa,
+  amounts: { readonly pages: number; readonly requests: number },
+): Promise<readonly FilterTimes[]> {
+  const { api, trust, adminProof } = service;
+  const connections = await openConnections(1, { ...api, tls: { ca: trust, ...adminProof } });
+  const soon = new Date(Date.now() + 31 * 24 * 3600 * 1000).toISOString();
+  const filters: Readonly<Record<string, string>> = {
+    state: 'state=revoked',
+    type: 'type=gateway',
+    'default type': 'type=default',
+    batch: 'batch=lot-017',
+    label: 'label=site%3Dhall-7',
+    'ends soon': `expiresBefore=${encodeURIComponent(soon)}`,
+    'id prefix': 'q=unit-00',
+    'state and type': 'state=revoked&type=sensor',
+    'label and state': 'label=site%3Dhall-7&state=active',
+    'no filter': '',
+  };
+  const measured: FilterTimes[] = [];
+  for (const [filter, query] of Object.entries(filters)) {
+    const paths = await pagesOf(service, query, amounts.pages);
+    const requests = Array.from({ length: amounts.requests }, (_, i) =>
+      encodeRequest({ method: 'GET', path: paths[i % paths.length]! }),
+    );
+    await runLoad({ connections, requests: requests.slice(0, 20), status: 200 });
+    let [p50, p99] = [Infinity, Infinity];
+    for (let i = 0; i < 4; i++) {
+      const { latencies } = await runLoad({ connections, requests, status: 200 });
+      p50 = Math.min(p50, percentile(latencies, 0.5));
+      p99 = Math.min(p99, percentile(latencies, 0.99));
+    }
+    measured.push({ filter, p50, p99 });
+  }
+  for (const connection of connections) connection.close();
+  return measured;
+}
+
 /** Paths of the first pages of a list, by its own cursors. */
 async function pagesOf(
-  service: Awaited<ReturnType<typeof serveIssuingCa>>,
+  service: IssuingCa,
   filter: string,
   count: number,
 ): Promise<readonly string[]> {
