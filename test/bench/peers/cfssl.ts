@@ -25,7 +25,7 @@ export const cfssl: PeerAdapter = {
   name: 'cfssl (SQLite)',
   bench: 'enroll',
   command: 'cfssl',
-  async measure({ folder, quick }) {
+  async measure({ folder, quick }, commandPath) {
     const authority = await writeAuthority(folder);
     const path = join(folder, 'cfssl.db');
     const db = new DatabaseSync(path);
@@ -38,7 +38,7 @@ export const cfssl: PeerAdapter = {
     writeFileSync(config, JSON.stringify({ signing }));
     const port = await freePort();
     const child = spawn(
-      'cfssl',
+      commandPath,
       [
         'serve',
         ...['-address', '127.0.0.1', '-port', String(port), '-loglevel', '2'],

@@ -16,7 +16,7 @@ export const opensslOcsp: PeerAdapter = {
   name: 'openssl ocsp',
   bench: 'ocsp-fresh',
   command: 'openssl',
-  async measure({ folder, quick }) {
+  async measure({ folder, quick }, commandPath) {
     const { certificate, key, certificateDer } = await writeAuthority(folder);
     const index = join(folder, 'index.txt');
     const serials = Array.from({ length: 1000 }, (_, i) => (0x4000_0000 + i).toString(16));
@@ -26,7 +26,7 @@ export const opensslOcsp: PeerAdapter = {
     writeFileSync(index, lines.join(''));
     const port = await freePort();
     const child = spawn(
-      'openssl',
+      commandPath,
       [
         'ocsp',
         ...['-index', index, '-CA', certificate, '-rsigner', certificate, '-rkey', key],

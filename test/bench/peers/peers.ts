@@ -10,7 +10,7 @@ export interface PeerAdapter {
   readonly bench: string;
   readonly command: string;
   /** In the bench's unit, per second of CPU of the peer's own processes. */
-  readonly measure: (context: BenchContext) => Promise<number>;
+  readonly measure: (context: BenchContext, commandPath: string) => Promise<number>;
 }
 
 const adapters: readonly PeerAdapter[] = [cfssl, opensslOcsp];
@@ -19,9 +19,10 @@ const adapters: readonly PeerAdapter[] = [cfssl, opensslOcsp];
 export async function measurePeers(bench: string, context: BenchContext): Promise<readonly Peer[]> {
   const peers: Peer[] = [];
   for (const adapter of adapters) {
-    if (adapter.bench !== bench || findCommand(adapter.command) === undefined) continue;
+    const path = adapter.bench === bench ? findCommand(adapter.command) : undefined;
+    if (path === undefined) continue;
     try {
-      peers.push({ name: adapter.name, value: await adapter.measure(context) });
+      peers.push({ name: adapter.name, value: await adapter.measure(context, path) });
     } catch (error) {
       context.note(`${adapter.name}: ${error instanceof Error ? error.message : String(error)}`);
     }
