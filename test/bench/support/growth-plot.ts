@@ -45,6 +45,8 @@ const left = 46;
 const right = 20;
 const top = 34;
 const bottom = 36;
+/** Points stand clear of the axis and its labels. */
+const inset = 24;
 
 /** SVG that reads on a light and on a dark page. */
 export function drawGrowth(measured: readonly Growth[]): string {
@@ -71,7 +73,11 @@ function drawPanel(panel: Panel, measured: readonly Growth[]): string {
   const exponents = measured.map(({ devices }) => Math.log10(devices));
   const [first, last] = [Math.min(...exponents), Math.max(...exponents)];
   const xOf = (exponent: number): number =>
-    Math.round(left + ((exponent - first) / (last - first || 1)) * (width - left - right));
+    Math.round(
+      left +
+        inset +
+        ((exponent - first) / (last - first || 1)) * (width - left - right - 2 * inset),
+    );
   const yOf = (amount: number): number =>
     Math.round(height - bottom - (amount / most) * (height - top - bottom));
   const points = values.map((amount, i) => `${xOf(exponents[i]!)},${yOf(amount)}`);
@@ -89,7 +95,7 @@ function drawPanel(panel: Panel, measured: readonly Growth[]): string {
     `<polyline class="line" points="${points.join(' ')}"/>`,
     ...values.flatMap((amount, i) => [
       `<circle class="dot" cx="${xOf(exponents[i]!)}" cy="${yOf(amount)}" r="3"/>`,
-      `<text x="${xOf(exponents[i]!)}" y="${yOf(amount) - 7}" text-anchor="middle">${Number(amount.toPrecision(3))}</text>`,
+      `<text x="${xOf(exponents[i]!)}" y="${yOf(amount) + (amount > limit ? -7 : 17)}" text-anchor="middle">${Number(amount.toPrecision(3))}</text>`,
     ]),
   ].join('\n');
 }
