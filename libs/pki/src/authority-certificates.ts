@@ -1,21 +1,22 @@
 // Certificates of authorities: the self-signed root and the issuing certificates under it.
 import { KeylineError } from '@keyline/kernel';
 import {
-  encodeAuthorityInfoAccess,
-  encodeAuthorityKeyIdentifier,
   encodeCaBasicConstraints,
-  encodeCrlDistributionPoints,
   encodeExtendedKeyUsage,
   encodeKeyUsage,
   encodeName,
-  encodeNameConstraints,
   encodeSubjectKeyIdentifier,
   parseCertificate,
   type Extension,
   type NameConstraints,
   type Signer,
 } from '@keyline/x509';
-import { authorityBackdate, encodeAuthorityTbs } from './authority-tbs.ts';
+import {
+  authorityBackdate,
+  encodeAuthorityTbs,
+  encodeIssuedBy,
+  type IssuerUrls,
+} from './authority-tbs.ts';
 import { readIssuer } from './issuer-identity.ts';
 import { assertAuthorityRules } from './lint.ts';
 import type { Authority, Csr } from './ports.ts';
@@ -76,8 +77,7 @@ export interface IssuingCertificateOptions {
   /** Milliseconds from `now`; cut where the root ends. */
   readonly validity: number;
   /** Where the root's CRL and certificate are served. */
-  readonly urls?:
-    { readonly crl?: string | undefined; readonly caIssuers?: string | undefined } | undefined;
+  readonly urls?: IssuerUrls | undefined;
   /** Restricts what the leaves may be used for. Absent: no restriction. */
   readonly extendedKeyUsage?: readonly ExtendedKeyUsage[] | undefined;
   /** Names that everything below may have, or may not (RFC 5280 §4.2.1.10). Absent: any. */
@@ -121,12 +121,7 @@ export async function createIssuingCertificate(
     encodeKeyUsage(['keyCertSign', 'cRLSign']),
     ...(extendedKeyUsage.length === 0 ? [] : [encodeExtendedKeyUsage(extendedKeyUsage)]),
     encodeSubjectKeyIdentifier(subjectKeyIdOf(csr.spkiDer)),
-    encodeAuthorityKeyIdentifier(issuer.keyId),
-    ...(nameConstraints === undefined ? [] : [encodeNameConstraints(nameConstraints)]),
-    ...(urls.crl === undefined ? [] : [encodeCrlDistributionPoints([urls.crl])]),
-    ...(urls.caIssuers === undefined
-      ? []
-      : [encodeAuthorityInfoAccess({ caIssuers: urls.caIssuers })]),
+    ...encodeIssuedBy({ issuerKeyId: issuer.keyId, nameConstraints, urls }),
   ];
   const subjectDer = encodeName([
     ...(organization === undefined ? [] : [{ attribute: 'O' as const, value: organization }]),

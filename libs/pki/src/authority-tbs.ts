@@ -1,6 +1,17 @@
 // The TBSCertificate of an authority. Written directly, because the offline root carries as little code as it can.
 import { Duration } from '@keyline/kernel';
-import { algorithms, der, encodeExtension, type Extension, type KeyAlgorithm } from '@keyline/x509';
+import {
+  algorithms,
+  der,
+  encodeAuthorityInfoAccess,
+  encodeAuthorityKeyIdentifier,
+  encodeCrlDistributionPoints,
+  encodeExtension,
+  encodeNameConstraints,
+  type Extension,
+  type KeyAlgorithm,
+  type NameConstraints,
+} from '@keyline/x509';
 import { createSerial } from './serial.ts';
 
 /** How far notBefore lies before `now`, for clocks that are slow. */
@@ -27,4 +38,26 @@ export function encodeAuthorityTbs(content: AuthorityTbs): Uint8Array {
     content.spkiDer,
     der.explicit(3, der.sequence(...content.extensions.map(encodeExtension))),
   );
+}
+
+/** Where an issuer's CRL and certificate are served; either may be absent. */
+export interface IssuerUrls {
+  readonly crl?: string | undefined;
+  readonly caIssuers?: string | undefined;
+}
+
+/** The extensions an authority has from the one above it, in the order they are written (RFC 5280 §4.2.1.1, .10, .13, §4.2.2.1). */
+export function encodeIssuedBy(issuer: {
+  readonly issuerKeyId: Uint8Array;
+  readonly nameConstraints: NameConstraints | undefined;
+  readonly urls: IssuerUrls;
+}): Extension[] {
+  const { issuerKeyId, nameConstraints, urls } = issuer;
+  const { crl, caIssuers } = urls;
+  return [
+    encodeAuthorityKeyIdentifier(issuerKeyId),
+    ...(nameConstraints === undefined ? [] : [encodeNameConstraints(nameConstraints)]),
+    ...(crl === undefined ? [] : [encodeCrlDistributionPoints([crl])]),
+    ...(caIssuers === undefined ? [] : [encodeAuthorityInfoAccess({ caIssuers })]),
+  ];
 }

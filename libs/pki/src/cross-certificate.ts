@@ -2,19 +2,20 @@
 // of root they come in pairs, the old by the new and the new by the old (RFC 4210 §4.4, OldWithNew and NewWithOld).
 import { KeylineError } from '@keyline/kernel';
 import {
-  encodeAuthorityInfoAccess,
-  encodeAuthorityKeyIdentifier,
   encodeCaBasicConstraints,
-  encodeCrlDistributionPoints,
   encodeKeyUsage,
-  encodeNameConstraints,
   encodeSubjectKeyIdentifier,
   equalBytes,
   parseCertificate,
   type NameConstraints,
   type ParsedCertificate,
 } from '@keyline/x509';
-import { authorityBackdate, encodeAuthorityTbs } from './authority-tbs.ts';
+import {
+  authorityBackdate,
+  encodeAuthorityTbs,
+  encodeIssuedBy,
+  type IssuerUrls,
+} from './authority-tbs.ts';
 import { readIssuer } from './issuer-identity.ts';
 import { assertAuthorityRules } from './lint.ts';
 import type { Authority } from './ports.ts';
@@ -33,8 +34,7 @@ export interface CrossCertificateOptions {
   /** Absent: as many levels below as both roots allow. */
   readonly pathLen?: number | undefined;
   /** Where the certifying root's CRL and certificate are served. */
-  readonly urls?:
-    { readonly crl?: string | undefined; readonly caIssuers?: string | undefined } | undefined;
+  readonly urls?: IssuerUrls | undefined;
   readonly nameConstraints?: NameConstraints | undefined;
 }
 
@@ -69,12 +69,7 @@ export async function createCrossCertificate(
       encodeKeyUsage(['keyCertSign', 'cRLSign']),
       // The identifier the certificates below it name as their authority's.
       encodeSubjectKeyIdentifier(subject.subjectKeyId ?? subjectKeyIdOf(spkiDer)),
-      encodeAuthorityKeyIdentifier(issuer.keyId),
-      ...(nameConstraints === undefined ? [] : [encodeNameConstraints(nameConstraints)]),
-      ...(urls.crl === undefined ? [] : [encodeCrlDistributionPoints([urls.crl])]),
-      ...(urls.caIssuers === undefined
-        ? []
-        : [encodeAuthorityInfoAccess({ caIssuers: urls.caIssuers })]),
+      ...encodeIssuedBy({ issuerKeyId: issuer.keyId, nameConstraints, urls }),
     ],
   });
   const certificateDer = await signTbs(options.issuer.signer, tbsDer);
