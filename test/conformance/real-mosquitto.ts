@@ -2,11 +2,12 @@
 import { spawn } from 'node:child_process';
 import { pbkdf2Sync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { findPlugin } from '../support/mosquitto-plugin.ts';
 import { findCommand } from '../support/needs.ts';
 
 export interface RealMosquitto {
@@ -58,19 +59,6 @@ export function adminState(): string {
       },
     ],
   });
-}
-
-const pluginName = 'mosquitto_dynamic_security.so';
-
-function findPlugin(): string {
-  for (const folder of ['/usr/lib', '/usr/local/lib']) {
-    const below = existsSync(folder) ? ['.', ...readdirSync(folder)] : [];
-    for (const name of below) {
-      const path = join(folder, name, pluginName);
-      if (existsSync(path)) return path;
-    }
-  }
-  throw new Error(`${pluginName} was not found; it comes with Debian's package mosquitto.`);
 }
 
 export async function startMosquitto(

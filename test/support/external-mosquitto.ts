@@ -2,7 +2,7 @@
 // given last. Named in targets.yaml; Keyline neither starts nor stops it.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, connect, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,9 +13,9 @@ import { createDeviceKey } from './device-key.ts';
 import { expectStatus } from './answers.ts';
 import type { Fleet } from './fleet.ts';
 import type { BrokerAddress } from './mqtt-device.ts';
+import { findPlugin } from './mosquitto-plugin.ts';
 import { findCommand } from './needs.ts';
 
-const pluginName = 'mosquitto_dynamic_security.so';
 const admins = ['keyline@service', 'admin@keyline'];
 
 export interface Place {
@@ -189,17 +189,6 @@ function emptyState(): string {
       },
     ],
   });
-}
-
-function findPlugin(): string {
-  for (const folder of ['/usr/lib', '/usr/local/lib']) {
-    const below = existsSync(folder) ? ['.', ...readdirSync(folder)] : [];
-    for (const name of below) {
-      const path = join(folder, name, pluginName);
-      if (existsSync(path)) return path;
-    }
-  }
-  throw new Error(`${pluginName} was not found; it comes with Debian's package mosquitto.`);
 }
 
 async function isListening(port: number): Promise<boolean> {

@@ -1,17 +1,11 @@
 // The brokers that are measured, each a process of its own with the same certificates and the same rights: Keyline's embedded one as
 // its command serves it, Debian's Mosquitto, and a node:tls server that does nothing else.
 import { fork, spawn, type ChildProcess } from 'node:child_process';
-import {
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs';
+import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { findPlugin } from '../../support/mosquitto-plugin.ts';
 import { findCommand } from '../../support/needs.ts';
 import { freePort, stopper } from '../support/issuing-ca.ts';
 import { cpuSecondsOf } from '../support/process-figures.ts';
@@ -151,16 +145,6 @@ function profiled(): NodeJS.ProcessEnv {
     ...(more === '' ? [] : [more]),
   ];
   return options.length === 0 ? process.env : { ...process.env, NODE_OPTIONS: options.join(' ') };
-}
-
-function findPlugin(): string {
-  for (const root of ['/usr/lib', '/usr/local/lib']) {
-    for (const below of existsSync(root) ? ['.', ...readdirSync(root)] : []) {
-      const path = join(root, below, 'mosquitto_dynamic_security.so');
-      if (existsSync(path)) return path;
-    }
-  }
-  throw new Error('mosquitto_dynamic_security.so was not found; it comes with Mosquitto.');
 }
 
 export function residentKibOf(pid: number): number {
