@@ -115,3 +115,13 @@ describe('when keyline up itself is killed', () => {
     expectStatus(await suite.fleet.admin.get('/v1/devices/orphan-1'), 200);
   });
 });
+
+describe('when the terminal of keyline up is closed', () => {
+  it('it still stops its services, in order', async () => {
+    const { keyline } = suite;
+    const { pids } = keyline.endpoints;
+    expect(await keyline.hangUp()).toBe('exit code 0');
+    for (const pid of Object.values(pids)) expect(isServing(pid)).toBe(false);
+    await suite.restart();
+  });
+});

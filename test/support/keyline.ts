@@ -140,6 +140,14 @@ export class RunningKeyline {
     await this.#ended;
   }
 
+  /** As when its terminal is closed: nobody reads what it says, and SIGHUP. Answers with how it ended. */
+  async hangUp(): Promise<string> {
+    this.#process.stdout?.destroy();
+    this.#process.stderr?.destroy();
+    this.#process.kill('SIGHUP');
+    return this.#ended;
+  }
+
   /** SIGTERM, and SIGKILL when that does not help. Answers when it is gone. */
   async stop(): Promise<void> {
     if (this.#isEnded) return;

@@ -1,13 +1,10 @@
 // The keyline process: the only file that reads process.*; everything else gets a CliContext.
-import { systemClock } from '@keyline/kernel';
+import { outliveReaders, systemClock } from '@keyline/kernel';
 import { runCli } from './program.ts';
 
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-// A reader that went away (`keyline device list | head`) is the end of the output, not an error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
+outliveReaders(process);
 
 process.exitCode = await runCli(process.argv.slice(2), {
   env: process.env,

@@ -1,16 +1,13 @@
 // The keyline-root process: the only file that reads process.*; everything else gets its Surroundings.
 import { readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { isKeylineError, messageOf, systemClock } from '@keyline/kernel';
+import { isKeylineError, messageOf, outliveReaders, systemClock } from '@keyline/kernel';
 import { askLine } from './ask-line.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { runRoot } from './program.ts';
 import { assertConfined } from './sandbox.ts';
 
-// A reader that went away (`keyline-root --help | head`) is the end of the output, not an error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
+outliveReaders(process);
 
 try {
   assertConfined(process.permission, isBuiltin);
