@@ -1,7 +1,7 @@
 // The dynamic-security API on its topic: payloads go to the engine one after the other, and what they change reaches everybody at once.
 import type { Logger } from 'pino';
 import { messageOf } from '@keyline/kernel';
-import type { DynsecEngine, Executed, Session } from '@keyline/dynsec';
+import type { DynsecEngine, Executed } from '@keyline/dynsec';
 import type { LiveSession, LiveSessions } from './live-sessions.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -16,7 +16,6 @@ interface ControlApiOptions {
   readonly sessions: LiveSessions;
   readonly metrics: Metrics;
   readonly log: Logger;
-  readonly publish: (topic: string, payload: string) => void;
   readonly applyRights: (changed: Executed['rightsChanged']) => void;
 }
 
@@ -28,8 +27,8 @@ export class ControlApi {
   }
 
   /** @returns the MQTT 5 reason code of the acknowledgement; it goes out after what was asked for is durable */
-  async handle(topic: string, payload: string | Buffer, admin: Session): Promise<number> {
-    const { dynsec, metrics, log, publish } = this.#options;
+  async handle(topic: string, payload: string | Buffer, admin: LiveSession): Promise<number> {
+    const { dynsec, metrics, log } = this.#options;
     // There is no other API here; Mosquitto answers the same for a topic no plugin has taken.
     if (topic !== controlTopic) return 0x87;
     metrics.control.inc();
@@ -50,7 +49,9 @@ export class ControlApi {
     // The one who asks may be among them, and shall read the answer first.
     const isAsking = (session: LiveSession): boolean => session.clientId === admin.clientId;
     this.#end(meant.filter((session) => !isAsking(session)));
-    if (executed.response !== '') publish(responseTopic, executed.response);
+    // To it alone: mosquitto_ctrl takes the first answer for its own and is gone, before it has asked if need be. On Mosquitto every
+    // administrator reads every answer.
+    if (executed.response !== '') admin.send(responseTopic, executed.response);
     const asking = meant.filter(isAsking);
     if (asking.length > 0) {
       setImmediate(() => {

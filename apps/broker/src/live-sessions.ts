@@ -12,6 +12,8 @@ export interface LiveSession extends Session {
   end(reasonCode: number, reasonString: string): void;
   /** Takes away the subscriptions that its rights no longer cover. */
   applyRights(): void;
+  /** A message from the broker for this session alone, QoS 0, if it has subscribed to the topic. */
+  send(topic: string, payload: string): void;
 }
 
 export class LiveSessions {

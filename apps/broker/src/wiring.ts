@@ -62,9 +62,6 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
     sessions,
     metrics,
     log,
-    publish: (topic, payload) => {
-      engine.publish(topic, payload);
-    },
     applyRights: (changed) => {
       engine.applyRights(changed);
     },
@@ -149,7 +146,7 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
       waiting: store.messagesWaiting,
     }),
     publish: (topic, payload) => {
-      engine.publish(topic, payload, { retain: true });
+      engine.publishRetained(topic, payload);
     },
   });
   await sysTopics.start();

@@ -1,6 +1,7 @@
+import type { MqttClient } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
-import { ended, TestBroker } from './support/test-broker.ts';
+import { adminName, ended, TestBroker } from './support/test-broker.ts';
 import { runTool } from './support/run-tool.ts';
 
 let broker: TestBroker;
@@ -78,6 +79,40 @@ it('keeps the API from everybody who is not an administrator', async () => {
   await client.endAsync();
 });
 
+it('answers the administrator who asked, and no other', async () => {
+  const topic = '$CONTROL/dynamic-security/v1';
+  const open = async (name: string) => {
+    const client = await broker.connect(broker.admin, { clientId: `${adminName}:${name}` });
+    const answers: string[] = [];
+    client.on('message', (_topic, payload) => answers.push(String(payload)));
+    // Both filters of one session: an answer comes once, with the identifier of each.
+    await client.subscribeAsync(`${topic}/response`);
+    await client.subscribeAsync(`${topic.slice(0, -3)}/#`, {
+      qos: 1,
+      properties: { subscriptionIdentifier: 7 },
+    });
+    return { client, answers };
+  };
+  const [asking, other] = [await open('asking'), await open('other')];
+  const ask = (client: MqttClient, correlationData: string) =>
+    client.publishAsync(
+      topic,
+      JSON.stringify({ commands: [{ command: 'getDefaultACLAccess', correlationData }] }),
+      { qos: 1 },
+    );
+  const identifiers: unknown[] = [];
+  asking.client.on('message', (_topic, _payload, { properties }) =>
+    identifiers.push(properties?.subscriptionIdentifier),
+  );
+  await ask(asking.client, 'first');
+  await ask(other.client, 'second');
+  await expect.poll(() => asking.answers.length + other.answers.length).toBe(2);
+  expect(asking.answers).toEqual([expect.stringContaining('"first"')]);
+  expect(other.answers).toEqual([expect.stringContaining('"second"')]);
+  expect(identifiers).toEqual([7]);
+  await Promise.all([asking.client.endAsync(), other.client.endAsync()]);
+});
+
 it('keeps identities, roles and revoked serials over a restart', async () => {
   const certificate = await broker.device('lasting');
   const revoked = await broker.device('burnt');
@@ -110,6 +145,18 @@ describe.skipIf(!has('mosquitto_ctrl'))('mosquitto_ctrl', () => {
       'dynsec',
       ...command,
     ]);
+
+  it('gets its own answers while others administer too', async () => {
+    const asking = { on: true };
+    const others = (async () => {
+      while (asking.on) await broker.control({ command: 'listRoles' });
+    })();
+    for (let round = 0; round < 10; round += 1) {
+      expect((await dynsec('getDefaultACLAccess')).output).toMatch(/publishClientSend\s+: deny/);
+    }
+    asking.on = false;
+    await others;
+  });
 
   it('manages clients and roles as on Mosquitto', async () => {
     expect(await dynsec('createRole', 'ctrl-role')).toMatchObject({ code: 0, output: '' });

@@ -11,6 +11,7 @@ import type { RefusalLog } from '../refusal-log.ts';
 import type { EngineClient } from './aedes-client.ts';
 import { Outbox } from './outbox.ts';
 import type { SessionStore } from './session-store.ts';
+import { matches } from './topic-tree.ts';
 import type { Visitor, Visitors } from './visitor.ts';
 import { answerRefused, answerWelcome, holdBack, letGo, sayGoodbye } from './wire.ts';
 
@@ -146,7 +147,30 @@ export class Connecting {
       applyRights: () => {
         this.#options.applyRights(client, live);
       },
+      send: (topic, payload) => {
+        if (this.#options.dynsec.mayReceive(live, topic))
+          this.#send(client, visitor, { topic, payload });
+      },
     };
     return live;
+  }
+
+  #send(
+    client: EngineClient,
+    { outbox }: Visitor,
+    { topic, payload }: { readonly topic: string; readonly payload: string },
+  ): void {
+    const names = Object.keys(client.subscriptions).filter((name) => matches(name, topic));
+    if (outbox === undefined || names.length === 0) return;
+    const { subscriptions } = outbox.session;
+    const identifiers = names.flatMap(
+      (name) => subscriptions.get(name)?.subscriptionIdentifier ?? [],
+    );
+    outbox.offer({
+      message: { topic, payload: Buffer.from(payload), qos: 0, retain: false },
+      qos: 0,
+      retain: false,
+      identifiers: identifiers.length === 0 ? undefined : identifiers,
+    });
   }
 }

@@ -161,9 +161,9 @@ export class MqttEngine {
   }
 
   /** From the broker itself: no right is asked for. */
-  publish(topic: string, payload: string, { retain = false } = {}): void {
+  publishRetained(topic: string, payload: string): void {
     this.#aedes.publish(
-      { cmd: 'publish', topic, payload: Buffer.from(payload), qos: 0, retain, dup: false },
+      { cmd: 'publish', topic, payload: Buffer.from(payload), qos: 0, retain: true, dup: false },
       (error?: Error | null) => {
         if (error)
           this.#options.log.error({ topic, error: error.message }, 'the broker could not publish');
