@@ -1,8 +1,12 @@
-// An example: a hierarchy that no quantum computer breaks. Root and issuing authority sign with ML-DSA-65, server and device prove
-// themselves with ML-DSA-65 and ML-DSA-44 keys, and the session key comes from X25519MLKEM768. Nothing but profiles differs from any other.
+// An example: a hierarchy that no quantum computer breaks. Root and issuing authority sign with ML-DSA-65, broker and device prove
+// themselves with ML-DSA-65 and ML-DSA-44 keys, and the session key comes from X25519MLKEM768. Nothing differs from any other but the
+// profiles and three options of the broker.
+import { spawn } from 'node:child_process';
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, createServer, type TLSSocket } from 'node:tls';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Duration } from '@keyline/kernel';
 import { createSigner } from '@keyline/keys';
 import {
@@ -14,6 +18,11 @@ import {
   type Profile,
 } from '@keyline/pki';
 import { createCsr, encodePem } from '@keyline/x509';
+import type { IClientOptions } from 'mqtt';
+import { administer } from '../support/dynsec-admin.ts';
+import { projectFolder } from '../support/keyline.ts';
+
+const brokerName = 'broker.example';
 
 /** The only key exchange and the only signatures that either side takes part in. */
 const quantumSafe = {
@@ -115,60 +124,82 @@ export async function enroll(
   return { key: keyPem, cert: chain.join(''), certificateDer: der };
 }
 
-export interface Greeting {
-  /** CN that the server read from the device's certificate. */
-  readonly seen: string;
-  readonly protocol: string | null;
+const admin = 'keyline@service';
+
+export interface PostQuantumBroker {
+  readonly url: string;
+  /** Everything it has logged. */
+  log(): string;
+  /** What it takes for a device to be let in and to publish below its own name. */
+  admit(device: string): Promise<void>;
+  stop(): Promise<void>;
 }
 
-/**
- * One mTLS connection on 127.0.0.1, over which the server tells the device whom it sees.
- * @param options.trust root that the device trusts, and the server
- * @param options.group what the device offers for the key exchange
- * @throws when either side refuses the other
- */
-export async function greet(options: {
-  readonly server: Identity;
-  readonly device: Identity;
-  readonly trust: { readonly byServer: Uint8Array; readonly byDevice: Uint8Array };
-  readonly group?: string;
-}): Promise<Greeting> {
-  const { server, device, trust, group } = options;
-  const listener = createServer({
-    ...quantumSafe,
-    key: server.key,
-    cert: server.cert,
-    ca: encodePem('CERTIFICATE', trust.byServer),
-    requestCert: true,
-    rejectUnauthorized: true,
+/** keyline-broker as an operator starts it, told to speak nothing but this. */
+export async function startPostQuantumBroker(options: {
+  readonly folder: string;
+  readonly hierarchy: PostQuantumHierarchy;
+  readonly now: number;
+}): Promise<PostQuantumBroker> {
+  const { folder, hierarchy, now } = options;
+  const server = await enroll(hierarchy, {
+    profile: 'broker-server',
+    id: 'broker',
+    dnsNames: [brokerName],
+    now,
   });
-  listener.on('secureConnection', (socket: TLSSocket) => {
-    socket.on('error', () => undefined); // the device's side of it is what the caller hears of
-    socket.end(JSON.stringify(socket.getPeerCertificate().subject.CN));
-  });
-  listener.listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const address = listener.address();
-  try {
-    const socket = connect({
-      ...quantumSafe,
-      ...(group === undefined ? {} : { ecdhCurve: group }),
-      host: '127.0.0.1',
-      port: typeof address === 'object' && address !== null ? address.port : 0,
-      servername: 'broker.example',
-      key: device.key,
-      cert: device.cert,
-      ca: encodePem('CERTIFICATE', trust.byDevice),
+  const file = (name: string, text: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, text, { mode: 0o600, flag: 'wx' });
+    return path;
+  };
+  const readyFile = join(folder, 'ready');
+  const child = spawn(join(projectFolder, 'apps/broker/bin/keyline-broker'), [
+    ...['serve', '--data', join(folder, 'data'), '--port', '0', '--ready-file', readyFile],
+    ...['--cert', file('broker.crt', server.cert), '--key', file('broker.key', server.key)],
+    ...['--ca', file('ca.pem', encodePem('CERTIFICATE', hierarchy.rootDer)), '--admin', admin],
+    ...['--tls-version', '1.3', '--tls-groups', quantumSafe.ecdhCurve],
+    ...['--tls-signature-algorithms', quantumSafe.sigalgs],
+  ]);
+  let log = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (part: string) => {
+      log += part;
     });
-    let text = '';
-    socket.setEncoding('utf8').on('data', (part: string) => {
-      text += part;
-    });
-    await once(socket, 'end');
-    const protocol = socket.getProtocol();
-    socket.destroy();
-    return { seen: JSON.parse(text) as string, protocol };
-  } finally {
-    listener.close();
   }
+  const ended = once(child, 'exit');
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    await ended;
+  };
+  while (!existsSync(readyFile) || readFileSync(readyFile).length === 0) {
+    if (child.exitCode !== null) throw new Error(`the broker did not start: ${log}`);
+    await sleep(10);
+  }
+  const { port } = JSON.parse(readFileSync(readyFile, 'utf8')) as { port: number };
+  const url = `mqtts://127.0.0.1:${String(port)}`;
+  const operator = await enroll(hierarchy, { profile: 'device-client', id: admin, now });
+  return {
+    url,
+    log: () => log,
+    admit: async (device) => {
+      const acl = { acltype: 'publishClientSend', topic: `devices/${device}/#`, allow: true };
+      await administer(
+        { url, ca: encodePem('CERTIFICATE', hierarchy.rootDer) },
+        { id: admin, certificate: operator.cert, key: operator.key },
+        [
+          { command: 'createRole', rolename: device, acls: [acl] },
+          { command: 'createClient', username: device, roles: [{ rolename: device }] },
+        ],
+        clientOptions(),
+      );
+    },
+    stop,
+  };
+}
+
+/** What MQTT.js hands on to TLS. @param group what the device offers for the key exchange */
+export function clientOptions(group: string = quantumSafe.ecdhCurve): IClientOptions {
+  const options = { ...quantumSafe, ecdhCurve: group, servername: brokerName };
+  return options;
 }

@@ -1,5 +1,6 @@
 // The broker's administration as a person with the admin's certificate does it: dynamic-security commands over MQTT.
 import { randomUUID } from 'node:crypto';
+import type { IClientOptions } from 'mqtt';
 import { MqttDevice, type BrokerAddress, type MqttIdentity } from './mqtt-device.ts';
 
 const control = '$CONTROL/dynamic-security/v1';
@@ -15,16 +16,17 @@ export async function administer(
   broker: BrokerAddress,
   admin: MqttIdentity,
   commands: readonly Readonly<Record<string, unknown>>[],
+  options: IClientOptions = {},
 ): Promise<readonly DynsecAnswer[]> {
   const clientId = `${admin.id}:${randomUUID().slice(0, 8)}`;
-  const session = await MqttDevice.connect(broker, admin, { clientId });
+  const session = await MqttDevice.connect(broker, admin, { ...options, clientId });
   try {
     await session.subscribe(`${control}/response`);
     const correlationData = randomUUID();
     const payload = { commands: commands.map((command) => ({ ...command, correlationData })) };
     await session.publish(control, JSON.stringify(payload));
     for (;;) {
-      // Every admin sees every answer, those to the issuing CA too.
+      // On Mosquitto every admin sees every answer, those to the issuing CA too.
       const { responses } = JSON.parse(await session.take(`${control}/response`)) as {
         responses: (DynsecAnswer & { correlationData?: string })[];
       };

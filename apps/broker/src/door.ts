@@ -3,11 +3,17 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
+import {
+  createSecureContext,
+  createServer,
+  type Server,
+  type TLSSocket,
+  type TlsOptions,
+} from 'node:tls';
 import type { Logger } from 'pino';
-import type { Clock } from '@keyline/kernel';
+import { KeylineError, type Clock } from '@keyline/kernel';
 import type { Metrics } from './metrics.ts';
-import type { Limits } from './options.ts';
+import type { Limits, TlsPolicy } from './options.ts';
 import { readPassport, type Passport } from './passport.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import type { ServerCertificate } from './server-certificate.ts';
@@ -15,6 +21,7 @@ import { serveWebSocket } from './web-socket.ts';
 
 interface DoorOptions {
   readonly certificate: ServerCertificate;
+  readonly tls: TlsPolicy;
   readonly limits: Limits;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -47,10 +54,10 @@ export class Door {
   readonly #handshakes = new Map<string, Socket>();
 
   constructor(options: DoorOptions) {
-    const { limits, certificate } = options;
+    const { limits, certificate, tls } = options;
     this.#options = options;
     const tlsOptions: TlsOptions = {
-      ...contextOf(certificate),
+      ...contextOf(certificate, tls),
       requestCert: true,
       // With `true` a refused device sees a bare reset and nobody learns why. The verdict is ours: passport.ts.
       rejectUnauthorized: false,
@@ -105,7 +112,7 @@ export class Door {
 
   /** New handshakes get the new certificate; connections that stand stay. */
   swap(certificate: ServerCertificate): void {
-    this.#server.setSecureContext(contextOf(certificate));
+    this.#server.setSecureContext(contextOf(certificate, this.#options.tls));
   }
 
   /** Takes nobody in any more. */
@@ -211,12 +218,39 @@ function labelOf(code: string): string {
   return /^[A-Z0-9_]{1,60}$/.test(code) ? code : 'other';
 }
 
-function contextOf({ cert, key, ca }: ServerCertificate): TlsOptions {
+/** @throws {KeylineError} USAGE when this OpenSSL does not know what the policy names */
+export function assertTlsPolicy({ groups, signatureAlgorithms }: TlsPolicy): void {
+  const lists = [
+    ['--tls-groups', groups, { ecdhCurve: groups }, 'X25519MLKEM768:X25519'],
+    [
+      '--tls-signature-algorithms',
+      signatureAlgorithms,
+      { sigalgs: signatureAlgorithms },
+      'mldsa65:ecdsa_secp256r1_sha256',
+    ],
+  ] as const;
+  for (const [flag, list, options, example] of lists) {
+    if (list === undefined) continue;
+    try {
+      createSecureContext(options);
+    } catch (cause) {
+      throw new KeylineError(
+        'USAGE',
+        `${flag} "${list.slice(0, 200)}" names something that this OpenSSL does not know. Separate its names by colons, for instance ${example}.`,
+        { cause },
+      );
+    }
+  }
+}
+
+function contextOf({ cert, key, ca }: ServerCertificate, tls: TlsPolicy): TlsOptions {
   return {
     cert,
     key,
     ca,
-    minVersion: 'TLSv1.2',
+    minVersion: `TLSv${tls.minVersion}`,
+    ...(tls.groups === undefined ? {} : { ecdhCurve: tls.groups }),
+    ...(tls.signatureAlgorithms === undefined ? {} : { sigalgs: tls.signatureAlgorithms }),
     // The CA file may hold an issuing CA without its root: then that CA alone is trusted.
     allowPartialTrustChain: true,
   };

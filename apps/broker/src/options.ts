@@ -45,6 +45,17 @@ export const defaultLimits: Limits = {
   maxHandshakes: 2000,
 };
 
+/** What TLS may be spoken. The lists are OpenSSL's, separated by colons; undefined: what it would choose itself. */
+export interface TlsPolicy {
+  readonly minVersion: '1.2' | '1.3';
+  /** For the key exchange, the first one preferred: `X25519MLKEM768:X25519`. */
+  readonly groups?: string | undefined;
+  /** Of both sides' certificates' keys: `mldsa65:ecdsa_secp256r1_sha256`. */
+  readonly signatureAlgorithms?: string | undefined;
+}
+
+export const defaultTlsPolicy: TlsPolicy = { minVersion: '1.2' };
+
 export interface BrokerOptions {
   /** Folder of the broker's state; created when absent. */
   readonly data: string;
@@ -56,6 +67,7 @@ export interface BrokerOptions {
   /** Plain HTTP on 127.0.0.1: /metrics, /healthz. 0: any free port. */
   readonly metricsPort: number;
   readonly certificates: CertificateFiles;
+  readonly tls: TlsPolicy;
   /** CNs that may use `$CONTROL/dynamic-security/#`. */
   readonly admins: readonly string[];
   readonly limits: Limits;

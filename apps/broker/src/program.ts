@@ -2,7 +2,13 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { MosquittoOptions } from './mosquitto/options.ts';
 import { KeylineError } from '@keyline/kernel';
-import { defaultLimits, type BrokerOptions, type Limits } from './options.ts';
+import {
+  defaultLimits,
+  defaultTlsPolicy,
+  type BrokerOptions,
+  type Limits,
+  type TlsPolicy,
+} from './options.ts';
 
 export interface ServeCommand {
   readonly options: BrokerOptions;
@@ -40,6 +46,9 @@ interface Flags extends Limits {
   readonly cert: string;
   readonly key: string;
   readonly ca: string;
+  readonly tlsVersion: TlsPolicy['minVersion'];
+  readonly tlsGroups?: string;
+  readonly tlsSignatureAlgorithms?: string;
   readonly admin: string[];
   readonly readyFile?: string;
   readonly engine: 'embedded' | 'mosquitto';
@@ -65,6 +74,19 @@ export function createProgram(serve: (command: ServeCommand) => Promise<void>): 
     .requiredOption('--cert <file>', 'server certificate with its chain, PEM')
     .requiredOption('--key <file>', 'its private key, PEM')
     .requiredOption('--ca <file>', 'CAs that device certificates are checked against, PEM')
+    .addOption(
+      new Option('--tls-version <version>', 'oldest TLS that is spoken')
+        .choices(['1.2', '1.3'])
+        .default(defaultTlsPolicy.minVersion),
+    )
+    .option(
+      '--tls-groups <list>',
+      'key exchange, first preferred, for instance X25519MLKEM768:X25519 (default: OpenSSL’s)',
+    )
+    .option(
+      '--tls-signature-algorithms <list>',
+      'of both sides’ keys, for instance mldsa65:ecdsa_secp256r1_sha256 (default: OpenSSL’s)',
+    )
     .option(
       '--admin <cn>',
       'certificate CN that may use the dynamic-security API (repeatable)',
@@ -119,6 +141,11 @@ Example:
           webSocketPort: websocketPort,
           metricsPort,
           certificates: { cert, key, ca },
+          tls: {
+            minVersion: flags.tlsVersion,
+            groups: flags.tlsGroups,
+            signatureAlgorithms: flags.tlsSignatureAlgorithms,
+          },
           admins: admin,
           limits,
         },

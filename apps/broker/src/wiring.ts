@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '@keyline/kernel';
 import { openDynsecEngine } from '@keyline/dynsec';
 import { ControlApi } from './control-api.ts';
-import { Door } from './door.ts';
+import { assertTlsPolicy, Door } from './door.ts';
 import { MqttEngine } from './engine/mqtt-engine.ts';
 import { SessionStore } from './engine/session-store.ts';
 import { Gate } from './gate.ts';
@@ -40,8 +40,9 @@ const closeTimeout = 500;
 
 /** @throws {KeylineError} what is wrong with a file, a port or the stored state */
 export async function openBroker(options: BrokerOptions, context: BrokerContext): Promise<Broker> {
-  const { data, host, port, limits, certificates: files } = options;
+  const { data, host, port, limits, tls, certificates: files } = options;
   const { log, clock, certificateInterval = 2000 } = context;
+  assertTlsPolicy(tls);
   await mkdir(data, { recursive: true, mode: 0o700 });
   const certificate = await loadServerCertificate(files);
 
@@ -103,6 +104,7 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
     new Door({
       carrier,
       certificate,
+      tls,
       limits,
       metrics,
       log,

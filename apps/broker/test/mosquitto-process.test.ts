@@ -153,6 +153,12 @@ describe.skipIf(!has('openssl', 'mosquitto'))('keyline-broker serve --engine mos
       1,
       /--websocket-port is for --engine embedded/,
     ],
+    [
+      'a Mosquitto that chooses its key exchange',
+      ['--config', caConfig, '--tls-groups', 'X25519MLKEM768'],
+      1,
+      /--tls-groups and --tls-signature-algorithms are for --engine embedded/,
+    ],
   ])('ends with a message when %s is missing', async (_what, args, code, message) => {
     const { output, exit } = start(...args);
     expect(await exit).toBe(code);

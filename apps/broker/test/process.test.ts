@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { TestPki, type TestCertificate } from './support/test-pki.ts';
@@ -73,6 +74,41 @@ it('ends with exit code 2 on a line it does not understand', async () => {
   const { output, exit } = start('--max-connections', 'many');
   expect(await exit).toBe(2);
   expect(output()).toMatch(/max-connections.*whole number/s);
+});
+
+it.each([
+  [
+    ['--tls-groups', 'X25519MLKEM768:P-1024'],
+    /--tls-groups .{1,2}X25519MLKEM768:P-1024.{1,2} names something/,
+  ],
+  [
+    ['--tls-signature-algorithms', 'ed25519:mldsa1'],
+    /--tls-signature-algorithms .{1,2}ed25519:mldsa1.{1,2} names/,
+  ],
+])('ends with a message about TLS that its OpenSSL does not know: %j', async (given, said) => {
+  const { output, exit } = start(...given);
+  expect(await exit).toBe(1);
+  expect(output()).toMatch(said);
+});
+
+it('speaks no older TLS than it is told to', async () => {
+  const readyFile = join(folder, 'ready-tls');
+  start('--ready-file', readyFile, '--tls-version', '1.3');
+  await expect
+    .poll(() => readFile(readyFile, 'utf8').catch(() => ''), { timeout: 20_000 })
+    .toMatch(/\n/);
+  const { port } = JSON.parse(await readFile(readyFile, 'utf8'));
+  const greet = (maxVersion: 'TLSv1.2' | 'TLSv1.3') =>
+    new Promise<string | null>((resolve, reject) => {
+      const socket = connectTls({ port, host: '127.0.0.1', ca: pki.ca.cert, maxVersion });
+      socket.once('error', reject);
+      socket.once('secureConnect', () => {
+        resolve(socket.getProtocol());
+        socket.destroy();
+      });
+    });
+  expect(await greet('TLSv1.3')).toBe('TLSv1.3');
+  await expect(greet('TLSv1.2')).rejects.toThrow(/protocol version/);
 });
 
 describe('after kill -9', () => {

@@ -1,11 +1,12 @@
 // mosquitto.conf, from the options that the embedded broker takes too.
-import type { Limits } from '../options.ts';
+import type { Limits, TlsPolicy } from '../options.ts';
 import { runtimeFiles } from './runtime-folder.ts';
 
 export interface ConfigurationGiven {
   readonly host: string;
   readonly port: number;
   readonly plugin: string;
+  readonly tls: Pick<TlsPolicy, 'minVersion'>;
   readonly limits: Limits;
   readonly hasCrl: boolean;
 }
@@ -14,7 +15,7 @@ const hour = 3600;
 
 /** All file names are relative to the folder it runs in. */
 export function writeConfiguration(given: ConfigurationGiven): string {
-  const { host, port, plugin, limits, hasCrl } = given;
+  const { host, port, plugin, tls, limits, hasCrl } = given;
   const files = runtimeFiles;
   const lines = [
     '# Written by keyline-broker at each start: changes made here do not last.',
@@ -53,7 +54,7 @@ export function writeConfiguration(given: ConfigurationGiven): string {
     `certfile ${files.certificate}`,
     `keyfile ${files.key}`,
     ...(hasCrl ? [`crlfile ${files.crl}`] : []),
-    'tls_version tlsv1.2',
+    `tls_version tlsv${tls.minVersion}`,
     'require_certificate true',
     'use_identity_as_username true',
     // Else a device could end another's session and take its queue by using its client id.

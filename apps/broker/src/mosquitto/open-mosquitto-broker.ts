@@ -29,7 +29,7 @@ export async function openMosquittoBroker(
   options: MosquittoOptions,
   context: MosquittoContext,
 ): Promise<Broker> {
-  const { data, host, certificates: files, limits, crlUrls, crlUrlsFile } = options;
+  const { data, host, certificates: files, tls, limits, crlUrls, crlUrlsFile } = options;
   const hasCrl = crlUrls.length > 0 || crlUrlsFile !== undefined;
   const { log, clock } = context;
   const paces = { ...defaultPaces, ...context.paces };
@@ -37,6 +37,12 @@ export async function openMosquittoBroker(
     throw new KeylineError(
       'USAGE',
       '--websocket-port is for --engine embedded: Mosquitto checks no CRL on WebSocket listeners, so a revoked device would come in there.',
+    );
+  }
+  if (tls.groups !== undefined || tls.signatureAlgorithms !== undefined) {
+    throw new KeylineError(
+      'USAGE',
+      '--tls-groups and --tls-signature-algorithms are for --engine embedded: Mosquitto takes what its OpenSSL is configured for (openssl.cnf).',
     );
   }
   warnOfUnknownLimits(limits, log);
@@ -58,6 +64,7 @@ export async function openMosquittoBroker(
     writeConfiguration({
       host,
       port,
+      tls,
       limits,
       plugin: mosquitto.plugin,
       hasCrl,

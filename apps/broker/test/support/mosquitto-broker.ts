@@ -10,7 +10,7 @@ import { createDynsecClient, type DynsecClient } from '@keyline/dynsec';
 import { systemClock } from '@keyline/kernel';
 import { openMosquittoBroker } from '../../src/mosquitto/open-mosquitto-broker.ts';
 import type { MosquittoOptions } from '../../src/mosquitto/options.ts';
-import { defaultLimits } from '../../src/options.ts';
+import { defaultLimits, defaultTlsPolicy } from '../../src/options.ts';
 import type { Broker } from '../../src/wiring.ts';
 import { CrlServer } from './mosquitto-crl.ts';
 import { adminName, type LogLine } from './test-broker.ts';
@@ -70,6 +70,7 @@ export class MosquittoBroker {
         ca: this.pki.ca.certFile,
       },
       admins: [adminName],
+      tls: defaultTlsPolicy,
       limits: defaultLimits,
       mosquitto: undefined,
       config: caConfig,

@@ -8,7 +8,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { pino } from 'pino';
 import { systemClock } from '@keyline/kernel';
 import { openBroker, type Broker } from '../../src/wiring.ts';
-import { defaultLimits, type Limits } from '../../src/options.ts';
+import { defaultLimits, defaultTlsPolicy, type Limits } from '../../src/options.ts';
 import { TestPki, type TestCertificate } from './test-pki.ts';
 
 export const adminName = 'keyline@service';
@@ -90,6 +90,7 @@ export class TestBroker {
           ca: this.pki.ca.certFile,
         },
         admins: [adminName],
+        tls: defaultTlsPolicy,
         limits: { ...defaultLimits, ...this.#limits },
       },
       { log, clock: systemClock, certificateInterval: 50 },
