@@ -5,6 +5,7 @@ import type { Clock } from '@keyline/kernel';
 import type { Metrics } from '../metrics.ts';
 import { isExpired, type Message, type PublishProperties, type Qos } from './message.ts';
 import type { Outgoing, Session } from './session.ts';
+import { holdTurn } from './write-batch.ts';
 
 /** What becomes of a session's messages, for the journal. */
 export interface OutgoingLog {
@@ -167,6 +168,7 @@ export class Outbox {
   #write(packet: object): void {
     const { client } = this;
     if (client.closed || client.conn.destroyed) return;
+    holdTurn(client.conn);
     writeToStream(packet as Parameters<typeof writeToStream>[0], client.conn, {
       protocolVersion: client.version,
     });

@@ -66,14 +66,17 @@ export function answerWelcome(client: EngineClient, welcome: Welcome): void {
   );
 }
 
+const swallow = (): boolean => true;
+
 /** What is written to the connection from here on is not sent: for aedes' CONNACK, the only thing it can write now. */
 export function holdBack(conn: Connection): void {
-  Object.defineProperty(conn, 'write', { value: () => true, configurable: true });
+  conn.write = swallow;
 }
 
+/** The stream's own method again. What hides it is not deleted: an object that lost a property takes more memory, and more time. */
 export function letGo(conn: Connection): void {
-  // The own property hides the stream's method; without it that is visible again.
-  Reflect.deleteProperty(conn, 'write');
+  const { write } = Object.getPrototypeOf(conn) as { readonly write: unknown };
+  Object.assign(conn, { write });
 }
 
 /** PUBACK or PUBREC in aedes' place; QoS 0 has no answer, and before MQTT 5 an answer has no reason. */
