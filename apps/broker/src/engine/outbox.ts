@@ -5,6 +5,7 @@ import type { Clock } from '@keyline/kernel';
 import type { Metrics } from '../metrics.ts';
 import { isExpired, type Message, type PublishProperties, type Qos } from './message.ts';
 import type { Outgoing, Session } from './session.ts';
+import { encodePublish, isPlain, type PlainPublish } from './publish-encoder.ts';
 import { holdTurn } from './write-batch.ts';
 
 /** What becomes of a session's messages, for the journal. */
@@ -152,7 +153,7 @@ export class Outbox {
       metrics.dropped.inc({ reason: 'packet-too-large' });
       return false;
     }
-    this.#write(packet);
+    this.#writePublish(packet);
     metrics.sent.inc({ qos });
     return true;
   }
@@ -163,6 +164,17 @@ export class Outbox {
     // Counted exactly only when it might matter: user properties have no bound that is cheap to know.
     if (topic.length * 3 + payload.length > limit) return false;
     return generate(packet, { protocolVersion: 5 }).length <= limit;
+  }
+
+  #writePublish(packet: PlainPublish): void {
+    const { client } = this;
+    if (!isPlain(packet)) {
+      this.#write(packet);
+      return;
+    }
+    if (client.closed || client.conn.destroyed) return;
+    holdTurn(client.conn);
+    client.conn.write(encodePublish(packet, client.version));
   }
 
   #write(packet: object): void {

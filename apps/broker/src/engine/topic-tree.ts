@@ -1,23 +1,51 @@
 // Topic filters as a tree: which of many filters a topic matches (MQTT 5.0 §4.7), without looking at each.
 
 interface Node<Value> {
+  /** By level; `+` and `#` have places of their own, for every message looks there. */
   readonly children: Map<string, Node<Value>>;
+  anyLevel: Node<Value> | undefined;
+  anyRest: Node<Value> | undefined;
   values: Set<Value> | undefined;
 }
 
+const createNode = <Value>(): Node<Value> => ({
+  children: new Map(),
+  anyLevel: undefined,
+  anyRest: undefined,
+  values: undefined,
+});
+
+const childOf = <Value>(node: Node<Value>, level: string): Node<Value> | undefined => {
+  if (level === '+') return node.anyLevel;
+  return level === '#' ? node.anyRest : node.children.get(level);
+};
+
+function addChild<Value>(node: Node<Value>, level: string): Node<Value> {
+  const child = createNode<Value>();
+  if (level === '+') node.anyLevel = child;
+  else if (level === '#') node.anyRest = child;
+  else node.children.set(level, child);
+  return child;
+}
+
+function removeChild<Value>(node: Node<Value>, level: string): void {
+  if (level === '+') node.anyLevel = undefined;
+  else if (level === '#') node.anyRest = undefined;
+  else node.children.delete(level);
+}
+
+const isEmpty = <Value>(node: Node<Value>): boolean =>
+  node.values === undefined &&
+  node.anyLevel === undefined &&
+  node.anyRest === undefined &&
+  node.children.size === 0;
+
 export class TopicTree<Value> {
-  readonly #root: Node<Value> = { children: new Map(), values: undefined };
+  readonly #root = createNode<Value>();
 
   add(filter: string, value: Value): void {
     let node = this.#root;
-    for (const level of filter.split('/')) {
-      let next = node.children.get(level);
-      if (next === undefined) {
-        next = { children: new Map(), values: undefined };
-        node.children.set(level, next);
-      }
-      node = next;
-    }
+    for (const level of filter.split('/')) node = childOf(node, level) ?? addChild(node, level);
     node.values ??= new Set();
     node.values.add(value);
   }
@@ -28,6 +56,7 @@ export class TopicTree<Value> {
 
   /** Every value whose filter the topic matches; a value that stands under two such filters comes twice. */
   match(topic: string, visit: (value: Value) => void): void {
+    if (isEmpty(this.#root)) return;
     const levels = topic.split('/');
     // A filter that begins with a wildcard does not match topics that begin with $ [MQTT-4.7.2-1].
     matchBelow(this.#root, { levels, skipWildcards: topic.startsWith('$'), visit }, 0);
@@ -44,7 +73,7 @@ function matchBelow<Value>(node: Node<Value>, search: Search<Value>, depth: numb
   const { levels, skipWildcards, visit } = search;
   const mayUseWildcards = depth > 0 || !skipWildcards;
   if (mayUseWildcards) {
-    const rest = node.children.get('#')?.values;
+    const rest = node.anyRest?.values;
     if (rest !== undefined) for (const value of rest) visit(value);
   }
   const level = levels[depth];
@@ -54,8 +83,7 @@ function matchBelow<Value>(node: Node<Value>, search: Search<Value>, depth: numb
   }
   const exact = node.children.get(level);
   if (exact !== undefined) matchBelow(exact, search, depth + 1);
-  const any = mayUseWildcards ? node.children.get('+') : undefined;
-  if (any !== undefined) matchBelow(any, search, depth + 1);
+  if (mayUseWildcards && node.anyLevel !== undefined) matchBelow(node.anyLevel, search, depth + 1);
 }
 
 /** @returns whether the node is empty now and can go */
@@ -70,11 +98,11 @@ function removeBelow<Value>(
     node.values?.delete(value);
     if (node.values?.size === 0) node.values = undefined;
   } else {
-    const next = node.children.get(level);
+    const next = childOf(node, level);
     if (next === undefined) return false;
-    if (removeBelow(next, levels, depth + 1, value)) node.children.delete(level);
+    if (removeBelow(next, levels, depth + 1, value)) removeChild(node, level);
   }
-  return node.values === undefined && node.children.size === 0;
+  return isEmpty(node);
 }
 
 /** Whether one filter matches one topic. */

@@ -4,6 +4,7 @@ import { writeToStream } from 'mqtt-packet';
 import type { Limits } from '../options.ts';
 import { reasonStringOf, type Refusal } from '../refusal.ts';
 import type { EngineClient } from './aedes-client.ts';
+import { holdTurn } from './write-batch.ts';
 
 /** How many topic aliases a client may set [MQTT-3.2.2-18]. */
 export const topicAliasMaximum = 10;
@@ -89,8 +90,10 @@ export function acknowledge(
   if (qos === 0 || messageId === undefined || client.closed || client.conn.destroyed) return;
   const { version } = client;
   const cmd = qos === 1 ? 'puback' : 'pubrec';
-  if (version !== 5) {
-    writeToStream({ cmd, messageId }, client.conn, { protocolVersion: version });
+  holdTurn(client.conn);
+  if (version !== 5 || reasonCode === 0) {
+    // In MQTT 5 too: a success need not be said [MQTT 5 §3.4.2.1].
+    writeToStream({ cmd, messageId }, client.conn, { protocolVersion: 4 });
     return;
   }
   // [MQTT-3.1.2-29]
@@ -116,6 +119,8 @@ export function sayGoodbye(
   text: string,
 ): void {
   if (version !== 5 || conn.destroyed) return;
+  // Behind what is held already, and out before whoever ends the connection in the next turn.
+  holdTurn(conn);
   writeToStream({ cmd: 'disconnect', reasonCode, properties: { reasonString: text } }, conn, {
     protocolVersion: 5,
   });
