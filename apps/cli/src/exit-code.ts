@@ -46,7 +46,6 @@ const exitCodeOfError = {
   DEVICE_TYPE_UNKNOWN: refused,
   CERTIFICATE_NOT_FOUND: notFound,
   CERTIFICATE_ALREADY_REVOKED: refused,
-  RENEWAL_TOO_EARLY: refused,
   VALIDITY_NOT_ALLOWED: refused,
   BATCH_NOT_FOUND: notFound,
   BATCH_EXISTS: refused,

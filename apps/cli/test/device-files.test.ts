@@ -148,7 +148,7 @@ describe('keyline device renew', () => {
   it('keeps the old pair in force when the service refuses', async () => {
     const key = workshop.read('d1', 'd1.key');
     service.answers.renew = () => {
-      throw new KeylineError('RENEWAL_TOO_EARLY', 'Too early.');
+      throw new KeylineError('RATE_LIMITED', 'Too many.');
     };
     expect(await renew('--new-key')).toMatchObject({ code: 3 });
     expect(workshop.read('d1', 'd1.key')).toBe(key);

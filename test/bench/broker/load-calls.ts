@@ -39,7 +39,8 @@ export interface LoadCalls {
       readonly milliseconds: number;
       readonly payloadBytes: number;
     };
-    readonly answer: { readonly delivered: number; readonly seconds: number };
+    /** `lost`: what had not arrived when nothing had for three seconds. */
+    readonly answer: { readonly delivered: number; readonly lost: number };
   };
   /** Each client one message per `interval`, spread evenly, at QoS 0. */
   readonly beat: {
