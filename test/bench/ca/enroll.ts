@@ -17,8 +17,8 @@ export const enroll: Bench = {
   reach: { atLeast: 0.4 },
   async run(context) {
     const { quick, folder, note } = context;
-    const perRound = quick ? 1_500 : 2_000;
-    const rounds = quick ? 4 : 16;
+    const perRound = 1_000;
+    const rounds = quick ? 6 : 32;
     const csrs = await loadCsrs(perRound * (rounds + 1));
     const service = await startIssuingCa(folder);
     try {
