@@ -397,7 +397,7 @@ describe.each([['embedded'], ['mosquitto']] as const)('on %s', (engine: Engine) 
       });
     });
 
-    // With sessions offline Mosquitto 2.0 is started again for a CRL, once a minute at most.
+    // With sessions offline Mosquitto 2.0 is started again for a CRL, and not at once when that was often of late.
     const untilCrlIsRead = { ...patience, timeout: engine === 'embedded' ? 20_000 : 80_000 };
     const timeout = 20_000 + 2 * untilCrlIsRead.timeout;
 

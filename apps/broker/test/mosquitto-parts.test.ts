@@ -16,10 +16,11 @@ describe('a reload', () => {
     vi.useRealTimers();
   });
 
-  function plan(hangUpIsSafe: boolean): ReloadPlan {
+  function plan(hangUpIsSafe: boolean, restartsAtOnce = 1): ReloadPlan {
     return new ReloadPlan({
       hangUpIsSafe,
       restartEvery: 60_000,
+      restartsAtOnce,
       log,
       hangUp: () => done.push('SIGHUP'),
       restart: (reason) => done.push(`restart: ${reason}`),
@@ -61,6 +62,25 @@ describe('a reload', () => {
     vi.advanceTimersByTime(200);
     expect(done).toEqual(['restart: CRL 2', 'restart: CRL 3, CRL 4, CRL 5']);
     expect(reload.isWaiting).toBe(false);
+  });
+
+  it('is a restart at once for the first three, then one a minute', () => {
+    const reload = plan(false, 3);
+    const restarts: number[] = [];
+    for (let second = 0; second < 300; second += 1) {
+      // A revocation every five seconds, and figures every two.
+      if (second % 5 === 0) reload.request('CRL', 0);
+      if (second % 2 === 1) reload.onFigures(3);
+      const before = done.length;
+      vi.advanceTimersByTime(1000);
+      if (done.length > before) restarts.push(second);
+    }
+    expect(restarts).toHaveLength(7);
+    expect(restarts.slice(0, 3)).toEqual([1, 5, 11]);
+    // What was spent at once is paid for by the distance of the rest.
+    expect(
+      restarts.slice(3).every((second, index) => Math.abs(second - 60 * (index + 1)) < 6),
+    ).toBe(true);
   });
 
   it('is a restart on 2.0 when no figures come at all', () => {

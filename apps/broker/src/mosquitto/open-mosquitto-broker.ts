@@ -24,6 +24,9 @@ import { ReloadPlan } from './reload-plan.ts';
 import { findOwner, RuntimeFolder, runtimeFiles } from './runtime-folder.ts';
 import { Supervisor } from './supervisor.ts';
 
+/** An operator who revokes one device, then another, shall not wait a minute for the second: the fleet reconnects once more instead. */
+const restartsAtOnce = 3;
+
 /** @throws {KeylineError} what is missing or wrong: Mosquitto itself, a file, a port, the configuration */
 export async function openMosquittoBroker(
   options: MosquittoOptions,
@@ -105,6 +108,7 @@ export async function openMosquittoBroker(
   const plan = new ReloadPlan({
     hangUpIsSafe: mosquitto.hangUpIsSafe,
     restartEvery: paces.restarts,
+    restartsAtOnce,
     log,
     hangUp: () => {
       supervisor.hangUp();

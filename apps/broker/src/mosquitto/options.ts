@@ -33,7 +33,7 @@ export interface Paces {
   readonly certificates: number;
   /** Between two questions for a CRL. */
   readonly crl: number;
-  /** Between two restarts that only make a CRL or a certificate known. */
+  /** Between two restarts that only make a CRL or a certificate known, in the long run. */
   readonly restarts: number;
   /** First pause before a crashed Mosquitto is started again; doubles up to `longestBackOff`. */
   readonly backOff: number;

@@ -6,8 +6,10 @@ interface ReloadPlanOptions {
   readonly hangUpIsSafe: boolean;
   readonly hangUp: () => void;
   readonly restart: (reason: string) => void;
-  /** Milliseconds between two restarts. */
+  /** Milliseconds between two restarts in the long run. */
   readonly restartEvery: number;
+  /** So many may follow each other at once, if there were none before. */
+  readonly restartsAtOnce: number;
   readonly log: Logger;
 }
 
@@ -21,7 +23,8 @@ export class ReloadPlan {
   #wanted = Infinity;
   #since = 0;
   #rounds = 0;
-  #restartedAt = -Infinity;
+  /** When all restarts so far would have been over, had they kept their distance. */
+  #spentUntil = -Infinity;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: ReloadPlanOptions) {
@@ -85,7 +88,9 @@ export class ReloadPlan {
     const now = performance.now();
     // One round first: it may say that nobody is offline.
     const seen = this.#rounds > 0 ? now : this.#since + roundsWithin;
-    const due = Math.max(seen, this.#wanted, this.#restartedAt + this.#options.restartEvery);
+    const { restartEvery, restartsAtOnce } = this.#options;
+    const allowed = this.#spentUntil - (restartsAtOnce - 1) * restartEvery;
+    const due = Math.max(seen, this.#wanted, allowed);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(
       () => {
@@ -103,7 +108,7 @@ export class ReloadPlan {
       return;
     }
     const reason = this.#take();
-    this.#restartedAt = performance.now();
+    this.#spentUntil = Math.max(this.#spentUntil, performance.now()) + this.#options.restartEvery;
     this.#options.restart(reason);
   }
 

@@ -28,7 +28,7 @@ export function judgeEngine(text: string): Finding[] {
       warn(
         check,
         'Mosquitto does not know the newest CRL or certificate yet',
-        'Revoked devices have no rights meanwhile. It is restarted for it at most once a minute, or told as soon as no session is offline.',
+        'Revoked devices have no rights meanwhile. It is restarted for it, after three times at most once a minute, or told as soon as no session is offline.',
       ),
     );
   }
