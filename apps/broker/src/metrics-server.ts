@@ -10,16 +10,19 @@ export interface MetricsServer {
   close(): Promise<void>;
 }
 
+/** `failing`: it serves, and can not keep what it should; the log says why. */
+export type BrokerStatus = 'ok' | 'failing' | 'stopping';
+
 interface MetricsServerOptions {
   readonly port: number;
   readonly metrics: Pick<Metrics, 'registry'>;
-  readonly isServing: () => boolean;
+  readonly status: () => BrokerStatus;
   readonly log: Logger;
 }
 
 /** Listens on 127.0.0.1 alone: the numbers name no device, but they are nobody's business outside either. */
 export async function openMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
-  const { metrics, isServing, log } = options;
+  const { metrics, status, log } = options;
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     const answer = (status: number, type: string, body: string): void => {
@@ -29,12 +32,8 @@ export async function openMetricsServer(options: MetricsServerOptions): Promise<
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       answer(405, 'text/plain', 'Only GET and HEAD are answered here.\n');
     } else if (pathname === '/healthz') {
-      const serving = isServing();
-      answer(
-        serving ? 200 : 503,
-        'application/json',
-        `${JSON.stringify({ status: serving ? 'ok' : 'stopping' })}\n`,
-      );
+      const now = status();
+      answer(now === 'ok' ? 200 : 503, 'application/json', `${JSON.stringify({ status: now })}\n`);
     } else if (pathname === '/metrics') {
       metrics.registry.metrics().then(
         (text) => {

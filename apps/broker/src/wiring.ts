@@ -124,7 +124,10 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
   const metricsServer = await openMetricsServer({
     port: options.metricsPort,
     metrics,
-    isServing: () => serving,
+    status: () => {
+      if (!serving) return 'stopping';
+      return store.isKept ? 'ok' : 'failing';
+    },
     log,
   });
   const watch = new CertificateWatch({

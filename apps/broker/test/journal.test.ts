@@ -1,13 +1,17 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { appendFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, open as openFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi, type MockInstance } from 'vitest';
 import { Journal, type JournalRecord } from '../src/engine/journal.ts';
 
 let folder: string;
+/** What the journal told of. */
+let said: string[];
+const disk = { isFull: false };
 
 beforeEach(async () => {
+  said = [];
   folder = await mkdtemp(join(tmpdir(), 'keyline-journal-'));
 });
 
@@ -27,8 +31,11 @@ async function open(compactAfter?: number): Promise<{ names: Set<string>; journa
     },
     snapshot: () => [...names].map((name) => ['+', name] as const),
     onFailure: (error) => {
-      throw error;
+      if (!disk.isFull) throw error;
+      said.push(error.message);
     },
+    onRecovery: () => said.push('recovered'),
+    recoverEvery: 10,
     ...(compactAfter === undefined ? {} : { compactAfter }),
   });
   return { names, journal };
@@ -117,4 +124,80 @@ it('replaces a long journal by a snapshot while it is written to, and loses and 
   const again = await open();
   expect([...again.names].sort()).toEqual([...names].sort());
   await again.journal.close();
+});
+
+/** While `disk.isFull`, no write becomes durable. */
+async function spyOnFlushes(): Promise<MockInstance> {
+  const handle = await openFile(join(folder, 'any'), 'w');
+  await handle.close();
+  const prototype = Object.getPrototypeOf(handle) as {
+    datasync: (this: unknown) => Promise<void>;
+  };
+  const { datasync: flush } = prototype;
+  return vi.spyOn(prototype, 'datasync').mockImplementation(function (this: unknown) {
+    return disk.isFull ? Promise.reject(new Error('ENOSPC')) : flush.call(this);
+  });
+}
+
+it('goes on by itself when a full disk has room again, with all that came meanwhile', async () => {
+  const { journal, names } = await open();
+  const change = (kind: '+' | '-', name: string): void => {
+    if (kind === '+') names.add(name);
+    else names.delete(name);
+    journal.append([kind, name]);
+  };
+  const flushes = await spyOnFlushes();
+  try {
+    change('+', 'before');
+    await durable(journal);
+    disk.isFull = true;
+    change('+', 'lost for now');
+    await expect(durable(journal)).rejects.toThrow('ENOSPC');
+    expect(journal.isFailing).toBe(true);
+    change('+', 'while full');
+    change('-', 'before');
+    await expect(durable(journal)).rejects.toThrow('ENOSPC');
+    // Some attempts fail as well.
+    await expect.poll(() => said.length).toBeGreaterThan(2);
+
+    disk.isFull = false;
+    let count = 0;
+    await expect
+      .poll(
+        () => {
+          change('+', `on the way ${String(count++)}`);
+          return journal.isFailing;
+        },
+        { interval: 1 },
+      )
+      .toBe(false);
+    change('+', 'after');
+    await durable(journal);
+    expect(said.at(-1)).toBe('recovered');
+    await journal.close();
+  } finally {
+    disk.isFull = false;
+    flushes.mockRestore();
+  }
+  const again = await open();
+  expect([...again.names].toSorted()).toEqual([...names].toSorted());
+  expect(again.names.size).toBeGreaterThan(3);
+  await again.journal.close();
+});
+
+it('can be closed while the disk is full', async () => {
+  const { journal } = await open();
+  const flushes = await spyOnFlushes();
+  disk.isFull = true;
+  try {
+    journal.append(['+', 'a']);
+    await expect(durable(journal)).rejects.toThrow('ENOSPC');
+    await journal.close();
+    const attempts = flushes.mock.calls.length;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(flushes.mock.calls.length).toBe(attempts);
+  } finally {
+    disk.isFull = false;
+    flushes.mockRestore();
+  }
 });

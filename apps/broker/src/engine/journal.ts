@@ -11,8 +11,12 @@ interface JournalOptions {
   readonly replay: (record: JournalRecord) => void;
   /** The whole state as records; taken at one moment, written out in slices after it. */
   readonly snapshot: () => Iterable<JournalRecord>;
-  /** The disk gave up: nothing is durable from here on. */
+  /** The disk gave up: nothing is durable until `onRecovery`. */
   readonly onFailure: (error: Error) => void;
+  /** Everything is on disk again. */
+  readonly onRecovery: () => void;
+  /** Milliseconds between two attempts at that. */
+  readonly recoverEvery?: number;
   /** Bytes of journal after which it is replaced by a snapshot. */
   readonly compactAfter?: number;
 }
@@ -31,6 +35,8 @@ export class Journal {
   #writing: Promise<void> | undefined;
   #compacting: Promise<void> | undefined;
   #failure: Error | undefined;
+  #recoveryTimer: NodeJS.Timeout | undefined;
+  #recovery: Promise<void> | undefined;
 
   private constructor(options: JournalOptions, file: FileHandle, generation: number) {
     this.#options = options;
@@ -65,9 +71,15 @@ export class Journal {
 
   /** In the order of the calls. */
   append(record: JournalRecord): void {
-    if (this.#failure !== undefined) return;
-    this.#pending.push(JSON.stringify(record));
-    this.#writing ??= this.#write();
+    if (this.#failure === undefined) {
+      this.#pending.push(JSON.stringify(record));
+      this.#writing ??= this.#write();
+      // Else the next attempt at a snapshot has it.
+    } else if (this.#recovery !== undefined) this.#pending.push(JSON.stringify(record));
+  }
+
+  get isFailing(): boolean {
+    return this.#failure !== undefined;
   }
 
   /** Calls back when everything appended so far is durable: at once when it already is, with an error when the disk gave up. */
@@ -78,6 +90,9 @@ export class Journal {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#recoveryTimer);
+    await this.#recovery;
+    clearTimeout(this.#recoveryTimer);
     await this.#compacting;
     await this.#idle();
     await this.#file.close();
@@ -109,12 +124,50 @@ export class Journal {
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(String(error));
       this.#options.onFailure(this.#failure);
-      for (const done of [...lost, ...this.#waiting]) done(this.#failure);
+      const waiting = [...lost, ...this.#waiting];
+      this.#waiting = [];
+      this.#pending = [];
+      for (const done of waiting) done(this.#failure);
+      this.#recoverLater();
       return;
     } finally {
       this.#writing = undefined;
     }
     if (this.#bytes > (this.#options.compactAfter ?? 32 * 1024 * 1024)) this.#startCompaction();
+  }
+
+  #recoverLater(): void {
+    const { recoverEvery = 5000, onFailure } = this.#options;
+    this.#recoveryTimer = setTimeout(() => {
+      this.#recovery = this.#recover()
+        .catch((error: unknown) => {
+          this.#pending = [];
+          onFailure(error instanceof Error ? error : new Error(String(error)));
+          this.#recoverLater();
+        })
+        .finally(() => {
+          this.#recovery = undefined;
+        });
+    }, recoverEvery);
+    this.#recoveryTimer.unref();
+  }
+
+  /** What was not written is in the state: a snapshot of it makes up for all. What is appended meanwhile waits for it. */
+  async #recover(): Promise<void> {
+    await this.#compacting;
+    // Never the name of a failed attempt.
+    this.#generation += 1;
+    const file = await openNew(this.#options.folder, this.#generation);
+    const old = this.#file;
+    this.#file = file;
+    // Its writes failed; so may this.
+    await old.close().catch(() => undefined);
+    this.#pending = [];
+    await this.#writeSnapshot();
+    this.#failure = undefined;
+    this.#bytes = 0;
+    this.#options.onRecovery();
+    if (this.#pending.length > 0) this.#writing ??= this.#write();
   }
 
   #startCompaction(): void {

@@ -72,7 +72,16 @@ export class SessionStore implements OutgoingLog {
       },
       snapshot: () => store.#snapshot(),
       onFailure: (error) => {
-        options.log.error({ error: error.message }, 'sessions are no longer kept on disk');
+        options.log.error(
+          { event: 'sessions not kept', error: error.message },
+          `sessions and messages are not kept on disk: ${error.message}. Make room in ${options.folder} or repair it; it is tried again every few seconds`,
+        );
+      },
+      onRecovery: () => {
+        options.log.info(
+          { event: 'sessions kept' },
+          'sessions and messages are kept on disk again',
+        );
       },
     });
     store.#journal = journal;
@@ -80,6 +89,11 @@ export class SessionStore implements OutgoingLog {
     for (const session of store.#sessions.values()) store.#setAway(session);
     store.applyRights(true);
     return store;
+  }
+
+  /** False while the disk takes nothing. */
+  get isKept(): boolean {
+    return this.#journal?.isFailing !== true;
   }
 
   get size(): number {

@@ -153,7 +153,7 @@ export async function openMosquittoBroker(
   const metricsServer = await openMetricsServer({
     port: options.metricsPort,
     metrics,
-    isServing: () => supervisor.isServing,
+    status: () => (supervisor.isServing ? 'ok' : 'failing'),
     log,
   });
   const close = async (): Promise<void> => {
