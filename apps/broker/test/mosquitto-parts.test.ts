@@ -2,9 +2,95 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { prepareState } from '../src/mosquitto/dynsec-file.ts';
+import { KeptSessions } from '../src/mosquitto/kept-sessions.ts';
 import { ReloadPlan } from '../src/mosquitto/reload-plan.ts';
 
 const log = pino({ level: 'silent' });
+
+describe('whether a session is kept for somebody who is not connected', () => {
+  const arrives = (id: string, how: string): string =>
+    `New client connected from 127.0.0.1:41612 as ${id} (${how}, k60, u'${id}').`;
+  let kept: KeptSessions;
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    kept = new KeptSessions();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('is not known before the first figures, nor after a start', () => {
+    expect(kept.noneIsOffline).toBe(false);
+    kept.onFigures(0);
+    expect(kept.noneIsOffline).toBe(true);
+    kept.reset();
+    expect(kept.noneIsOffline).toBe(false);
+  });
+
+  it.each([
+    // Mosquitto's numbers: 1 is MQTT 3.1, and 2 is 3.1.1.
+    ['p1, c1', true],
+    ['p2, c1', true],
+    ['p2, c0', false],
+    ['p5, c1', false],
+    ['p5, c0', false],
+  ])('is decided by how it came: (%s)', (how, none) => {
+    kept.onFigures(0);
+    kept.read(arrives('pump-1', how));
+    expect(kept.noneIsOffline).toBe(true);
+    kept.read('Client pump-1 closed its connection.');
+    expect(kept.noneIsOffline).toBe(none);
+    // Back, and so not offline any more.
+    kept.read(arrives('pump-1', how));
+    expect(kept.noneIsOffline).toBe(true);
+  });
+
+  it.each([
+    'Client a b (p5) disconnected.',
+    'Client a b (p5) disconnected, not authorised.',
+    'Client a b (p5) disconnected due to protocol error.',
+    'Client a b (p5) disconnected: Connection reset by peer.',
+    'Client a b (p5) been disconnected by administrative action.',
+    'Client a b (p5) closed its connection.',
+    'Client a b (p5) has exceeded timeout, disconnecting.',
+    'Client a b (p5) already connected, closing old connection.',
+    'Bad socket read/write on client a b (p5): Connection reset by peer',
+    'Client a b (p5) left in words of a version to come.',
+  ])('follows the log: %s', (line) => {
+    kept.onFigures(0);
+    kept.read(arrives('a b (p5)', 'p2, c0'));
+    kept.read(line);
+    expect(kept.noneIsOffline).toBe(false);
+    // These may be from before it left.
+    vi.advanceTimersByTime(400);
+    kept.onFigures(0);
+    expect(kept.noneIsOffline).toBe(false);
+    vi.advanceTimersByTime(2000);
+    kept.onFigures(0);
+    expect(kept.noneIsOffline).toBe(true);
+  });
+
+  it.each([
+    'Client <unknown> disconnected due to protocol error.',
+    'Client connection from 127.0.0.1 failed: error:1417C0C7:SSL routines.',
+    'dynsec: supervisor@x/supervisor@x | getClient | username=pump-1',
+    'OpenSSL Error[0]: error:1417C086:SSL routines:tls_process_client_certificate:certificate verify failed',
+    'New connection from 127.0.0.1:41612 on port 8883.',
+    'Client pump-1 closed its connection.',
+    'Client pump-1 been disconnected by administrative action.',
+  ])('has nothing to do with who left nothing: %s', (line) => {
+    kept.onFigures(0);
+    kept.read(line);
+    expect(kept.noneIsOffline).toBe(true);
+  });
+
+  it('follows the figures, from which handshakes are taken away', () => {
+    kept.onFigures(-3);
+    expect(kept.noneIsOffline).toBe(true);
+    kept.onFigures(2);
+    expect(kept.noneIsOffline).toBe(false);
+  });
+});
 
 describe('a reload', () => {
   let done: string[];
@@ -16,9 +102,17 @@ describe('a reload', () => {
     vi.useRealTimers();
   });
 
+  /** What is known between figures. */
+  let noneIsOffline: boolean;
+  beforeEach(() => {
+    noneIsOffline = false;
+  });
+
   function plan(hangUpIsSafe: boolean, restartsAtOnce = 1): ReloadPlan {
     return new ReloadPlan({
       hangUpIsSafe,
+      noneIsOffline: () => noneIsOffline,
+      hangUpEvery: () => 400,
       restartEvery: 60_000,
       restartsAtOnce,
       log,
@@ -42,6 +136,27 @@ describe('a reload', () => {
     reload.onFigures(0);
     vi.advanceTimersByTime(600_000);
     expect(done).toEqual(['SIGHUP']);
+  });
+
+  it('is a SIGHUP at once on 2.0 when it is known already that no session is offline, and not too often', () => {
+    const reload = plan(false);
+    noneIsOffline = true;
+    reload.request('CRL 2', 0);
+    expect(done).toEqual(['SIGHUP']);
+    reload.request('CRL 3', 0);
+    reload.request('CRL 4', 0);
+    vi.advanceTimersByTime(390);
+    expect(done).toEqual(['SIGHUP']);
+    vi.advanceTimersByTime(20);
+    expect(done).toEqual(['SIGHUP', 'SIGHUP']);
+    expect(reload.isWaiting).toBe(false);
+    // Somebody left while it waited its turn.
+    reload.request('CRL 5', 0);
+    noneIsOffline = false;
+    vi.advanceTimersByTime(1000);
+    expect(done).toHaveLength(2);
+    reload.onFigures(0);
+    expect(done).toEqual(['SIGHUP', 'SIGHUP', 'SIGHUP']);
   });
 
   it('is a restart on 2.0 while one is, and what comes within a minute is told by one more', () => {
@@ -95,10 +210,10 @@ describe('a reload', () => {
   it('that can wait is a restart only after its patience, counted from the first', () => {
     const reload = plan(false);
     reload.request('CRL 2', 1_000_000);
-    reload.onFigures(1);
+    reload.onFigures(3);
     vi.advanceTimersByTime(900_000);
     reload.request('CRL 3', 5_000_000);
-    reload.onFigures(1);
+    reload.onFigures(3);
     expect(done).toEqual([]);
     vi.advanceTimersByTime(100_100);
     expect(done).toEqual(['restart: CRL 2, CRL 3']);

@@ -35,6 +35,8 @@ async function measure(
       ...{ from: 0, count: devices },
     });
     await load.call('connectAll', { parallel: 16, keepalive: 600 });
+    // A fleet that stands, not a broker that starts: Mosquitto says its first figures after two seconds.
+    await sleep(3_000);
     const [connection] = await openConnections(1, fleet.api);
     const ids = fleet.ids.filter((_, i) => i % Math.floor(devices / revocations) === 0);
     const revoked = ids.slice(0, revocations);

@@ -61,6 +61,11 @@ export class CrlWatch {
     return this.#sources.flatMap(({ name, crl }) => (crl === undefined ? [] : [{ name, ...crl }]));
   }
 
+  /** Of all of them together. */
+  get bytes(): number {
+    return this.#sources.reduce((sum, { crl }) => sum + (crl?.der.length ?? 0), 0);
+  }
+
   /** Answers when there is a good CRL from every address, from before or from now: without one of them its devices are all refused. */
   async start(): Promise<void> {
     const { interval, log } = this.#options;

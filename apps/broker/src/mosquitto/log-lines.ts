@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 export interface LineEvents {
   /** A client was let in. */
   readonly onConnected: (username: string) => void;
+  readonly onLine: (line: string) => void;
 }
 
 const kept = 20;
@@ -36,6 +37,7 @@ export class LogLines {
     if (line === '') return;
     const text = line.slice(0, 1000);
     this.#last = [...this.#last.slice(1 - kept), text];
+    this.#events.onLine(line);
     const username = connectedPattern.exec(line)?.groups?.['username'];
     if (username !== undefined) this.#events.onConnected(username);
     const [, level, remedy] = meanings.find(([pattern]) => pattern.test(text)) ?? [];

@@ -18,11 +18,15 @@ import { CrlWatch } from './crl-watch.ts';
 import { findMosquitto } from './find-mosquitto.ts';
 import { parseIssuers } from './judge-crl.ts';
 import { MosquittoMetrics } from './mosquitto-metrics.ts';
+import { KeptSessions } from './kept-sessions.ts';
 import { findLeash, stopLeftover } from './mosquitto-process.ts';
 import { defaultPaces, type MosquittoContext, type MosquittoOptions } from './options.ts';
 import { ReloadPlan } from './reload-plan.ts';
 import { findOwner, RuntimeFolder, runtimeFiles } from './runtime-folder.ts';
 import { Supervisor } from './supervisor.ts';
+
+/** Of a CRL, by Mosquitto, some thirty times over: it stands still meanwhile, and shall not for more than some percent of the time. */
+const bytesReadInMillisecond = 1024;
 
 /** An operator who revokes one device, then another, shall not wait a minute for the second: the fleet reconnects once more instead. */
 const restartsAtOnce = 3;
@@ -80,6 +84,7 @@ export async function openMosquittoBroker(
     isWaiting: () => plan.isWaiting,
     crls: () => watch.crls,
   });
+  const kept = new KeptSessions();
   const supervisor = new Supervisor({
     mosquitto,
     leash: await findLeash(),
@@ -91,11 +96,17 @@ export async function openMosquittoBroker(
     events: {
       onStarting: () => {
         plan.onStarting();
+        kept.reset();
         loadedUntil = endOfCrls();
       },
       onFigures: (figures) => {
         metrics.takeFigures(figures);
-        plan.onFigures(figures.get('clients/disconnected') ?? 0);
+        const offline = figures.get('clients/disconnected') ?? 0;
+        kept.onFigures(offline);
+        plan.onFigures(offline);
+      },
+      onLine: (line) => {
+        kept.read(line);
       },
       onStranger: () => {
         metrics.strangers.inc();
@@ -107,6 +118,8 @@ export async function openMosquittoBroker(
   });
   const plan = new ReloadPlan({
     hangUpIsSafe: mosquitto.hangUpIsSafe,
+    noneIsOffline: () => kept.noneIsOffline,
+    hangUpEvery: () => watch.bytes / bytesReadInMillisecond,
     restartEvery: paces.restarts,
     restartsAtOnce,
     log,

@@ -42,7 +42,7 @@ export interface Paces {
 
 export const defaultPaces: Paces = {
   certificates: 2000,
-  crl: 200,
+  crl: 100,
   restarts: 60_000,
   backOff: 500,
   longestBackOff: 30_000,

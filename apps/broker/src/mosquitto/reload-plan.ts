@@ -4,7 +4,11 @@ import { formatDuration } from '@keyline/kernel';
 
 interface ReloadPlanOptions {
   readonly hangUpIsSafe: boolean;
+  /** Whether it is known between two rounds of figures that no session is kept for somebody who is not connected. */
+  readonly noneIsOffline: () => boolean;
   readonly hangUp: () => void;
+  /** Milliseconds between two SIGHUPs that do not wait for figures. */
+  readonly hangUpEvery: () => number;
   readonly restart: (reason: string) => void;
   /** Milliseconds between two restarts in the long run. */
   readonly restartEvery: number;
@@ -25,7 +29,9 @@ export class ReloadPlan {
   #rounds = 0;
   /** When all restarts so far would have been over, had they kept their distance. */
   #spentUntil = -Infinity;
+  #hungUpAt = -Infinity;
   #timer: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Timeout | undefined;
 
   constructor(options: ReloadPlanOptions) {
     this.#options = options;
@@ -48,31 +54,47 @@ export class ReloadPlan {
       this.#since = performance.now();
       this.#rounds = 0;
     }
-    if (!this.#reasons.has(reason)) {
+    const isNew = !this.#reasons.has(reason);
+    this.#reasons.add(reason);
+    this.#wanted = Math.min(this.#wanted, performance.now() + patience);
+    this.#schedule();
+    this.#tryNow();
+    if (isNew && this.isWaiting) {
       log.info(
         { event: 'reload waits', reason, patience },
         `${reason}: Mosquitto 2.0 is told by SIGHUP as soon as no kept session is offline, else by a restart${patience > 0 ? ` in ${formatDuration(patience)}` : ''}`,
       );
     }
-    this.#reasons.add(reason);
-    this.#wanted = Math.min(this.#wanted, performance.now() + patience);
-    this.#schedule();
+  }
+
+  /** Without waiting for figures, when it is known that nobody is offline. */
+  #tryNow(): void {
+    clearTimeout(this.#soon);
+    if (!this.isWaiting || !this.#options.noneIsOffline()) return;
+    const left = this.#hungUpAt + this.#options.hangUpEvery() - performance.now();
+    if (left <= 0) this.#hangUp();
+    else {
+      this.#soon = setTimeout(() => {
+        this.#tryNow();
+      }, left);
+      this.#soon.unref();
+    }
+  }
+
+  #hangUp(): void {
+    const { hangUp, log } = this.#options;
+    const reason = this.#take();
+    this.#hungUpAt = performance.now();
+    hangUp();
+    log.info({ event: 'reloaded', reason }, `Mosquitto was told to reload: ${reason}`);
   }
 
   /** A complete round of figures came, this very moment. */
   onFigures(offlineSessions: number): void {
     if (!this.isWaiting) return;
     this.#rounds += 1;
-    if (offlineSessions > 0) {
-      this.#schedule();
-      return;
-    }
-    const reason = this.#take();
-    this.#options.hangUp();
-    this.#options.log.info(
-      { event: 'reloaded', reason },
-      `Mosquitto was told to reload: ${reason}`,
-    );
+    if (offlineSessions > 0) this.#schedule();
+    else this.#hangUp();
   }
 
   /** Mosquitto is started, and reads everything. */
@@ -114,6 +136,7 @@ export class ReloadPlan {
 
   #take(): string {
     clearTimeout(this.#timer);
+    clearTimeout(this.#soon);
     const reason = [...this.#reasons].join(', ');
     this.#reasons.clear();
     this.#wanted = Infinity;

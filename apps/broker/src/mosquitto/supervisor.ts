@@ -25,6 +25,8 @@ interface SupervisorOptions {
     readonly onStarting: () => void;
     /** A complete round of `$SYS` came. */
     readonly onFigures: (figures: ReadonlyMap<string, number>) => void;
+    /** It logged this. */
+    readonly onLine: (line: string) => void;
     readonly onStranger: () => void;
     readonly onRestart: (why: 'crashed' | 'hung' | 'asked') => void;
   };
@@ -61,6 +63,7 @@ export class Supervisor {
       },
     });
     this.#lines = new LogLines(options.log, {
+      onLine: options.events.onLine,
       onConnected: (username) => {
         // Its own connection; everybody else is looked up.
         if (!username.startsWith('supervisor@')) this.#guard.saw(username);
