@@ -1,6 +1,8 @@
 // The keyline command for real, as a person or a script calls it: exit codes, files, JSON.
+import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createDeviceKey } from '../support/device-key.ts';
@@ -179,5 +181,40 @@ describe('the rest, by command', () => {
     const { code, err } = await keyline('up', '--data', suite.keyline.data);
     expect(code).toBe(2);
     expect(err).toContain('runs on');
+  });
+});
+
+describe('a broker by itself, by command', () => {
+  it('is keyline-broker, with its options and exit codes', async () => {
+    expect(await succeed('broker', 'serve', '--help')).toContain('--engine <engine>');
+    const { code, err } = await keyline('broker', 'serve', '--data', 'nowhere');
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('--cert') });
+  });
+
+  it('serves until the command is stopped, and is gone then', async () => {
+    const files = join(suite.keyline.data, 'broker');
+    const readyFile = join(suite.folder, 'broker.ready');
+    const child = spawn(
+      keylineCommand,
+      [
+        ...['broker', 'serve', '--data', join(suite.folder, 'own-broker'), '--port', '0'],
+        ...['--cert', join(files, 'broker.crt'), '--key', join(files, 'broker.key')],
+        ...['--ca', join(files, 'ca.pem'), '--ready-file', readyFile],
+      ],
+      { stdio: 'ignore' },
+    );
+    const ended = once(child, 'exit');
+    try {
+      await expect
+        .poll(() => existsSync(readyFile) && readFileSync(readyFile, 'utf8'), { timeout: 20_000 })
+        .toMatch(/\n/);
+      const { pid } = JSON.parse(readFileSync(readyFile, 'utf8')) as { pid: number };
+      // As an impatient Ctrl-C.
+      for (let times = 0; times < 3; times += 1) process.kill(child.pid!, 'SIGINT');
+      expect(await ended).toEqual([0, null]);
+      expect(() => process.kill(pid, 0)).toThrow(/ESRCH/);
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 });

@@ -39,7 +39,8 @@ const program = createProgram(async ({ options, mosquitto, readyFile }) => {
   const { port, webSocketPort, metricsPort } = broker;
   process.on('SIGHUP', () => void broker.reload());
   const stopped = new Promise<string>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
+    // Also after the first: a second one must not end it in the middle of stopping.
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, resolve);
   });
   if (readyFile !== undefined) {
     await writeFile(

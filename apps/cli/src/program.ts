@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { isKeylineError, messageOf } from '@keyline/kernel';
 import { addAuthorityCommands } from './command-line/authority.ts';
 import { addBatchCommands } from './command-line/batch.ts';
+import { addBrokerCommands } from './command-line/broker.ts';
 import { addDeviceCommands } from './command-line/device.ts';
 import { addOperationCommands } from './command-line/operations.ts';
 import { addTargetCommands } from './command-line/target.ts';
@@ -62,6 +63,7 @@ ${exitCodeHelp}`,
   addBatchCommands(program, act);
   addAuthorityCommands(program, act);
   addTargetCommands(program, act);
+  addBrokerCommands(program, act);
   addOperationCommands(program, act);
   return program;
 }
