@@ -6,6 +6,7 @@ import type { Clock } from '@keyline/kernel';
 import { openDynsecEngine } from '@keyline/dynsec';
 import { ControlApi } from './control-api.ts';
 import { assertTlsPolicy, Door } from './door.ts';
+import { watchExpiry } from './expired-sessions.ts';
 import { MqttEngine } from './engine/mqtt-engine.ts';
 import { SessionStore } from './engine/session-store.ts';
 import { Gate } from './gate.ts';
@@ -155,6 +156,7 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
     },
   });
   await sysTopics.start();
+  const stopWatchingExpiry = watchExpiry({ sessions, metrics, log, clock });
   const boundPort = await door.listen(host, port);
   const webSocketPort = await webDoor?.listen(host, options.webSocketPort ?? 0);
 
@@ -167,6 +169,7 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
       serving = false;
       watch.stop();
       sysTopics.stop();
+      stopWatchingExpiry();
       for (const each of doors) each.stopListening();
       engine.dismiss();
       await Promise.all(doors.map((each) => each.close(closeTimeout)));

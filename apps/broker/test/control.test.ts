@@ -65,6 +65,29 @@ describe('a change by an administrator', () => {
   });
 });
 
+it('ends a session when its certificate ends, and leaves those whose has not', async () => {
+  const lasting = await broker.device('brief');
+  const until = new Date(Math.ceil(Date.now() / 1000) * 1000 + 2000);
+  const certificate = await broker.pki.issue('brief', {
+    until: until.toISOString().replace(/[-:T]|\.\d+/g, ''),
+  });
+  const bystander = await broker.connect(lasting, { clientId: 'brief:other' });
+  const client = await broker.connect(certificate, { clientId: 'brief' });
+  await client.publishAsync('devices/brief/x', '1', { qos: 1 });
+  const { reasonCode, text } = await ended(client);
+  expect(Date.now()).toBeGreaterThanOrEqual(until.getTime());
+  expect(reasonCode).toBe(0x87);
+  expect(text).toMatch(/certificate of "brief" .* expired on .*Renew it/);
+  expect(broker.line('session ended')).toMatchObject({
+    reason: 'certificate-expired',
+    clientId: 'brief',
+  });
+  const refused = await broker.refusal(certificate, { clientId: 'brief' });
+  expect(refused.reasonString).toMatch(/expired/);
+  await bystander.publishAsync('devices/brief/x', '1', { qos: 1 });
+  await bystander.endAsync();
+});
+
 it('keeps the API from everybody who is not an administrator', async () => {
   const client = await broker.connect(await broker.device('curious'), { clientId: 'curious' });
   await expect(
