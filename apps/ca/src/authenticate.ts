@@ -51,9 +51,19 @@ export function createAuthenticator(options: {
   async function certificateOf(socket: TLSSocket): Promise<Certificate | undefined> {
     const known = seen.get(socket);
     if (known?.epoch === epoch) return known.certificate;
+    const epochBefore = epoch;
+    // What the peer presented and what was issued do not change; only what became of it does.
+    const certificate =
+      known === undefined
+        ? await findPresented(socket)
+        : await store.findCertificate(known.certificate.serial);
+    if (certificate !== undefined) seen.set(socket, { certificate, epoch: epochBefore });
+    return certificate;
+  }
+
+  async function findPresented(socket: TLSSocket): Promise<Certificate | undefined> {
     const peer = socket.getPeerX509Certificate();
     if (peer === undefined) return undefined;
-    const epochBefore = epoch;
     const certificate = await store.findCertificate(parseSerialHex(peer.serialNumber));
     // Byte equality with what was issued: no look-alike from another CA, however the chain was judged.
     if (certificate === undefined || !peer.raw.equals(certificate.der)) {
@@ -62,7 +72,6 @@ export function createAuthenticator(options: {
         `The client certificate (serial ${peer.serialNumber.toLowerCase()}) was not issued by this CA. Use one that was enrolled here.`,
       );
     }
-    seen.set(socket, { certificate, epoch: epochBefore });
     return certificate;
   }
 
