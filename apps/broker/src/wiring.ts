@@ -202,6 +202,11 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
       () => engine.subscriptions,
     );
     metrics.gauge(
+      'keyline_broker_sessions_kept',
+      'Whether sessions and messages are kept on disk; 0 while it takes nothing.',
+      () => Number(store.isKept),
+    );
+    metrics.gauge(
       'keyline_broker_messages_waiting',
       'QoS 1 and 2 messages that wait for a client or its acknowledgement.',
       () => store.messagesWaiting,

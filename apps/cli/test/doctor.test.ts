@@ -122,7 +122,8 @@ describe('the engine of the broker', () => {
     `# HELP keyline_broker_info x\nkeyline_broker_info{engine="mosquitto",version="${version}"} 1\nkeyline_broker_up 1\n${more}`;
 
   it.each([
-    ['keyline_broker_connections 1\n', 'ok', /^Keyline’s own$/],
+    ['keyline_broker_sessions_kept 1\n', 'ok', /^Keyline’s own$/],
+    ['keyline_broker_sessions_kept 0\n', 'fail', /can not keep sessions/],
     [metrics('2.1.2'), 'ok', /^Mosquitto 2\.1\.2: /],
     [metrics('2.0.11'), 'warn', /^Mosquitto 2\.0\.11: .*no %u.*restarted for a new CRL/],
   ])('is told from its metrics', (text, level, message) => {

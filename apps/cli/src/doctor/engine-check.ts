@@ -16,9 +16,18 @@ export function judgeEngine(text: string): Finding[] {
   const version = /^keyline_broker_info\{engine="mosquitto",version="([^"]+)"\} 1$/m.exec(
     text,
   )?.[1];
-  if (version === undefined) return [ok(check, 'Keyline’s own')];
   const is = (name: string, value: number): boolean =>
     new RegExp(`^keyline_broker_${name} ${String(value)}$`, 'm').test(text);
+  if (version === undefined) {
+    if (!is('sessions_kept', 0)) return [ok(check, 'Keyline’s own')];
+    return [
+      fail(
+        check,
+        'Keyline’s own, and it can not keep sessions and messages on disk: it takes no QoS 1 and 2 meanwhile',
+        'Make room in the data folder, or repair its disk; the broker tries again every few seconds. logs/keyline-broker.log has the error.',
+      ),
+    ];
+  }
   const findings = [judgeVersion(version)];
   if (is('up', 0)) {
     findings.push(fail(check, 'Mosquitto does not serve', 'See why in logs/keyline-broker.log.'));
