@@ -48,13 +48,17 @@ function connect(
 
 describe('a post-quantum hierarchy', () => {
   it('has ML-DSA keys and signatures from root to leaf, by Node’s own reading', () => {
-    const [root, issuing, leaf] = [ours.rootDer, ours.issuingDer, device.certificateDer].map(
-      (der) => new X509Certificate(der),
-    );
+    const [root, issuing, leaf, server] = [
+      ours.rootDer,
+      ours.issuingDer,
+      device.certificateDer,
+      broker.certificateDer,
+    ].map((der) => new X509Certificate(der));
     expect(root?.verify(root.publicKey)).toBe(true);
     expect(issuing?.verify(root!.publicKey)).toBe(true);
-    expect(leaf?.verify(issuing!.publicKey)).toBe(true);
-    expect([root, issuing, leaf].map((one) => one?.publicKey.asymmetricKeyType)).toEqual([
+    for (const one of [leaf, server]) expect(one?.verify(issuing!.publicKey)).toBe(true);
+    expect([root, issuing, server, leaf].map((one) => one?.publicKey.asymmetricKeyType)).toEqual([
+      'ml-dsa-65',
       'ml-dsa-65',
       'ml-dsa-65',
       'ml-dsa-44',

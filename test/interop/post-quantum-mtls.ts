@@ -128,6 +128,7 @@ const admin = 'keyline@service';
 
 export interface PostQuantumBroker {
   readonly url: string;
+  readonly certificateDer: Uint8Array;
   /** Everything it has logged. */
   log(): string;
   /** What it takes for a device to be let in and to publish below its own name. */
@@ -181,6 +182,7 @@ export async function startPostQuantumBroker(options: {
   const operator = await enroll(hierarchy, { profile: 'device-client', id: admin, now });
   return {
     url,
+    certificateDer: server.certificateDer,
     log: () => log,
     admit: async (device) => {
       const acl = { acltype: 'publishClientSend', topic: `devices/${device}/#`, allow: true };

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import { messageOf } from '@keyline/kernel';
 import type { DynsecEngine, Executed } from '@keyline/dynsec';
+import { endSession } from './end-session.ts';
 import type { LiveSession, LiveSessions } from './live-sessions.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -63,20 +64,16 @@ export class ControlApi {
   }
 
   #end(sessions: readonly LiveSession[]): void {
-    const { metrics, log } = this.#options;
     for (const session of sessions) {
-      metrics.kicked.inc({ reason: 'administrative' });
-      log.info(
+      endSession(
+        session,
         {
-          event: 'session ended',
-          certificate: { cn: session.username, serialHex: session.identity.serialHex },
-          clientId: session.clientId,
+          reason: 'administrative',
+          message: 'session ended by an administrative action',
+          reasonCode: administrativeAction,
+          reasonString: `"${session.username}" was changed, disabled or revoked by an administrator. Connect again to see what holds now.`,
         },
-        'session ended by an administrative action',
-      );
-      session.end(
-        administrativeAction,
-        `"${session.username}" was changed, disabled or revoked by an administrator. Connect again to see what holds now.`,
+        this.#options,
       );
     }
   }

@@ -2,6 +2,7 @@
 // (noRevAvail, RFC 9608) has nothing but its end.
 import type { Logger } from 'pino';
 import { formatInstant, type Clock } from '@keyline/kernel';
+import { endSession } from './end-session.ts';
 import type { LiveSessions } from './live-sessions.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -17,25 +18,22 @@ const lookEvery = 1000;
 const notAuthorized = 0x87;
 
 /** Ends each within a second of its certificate's end. @returns what stops it */
-export function watchExpiry({ sessions, metrics, log, clock }: ExpiredSessionsOptions): () => void {
+export function watchExpiry(options: ExpiredSessionsOptions): () => void {
+  const { sessions, clock } = options;
   const timer = setInterval(() => {
     const now = clock.now();
     for (const session of sessions.all()) {
       const { notAfter, serialHex } = session.identity;
       if (notAfter >= now) continue;
-      metrics.kicked.inc({ reason: 'certificate-expired' });
-      log.info(
+      endSession(
+        session,
         {
-          event: 'session ended',
           reason: 'certificate-expired',
-          certificate: { cn: session.username, serialHex },
-          clientId: session.clientId,
+          message: 'session ended, because its certificate has',
+          reasonCode: notAuthorized,
+          reasonString: `The certificate of "${session.username}" (serial ${serialHex}) expired on ${formatInstant(notAfter)}. Renew it (POST /v1/renew, or keyline device renew) and connect again.`,
         },
-        'session ended, because its certificate has',
-      );
-      session.end(
-        notAuthorized,
-        `The certificate of "${session.username}" (serial ${serialHex}) expired on ${formatInstant(notAfter)}. Renew it (POST /v1/renew, or keyline device renew) and connect again.`,
+        options,
       );
     }
   }, lookEvery);

@@ -3,13 +3,14 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { prepareState } from '../src/mosquitto/dynsec-file.ts';
 import { KeptSessions } from '../src/mosquitto/kept-sessions.ts';
+import { readConnected, type ConnectedClient } from '../src/mosquitto/log-lines.ts';
 import { ReloadPlan } from '../src/mosquitto/reload-plan.ts';
 
 const log = pino({ level: 'silent' });
 
 describe('whether a session is kept for somebody who is not connected', () => {
-  const arrives = (id: string, how: string): string =>
-    `New client connected from 127.0.0.1:41612 as ${id} (${how}, k60, u'${id}').`;
+  const arrives = (id: string, how: string): ConnectedClient =>
+    readConnected(`New client connected from 127.0.0.1:41612 as ${id} (${how}, k60, u'${id}').`)!;
   let kept: KeptSessions;
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['performance'] });
@@ -36,12 +37,12 @@ describe('whether a session is kept for somebody who is not connected', () => {
     ['p5, c0', false],
   ])('is decided by how it came: (%s)', (how, none) => {
     kept.onFigures(0);
-    kept.read(arrives('pump-1', how));
+    kept.connected(arrives('pump-1', how));
     expect(kept.noneIsOffline).toBe(true);
     kept.read('Client pump-1 closed its connection.');
     expect(kept.noneIsOffline).toBe(none);
     // Back, and so not offline any more.
-    kept.read(arrives('pump-1', how));
+    kept.connected(arrives('pump-1', how));
     expect(kept.noneIsOffline).toBe(true);
   });
 
@@ -58,7 +59,7 @@ describe('whether a session is kept for somebody who is not connected', () => {
     'Client a b (p5) left in words of a version to come.',
   ])('follows the log: %s', (line) => {
     kept.onFigures(0);
-    kept.read(arrives('a b (p5)', 'p2, c0'));
+    kept.connected(arrives('a b (p5)', 'p2, c0'));
     kept.read(line);
     expect(kept.noneIsOffline).toBe(false);
     // These may be from before it left.
@@ -210,10 +211,10 @@ describe('a reload', () => {
   it('that can wait is a restart only after its patience, counted from the first', () => {
     const reload = plan(false);
     reload.request('CRL 2', 1_000_000);
-    reload.onFigures(3);
+    reload.onFigures(1);
     vi.advanceTimersByTime(900_000);
     reload.request('CRL 3', 5_000_000);
-    reload.onFigures(3);
+    reload.onFigures(1);
     expect(done).toEqual([]);
     vi.advanceTimersByTime(100_100);
     expect(done).toEqual(['restart: CRL 2, CRL 3']);

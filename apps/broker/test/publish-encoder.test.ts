@@ -1,7 +1,7 @@
 import { generate } from 'mqtt-packet';
 import { expect, it } from 'vitest';
 import { createRandom } from '../../../test/support/random.ts';
-import { encodePublish, isPlain, type PlainPublish } from '../src/engine/publish-encoder.ts';
+import { encodePublish, isPlain, type PublishParts } from '../src/engine/publish-encoder.ts';
 
 const topics = ['a', 'devices/pump-1/telemetry', 'ä/€/😀', `long/${'x'.repeat(300)}`];
 // Around the places where the remaining length takes one byte more (MQTT 5 §1.5.5), and what lies between.
@@ -12,7 +12,7 @@ it('writes what mqtt-packet writes, byte for byte', () => {
   const pick = <Item>(list: readonly Item[]): Item => list[Math.floor(random() * list.length)]!;
   for (let round = 0; round < 2000; round += 1) {
     const qos = pick([0, 1, 2] as const);
-    const packet: PlainPublish = {
+    const packet: PublishParts = {
       topic: pick(topics),
       payload: Buffer.alloc(
         Math.max(0, pick(round % 50 === 0 ? sizes : sizes.slice(0, 8)) - pick([0, 3, 9, 31])),
@@ -41,5 +41,5 @@ it.each([
   [{ subscriptionIdentifier: [1] }, false],
 ])('leaves properties to mqtt-packet: %j', (properties, plain) => {
   const packet = { topic: 't', payload: Buffer.alloc(0), qos: 0, retain: false, dup: false };
-  expect(isPlain({ ...packet, properties } as PlainPublish)).toBe(plain);
+  expect(isPlain({ ...packet, properties } as PublishParts)).toBe(plain);
 });

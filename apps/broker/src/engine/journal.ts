@@ -92,9 +92,10 @@ export class Journal {
   async close(): Promise<void> {
     clearTimeout(this.#recoveryTimer);
     await this.#recovery;
-    clearTimeout(this.#recoveryTimer);
     await this.#compacting;
     await this.#idle();
+    // One that failed until now asked for another.
+    clearTimeout(this.#recoveryTimer);
     await this.#file.close();
   }
 
@@ -155,15 +156,7 @@ export class Journal {
   /** What was not written is in the state: a snapshot of it makes up for all. What is appended meanwhile waits for it. */
   async #recover(): Promise<void> {
     await this.#compacting;
-    // Never the name of a failed attempt.
-    this.#generation += 1;
-    const file = await openNew(this.#options.folder, this.#generation);
-    const old = this.#file;
-    this.#file = file;
-    // Its writes failed; so may this.
-    await old.close().catch(() => undefined);
-    this.#pending = [];
-    await this.#writeSnapshot();
+    await this.#startOver();
     this.#failure = undefined;
     this.#bytes = 0;
     this.#options.onRecovery();
@@ -172,7 +165,7 @@ export class Journal {
 
   #startCompaction(): void {
     this.#bytes = 0;
-    this.#compacting ??= this.#compact()
+    this.#compacting ??= this.#startOver()
       .catch((error: unknown) => {
         // The journals that stand hold everything; only the space is not freed.
         this.#options.onFailure(
@@ -184,18 +177,21 @@ export class Journal {
       });
   }
 
-  async #compact(): Promise<void> {
-    const { folder } = this.#options;
-    const next = this.#generation + 1;
-    const file = await openNew(folder, next);
+  /** A new file, and a snapshot in place of those before. */
+  async #startOver(): Promise<void> {
+    // Never the name of an attempt that failed.
+    this.#generation += 1;
+    const file = await openNew(this.#options.folder, this.#generation);
     do await this.#idle();
     while (this.#writing !== undefined);
-    // No await between the end of writing and here: a record is either in the snapshot or in the new file, never in both.
+    // No await between the end of writing and the snapshot: a record is either in it or in the new file, never in both.
     const old = this.#file;
     this.#file = file;
-    this.#generation = next;
+    this.#pending = [];
+    // The snapshot has all that it holds, and writing to it may have failed: so may this.
+    const closed = old.close().catch(() => undefined);
     await this.#writeSnapshot();
-    await old.close();
+    await closed;
   }
 
   /** Of this moment; afterwards only journals from the present one on count. */

@@ -5,7 +5,7 @@ import type { Clock } from '@keyline/kernel';
 import type { Metrics } from '../metrics.ts';
 import { isExpired, type Message, type PublishProperties, type Qos } from './message.ts';
 import type { Outgoing, Session } from './session.ts';
-import { encodePublish, isPlain, type PlainPublish } from './publish-encoder.ts';
+import { encodePublish, isPlain, type PublishParts } from './publish-encoder.ts';
 import { holdTurn } from './write-batch.ts';
 
 /** What becomes of a session's messages, for the journal. */
@@ -36,6 +36,15 @@ export interface Delivery {
   readonly qos: Qos;
   readonly retain: boolean;
   readonly identifiers: readonly number[] | undefined;
+}
+
+interface PublishPacket extends PublishParts {
+  readonly cmd: 'publish';
+}
+
+interface PubrelPacket {
+  readonly cmd: 'pubrel';
+  readonly messageId: number | undefined;
 }
 
 /** Bytes that may wait in a socket before messages of QoS 0 to it are dropped. */
@@ -153,7 +162,7 @@ export class Outbox {
       metrics.dropped.inc({ reason: 'packet-too-large' });
       return false;
     }
-    this.#writePublish(packet);
+    this.#write(packet);
     metrics.sent.inc({ qos });
     return true;
   }
@@ -166,24 +175,15 @@ export class Outbox {
     return generate(packet, { protocolVersion: 5 }).length <= limit;
   }
 
-  #writePublish(packet: PlainPublish): void {
-    const { client } = this;
-    if (!isPlain(packet)) {
-      this.#write(packet);
-      return;
-    }
-    if (client.closed || client.conn.destroyed) return;
-    holdTurn(client.conn);
-    client.conn.write(encodePublish(packet, client.version));
-  }
-
-  #write(packet: object): void {
-    const { client } = this;
-    if (client.closed || client.conn.destroyed) return;
-    holdTurn(client.conn);
-    writeToStream(packet as Parameters<typeof writeToStream>[0], client.conn, {
-      protocolVersion: client.version,
-    });
+  #write(packet: PublishPacket | PubrelPacket): void {
+    const { conn, closed, version } = this.client;
+    if (closed || conn.destroyed) return;
+    holdTurn(conn);
+    if (packet.cmd === 'publish' && isPlain(packet)) conn.write(encodePublish(packet, version));
+    else
+      writeToStream(packet as Parameters<typeof writeToStream>[0], conn, {
+        protocolVersion: version,
+      });
   }
 }
 

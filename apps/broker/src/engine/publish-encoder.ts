@@ -1,28 +1,23 @@
 // PUBLISH in one buffer: mqtt-packet writes each of its parts by itself, which costs a broker more than anything else it does.
-import type { PublishProperties, Qos } from './message.ts';
+import type { Message } from './message.ts';
 
-export interface PlainPublish {
-  readonly topic: string;
-  readonly payload: Buffer;
-  readonly qos: Qos;
-  readonly retain: boolean;
+export interface PublishParts extends Omit<Message, 'expiresAt'> {
   readonly dup: boolean;
   readonly messageId?: number | undefined;
-  readonly properties?: PublishProperties | undefined;
 }
 
 /** Whether `encodePublish` can write it: without properties. */
-export function isPlain({ properties }: PlainPublish): boolean {
+export function isPlain({ properties }: PublishParts): boolean {
   for (const _name in properties) return false;
   return true;
 }
 
 /** MQTT 3.1.1 and 5 §3.3. @param version of the protocol: 5 has a length of its properties, which is 0 */
-export function encodePublish(packet: PlainPublish, version: number): Buffer {
+export function encodePublish(packet: PublishParts, version: number): Buffer {
   const { topic, payload, qos, retain, dup, messageId } = packet;
   const topicBytes = Buffer.byteLength(topic);
   const length = 2 + topicBytes + (qos === 0 ? 0 : 2) + (version === 5 ? 1 : 0) + payload.length;
-  const buffer = Buffer.allocUnsafe(1 + (length < 128 ? 1 : lengthBytes(length)) + length);
+  const buffer = Buffer.allocUnsafe(1 + lengthBytes(length) + length);
   buffer[0] = 0x30 | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0);
   let at = 1;
   let rest = length;
@@ -40,6 +35,7 @@ export function encodePublish(packet: PlainPublish, version: number): Buffer {
 }
 
 function lengthBytes(length: number): number {
+  if (length < 128) return 1;
   if (length < 16_384) return 2;
   return length < 2_097_152 ? 3 : 4;
 }

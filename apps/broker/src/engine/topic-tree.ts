@@ -20,18 +20,11 @@ const childOf = <Value>(node: Node<Value>, level: string): Node<Value> | undefin
   return level === '#' ? node.anyRest : node.children.get(level);
 };
 
-function addChild<Value>(node: Node<Value>, level: string): Node<Value> {
-  const child = createNode<Value>();
+function putChild<Value>(node: Node<Value>, level: string, child: Node<Value> | undefined): void {
   if (level === '+') node.anyLevel = child;
   else if (level === '#') node.anyRest = child;
+  else if (child === undefined) node.children.delete(level);
   else node.children.set(level, child);
-  return child;
-}
-
-function removeChild<Value>(node: Node<Value>, level: string): void {
-  if (level === '+') node.anyLevel = undefined;
-  else if (level === '#') node.anyRest = undefined;
-  else node.children.delete(level);
 }
 
 const isEmpty = <Value>(node: Node<Value>): boolean =>
@@ -45,7 +38,14 @@ export class TopicTree<Value> {
 
   add(filter: string, value: Value): void {
     let node = this.#root;
-    for (const level of filter.split('/')) node = childOf(node, level) ?? addChild(node, level);
+    for (const level of filter.split('/')) {
+      let next = childOf(node, level);
+      if (next === undefined) {
+        next = createNode();
+        putChild(node, level, next);
+      }
+      node = next;
+    }
     node.values ??= new Set();
     node.values.add(value);
   }
@@ -100,7 +100,7 @@ function removeBelow<Value>(
   } else {
     const next = childOf(node, level);
     if (next === undefined) return false;
-    if (removeBelow(next, levels, depth + 1, value)) removeChild(node, level);
+    if (removeBelow(next, levels, depth + 1, value)) putChild(node, level, undefined);
   }
   return isEmpty(node);
 }

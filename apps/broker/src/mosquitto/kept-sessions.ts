@@ -1,6 +1,8 @@
 // Whether Mosquitto keeps a session for somebody who is not connected: on 2.0 that decides between a reload and a crash. Its figures say so
 // every two seconds; its log says at once who may have left one since.
 
+import type { ConnectedClient } from './log-lines.ts';
+
 /** A round of figures counts what had happened before it was sent, and the log is read from another pipe. */
 const roundIsOlder = 500;
 
@@ -23,26 +25,24 @@ export class KeptSessions {
     this.#figuresSayNone = false;
   }
 
-  /** A line of its log. */
+  connected({ clientId, mayLeaveSession }: ConnectedClient): void {
+    this.#offline.delete(clientId);
+    if (mayLeaveSession) this.#online.add(clientId);
+    else this.#online.delete(clientId);
+  }
+
+  /** Any other line of its log. */
   read(line: string): void {
-    const { id: arrived, version, clean } = connectedPattern.exec(line)?.groups ?? {};
-    if (arrived !== undefined) {
-      this.#offline.delete(arrived);
-      // From MQTT 5 on a clean start says nothing of how long the session is kept afterwards.
-      if (version === '5' || clean === '0') this.#online.add(arrived);
-      else this.#online.delete(arrived);
-    } else if (aboutClient.test(line) && !aboutNoSession.test(line)) {
-      const gone = endedPattern.exec(line)?.groups?.['id'];
-      // In words that are not known here: whoever it is about, the next figures tell.
-      if (gone === undefined) this.#offline.set(line, performance.now());
-      else if (this.#online.delete(gone)) this.#offline.set(gone, performance.now());
-    }
+    if (!aboutClient.test(line) || aboutNoSession.test(line)) return;
+    const gone = endedPattern.exec(line)?.groups?.['id'];
+    // In words that are not known here: whoever it is about, the next figures tell.
+    if (gone === undefined) this.#offline.set(line, performance.now());
+    else if (this.#online.delete(gone)) this.#offline.set(gone, performance.now());
   }
 
   /** @param offline sessions of clients that are not connected; below 0 while others are in a handshake */
   onFigures(offline: number): void {
     this.#figuresSayNone = offline <= 0;
-    if (offline > 0) return;
     const now = performance.now();
     for (const [id, since] of this.#offline) {
       if (now - since > roundIsOlder) this.#offline.delete(id);
@@ -51,9 +51,7 @@ export class KeptSessions {
 }
 
 // Client ids are names, and may hold anything but a control character.
-const connectedPattern =
-  /^New client connected from \S+ as (?<id>.*) \(p(?<version>\d+), c(?<clean>[01]), k\d+(?:, u'.*')?\)\.$/;
 const endedPattern =
   /^(?:Client (?<id>.*) been disconnected by administrative action\.|Client (?<id>.*) (?:disconnected(?:\.|, .*|: .*| due to .*)|closed its connection\.|has exceeded timeout, disconnecting\.|already connected, closing old connection\.)|Bad socket read\/write on client (?<id>.*): .*)$/;
 const aboutClient = /\bclient /i;
-const aboutNoSession = /^(?:New client connected|Client connection from |dynsec: |OpenSSL Error)/;
+const aboutNoSession = /^(?:Client connection from |dynsec: |OpenSSL Error)/;

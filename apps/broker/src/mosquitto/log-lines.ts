@@ -3,9 +3,17 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 
+export interface ConnectedClient {
+  readonly clientId: string;
+  readonly username: string | undefined;
+  /** From MQTT 5 on a clean start says nothing of how long the session is kept afterwards. */
+  readonly mayLeaveSession: boolean;
+}
+
 export interface LineEvents {
   /** A client was let in. */
-  readonly onConnected: (username: string) => void;
+  readonly onConnected: (client: ConnectedClient) => void;
+  /** Anything else. */
   readonly onLine: (line: string) => void;
 }
 
@@ -37,9 +45,9 @@ export class LogLines {
     if (line === '') return;
     const text = line.slice(0, 1000);
     this.#last = [...this.#last.slice(1 - kept), text];
-    this.#events.onLine(line);
-    const username = connectedPattern.exec(line)?.groups?.['username'];
-    if (username !== undefined) this.#events.onConnected(username);
+    const client = readConnected(line);
+    if (client === undefined) this.#events.onLine(line);
+    else this.#events.onConnected(client);
     const [, level, remedy] = meanings.find(([pattern]) => pattern.test(text)) ?? [];
     this.#log[level ?? 'info'](
       remedy === undefined ? {} : { remedy },
@@ -50,7 +58,13 @@ export class LogLines {
 
 // `New client connected from 127.0.0.1:41612 as pump-17 (p5, c1, k60, u'pump-17').` Names may hold anything but a control character.
 const connectedPattern =
-  /^New client connected from \S+ as .* \(p\d+, c[01], k\d+, u'(?<username>.*)'\)\.$/;
+  /^New client connected from \S+ as (?<clientId>.*) \(p(?<version>\d+), c(?<clean>[01]), k\d+(?:, u'(?<username>.*)')?\)\.$/;
+
+export function readConnected(line: string): ConnectedClient | undefined {
+  const { clientId, version, clean, username } = connectedPattern.exec(line)?.groups ?? {};
+  if (clientId === undefined) return undefined;
+  return { clientId, username, mayLeaveSession: version === '5' || clean === '0' };
+}
 
 const meanings: readonly (readonly [RegExp, 'debug' | 'warn' | 'error', string?])[] = [
   [/^New connection from /, 'debug'],

@@ -105,6 +105,9 @@ export async function openMosquittoBroker(
         kept.onFigures(offline);
         plan.onFigures(offline);
       },
+      onConnected: (client) => {
+        kept.connected(client);
+      },
       onLine: (line) => {
         kept.read(line);
       },

@@ -44,10 +44,10 @@ export class ReloadPlan {
 
   /** @param patience milliseconds after which it is worth a restart; 0: at once */
   request(reason: string, patience: number): void {
-    const { hangUpIsSafe, hangUp, log } = this.#options;
+    const { hangUpIsSafe, log } = this.#options;
     if (hangUpIsSafe) {
-      hangUp();
-      log.info({ event: 'reloaded', reason }, `Mosquitto was told to reload: ${reason}`);
+      this.#reasons.add(reason);
+      this.#hangUp();
       return;
     }
     if (!this.isWaiting) {

@@ -6,7 +6,7 @@ import { KeylineError, messageOf } from '@keyline/kernel';
 import { ControlLine } from './control-line.ts';
 import { createLogin, prepareState } from './dynsec-file.ts';
 import type { InstalledMosquitto } from './find-mosquitto.ts';
-import { LogLines } from './log-lines.ts';
+import { LogLines, type ConnectedClient } from './log-lines.ts';
 import { MosquittoProcess } from './mosquitto-process.ts';
 import type { Paces } from './options.ts';
 import { runtimeFiles, type RuntimeFolder } from './runtime-folder.ts';
@@ -25,7 +25,8 @@ interface SupervisorOptions {
     readonly onStarting: () => void;
     /** A complete round of `$SYS` came. */
     readonly onFigures: (figures: ReadonlyMap<string, number>) => void;
-    /** It logged this. */
+    readonly onConnected: (client: ConnectedClient) => void;
+    /** It logged anything else. */
     readonly onLine: (line: string) => void;
     readonly onStranger: () => void;
     readonly onRestart: (why: 'crashed' | 'hung' | 'asked') => void;
@@ -64,9 +65,11 @@ export class Supervisor {
     });
     this.#lines = new LogLines(options.log, {
       onLine: options.events.onLine,
-      onConnected: (username) => {
+      onConnected: (client) => {
+        const { username } = client;
+        options.events.onConnected(client);
         // Its own connection; everybody else is looked up.
-        if (!username.startsWith('supervisor@')) this.#guard.saw(username);
+        if (username?.startsWith('supervisor@') === false) this.#guard.saw(username);
       },
     });
   }
