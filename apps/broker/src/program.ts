@@ -82,10 +82,12 @@ export function createProgram(serve: (command: ServeCommand) => Promise<void>): 
     .option(
       '--tls-groups <list>',
       'key exchange, first preferred, for instance X25519MLKEM768:X25519 (default: OpenSSL’s)',
+      parseList,
     )
     .option(
       '--tls-signature-algorithms <list>',
       'of both sides’ keys, for instance mldsa65:ecdsa_secp256r1_sha256 (default: OpenSSL’s)',
+      parseList,
     )
     .option(
       '--admin <cn>',
@@ -182,6 +184,12 @@ function parseUrls(text: string, all: readonly string[]): string[] {
     );
   }
   return [...all, text];
+}
+
+/** OpenSSL takes an empty one for its own defaults: a variable that is not set would open what it was meant to close. */
+function parseList(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('It must name something.');
+  return text;
 }
 
 function parseCount(text: string): number {

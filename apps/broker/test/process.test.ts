@@ -76,6 +76,15 @@ it('ends with exit code 2 on a line it does not understand', async () => {
   expect(output()).toMatch(/max-connections.*whole number/s);
 });
 
+it.each(['--tls-groups', '--tls-signature-algorithms'])(
+  'takes an empty %s for a mistake, and not for OpenSSL’s defaults',
+  async (flag) => {
+    const { output, exit } = start(flag, '');
+    expect(await exit).toBe(2);
+    expect(output()).toMatch(/It must name something/);
+  },
+);
+
 it.each([
   [
     ['--tls-groups', 'X25519MLKEM768:P-1024'],
