@@ -145,7 +145,7 @@ export function createAuthenticator(options: {
           `${route.method} ${route.url} is for ${admits.join(', ')}; "${caller.name}" is ${caller.role}.`,
         );
       }
-      return caller;
+      return { ...caller, address: request.ip };
     },
     epoch: () => epoch,
     close: stop,

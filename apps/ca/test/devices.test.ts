@@ -209,6 +209,11 @@ describe('device states', () => {
       'device-revoked',
       'device-enrolled',
     ]);
+    // Who it was says the ledger, and from where.
+    expect(history.body.items).toMatchObject([
+      { actor: 'admin:admin@keyline', address: '127.0.0.1' },
+      { actor: expect.stringMatching(/^token:tok_/), address: '127.0.0.1' },
+    ]);
   });
 
   it('keeps a device to itself', async () => {

@@ -9,7 +9,7 @@ import {
   verifySignature,
   type ParsedCertificate,
 } from '@keyline/x509';
-import { actorOf, type Caller } from './caller.ts';
+import { entryBy, type Caller } from './caller.ts';
 import { commitOrThrow, conflict, type FailedCommit, type FleetContext } from './context.ts';
 import type { EntryData } from './ledger-entry.ts';
 import type { AuthorityRecord, Crl } from './model.ts';
@@ -298,10 +298,12 @@ async function commit(
     readonly explain: (failure: FailedCommit) => KeylineError;
   },
 ): Promise<void> {
-  const actor = given.caller === 'keyline' ? 'keyline' : actorOf(given.caller);
   await commitOrThrow(
     context,
-    { writes: given.writes, entries: [{ at: context.clock.now(), actor, data: given.data }] },
+    {
+      writes: given.writes,
+      entries: [{ at: context.clock.now(), ...entryBy(given.caller), data: given.data }],
+    },
     given.explain,
   );
 }

@@ -1,7 +1,7 @@
 // The line: batches (work orders) and the signing of their units, idempotent per device id.
 import { Duration, KeylineError, type DeviceId } from '@keyline/kernel';
 import { parseCsr, type Csr } from '@keyline/pki';
-import { actorOf, type Caller } from './caller.ts';
+import { actorOf, entryBy, type Caller } from './caller.ts';
 import {
   commitOrThrow,
   getTypeDetails,
@@ -35,7 +35,6 @@ export async function openBatch(
     throw new KeylineError('VALIDITY_NOT_ALLOWED', 'A batch must be open for at least a second.');
   }
   const now = context.clock.now();
-  const actor = actorOf(command.caller);
   const batch: Batch = {
     id: command.id,
     type: command.type,
@@ -48,14 +47,18 @@ export async function openBatch(
     state: 'open',
     endsAt: now + command.lifetime,
     createdAt: now,
-    createdBy: actor,
+    createdBy: actorOf(command.caller),
   };
   await commitOrThrow(
     context,
     {
       writes: [{ op: 'insert-batch', batch }],
       entries: [
-        { at: now, actor, data: { kind: 'batch-opened', batch: batch.id, quota: batch.quota } },
+        {
+          at: now,
+          ...entryBy(command.caller),
+          data: { kind: 'batch-opened', batch: batch.id, quota: batch.quota },
+        },
       ],
     },
     (failure) =>
@@ -82,7 +85,7 @@ export async function closeBatch(
       entries: [
         {
           at: now,
-          actor: actorOf(command.caller),
+          ...entryBy(command.caller),
           data: { kind: 'batch-closed', batch: batch.id, quota: batch.quota },
         },
       ],
@@ -261,7 +264,7 @@ async function trySign(
     entries: [
       {
         at: now,
-        actor: actorOf(caller),
+        ...entryBy(caller),
         data: {
           kind: earlier === undefined ? 'device-enrolled' : 'device-reissued',
           device: id,
@@ -276,7 +279,7 @@ async function trySign(
       },
       ...ending.map(({ serial }) => ({
         at: now,
-        actor: actorOf(caller),
+        ...entryBy(caller),
         data: { kind: 'certificate-revoked', owner: id, serial, reason: 'superseded' } as const,
       })),
     ],

@@ -1,7 +1,7 @@
 // Certificates that are not a device's (servers, services, operators, stations), and revocation of one certificate.
 import { KeylineError, type SerialHex } from '@keyline/kernel';
 import { parseCsr, type RevocationReason } from '@keyline/pki';
-import { actorOf, type Caller } from './caller.ts';
+import { entryBy, type Caller } from './caller.ts';
 import { commitOrThrow, type FleetContext } from './context.ts';
 import { certificateRow, keyInUse } from './enroll.ts';
 import type { Certificate } from './model.ts';
@@ -59,7 +59,6 @@ export async function issueCertificate(
     profile: profile.name,
     kind: profile.kind,
   });
-  const actor = command.caller === 'keyline' ? 'keyline' : actorOf(command.caller);
   await commitOrThrow(
     context,
     {
@@ -70,7 +69,7 @@ export async function issueCertificate(
       entries: [
         {
           at: now,
-          actor,
+          ...entryBy(command.caller),
           data: {
             kind: 'certificate-issued',
             owner: command.name,
@@ -121,7 +120,7 @@ export async function revokeCertificate(
       entries: [
         {
           at: now,
-          actor: actorOf(command.caller),
+          ...entryBy(command.caller),
           data: { kind: 'certificate-revoked', owner, serial, reason },
         },
       ],

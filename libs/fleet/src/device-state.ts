@@ -1,7 +1,7 @@
 // Revoke, suspend, resume, decommission: one unit of work each; the followers carry it everywhere.
 import { KeylineError, parseDeviceId, type SerialHex } from '@keyline/kernel';
 import type { RevocationReason } from '@keyline/pki';
-import { actorOf, type Caller } from './caller.ts';
+import { entryBy, type Caller } from './caller.ts';
 import { getTypeDetails, isOver, type FleetContext } from './context.ts';
 import type { Certificate, Device, DeviceState } from './model.ts';
 import type { Write } from './ports.ts';
@@ -113,7 +113,7 @@ export async function changeDeviceState(
       entries: [
         {
           at: now,
-          actor: actorOf(command.caller),
+          ...entryBy(command.caller),
           data: {
             kind: transition.kind,
             device: id,

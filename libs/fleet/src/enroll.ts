@@ -17,6 +17,8 @@ export interface EnrollCommand {
   readonly tokenHash: string;
   /** Asked-for validity in milliseconds. */
   readonly validity?: number | undefined;
+  /** IP address it was asked for from. */
+  readonly address?: string | undefined;
 }
 
 export interface Enrolled {
@@ -151,6 +153,7 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
       {
         at: now,
         actor: `token:${token.id}`,
+        address: command.address,
         data: {
           kind: earlier === undefined ? 'device-enrolled' : 'device-reissued',
           device: id,

@@ -77,6 +77,8 @@ export interface LedgerEntry {
   readonly at: number;
   /** Who did it: `operator:alice`, `token:tok_…`, `device:d1`, `keyline`. */
   readonly actor: string;
+  /** IP address the change was asked for from; absent for what Keyline does by itself. */
+  readonly address?: string | undefined;
   readonly data: EntryData;
 }
 

@@ -4,7 +4,7 @@ import type { Role } from '@keyline/access';
 import { KeylineError, type DeviceId } from '@keyline/kernel';
 import { parseCsr, type Profile } from '@keyline/pki';
 import { keyAlgorithmOf, parseCertificate } from '@keyline/x509';
-import { actorOf, type Caller } from './caller.ts';
+import { entryBy, type Caller } from './caller.ts';
 import { getTypeDetails, type FleetContext } from './context.ts';
 import { certificateRow, keyInUse, resolveDeviceId, type Enrolled } from './enroll.ts';
 import type { Certificate, Device } from './model.ts';
@@ -103,7 +103,7 @@ async function tryRenew(
     entries: [
       {
         at: now,
-        actor: actorOf(caller),
+        ...entryBy(caller),
         data: {
           kind: 'device-renewed',
           device: id,

@@ -1,7 +1,7 @@
 // Enrollment tokens and API tokens: random, shown once, stored as a hash.
 import { hash, randomBytes } from 'node:crypto';
 import { createId, Duration, KeylineError, Secret } from '@keyline/kernel';
-import { actorOf, type Caller } from './caller.ts';
+import { actorOf, entryBy, type Caller } from './caller.ts';
 import { commitOrThrow, conflict, getTypeDetails, type FleetContext } from './context.ts';
 import type { ApiToken, ApiTokenRole, EnrollmentToken, Labels } from './model.ts';
 
@@ -58,7 +58,7 @@ export async function createEnrollmentToken(
       entries: [
         {
           at: now,
-          actor: actorOf(command.caller),
+          ...entryBy(command.caller),
           data: { kind: 'token-created', token: token.id, use: 'enroll' },
         },
       ],
@@ -101,7 +101,7 @@ export async function createApiToken(
       entries: [
         {
           at: now,
-          actor: actorOf(command.caller),
+          ...entryBy(command.caller),
           data: { kind: 'token-created', token: token.id, use: 'api' },
         },
       ],
@@ -126,9 +126,7 @@ export async function revokeToken(
     context,
     {
       writes: [{ op: use === 'api' ? 'revoke-api-token' : 'revoke-token', id, at: now }],
-      entries: [
-        { at: now, actor: actorOf(caller), data: { kind: 'token-revoked', token: id, use } },
-      ],
+      entries: [{ at: now, ...entryBy(caller), data: { kind: 'token-revoked', token: id, use } }],
     },
     (failure) => new KeylineError(failure.code, `There is no token "${id}".`),
   );

@@ -77,6 +77,7 @@ export function registerDevices(
         csr: input.csr,
         tokenHash,
         validity: validityOf('validity' in input ? input.validity : undefined),
+        address: request.ip,
       });
       return await answerEnrolled(enrolled, request, reply);
     } catch (error) {
@@ -131,9 +132,16 @@ export function registerDevices(
       fleet.store.listCertificatesOf(device.id),
     ]);
     return {
-      items: entries.map(({ seq, at, actor, data }) => {
+      items: entries.map(({ seq, at, actor, address, data }) => {
         const { kind, ...rest } = data;
-        return { seq, at: formatInstant(at), actor, kind, data: { ...rest } };
+        return {
+          seq,
+          at: formatInstant(at),
+          actor,
+          address: address ?? null,
+          kind,
+          data: { ...rest },
+        };
       }),
       certificates: certificates.map(viewCertificate),
     };

@@ -42,11 +42,12 @@ export async function showHistory(
     }
     context.terminal.out(
       formatTable(
-        ['WHEN (UTC)', 'WHAT', 'WHO', 'ENTRY', 'DETAILS'],
-        items.map(({ at, kind, actor, seq, data }) => [
+        ['WHEN (UTC)', 'WHAT', 'WHO', 'FROM', 'ENTRY', 'DETAILS'],
+        items.map(({ at, kind, actor, address, seq, data }) => [
           formatTime(at),
           kind,
           actor,
+          address ?? '-',
           seq,
           formatDetails(data),
         ]),

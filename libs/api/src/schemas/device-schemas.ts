@@ -146,6 +146,9 @@ export const HistoryResponseSchema = object({
       seq: Type.Integer(),
       at: timestamp('When.'),
       actor: Type.String(),
+      address: nullable(
+        Type.String({ description: 'IP address it was asked for from; null: by Keyline itself.' }),
+      ),
       kind: Type.String(),
       data: Type.Record(Type.String(), Type.Unknown()),
     }),

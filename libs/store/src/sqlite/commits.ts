@@ -46,7 +46,7 @@ export function createCommits(
   const release = db.prepare('RELEASE unit');
   const rollbackUnit = db.prepare('ROLLBACK TO unit');
   const append = db.prepare(
-    'INSERT INTO ledger (seq, at, actor, subject, data) VALUES (?, ?, ?, ?, ?)',
+    'INSERT INTO ledger (seq, at, actor, subject, data, address) VALUES (?, ?, ?, ?, ?, ?)',
   );
   let seq = (db.prepare('SELECT max(seq) FROM ledger').pluck().get() as number | null) ?? 0;
   let waiting: Waiting[] = [];
@@ -66,7 +66,14 @@ export function createCommits(
     }
     const entries = given.map((entry): LedgerEntry => ({ seq: ++seq, ...entry }));
     for (const entry of entries) {
-      append.run(entry.seq, entry.at, entry.actor, subjectOf(entry), JSON.stringify(entry.data));
+      append.run(
+        entry.seq,
+        entry.at,
+        entry.actor,
+        subjectOf(entry),
+        JSON.stringify(entry.data),
+        entry.address ?? null,
+      );
     }
     return { ok: true, entries };
   }

@@ -164,4 +164,8 @@ export const migrations: readonly string[] = [
 
   CREATE TABLE cursors (follower TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
   `,
+  `
+  -- Where a change was asked for from; null for what Keyline does by itself.
+  ALTER TABLE ledger ADD COLUMN address TEXT;
+  `,
 ];

@@ -175,6 +175,7 @@ export function toEntry(row: Row): LedgerEntry {
     seq: row['seq'] as number,
     at: row['at'] as number,
     actor: row['actor'] as string,
+    ...(row['address'] === null ? {} : { address: row['address'] as string }),
     data: JSON.parse(row['data'] as string) as LedgerEntry['data'],
   };
 }

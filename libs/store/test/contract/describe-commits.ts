@@ -26,6 +26,17 @@ export function describeCommits(createEngine: CreateEngine): void {
     entries: [note(name)],
   });
 
+  it('keeps with an entry who asked for it and from which address', async () => {
+    const { store } = db;
+    await store.commit({
+      writes: [],
+      entries: [{ ...note('a'), actor: 'operator:o@works', address: '2001:db8::7' }, note('b')],
+    });
+    const entries = await store.readEntries(0, 5);
+    expect(entries[0]).toMatchObject({ actor: 'operator:o@works', address: '2001:db8::7' });
+    expect(entries[1]).not.toHaveProperty('address');
+  });
+
   describe('a refused unit', () => {
     it('is undone wholly, whichever of its writes was refused', async () => {
       await take(
