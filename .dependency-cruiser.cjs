@@ -1,4 +1,4 @@
-// The direction of imports: kernel ← x509 ← pki, access ← fleet ← adapters ← apps. Each rule says why it is there;
+// The direction of imports: kernel ← x509 ← pki, mqtt ← access ← fleet ← adapters ← apps. Each rule says why it is there;
 // the comment is printed with the error.
 
 const rooms = (...names) => `^libs/(${names.join('|')})/`;
@@ -36,7 +36,7 @@ const adapterMayImport = {
   alerts: ['fleet', 'pki'],
   config: ['pki', 'access', 'alerts'],
   api: ['fleet', 'pki', 'access'],
-  dynsec: [],
+  dynsec: ['mqtt'],
 };
 
 /** A room may import only these other rooms (and kernel). */
@@ -112,16 +112,17 @@ module.exports = {
     {
       name: 'inner-rooms-do-no-io',
       comment:
-        'pki, fleet, access and x509 decide; reading, writing and sending is done by adapters behind ports. It makes them testable.',
+        'pki, fleet, access, mqtt and x509 decide; reading, writing and sending is done by adapters behind ports. It makes them testable.',
       severity: 'error',
-      from: { path: '^libs/(pki|fleet|access|x509)/src' },
+      from: { path: '^libs/(pki|fleet|access|mqtt|x509)/src' },
       to: { path: coreModules(io), dependencyTypes: ['core'] },
     },
     only('x509', [], 'x509 reads and writes DER and knows nothing of policy: kernel ← x509.'),
+    only('mqtt', [], 'mqtt reads and writes packets and knows of no broker: kernel ← mqtt.'),
     only(
       'access',
-      [],
-      'Rights are said in no broker’s dialect and need no certificates: kernel ← access.',
+      ['mqtt'],
+      'Rights are said in no broker’s dialect and need no certificates: kernel ← mqtt ← access.',
     ),
     only(
       'pki',

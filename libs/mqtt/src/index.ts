@@ -1,0 +1,16 @@
+// MQTT 3.1.1 and 5 on the wire: packets in and out, topics and filters. No connection, no session, no rights.
+export type * from './packets.ts';
+export { MalformedPacket, type RefusalCode } from './malformed-packet.ts';
+export { clientPacketLimits, type ReadLimits } from './read-limits.ts';
+export { readPacketLength } from './fixed-header.ts';
+export {
+  countLevels,
+  isMqttText,
+  isSharedFilter,
+  isTopicFilter,
+  isTopicName,
+  matchesTopic,
+  mostTopicLevels,
+  parseSharedFilter,
+  type SharedFilter,
+} from './topic.ts';
