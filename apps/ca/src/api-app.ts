@@ -9,6 +9,7 @@ import { installIdempotency } from './idempotency.ts';
 import type { Metrics } from './metrics.ts';
 import { frameworkErrors, installProblemHandlers } from './problem-reply.ts';
 import { createRateLimits } from './rate-limits.ts';
+import { installBodyParsers } from './request-body.ts';
 import { registerAuthorities } from './routes/authorities.ts';
 import { registerCertificates } from './routes/certificates.ts';
 import { registerDevices } from './routes/devices.ts';
@@ -55,12 +56,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     routerOptions: { maxParamLength: 200 },
   }) as unknown as FastifyInstance;
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
-  app.addContentTypeParser('application/pkcs10', { parseAs: 'buffer' }, (_request, body, done) =>
-    done(null, body),
-  );
-  app.addContentTypeParser('application/x-ndjson', (_request, payload, done) =>
-    done(null, payload),
-  );
+  installBodyParsers(app);
   app.decorateRequest('caller', undefined);
   app.decorateRequest('proofEpoch', 0);
   installProblemHandlers(app);
@@ -87,7 +83,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
   });
   // The routes come after the plugin that collects them.
   await app.register(async (routes: FastifyInstance) => {
-    const register = createRegister(routes, { authenticator, limits });
+    const register = createRegister(routes, { authenticator, limits, origins: service.origins });
     registerDevices(register, service, limits);
     registerLine(register, service);
     registerTokens(register, service);

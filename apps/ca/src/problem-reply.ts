@@ -1,8 +1,9 @@
 // Anything thrown becomes a problem document (RFC 9457), here and nowhere else.
 import { STATUS_CODES } from 'node:http';
-import { problemOf, routes, type Problem } from '@keyline/api';
+import { problemOf, type Problem } from '@keyline/api';
 import { isKeylineError, KeylineError, type ErrorCode } from '@keyline/kernel';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { collectMethods } from './offered-methods.ts';
 
 export function createProblem(error: KeylineError, instance?: string): Problem {
   const [status, title] = problemOf(error.code);
@@ -65,7 +66,7 @@ function translate(error: unknown): KeylineError {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new KeylineError(
         'UNSUPPORTED_MEDIA_TYPE',
-        'Send application/json (or what /docs names for this route).',
+        'The media type is not one that this path takes. The API is described at /docs.',
       );
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
@@ -110,11 +111,12 @@ export function frameworkErrors(
   replyProblem(reply, translate(error));
 }
 
-/** Installs the error and not-found handlers of an app. */
+/** Installs the error and not-found handlers of an app; must be called before its routes are registered. */
 export function installProblemHandlers(app: FastifyInstance): void {
+  const methodsOf = collectMethods(app);
   app.setErrorHandler((thrown: unknown, request, reply) => {
     // What Fastify finds wrong with the form of a request (QUERY without a media type) matters only where it would be answered.
-    const error = request.is404 ? notFound(request, reply) : translate(thrown);
+    const error = request.is404 ? notFound(request, reply, methodsOf) : translate(thrown);
     const [status] = problemOf(error.code);
     const level = status >= 500 ? 'error' : 'info';
     request.log[level](
@@ -131,14 +133,18 @@ export function installProblemHandlers(app: FastifyInstance): void {
     );
     return replyProblem(reply, error);
   });
-  app.setNotFoundHandler((request, reply) => replyProblem(reply, notFound(request, reply)));
+  app.setNotFoundHandler((request, reply) =>
+    replyProblem(reply, notFound(request, reply, methodsOf)),
+  );
 }
 
-function notFound(request: FastifyRequest, reply: FastifyReply): KeylineError {
+function notFound(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  methodsOf: (path: string) => readonly string[],
+): KeylineError {
   const path = request.url.split('?', 1)[0] ?? '';
-  const offered = Object.values(routes)
-    .filter(({ url }) => new RegExp(`^${url.replaceAll(/:[a-z]+/g, '[^/]+')}$`).test(path))
-    .map(({ method }) => method);
+  const offered = methodsOf(path);
   if (offered.length === 0) {
     return new KeylineError(
       'NOT_FOUND',

@@ -6,6 +6,7 @@ import type { Authorities } from './authorities.ts';
 import type { AuthorityKeys } from './ca-folder.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
 import type { Effects } from './effects.ts';
+import type { OwnOrigins } from './own-origin.ts';
 
 export interface ServiceContext {
   readonly fleet: FleetContext;
@@ -13,6 +14,7 @@ export interface ServiceContext {
   readonly limits: ServiceConfig['limits'];
   readonly rateLimits: ServiceConfig['rateLimits'];
   readonly brokerUrl: string;
+  readonly origins: OwnOrigins;
   readonly authorities: Authorities;
   readonly keys: AuthorityKeys;
   readonly crl: CrlPublisher;

@@ -1,5 +1,6 @@
 // Who the service is in TLS: its own server certificate towards callers, its own client certificate towards the broker.
 import type { ServerOptions } from 'node:https';
+import { isIP } from 'node:net';
 import type { Authorities } from './authorities.ts';
 import { createOwnCertificate, type OwnCertificates } from './own-certificates.ts';
 import type { Issuing } from './open-issuing.ts';
@@ -13,14 +14,19 @@ export interface OwnTls {
 /** CN of the certificate that administers the broker. */
 export const brokerAdmin = 'keyline@service';
 
+/** Names and addresses by which the service is called. */
+export function serverNamesOf(host: string): readonly string[] {
+  return [...new Set(['localhost', '127.0.0.1', host])];
+}
+
 export async function createOwnTls({ fleet }: Issuing, host: string): Promise<OwnTls> {
-  const isAddress = /^[\d.]+$/.test(host) || host.includes(':');
+  const names = serverNamesOf(host);
   return {
     api: await createOwnCertificate(fleet, {
       profile: 'service-server',
       name: 'api@keyline',
-      dnsNames: ['localhost', ...(isAddress ? [] : [host])],
-      ipAddresses: [...new Set(['127.0.0.1', ...(isAddress ? [host] : [])])],
+      dnsNames: names.filter((name) => isIP(name) === 0),
+      ipAddresses: names.filter((name) => isIP(name) !== 0),
     }),
     broker: await createOwnCertificate(fleet, { profile: 'service-client', name: brokerAdmin }),
   };

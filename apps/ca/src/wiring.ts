@@ -23,7 +23,7 @@ import { createOcspService } from './ocsp-service.ts';
 import { openIssuing } from './open-issuing.ts';
 import { createResponders } from './responders.ts';
 import type { ServiceContext } from './service-context.ts';
-import { clientCredentials, createOwnTls, serverOptions } from './tls-identity.ts';
+import { clientCredentials, createOwnTls, serverNamesOf, serverOptions } from './tls-identity.ts';
 
 export interface ServiceOptions {
   readonly data: string;
@@ -176,6 +176,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       limits: config.service.limits,
       rateLimits: config.service.rateLimits,
       brokerUrl: brokerUrl ?? '',
+      origins: { hostNames: serverNamesOf(options.host), allowed: config.service.origins },
       authorities,
       keys,
       crl,

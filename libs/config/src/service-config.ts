@@ -27,6 +27,16 @@ export interface ServiceConfig {
     readonly provisionWait: number;
     readonly effectWait: number;
   };
+  readonly listeners: {
+    readonly connections: number;
+    readonly headerTime: number;
+    readonly bodyTime: number;
+    readonly bodyBytesInFlight: number;
+    readonly streams: number;
+  };
+  /** Of web pages that may call, beside the service's own. */
+  readonly origins: readonly string[];
+  readonly storage: { readonly reserveBytes: number };
   readonly rateLimits: Readonly<Record<'anonymous' | 'enroll' | 'device' | 'operator', RateLimit>>;
 }
 
@@ -35,12 +45,32 @@ export interface Fault {
   readonly message: string;
 }
 
+/** Of files that were written before there was such a section. */
+const defaults = {
+  listeners: {
+    connections: 4096,
+    headerTime: 'PT10S',
+    bodyTime: 'PT20S',
+    bodyBytesInFlight: 67_108_864,
+    streams: 256,
+  },
+  storage: { reserveBytes: 33_554_432 },
+} as const;
+
 export function toServiceConfig(raw: Checked<'service'>): ServiceConfig {
   const rate = ({ requests, window }: { requests: number; window: string }): RateLimit => ({
     requests,
     window: parseDuration(window),
   });
+  const listeners = raw.listeners ?? defaults.listeners;
   return {
+    listeners: {
+      ...listeners,
+      headerTime: parseDuration(listeners.headerTime),
+      bodyTime: parseDuration(listeners.bodyTime),
+    },
+    origins: raw.origins ?? [],
+    storage: raw.storage ?? defaults.storage,
     crl: {
       validity: parseDuration(raw.crl.validity),
       interval: parseDuration(raw.crl.interval),
@@ -90,7 +120,17 @@ export function findServiceFaults(service: ServiceConfig): Fault[] {
     Duration.days(7),
     'from PT10S to P7D',
   ]);
-  const { limits, rateLimits } = service;
+  const { limits, rateLimits, listeners } = service;
+  within(['listeners', 'headerTime'], listeners.headerTime, [
+    Duration.seconds(1),
+    Duration.minutes(5),
+    'from PT1S to PT5M',
+  ]);
+  within(['listeners', 'bodyTime'], listeners.bodyTime, [
+    Duration.seconds(1),
+    Duration.minutes(10),
+    'from PT1S to PT10M',
+  ]);
   within(['enrollment', 'provisionWait'], limits.provisionWait, [
     0,
     Duration.seconds(30),

@@ -9,7 +9,7 @@ import {
   retireAuthority,
   type Crl,
 } from '@keyline/fleet';
-import { formatInstant } from '@keyline/kernel';
+import { formatInstant, KeylineError } from '@keyline/kernel';
 import { decodePem, parseName, readSequence, type ParsedCertificate } from '@keyline/x509';
 import type { RunningAuthority } from '../authorities.ts';
 import { assertOwnKey } from '../commands/install.ts';
@@ -68,6 +68,14 @@ export function registerAuthorities(register: Register, service: ServiceContext)
     const { id } = body;
     const algorithm = parseKeyAlgorithm(body.algorithm ?? 'ec-p256');
     const commonName = body.commonName ?? `Keyline Issuing CA ${id}`;
+    const known = await fleet.store.listAuthorities();
+    if (known.some((authority) => authority.id === id)) {
+      // Before any file is written: the CSR of the one that stands must stay as it is.
+      throw new KeylineError(
+        'AUTHORITY_EXISTS',
+        `There is an authority "${id}" already. Choose another id.`,
+      );
+    }
     // The key first: what is recorded must be there. One that was left by a crash is taken up again.
     const csr = await keys.create({ id, commonName, algorithm });
     const added = await addAuthority(fleet, { caller: requireCaller(request.caller), id });

@@ -3,6 +3,8 @@ import { ProblemSchema, routes, type RouteContract, type RouteName } from '@keyl
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Static, TSchema } from 'typebox';
 import type { Authenticator } from '../authenticate.ts';
+import { assertOwnOrigin, type OwnOrigins } from '../own-origin.ts';
+import { assertBodyTaken, completeBody } from '../request-body.ts';
 import type { RateLimits } from '../rate-limits.ts';
 
 type Part<Contract, Key extends string> =
@@ -25,17 +27,15 @@ export type Register = <Name extends RouteName>(
   handler: (input: RouteInput<Name>) => Promise<RouteOutput<Name> | FastifyReply>,
 ) => void;
 
-const alsoAccepts: Partial<Record<RouteName, string>> = {
-  enroll: 'application/pkcs10',
-  renew: 'application/pkcs10',
-  signBatch: 'application/x-ndjson',
-};
-
 export function createRegister(
   app: FastifyInstance,
-  { authenticator, limits }: { authenticator: Authenticator; limits: RateLimits },
+  given: { authenticator: Authenticator; limits: RateLimits; origins: OwnOrigins },
 ): Register {
+  const { authenticator, limits, origins } = given;
+
   async function guard(request: FastifyRequest, contract: RouteContract): Promise<void> {
+    assertOwnOrigin(request, origins);
+    assertBodyTaken(request, contract);
     request.proofEpoch = authenticator.epoch();
     try {
       request.caller = await authenticator.authorize(request, contract);
@@ -49,7 +49,6 @@ export function createRegister(
 
   return (name, handler) => {
     const contract: RouteContract = routes[name];
-    const other = alsoAccepts[name];
     app.route({
       method: contract.method,
       url: contract.url,
@@ -69,20 +68,30 @@ export function createRegister(
           ? {}
           : {
               body: {
-                content: {
-                  'application/json': { schema: contract.body },
-                  ...(other === undefined ? {} : { [other]: { schema: {} } }),
-                },
+                content: Object.fromEntries(
+                  (contract.takes ?? []).map((type) => [
+                    type,
+                    { schema: type === 'application/json' ? contract.body : {} },
+                  ]),
+                ),
               },
             }),
         // A repeat answers 200 where the first time answered 201.
         response: {
           [contract.status]: contract.response,
           '2xx': contract.response,
-          default: ProblemSchema,
+          default: { content: { 'application/problem+json': { schema: ProblemSchema } } },
         },
       },
       onRequest: (request) => guard(request, contract),
+      preValidation: (request, _reply, done) => {
+        try {
+          completeBody(request, contract);
+          done();
+        } catch (error) {
+          done(error as Error);
+        }
+      },
       handler: async (request, reply) => {
         // A body may take its time: who was admitted at its beginning may have been revoked at its end.
         let epoch = request.proofEpoch;
@@ -97,7 +106,7 @@ export function createRegister(
         return handler({
           params: request.params as never,
           query: request.query as never,
-          body: (request.body ?? {}) as never,
+          body: request.body as never,
           request,
           reply,
           stillAllowed,

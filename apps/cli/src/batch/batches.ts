@@ -62,7 +62,7 @@ export async function closeBatch(
 ): Promise<void> {
   const client = await openClient(context, options);
   try {
-    printBatch(context, await client.call('closeBatch', { params: { id } }), options);
+    printBatch(context, await client.call('closeBatch', { params: { id }, body: {} }), options);
   } finally {
     client.close();
   }

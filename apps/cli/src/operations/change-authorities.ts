@@ -86,7 +86,7 @@ export async function retireAuthority(
   options: ClientOptions,
 ): Promise<void> {
   await withClient(context, options, async (client) => {
-    const view = await client.call('retireAuthority', { params: { id } });
+    const view = await client.call('retireAuthority', { params: { id }, body: {} });
     const end =
       view.lastLeafEnds === null
         ? 'It has no leaf left.'

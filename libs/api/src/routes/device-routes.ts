@@ -1,6 +1,13 @@
 // Devices, the manufacturing line, tokens.
 import * as s from '../schemas/index.ts';
-import { administrators, readers, type RouteContract } from './route-contract.ts';
+import {
+  administrators,
+  json,
+  jsonOrCsr,
+  jsonOrLines,
+  readers,
+  type RouteContract,
+} from './route-contract.ts';
 
 export const deviceRoutes = {
   enroll: {
@@ -13,6 +20,7 @@ export const deviceRoutes = {
       'A CSR and an enrollment token give a certificate, and the identity on the broker. The same CSR with the same token again answers with the same certificate (200).',
     status: 201,
     body: s.EnrollRequestSchema,
+    takes: jsonOrCsr,
     response: s.EnrollResponseSchema,
   },
   renew: {
@@ -25,6 +33,8 @@ export const deviceRoutes = {
       'Over mTLS with the current certificate. With a CSR the device changes its key, without one it keeps it.',
     status: 201,
     body: s.RenewRequestSchema,
+    takes: jsonOrCsr,
+    bodyOptional: true,
     response: s.EnrollResponseSchema,
   },
   listDevices: {
@@ -66,6 +76,8 @@ export const deviceRoutes = {
     status: 200,
     params: s.DeviceParamsSchema,
     body: s.ReasonRequestSchema,
+    takes: json,
+    bodyOptional: true,
     response: s.DeviceChangeResponseSchema,
   },
   suspendDevice: {
@@ -77,6 +89,8 @@ export const deviceRoutes = {
     status: 200,
     params: s.DeviceParamsSchema,
     body: s.ReasonRequestSchema,
+    takes: json,
+    bodyOptional: true,
     response: s.DeviceChangeResponseSchema,
   },
   resumeDevice: {
@@ -88,6 +102,8 @@ export const deviceRoutes = {
     status: 200,
     params: s.DeviceParamsSchema,
     body: s.ReasonRequestSchema,
+    takes: json,
+    bodyOptional: true,
     response: s.DeviceChangeResponseSchema,
   },
   decommissionDevice: {
@@ -99,6 +115,8 @@ export const deviceRoutes = {
     status: 200,
     params: s.DeviceParamsSchema,
     body: s.ReasonRequestSchema,
+    takes: json,
+    bodyOptional: true,
     response: s.DeviceChangeResponseSchema,
   },
   createBatch: {
@@ -109,6 +127,7 @@ export const deviceRoutes = {
     summary: 'Open a batch (work order)',
     status: 201,
     body: s.CreateBatchRequestSchema,
+    takes: json,
     response: s.BatchSchema,
   },
   listBatches: {
@@ -142,6 +161,7 @@ export const deviceRoutes = {
     status: 200,
     params: s.BatchParamsSchema,
     body: s.SignRequestSchema,
+    takes: jsonOrLines,
     response: s.SignResponseSchema,
   },
   closeBatch: {
@@ -152,6 +172,9 @@ export const deviceRoutes = {
     summary: 'Close a batch: nothing is signed for it any more',
     status: 200,
     params: s.BatchParamsSchema,
+    body: s.NothingSchema,
+    takes: json,
+    bodyOptional: true,
     response: s.BatchSchema,
   },
   createToken: {
@@ -162,6 +185,7 @@ export const deviceRoutes = {
     summary: 'Create an enrollment token or an API token (the latter: admin only)',
     status: 201,
     body: s.CreateTokenRequestSchema,
+    takes: json,
     response: s.CreateTokenResponseSchema,
   },
   listTokens: {

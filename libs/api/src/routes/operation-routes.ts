@@ -1,6 +1,6 @@
 // Certificates, alerts, brokers, authorities.
 import * as s from '../schemas/index.ts';
-import { administrators, readers, type RouteContract } from './route-contract.ts';
+import { administrators, json, readers, type RouteContract } from './route-contract.ts';
 
 export const operationRoutes = {
   issueCertificate: {
@@ -11,6 +11,7 @@ export const operationRoutes = {
     summary: 'Issue a certificate for a server, service, operator or station',
     status: 201,
     body: s.IssueCertificateRequestSchema,
+    takes: json,
     response: s.IssueCertificateResponseSchema,
   },
   getCertificate: {
@@ -44,6 +45,8 @@ export const operationRoutes = {
     status: 200,
     params: s.SerialParamsSchema,
     body: s.ReasonRequestSchema,
+    takes: json,
+    bodyOptional: true,
     response: s.CertificateChangeResponseSchema,
   },
   listAlerts: {
@@ -86,6 +89,9 @@ export const operationRoutes = {
     summary: 'Compare a broker with the fleet now, and repair what differs',
     status: 200,
     params: s.TargetParamsSchema,
+    body: s.NothingSchema,
+    takes: json,
+    bodyOptional: true,
     response: s.TargetSchema,
   },
   listAuthorities: {
@@ -105,6 +111,7 @@ export const operationRoutes = {
     summary: 'Add an issuing authority: a new key here, and its CSR for the root',
     status: 201,
     body: s.AddAuthorityRequestSchema,
+    takes: json,
     response: s.AddAuthorityResponseSchema,
   },
   installAuthority: {
@@ -118,6 +125,7 @@ export const operationRoutes = {
     status: 200,
     params: s.AuthorityParamsSchema,
     body: s.InstallAuthorityRequestSchema,
+    takes: json,
     response: s.AuthoritySchema,
   },
   importRootCrl: {
@@ -128,6 +136,7 @@ export const operationRoutes = {
     summary: "Bring a root's CRL, as keyline-root crl makes it; it is served at /crl/root.crl",
     status: 200,
     body: s.ImportRootCrlRequestSchema,
+    takes: json,
     response: s.ImportRootCrlResponseSchema,
   },
   addTrustCertificate: {
@@ -140,6 +149,7 @@ export const operationRoutes = {
       'A self-signed root is trusted by everything that takes the bundle from then on. A cross certificate (keyline-root cross-sign) lets those that trust one root follow to the other.',
     status: 200,
     body: s.TrustCertificateRequestSchema,
+    takes: json,
     response: s.TrustCertificateResponseSchema,
   },
   activateAuthority: {
@@ -151,6 +161,7 @@ export const operationRoutes = {
     status: 200,
     params: s.AuthorityParamsSchema,
     body: s.ActivateAuthorityRequestSchema,
+    takes: json,
     response: s.AuthoritySchema,
   },
   retireAuthority: {
@@ -161,6 +172,9 @@ export const operationRoutes = {
     summary: 'Retire an authority: only CRL and OCSP from now on',
     status: 200,
     params: s.AuthorityParamsSchema,
+    body: s.NothingSchema,
+    takes: json,
+    bodyOptional: true,
     response: s.AuthoritySchema,
   },
   whoAmI: {

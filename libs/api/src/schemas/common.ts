@@ -10,6 +10,9 @@ export const object = <T extends Record<string, TSchema>>(properties: T, descrip
     ...(description === undefined ? {} : { description }),
   });
 
+/** Of a call that needs to be told nothing. */
+export const NothingSchema = object({}, 'Nothing: {} or no body at all.');
+
 export const DeviceIdSchema = Type.String({
   minLength: 1,
   maxLength: 64,

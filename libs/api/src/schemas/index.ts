@@ -1,6 +1,7 @@
 // The messages of the REST API as TypeBox schemas: one source for validation, types, OpenAPI and the CLI.
 export {
   DeviceStateSchema,
+  NothingSchema,
   PageQuerySchema,
   ProblemSchema,
   RevocationReasonSchema,

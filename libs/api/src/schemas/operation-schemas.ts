@@ -112,7 +112,13 @@ const PendingAuthoritySchema = object({
 export const AddAuthorityRequestSchema = object({
   id: AuthorityIdSchema,
   commonName: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 64, description: 'Default: "Keyline Issuing CA ID".' }),
+    Type.String({
+      minLength: 1,
+      maxLength: 64,
+      // Neither control characters, nor blanks at the ends.
+      pattern: '^[^\\s\\p{C}](.*[^\\s\\p{C}])?$',
+      description: 'Default: "Keyline Issuing CA ID".',
+    }),
   ),
   algorithm: Type.Optional(
     Type.String({ maxLength: 20, description: 'Key algorithm; default ec-p256.' }),

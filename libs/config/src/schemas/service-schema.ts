@@ -63,6 +63,55 @@ export const ServiceSchema = Type.Object(
       },
       closed,
     ),
+    listeners: Type.Optional(
+      Type.Object(
+        {
+          connections: wholeNumber(
+            'Connections at once, of each listener. When all are taken, the address that holds most gives one up to the next.',
+            { minimum: 16, maximum: 1_000_000 },
+          ),
+          headerTime: duration(
+            'From the connection to the end of the TLS handshake, and of the head of a request; PT1S to PT5M.',
+          ),
+          bodyTime: duration(
+            'From the head of a request to the end of its body, streams excepted; PT1S to PT10M.',
+          ),
+          bodyBytesInFlight: wholeNumber('Bytes of bodies on their way in, of each listener.', {
+            minimum: 1_048_576,
+            maximum: 4_294_967_296,
+          }),
+          streams: wholeNumber('Streams of units (application/x-ndjson) at once.', {
+            minimum: 1,
+            maximum: 10_000,
+          }),
+        },
+        { ...closed, description: 'What the listeners hold of those that call.' },
+      ),
+    ),
+    origins: Type.Optional(
+      Type.Array(
+        Type.String({
+          maxLength: 300,
+          pattern: '^https?://[a-z0-9.:-]+$|^https?://\\[[0-9a-f:]+\\](:[0-9]+)?$',
+        }),
+        {
+          maxItems: 32,
+          description:
+            'Origins of web pages that may call the API, beside its own: https://console.example.org.',
+        },
+      ),
+    ),
+    storage: Type.Optional(
+      Type.Object(
+        {
+          reserveBytes: wholeNumber(
+            'Disk space kept for revocations: with less free, nothing else is taken. 0: none.',
+            { minimum: 0, maximum: 1_099_511_627_776 },
+          ),
+        },
+        closed,
+      ),
+    ),
     rateLimits: Type.Object(
       {
         anonymous: rate('Callers without a certificate or token, by address.'),
