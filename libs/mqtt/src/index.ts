@@ -3,6 +3,9 @@ export type * from './packets.ts';
 export { MalformedPacket, type RefusalCode } from './malformed-packet.ts';
 export { clientPacketLimits, type ReadLimits } from './read-limits.ts';
 export { readPacketLength } from './fixed-header.ts';
+export { readPacket } from './read-packet.ts';
+export { encodePacket } from './encode-packet.ts';
+export { decodeTopicName } from './text.ts';
 export {
   countLevels,
   isMqttText,

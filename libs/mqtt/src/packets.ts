@@ -153,7 +153,7 @@ export interface PublishPacket {
   readonly properties?: PublishProperties | undefined;
 }
 
-export interface AcknowledgementPacket<Type extends string> {
+export interface AcknowledgementPacket<Type extends 'puback' | 'pubrec' | 'pubrel' | 'pubcomp'> {
   readonly type: Type;
   readonly packetId: number;
   /** 0 where none was sent. */
@@ -165,6 +165,8 @@ export type PubackPacket = AcknowledgementPacket<'puback'>;
 export type PubrecPacket = AcknowledgementPacket<'pubrec'>;
 export type PubrelPacket = AcknowledgementPacket<'pubrel'>;
 export type PubcompPacket = AcknowledgementPacket<'pubcomp'>;
+
+export type AckPacket = PubackPacket | PubrecPacket | PubrelPacket | PubcompPacket;
 
 export interface Subscription {
   /** As sent, `$share/name/` included: see `parseSharedFilter`. */

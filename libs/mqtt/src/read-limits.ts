@@ -9,9 +9,7 @@ export interface ReadLimits {
   readonly userPropertiesPerPacket: number;
   /** Levels of a topic name (0x90) or filter (0x8f). */
   readonly topicLevels: number;
-  /** UTF-8 bytes of a topic name (0x90) or filter (0x8f), without `$share/name/`. */
-  readonly topicBytes: number;
-  /** Bytes of each other string or binary value but payloads: client id, user name, password, property; more are refused with 0x97. */
+  /** Bytes of each string or binary value but topics and payloads: client id, user name, password, property; more are refused with 0x97. */
   readonly valueBytes: number;
 }
 
@@ -21,6 +19,5 @@ export const clientPacketLimits: ReadLimits = Object.freeze({
   filtersPerPacket: 100,
   userPropertiesPerPacket: 100,
   topicLevels: 100,
-  topicBytes: 65_535,
   valueBytes: 65_535,
 });
