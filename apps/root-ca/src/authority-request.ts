@@ -1,16 +1,8 @@
 // Whether a CSR asks for an authority. What it asks for never reaches the certificate; but one that plainly asks for something else was
 // handed to the wrong signer, and its key must not become a CA's.
 import { KeylineError } from '@keyline/kernel';
-import { parseCsr, type Csr } from '@keyline/pki';
-import {
-  der,
-  oids,
-  parseBasicConstraints,
-  parseExtensions,
-  parseKeyUsage,
-  readSequence,
-  type Extension,
-} from '@keyline/x509';
+import { parseCsr, readRequestedExtensions, type Csr } from '@keyline/pki';
+import { oids, parseBasicConstraints, parseKeyUsage } from '@keyline/x509';
 
 /**
  * @throws {KeylineError} as parseCsr; CSR_KEY_WEAK for a key too weak for an authority; PROFILE_VIOLATION for a CSR that asks for
@@ -25,7 +17,7 @@ export function parseAuthorityRequest(input: Uint8Array): Csr {
       'An RSA key of 2048 bits is too weak for an authority that lasts for years. Make the CSR with rsa-3072 or an EC key; nothing was signed.',
     );
   }
-  const extensions = readRequestedExtensions(csr.der);
+  const extensions = readRequestedExtensions(csr);
   const value = (oid: string): Uint8Array | undefined =>
     extensions.find((extension) => extension.oid === oid)?.valueDer;
   const constraints = value(oids.basicConstraints);
@@ -43,19 +35,4 @@ export function parseAuthorityRequest(input: Uint8Array): Csr {
     'PROFILE_VIOLATION',
     `This CSR is not an authority's: ${asksFor}. Signed here, a device or server would become a CA. Take the CSR that the issuing CA wrote; nothing was signed.`,
   );
-}
-
-/** parseCsr has been over these bytes: their form is known to be right. */
-function readRequestedExtensions(csrDer: Uint8Array): Extension[] {
-  const info = readSequence(csrDer).enter();
-  info.readSmallInteger();
-  info.read();
-  info.read();
-  const attributes = info.enter(der.contextConstructedTag(0));
-  while (!attributes.isAtEnd()) {
-    const attribute = attributes.enter();
-    if (attribute.readOid() !== oids.extensionRequest) continue;
-    return parseExtensions(attribute.enter(der.tags.set).enter());
-  }
-  return [];
 }

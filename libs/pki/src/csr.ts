@@ -1,5 +1,6 @@
-// CSR intake: untrusted bytes become a Csr only when their form is strict DER, their key is allowed and their signature proves
-// possession of it. What of it reaches a certificate is the profile's decision.
+// CSR intake: untrusted bytes become a Csr only when their frame is strict DER, their key is allowed and their signature proves possession
+// of it. Nothing but the key reaches a certificate and nothing but the CN is compared, so the rest (other names, attributes, extensions
+// asked for) is skipped without a judgement: devices in the field write odd things there.
 import { hash } from 'node:crypto';
 import { isKeylineError, KeylineError } from '@keyline/kernel';
 import {
@@ -9,18 +10,22 @@ import {
   derMalformed,
   latin1Of,
   oids,
-  parseAlternativeNames,
   parseExtensions,
   parseName,
+  parsePssParameters,
   parsePublicKey,
   readSequence,
   signatureAlgorithms,
+  verifyPss,
   verifyWith,
   type DerReader,
-  type ParsedAlternativeNames,
-  type SignatureAlgorithm,
+  type Extension,
+  type KeyFamily,
+  type SignedParts,
 } from '@keyline/x509';
+import { normalizePublicKey } from './csr-public-key.ts';
 import type { Csr } from './ports.ts';
+import { assertStrongKey } from './weak-keys.ts';
 
 export interface ParseCsrOptions {
   /** Bound on the input as it arrives, PEM or DER. Default 16 KiB: the largest honest one (ML-DSA-87 in PEM) takes 11. */
@@ -29,9 +34,9 @@ export interface ParseCsrOptions {
 
 const defaultMaxBytes = 16 * 1024;
 const pemLabels = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'] as const;
-const noNames: Pick<ParsedAlternativeNames, 'dns' | 'ip'> = { dns: [], ip: [] };
-const maxAttributes = 16;
-const { tags } = der;
+/** RFC 2986 knows 0 alone; 1 and 2 are in the sample code that many devices were written after, and change nothing else. */
+const maxVersion = 2;
+const { contextConstructedTag, tags } = der;
 
 /**
  * @param input PEM text, or DER (bytes that begin with PEM armour are taken as text)
@@ -46,8 +51,12 @@ export function parseCsr(input: string | Uint8Array, options: ParseCsrOptions = 
       `The CSR has ${String(input.length)} bytes; at most ${String(maxBytes)} are taken.`,
     );
   }
+  return asCsrFault(() => parseDer(toDer(input)));
+}
+
+function asCsrFault<Result>(read: () => Result): Result {
   try {
-    return parseDer(toDer(input));
+    return read();
   } catch (error) {
     if (!isKeylineError(error) || error.code !== 'DER_MALFORMED') throw error;
     throw new KeylineError(
@@ -60,7 +69,13 @@ export function parseCsr(input: string | Uint8Array, options: ParseCsrOptions = 
 
 function toDer(input: string | Uint8Array): Uint8Array {
   if (typeof input === 'string') return decodePem(input, pemLabels);
-  return input[0] === tags.sequence ? input : decodePem(latin1Of(input), pemLabels);
+  const octets = Buffer.from(input.buffer, input.byteOffset, input.length);
+  // What PowerShell's ">" writes.
+  if (octets[0] === 0xff && octets[1] === 0xfe)
+    return decodePem(octets.toString('utf16le'), pemLabels);
+  // Text before the armour may begin with a "0", which is the first octet of DER too.
+  const isDer = input[0] === tags.sequence && !octets.includes('-----BEGIN ');
+  return isDer ? input : decodePem(latin1Of(input), pemLabels);
 }
 
 function parseDer(csrDer: Uint8Array): Csr {
@@ -71,37 +86,63 @@ function parseDer(csrDer: Uint8Array): Csr {
   request.finish();
 
   const info = request.inside(infoElement);
-  if (info.readSmallInteger() !== 0) throw derMalformed('a version other than 0 (RFC 2986 §4.1)');
-  const { commonNames } = parseName(info.enter());
-  if (commonNames.length > 1) throw derMalformed('a subject with more than one CN');
-  // A view into the caller's bytes would keep the whole request alive with the certificate's row.
-  const spkiDer = info.whole(info.read(tags.sequence)).slice();
-  const names = readAttributes(info.enter(der.contextConstructedTag(0)));
+  if (info.readSmallInteger() > maxVersion) {
+    throw derMalformed('a version that is not known (RFC 2986 §4.1)');
+  }
+  const commonName = readCommonName(info.enter());
+  const sentSpkiDer = info.whole(info.read(tags.sequence));
+  // Some firmware leaves out the attributes, against RFC 2986 §4.1.
+  info.readOptional(contextConstructedTag(0));
   info.finish();
 
-  const signatureAlgorithm = readSignatureAlgorithm(algorithmReader);
-  const { algorithm } = parsePublicKey(spkiDer);
-  if (algorithms[algorithm].family !== signatureAlgorithm.keyFamily) {
+  const proof = readSignatureAlgorithm(algorithmReader);
+  // A view into the caller's bytes would keep the whole request alive with the certificate's row.
+  const spkiDer = normalizePublicKey(sentSpkiDer).slice();
+  const key = parsePublicKey(spkiDer);
+  const { algorithm } = key;
+  if (algorithms[algorithm].family !== proof.keyFamily) {
     throw new KeylineError(
       'CSR_SIGNATURE_INVALID',
-      `The CSR is signed with ${signatureAlgorithm.name}, which its ${algorithm} key can't make.`,
+      `The CSR is signed with ${proof.name}, which its ${algorithm} key can't make.`,
     );
   }
+  assertStrongKey(key);
   const tbsDer = request.whole(infoElement);
-  assertProofOfPossession(signatureAlgorithm, { tbsDer, signature, spkiDer });
+  assertProofOfPossession(proof, { tbsDer, signature, spkiDer });
   return {
     der: csrDer,
-    commonName: commonNames[0],
-    dnsNames: names.dns,
-    ipAddresses: names.ip,
+    commonName,
     spkiDer,
     spkiSha256: hash('sha256', spkiDer, 'hex'),
     algorithm,
   };
 }
 
-function readSignatureAlgorithm(reader: DerReader): SignatureAlgorithm {
+/** An empty one is none: stacks that have nothing to say write it. */
+function readCommonName(subject: DerReader): string | undefined {
+  const { commonNames } = parseName(subject);
+  if (commonNames.length > 1) throw derMalformed('a subject with more than one CN');
+  return commonNames[0] === '' ? undefined : commonNames[0];
+}
+
+/** How a CSR was signed. */
+interface Proof {
+  readonly name: string;
+  readonly keyFamily: KeyFamily;
+  /** @throws when node:crypto can't import the key */
+  verify(parts: Omit<SignedParts, 'signatureAlgorithmOid'>): boolean;
+}
+
+function readSignatureAlgorithm(reader: DerReader): Proof {
   const oid = reader.readOid();
+  if (oid === oids.rsassaPss) {
+    const parameters = parsePssParameters(reader);
+    return {
+      name: 'RSASSA-PSS',
+      keyFamily: 'rsa',
+      verify: (parts) => verifyPss(parameters, parts),
+    };
+  }
   const found = signatureAlgorithms.get(oid);
   if (found === undefined) {
     throw new KeylineError(
@@ -109,19 +150,19 @@ function readSignatureAlgorithm(reader: DerReader): SignatureAlgorithm {
       `The CSR's signature algorithm (${oid}) is not accepted. Sign it with SHA-256 or better.`,
     );
   }
-  // RFC 4055 §5: both NULL and absent must be accepted for RSA; the others have none.
-  if (found.keyFamily === 'rsa' && !reader.isAtEnd()) reader.readNull();
+  // RFC 4055 §5: both NULL and absent must be accepted for RSA. The others have none (RFC 5758 §3.2), and Mbed TLS before 3.0 writes NULL.
+  if (!reader.isAtEnd()) reader.readNull();
   reader.finish();
-  return found;
+  return { ...found, verify: (parts) => verifyWith(found, parts) };
 }
 
 function assertProofOfPossession(
-  algorithm: SignatureAlgorithm,
+  proof: Proof,
   parts: { tbsDer: Uint8Array; signature: Uint8Array; spkiDer: Uint8Array },
 ): void {
   let valid: boolean;
   try {
-    valid = verifyWith(algorithm, parts);
+    valid = proof.verify(parts);
   } catch (error) {
     throw new KeylineError(
       'CSR_KEY_WEAK',
@@ -137,23 +178,25 @@ function assertProofOfPossession(
   }
 }
 
-function readAttributes(attributes: DerReader): typeof noNames {
-  const seen: string[] = [];
-  let names = noNames;
-  while (!attributes.isAtEnd()) {
-    const attribute = attributes.enter();
-    const type = attribute.readOid();
-    if (seen.includes(type)) throw derMalformed(`the attribute ${type} comes twice`);
-    if (seen.push(type) > maxAttributes) throw derMalformed('too many attributes');
-    const values = attribute.enter(tags.set);
-    attribute.finish();
-    if (values.isAtEnd()) throw derMalformed('an attribute without a value (RFC 2986 §4.1)');
-    // Attributes other than this one say nothing that a certificate could take over.
-    if (type !== oids.extensionRequest) continue;
-    const extensions = parseExtensions(values.enter());
-    values.finish();
-    const san = extensions.find(({ oid }) => oid === oids.subjectAltName);
-    if (san !== undefined) names = parseAlternativeNames(san.valueDer);
-  }
-  return names;
+/**
+ * The extensions a CSR asks for, for who shows or judges them; issuing takes none of them over.
+ * @param csr one that `parseCsr` took
+ * @throws {KeylineError} CSR_MALFORMED when they can't be read, which parseCsr does not look at
+ */
+export function readRequestedExtensions(csr: Pick<Csr, 'der'>): readonly Extension[] {
+  return asCsrFault(() => {
+    const info = readSequence(csr.der).enter();
+    info.read(tags.integer);
+    info.read(tags.sequence);
+    info.read(tags.sequence);
+    const attributes = info.enterOptional(contextConstructedTag(0));
+    const found: Extension[] = [];
+    while (attributes?.isAtEnd() === false) {
+      const attribute = attributes.enter();
+      if (attribute.readOid() !== oids.extensionRequest) continue;
+      const values = attribute.enter(tags.set);
+      while (!values.isAtEnd()) found.push(...parseExtensions(values.enter()));
+    }
+    return found;
+  });
 }

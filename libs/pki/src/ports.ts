@@ -25,14 +25,12 @@ export interface Authority {
   readonly crlShards?: number | undefined;
 }
 
-/** A CSR after strict intake: proof of possession verified, key allowed by strength. */
+/** A CSR after intake: proof of possession verified, key allowed by strength. */
 export interface Csr {
   readonly der: Uint8Array;
-  /** Subject CN as text, when there is one. */
+  /** Subject CN as text of any characters, when there is one; whoever takes it over judges them. */
   readonly commonName: string | undefined;
-  readonly dnsNames: readonly string[];
-  /** Dotted or RFC 5952 text. */
-  readonly ipAddresses: readonly string[];
+  /** In the form Keyline writes: an EC point is uncompressed. */
   readonly spkiDer: Uint8Array;
   readonly spkiSha256: string;
   readonly algorithm: KeyAlgorithm;

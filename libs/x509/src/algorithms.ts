@@ -188,7 +188,7 @@ export function parsePublicKey(spkiDer: Uint8Array): PublicKeyDetails {
   if (details === undefined) {
     throw new KeylineError(
       'CSR_ALGORITHM_NOT_ALLOWED',
-      `The public key's algorithm is none of ${keyAlgorithms.join(', ')} (EC keys must name their curve).`,
+      `The public key's algorithm${describeForeign(algorithmDer)} is none of ${keyAlgorithms.join(', ')}.`,
     );
   }
   if (details.family === 'rsa') return { algorithm: rsaAlgorithmOf(publicKey), publicKey };
@@ -207,6 +207,33 @@ export function parsePublicKey(spkiDer: Uint8Array): PublicKeyDetails {
   return { algorithm: details.name, publicKey };
 }
 
+const foreignKeys = new Map([
+  ['1.3.132.0.35', 'EC on P-521'],
+  ['1.3.132.0.10', 'EC on secp256k1'],
+  ['1.2.840.10045.3.1.1', 'EC on P-192'],
+  ['1.3.132.0.33', 'EC on P-224'],
+  ['1.3.36.3.3.2.8.1.1.7', 'EC on brainpoolP256r1'],
+  ['1.3.36.3.3.2.8.1.1.11', 'EC on brainpoolP384r1'],
+  ['1.3.101.110', 'X25519, which can not sign'],
+  ['1.3.101.113', 'Ed448'],
+  ['1.2.840.10040.4.1', 'DSA'],
+  [
+    '1.2.840.113549.1.1.10',
+    'RSASSA-PSS; make an ordinary RSA key (rsaEncryption), which may sign with PSS too',
+  ],
+]);
+
+/** What somebody who made the key can act on, in brackets. */
+function describeForeign(algorithmDer: Uint8Array): string {
+  const algorithm = readSequence(algorithmDer);
+  const oid = algorithm.readOid();
+  if (oid !== ecPublicKey) return ` (${foreignKeys.get(oid) ?? oid})`;
+  // RFC 5480 §2.1.1: the curve is named; its parameters written out may be any curve's.
+  if (algorithm.peekTag() !== tags.oid) return ' (EC without the name of a curve)';
+  const curve = algorithm.readOid();
+  return ` (${foreignKeys.get(curve) ?? `EC on the curve ${curve}`})`;
+}
+
 function rsaAlgorithmOf(publicKey: Uint8Array): KeyAlgorithm {
   const reader = readSequence(publicKey);
   const modulus = reader.readInteger();
@@ -214,7 +241,13 @@ function rsaAlgorithmOf(publicKey: Uint8Array): KeyAlgorithm {
   reader.finish();
   const magnitude = modulus[0] === 0 ? modulus.subarray(1) : modulus;
   const bits = magnitude.length * 8 - (Math.clz32(magnitude[0] ?? 0) - 24);
-  if ((modulus[0] ?? 0) >= 0x80 || bits < 2048) {
+  if ((modulus[0] ?? 0) >= 0x80) {
+    throw new KeylineError(
+      'CSR_KEY_WEAK',
+      'The RSA modulus is negative: an INTEGER whose first bit is set needs a zero octet before it (X.690 §8.3).',
+    );
+  }
+  if (bits < 2048) {
     throw new KeylineError(
       'CSR_KEY_WEAK',
       `The RSA key has ${String(bits)} bits; 2048 is the least. Prefer an EC key (P-256).`,

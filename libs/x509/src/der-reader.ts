@@ -259,8 +259,10 @@ function decodeTime(tag: number, content: Uint8Array, offset: number): number {
 const printable = /^[A-Za-z0-9 '()+,\-./:=?]*$/;
 
 /**
- * Text of a character string element; undefined when its type is none that names use.
- * @throws {KeylineError} DER_MALFORMED when the bytes do not fit the type
+ * Text of a character string element; undefined when its type is none that names use. The types of one octet a character are read as
+ * Latin-1, whatever their alphabet is: "&", "_", "*" and "@" are written as PrintableString by enough software, and who takes text over
+ * judges its characters.
+ * @throws {KeylineError} DER_MALFORMED when the octets are no characters of the type's encoding
  */
 export function decodeText(tag: number, content: Uint8Array): string | undefined {
   switch (tag) {
@@ -270,22 +272,34 @@ export function decodeText(tag: number, content: Uint8Array): string | undefined
       } catch {
         throw derMalformed('a UTF8String that is not UTF-8');
       }
-    case tags.printableString: {
-      const text = latin1Of(content);
-      if (!printable.test(text)) throw derMalformed('a PrintableString with other characters');
-      return text;
-    }
+    case tags.printableString:
+    case tags.numericString:
+    case tags.visibleString:
     case tags.ia5String:
-      return decodeAscii(content);
     case tags.teletexString:
       return latin1Of(content);
     case tags.bmpString: {
       if (content.length % 2 !== 0) throw derMalformed('a BMPString of odd length');
       return Buffer.from(content).swap16().toString('utf16le');
     }
+    case tags.universalString:
+      return decodeUniversal(content);
     default:
       return undefined;
   }
+}
+
+/** UCS-4, big-endian. */
+function decodeUniversal(content: Uint8Array): string {
+  if (content.length % 4 !== 0) throw derMalformed('a UniversalString of odd length');
+  const octets = new DataView(content.buffer, content.byteOffset, content.length);
+  let text = '';
+  for (let offset = 0; offset < content.length; offset += 4) {
+    const character = octets.getUint32(offset);
+    if (character > 0x10ffff) throw derMalformed('a UniversalString beyond Unicode');
+    text += String.fromCodePoint(character);
+  }
+  return text;
 }
 
 /** IA5 content octets → text. @throws {KeylineError} DER_MALFORMED above 0x7f */

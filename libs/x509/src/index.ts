@@ -14,4 +14,5 @@ export * from './name-constraints.ts';
 export * from './oids.ts';
 export * from './pem.ts';
 export * from './policies.ts';
+export * from './rsa-pss.ts';
 export * from './sign-large.ts';

@@ -1,6 +1,6 @@
 // Distinguished names: written with one string type per attribute, read for what Keyline needs of them.
 import { KeylineError } from '@keyline/kernel';
-import { latin1Of } from './bytes.ts';
+import { equalBytes, latin1Of } from './bytes.ts';
 import {
   decodeText,
   derMalformed,
@@ -82,6 +82,7 @@ export interface ParsedName {
 }
 
 /**
+ * Only common names are read; the values of other attributes are passed over, whatever they hold.
  * @param name a reader inside the Name's SEQUENCE
  * @throws {KeylineError} DER_MALFORMED
  */
@@ -90,20 +91,21 @@ export function parseName(name: DerReader): ParsedName {
   const isEmpty = name.isAtEnd();
   while (!name.isAtEnd()) {
     const rdn = name.enter(tags.set);
-    if (rdn.isAtEnd()) throw derMalformed('an empty relative distinguished name', rdn.offset);
     while (!rdn.isAtEnd()) {
       const attribute = rdn.enter(tags.sequence);
-      const type = attribute.readOid();
+      const type = attribute.content(attribute.read(tags.oid));
       const value = attribute.read();
       attribute.finish();
+      if (!equalBytes(type, commonNameOid)) continue;
       const text = decodeText(value.tag, attribute.content(value));
-      if (type !== oids.commonName) continue;
       if (text === undefined) throw derMalformed('a common name that is no text', value.start);
       commonNames.push(text);
     }
   }
   return { commonNames, isEmpty };
 }
+
+const commonNameOid = der.oid(oids.commonName).subarray(2);
 
 /**
  * Each RDN of a Name as text that is equal when the RDNs match (RFC 5280 §7.1): case, runs of spaces and the string type make no

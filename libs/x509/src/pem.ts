@@ -1,4 +1,4 @@
-// PEM armour (RFC 7468), strictly: one block where one is wanted, nothing but white space and comments around it.
+// PEM armour (RFC 7468): one block where one is wanted, whatever text is around it.
 import { KeylineError } from '@keyline/kernel';
 import { bufferOf } from './bytes.ts';
 
@@ -18,32 +18,29 @@ interface Block {
 }
 
 /**
- * The DER of the one block in the text. Text before and after it is refused unless it is white space.
+ * The DER of the one block in the text. What is before and after it is skipped: `openssl -text` prints there, and editors, C strings and
+ * serial lines leave a byte order mark, a NUL or a Ctrl-Z (RFC 7468 §2, §5.2).
  * @param label the label it must carry, or several of which one
- * @throws {KeylineError} DER_MALFORMED
+ * @throws {KeylineError} DER_MALFORMED; also for a second block, whatever its label: which one was meant is not known
  */
 export function decodePem(text: string, label: string | readonly string[]): Uint8Array {
   const labels = typeof label === 'string' ? [label] : label;
   const wanted = labels.map((name) => `-----BEGIN ${name}-----`).join(' or ');
-  const trimmed = trimPem(text);
-  const blocks = readBlocks(trimmed, wanted);
+  const blocks = readBlocks(text, wanted);
   const [block] = blocks;
   if (block === undefined || blocks.length > 1) {
+    const found = blocks.map((one) => `"${one.label.slice(0, 40)}"`).slice(0, 4);
     throw new KeylineError(
       'DER_MALFORMED',
-      `Expected one PEM block (${wanted}), found ${String(blocks.length)}.`,
+      `Expected one PEM block (${wanted}), found ${String(blocks.length)}${
+        found.length === 0 ? '' : `: ${found.join(', ')}`
+      }.`,
     );
   }
   if (!labels.includes(block.label)) {
     throw new KeylineError(
       'DER_MALFORMED',
       `Expected a PEM block ${wanted}, found "${block.label.slice(0, 40)}".`,
-    );
-  }
-  if (!trimmed.startsWith('-----BEGIN ') || !trimmed.endsWith('-----')) {
-    throw new KeylineError(
-      'DER_MALFORMED',
-      `There is other text around the PEM block (${wanted}).`,
     );
   }
   return block.der;
@@ -54,7 +51,7 @@ export function decodePem(text: string, label: string | readonly string[]): Uint
  * @throws {KeylineError} DER_MALFORMED when there is none, or a block of another kind
  */
 export function decodePemChain(text: string): Uint8Array[] {
-  const blocks = readBlocks(trimPem(text), '-----BEGIN CERTIFICATE-----');
+  const blocks = readBlocks(text, '-----BEGIN CERTIFICATE-----');
   const other = blocks.find((block) => block.label !== 'CERTIFICATE');
   if (other !== undefined || blocks.length === 0) {
     throw new KeylineError(
@@ -67,14 +64,10 @@ export function decodePemChain(text: string): Uint8Array[] {
   return blocks.map(({ der }) => der);
 }
 
-function trimPem(text: string): string {
+function readBlocks(text: string, wanted: string): Block[] {
   if (text.length > maxPemCharacters) {
     throw new KeylineError('DER_MALFORMED', 'The PEM text is larger than 4 MiB.');
   }
-  return text.trim();
-}
-
-function readBlocks(text: string, wanted: string): Block[] {
   const blocks: Block[] = [];
   let offset = 0;
   for (;;) {

@@ -182,9 +182,13 @@ describe('times (RFC 5280 §4.1.2.5)', () => {
 describe('text', () => {
   it.each([
     [0x0c, 'c3a4', 'ä'],
+    [0x12, '3420', '4 '],
     [0x13, '4142', 'AB'],
+    [0x13, '26402a5f', '&@*_'],
     [0x14, 'e4', 'ä'],
     [0x16, '4142', 'AB'],
+    [0x1a, '41', 'A'],
+    [0x1c, '000000e40001f355', 'ä🍕'],
     [0x1e, '00e4d83cdf55', 'ä🍕'],
     [0x04, '41', undefined],
   ])('of tag 0x%s', (tag, hex, text) => {
@@ -193,9 +197,9 @@ describe('text', () => {
   it.each([
     ['UTF8String', 0x0c, 'c3'],
     ['UTF8String with a surrogate', 0x0c, 'eda080'],
-    ['PrintableString', 0x13, '40'],
-    ['IA5String', 0x16, '80'],
     ['BMPString', 0x1e, '00'],
+    ['UniversalString', 0x1c, '000041'],
+    ['UniversalString of Unicode', 0x1c, '00110000'],
   ])('that is no %s is refused', (_type, tag, hex) => {
     expect(() => decodeText(tag, bytes(hex))).toThrow(/^DER_MALFORMED/);
   });
@@ -286,8 +290,6 @@ describe('PEM (RFC 7468)', () => {
   it.each([
     ['two blocks', one + one],
     ['another label', encodePem('PRIVATE KEY', bytes('3000'))],
-    ['text before', `hello\n${one}`],
-    ['text after', `${one}hello`],
     ['no end', one.replace(/-----END.*/s, '')],
     ['another end', one.replace('END CERTIFICATE', 'END CERTIFICATES')],
     ['no base64', one.replace('MAA=', 'M!A=')],
@@ -298,6 +300,13 @@ describe('PEM (RFC 7468)', () => {
   ])('is refused with %s', (_what, text) => {
     expect(() => decodePem(text, 'CERTIFICATE')).toThrow(/^DER_MALFORMED/);
   });
+
+  it.each([`hello\n${one}`, `${one}hello`, `\ufeff${one}\0`, `${one}\u001a`])(
+    'comes back from among other text (§2): %j',
+    (text) => {
+      expect(Buffer.from(decodePem(text, 'CERTIFICATE')).toString('hex')).toBe('3000');
+    },
+  );
 
   it('gives a chain in order, with what openssl writes between', () => {
     const two = encodePem('CERTIFICATE', bytes('310 0'.replace(' ', '')));

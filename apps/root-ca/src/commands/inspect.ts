@@ -1,9 +1,11 @@
 // keyline-root inspect: what a certificate, CSR or CRL says, or what is in the folder. Reads only, and needs no passphrase.
 import { formatInstant, isKeylineError, KeylineError } from '@keyline/kernel';
-import { parseCsr } from '@keyline/pki';
+import { parseCsr, readRequestedExtensions, type Csr } from '@keyline/pki';
 import {
   decodePem,
   keyAlgorithmOf,
+  oids,
+  parseAlternativeNames,
   parseCertificate,
   parseCrl,
   verifySignature,
@@ -175,22 +177,35 @@ function describeCrl(list: ParsedCrl, root: ParsedCertificate | undefined): Repo
 
 function describeCsr(bytes: Uint8Array): Report {
   const csr = parseCsr(bytes);
-  const names = [...csr.dnsNames, ...csr.ipAddresses];
+  const names = requestedNames(csr);
   return {
     json: {
       kind: 'csr',
       commonName: csr.commonName ?? null,
       algorithm: csr.algorithm,
-      names,
+      names: names ?? null,
       spkiSha256: csr.spkiSha256,
     },
     text: `a certificate request, and its signature proves possession of the key:\n${facts([
       ['common name', csr.commonName ?? 'none'],
       ['key', csr.algorithm],
-      ['names', names.length === 0 ? undefined : names.join(', ')],
+      ['names', names === undefined ? "can't be read" : names.join(', ') || undefined],
       ['key SHA-256', csr.spkiSha256],
     ])}`,
   };
+}
+
+/** For the eye only: undefined where the CSR asks for them in a way that can't be read, which no signer needs. */
+function requestedNames(csr: Csr): readonly string[] | undefined {
+  try {
+    const extension = readRequestedExtensions(csr).find(({ oid }) => oid === oids.subjectAltName);
+    if (extension === undefined) return [];
+    const { dns, ip, uri } = parseAlternativeNames(extension.valueDer);
+    return [...dns, ...ip, ...uri];
+  } catch (error) {
+    if (!isKeylineError(error)) throw error;
+    return undefined;
+  }
 }
 
 function inspectFolder({ folder }: Task): Report {
