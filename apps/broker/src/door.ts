@@ -1,4 +1,5 @@
 // The TLS listener: bounded handshakes, a certificate asked of everybody, and a verdict on it that still lets the broker answer in MQTT.
+import { constants } from 'node:crypto';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -12,12 +13,14 @@ import {
 } from 'node:tls';
 import type { Logger } from 'pino';
 import { KeylineError, type Clock } from '@keyline/kernel';
+import { createBoundary, type Boundary } from './boundary.ts';
+import { FairShare, shareOf } from './fair-share.ts';
 import type { Metrics } from './metrics.ts';
-import type { Limits, TlsPolicy } from './options.ts';
+import { defaultSignatureAlgorithms, type Limits, type TlsPolicy } from './options.ts';
 import { readPassport, type Passport } from './passport.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import type { ServerCertificate } from './server-certificate.ts';
-import { serveWebSocket } from './web-socket.ts';
+import { httpBounds, serveWebSocket } from './web-socket.ts';
 
 interface DoorOptions {
   readonly certificate: ServerCertificate;
@@ -44,18 +47,39 @@ export interface Visit {
 
 /** Sockets beyond max_connections that are let in to be told so in MQTT. */
 const spareConnections = 100;
+/** A peer says its first byte at once; only when there is no room is it asked for. */
+const silencePatience = 1000;
+const sweepEvery = 250;
 
 export class Door {
   readonly #options: DoorOptions;
   readonly #server: Server;
+  readonly #inBoundary: Boundary;
   readonly #sockets = new Set<TLSSocket>();
   readonly #passports = new WeakMap<Socket, Passport>();
   /** By the peer's address and port: the raw socket below a TLS socket is not reachable from it. */
-  readonly #handshakes = new Map<string, Socket>();
+  readonly #raw = new Map<string, Socket>();
+  readonly #handshakes: FairShare<Socket>;
+  /** Handshake done, CONNECT not accepted yet. */
+  readonly #waiting: FairShare<Socket>;
+  readonly #waitingOf = new WeakMap<Passport, Socket>();
+  readonly #perAddress = new Map<string, number>();
+  #sweep: NodeJS.Timeout | undefined;
 
   constructor(options: DoorOptions) {
     const { limits, certificate, tls } = options;
     this.#options = options;
+    this.#inBoundary = createBoundary(options);
+    this.#handshakes = new FairShare({
+      limit: limits.maxHandshakes,
+      isIdle: (socket) => socket.bytesRead === 0,
+      patience: silencePatience,
+    });
+    this.#waiting = new FairShare({
+      limit: limits.maxWaitingConnections,
+      isIdle: () => true,
+      patience: silencePatience,
+    });
     const tlsOptions: TlsOptions = {
       ...contextOf(certificate, tls),
       requestCert: true,
@@ -69,25 +93,39 @@ export class Door {
     };
     if (options.carrier === 'tls') this.#server = createServer(tlsOptions);
     else {
-      const server = createHttpsServer(tlsOptions);
+      const server = createHttpsServer({ ...tlsOptions, ...httpBounds });
       this.#server = server;
       serveWebSocket({
         server,
         limits,
+        inBoundary: this.#inBoundary,
         onOpen: (conn, socket) => {
           this.#visit(conn, socket);
         },
       });
     }
-    this.#server.maxConnections = limits.maxConnections + limits.maxHandshakes + spareConnections;
+    this.#server.maxConnections =
+      limits.maxConnections +
+      limits.maxHandshakes +
+      limits.maxWaitingConnections +
+      spareConnections;
     this.#server.on('connection', (socket: Socket) => {
-      this.#greet(socket);
+      this.#inBoundary('connection', socket, () => {
+        this.#greet(socket);
+      });
+    });
+    this.#server.on('drop', () => {
+      options.metrics.handshakes.inc({ result: 'refused', reason: 'too-many-connections' });
     });
     this.#server.on('tlsClientError', (error, socket) => {
-      this.#reportFailure(error, socket);
+      this.#inBoundary('handshake', socket, () => {
+        this.#reportFailure(error, socket);
+      });
     });
     this.#server.on('secureConnection', (socket) => {
-      this.#admit(socket);
+      this.#inBoundary('handshake', socket, () => {
+        this.#admit(socket);
+      });
     });
   }
 
@@ -96,8 +134,22 @@ export class Door {
     return this.#handshakes.size;
   }
 
+  /** Connections whose handshake is done and whose CONNECT was not accepted yet. */
+  get connectionsWaiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Its CONNECT was accepted: it waits no longer. */
+  settle(passport: Passport): void {
+    const socket = this.#waitingOf.get(passport);
+    if (socket !== undefined) this.#waiting.delete(socket);
+  }
+
   /** @returns the port, also when 0 was asked for */
   listen(host: string, port: number): Promise<number> {
+    this.#sweep = setInterval(() => {
+      this.#cutLate();
+    }, sweepEvery).unref();
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen({ host, port, backlog: 4096 }, () => {
@@ -117,8 +169,9 @@ export class Door {
 
   /** Takes nobody in any more. */
   stopListening(): void {
+    clearInterval(this.#sweep);
     this.#server.close();
-    for (const socket of this.#handshakes.values()) socket.destroy();
+    for (const socket of [...this.#handshakes.peers()]) socket.destroy();
   }
 
   /** Answers when nobody is left, at the latest after this many milliseconds; who stays longer is cut. */
@@ -130,26 +183,70 @@ export class Door {
   }
 
   #greet(socket: Socket): void {
-    const { limits, metrics } = this.#options;
-    if (this.#handshakes.size >= limits.maxHandshakes) {
-      metrics.handshakes.inc({ result: 'refused', reason: 'too-many-handshakes' });
+    // Nobody else listens to it for good: an error ends it, whatever it is.
+    socket.on('error', () => socket.destroy());
+    const { metrics, limits } = this.#options;
+    const share = shareOf(socket.remoteAddress ?? '');
+    if (!this.#count(socket, share, limits.maxConnectionsPerAddress)) {
+      metrics.handshakes.inc({ result: 'refused', reason: 'too-many-of-address' });
       socket.destroy();
       return;
     }
+    const taken = this.#handshakes.add(socket, share, performance.now());
+    if (taken !== 'taken') {
+      metrics.handshakes.inc({ result: 'refused', reason: 'too-many-handshakes' });
+      if (taken === 'refused') {
+        socket.destroy();
+        return;
+      }
+      taken.insteadOf.destroy();
+    }
     const peer = peerOf(socket);
-    this.#handshakes.set(peer, socket);
+    this.#raw.set(peer, socket);
     socket.once('close', () => {
-      if (this.#handshakes.get(peer) === socket) this.#handshakes.delete(peer);
+      this.#handshakes.delete(socket);
+      if (this.#raw.get(peer) === socket) this.#raw.delete(peer);
     });
+  }
+
+  /** @returns whether its address may have one more */
+  #count(socket: Socket, share: string, limit: number): boolean {
+    if (limit === 0) return true;
+    const count = (this.#perAddress.get(share) ?? 0) + 1;
+    if (count > limit) return false;
+    this.#perAddress.set(share, count);
+    socket.once('close', () => {
+      const left = (this.#perAddress.get(share) ?? 1) - 1;
+      if (left === 0) this.#perAddress.delete(share);
+      else this.#perAddress.set(share, left);
+    });
+    return true;
   }
 
   #admit(socket: TLSSocket): void {
     const { isRevoked, clock, metrics, carrier } = this.#options;
-    this.#handshakes.delete(peerOf(socket));
+    const peer = peerOf(socket);
+    const raw = this.#raw.get(peer);
+    if (raw !== undefined) {
+      this.#raw.delete(peer);
+      this.#handshakes.delete(raw);
+    }
+    // Node reports some of what a peer does wrong as an error and goes on: here it ends the connection.
+    socket.on('error', () => socket.destroy());
     this.#sockets.add(socket);
     socket.once('close', () => {
       this.#sockets.delete(socket);
+      this.#waiting.delete(socket);
     });
+    const taken = this.#waiting.add(socket, shareOf(socket.remoteAddress ?? ''), performance.now());
+    if (taken !== 'taken') {
+      metrics.handshakes.inc({ result: 'refused', reason: 'too-many-waiting' });
+      if (taken === 'refused') {
+        socket.destroy();
+        return;
+      }
+      taken.insteadOf.destroy();
+    }
     const passport = readPassport(socket, { isRevoked, now: clock.now() });
     if ('refusal' in passport.verdict) {
       metrics.handshakes.inc({ result: 'refused', reason: passport.verdict.refusal.reason });
@@ -157,6 +254,7 @@ export class Door {
       metrics.handshakes.inc({ result: 'ok', reason: '' });
     }
     this.#passports.set(socket, passport);
+    this.#waitingOf.set(passport, socket);
     if (carrier === 'tls') this.#visit(socket, socket);
   }
 
@@ -164,6 +262,22 @@ export class Door {
     const passport = this.#passports.get(socket);
     if (passport === undefined) throw new Error('a connection without a handshake');
     this.#options.onVisitor({ conn, passport, address: socket.remoteAddress ?? '' });
+  }
+
+  /** Node's timer for the handshake begins anew with each byte; this one does not. */
+  #cutLate(): void {
+    const { handshakeTimeout, connectTimeout } = this.#options.limits;
+    const now = performance.now();
+    // Each says itself when its time is over; here goes who is still there.
+    const late = [
+      ...this.#handshakes.before(now - handshakeTimeout - sweepEvery),
+      // Over WebSocket the upgrade and the CONNECT have that time each.
+      ...this.#waiting.before(now - 2 * connectTimeout - sweepEvery),
+    ];
+    for (const socket of late) {
+      this.#options.metrics.handshakes.inc({ result: 'failed', reason: 'too-slow' });
+      socket.destroy();
+    }
   }
 
   #reportFailure(error: NodeJS.ErrnoException, socket: TLSSocket): void {
@@ -175,7 +289,7 @@ export class Door {
     metrics.handshakes.inc({ result: 'failed', reason: labelOf(code) });
     refusals.write({
       event: 'handshake failed',
-      reason: code,
+      reason: code.slice(0, 200),
       certificate: { cn: undefined, serialHex: undefined },
       peer,
       happened: `The TLS handshake failed (${error.message.trim().slice(0, 200)}).`,
@@ -219,7 +333,7 @@ function labelOf(code: string): string {
 }
 
 /** @throws {KeylineError} USAGE when this OpenSSL does not know what the policy names */
-export function assertTlsPolicy({ groups, signatureAlgorithms }: TlsPolicy): void {
+export function assertTlsPolicy({ groups, signatureAlgorithms, ciphers }: TlsPolicy): void {
   const lists = [
     ['--tls-groups', groups, { ecdhCurve: groups }, 'X25519MLKEM768:X25519'],
     [
@@ -228,6 +342,7 @@ export function assertTlsPolicy({ groups, signatureAlgorithms }: TlsPolicy): voi
       { sigalgs: signatureAlgorithms },
       'mldsa65:ecdsa_secp256r1_sha256',
     ],
+    ['--ciphers', ciphers, { ciphers }, 'ECDHE-ECDSA-AES128-GCM-SHA256:TLS_AES_128_GCM_SHA256'],
   ] as const;
   for (const [flag, list, options, example] of lists) {
     if (list === undefined) continue;
@@ -250,7 +365,11 @@ function contextOf({ cert, key, ca }: ServerCertificate, tls: TlsPolicy): TlsOpt
     ca,
     minVersion: `TLSv${tls.minVersion}`,
     ...(tls.groups === undefined ? {} : { ecdhCurve: tls.groups }),
-    ...(tls.signatureAlgorithms === undefined ? {} : { sigalgs: tls.signatureAlgorithms }),
+    sigalgs: tls.signatureAlgorithms ?? defaultSignatureAlgorithms,
+    ...(tls.ciphers === undefined ? {} : { ciphers: tls.ciphers, honorCipherOrder: true }),
+    // A renegotiation could bring another certificate, and costs us more than the peer. A ticket holds the whole certificate, which keeps
+    // 16 KiB busy for each connection, and lets a session go on that should be judged anew.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
     // The CA file may hold an issuing CA without its root: then that CA alone is trusted.
     allowPartialTrustChain: true,
   };

@@ -16,6 +16,8 @@ interface GateOptions {
   readonly maxConnections: number;
   /** The identity that the session under a client id belongs to. */
   readonly ownerOf: (clientId: string) => string | undefined;
+  /** Told of everybody who is let in: the listener counts who is not yet. */
+  readonly onAdmitted?: (passport: Passport) => void;
 }
 
 export interface Admission {
@@ -37,6 +39,15 @@ export class Gate {
    * User name and password of the packet are not looked at: beside a certificate they can neither raise rights nor replace it.
    */
   decide(
+    passport: Passport,
+    packet: Pick<ConnectPacket, 'clientId' | 'will'>,
+  ): Admission | Refusal {
+    const answer = this.#judge(passport, packet);
+    if (!('reason' in answer)) this.#options.onAdmitted?.(passport);
+    return answer;
+  }
+
+  #judge(
     { verdict }: Passport,
     packet: Pick<ConnectPacket, 'clientId' | 'will'>,
   ): Admission | Refusal {

@@ -39,6 +39,11 @@ export class Metrics {
     'Live sessions ended by the broker, by reason.',
     ['reason'],
   );
+  readonly faults = this.#counter(
+    'keyline_broker_faults_total',
+    'Peers that were cut because serving them failed, by where; the log says how.',
+    ['where'],
+  );
   readonly control = this.#counter(
     'keyline_broker_control_payloads_total',
     'Payloads carried out for the dynamic-security API.',

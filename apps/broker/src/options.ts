@@ -28,8 +28,15 @@ export interface Limits {
   readonly handshakeTimeout: number;
   /** Milliseconds from there to the CONNECT packet. */
   readonly connectTimeout: number;
-  /** TLS handshakes at once; further connections are dropped until one ends. */
+  /**
+   * TLS handshakes at once. When there is no room, the address that holds most of them gives way (IPv6: its /64), so that one alone
+   * can't keep the others out.
+   */
   readonly maxHandshakes: number;
+  /** Connections at once whose handshake is done and whose CONNECT was not accepted yet; shared in the same way. */
+  readonly maxWaitingConnections: number;
+  /** Connections at once from one address (IPv6: one /64), whatever they are. 0: no limit, for a plant may be behind one address. */
+  readonly maxConnectionsPerAddress: number;
 }
 
 export const defaultLimits: Limits = {
@@ -43,6 +50,8 @@ export const defaultLimits: Limits = {
   handshakeTimeout: 10_000,
   connectTimeout: 10_000,
   maxHandshakes: 2000,
+  maxWaitingConnections: 2000,
+  maxConnectionsPerAddress: 0,
 };
 
 /** What TLS may be spoken. The lists are OpenSSL's, separated by colons; undefined: what it would choose itself. */
@@ -50,11 +59,34 @@ export interface TlsPolicy {
   readonly minVersion: '1.2' | '1.3';
   /** For the key exchange, the first one preferred: `X25519MLKEM768:X25519`. */
   readonly groups?: string | undefined;
-  /** Of both sides' certificates' keys: `mldsa65:ecdsa_secp256r1_sha256`. */
+  /** Of both sides' certificates' keys: `mldsa65:ecdsa_secp256r1_sha256`; undefined: `defaultSignatureAlgorithms`. */
   readonly signatureAlgorithms?: string | undefined;
+  /** Suites of TLS 1.2 and 1.3 in one list: `ECDHE-ECDSA-AES128-CCM8:TLS_AES_128_CCM_8_SHA256`. Mosquitto: ciphers, ciphers_tls1.3. */
+  readonly ciphers?: string | undefined;
 }
 
 export const defaultTlsPolicy: TlsPolicy = { minVersion: '1.2' };
+
+/** What is issued today and tomorrow; nothing with SHA-1, SHA-224 or DSA, which OpenSSL would still verify. */
+export const defaultSignatureAlgorithms = [
+  'ecdsa_secp256r1_sha256',
+  'ecdsa_secp384r1_sha384',
+  'ecdsa_secp521r1_sha512',
+  'ed25519',
+  'ed448',
+  'rsa_pss_rsae_sha256',
+  'rsa_pss_rsae_sha384',
+  'rsa_pss_rsae_sha512',
+  'rsa_pss_pss_sha256',
+  'rsa_pss_pss_sha384',
+  'rsa_pss_pss_sha512',
+  'rsa_pkcs1_sha256',
+  'rsa_pkcs1_sha384',
+  'rsa_pkcs1_sha512',
+  'mldsa44',
+  'mldsa65',
+  'mldsa87',
+].join(':');
 
 export interface BrokerOptions {
   /** Folder of the broker's state; created when absent. */

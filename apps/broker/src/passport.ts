@@ -1,6 +1,6 @@
 // Who stands at the door: the identity in a client's certificate, or why there is none.
-import type { TLSSocket } from 'node:tls';
-import { formatInstant, parseSerialHex, type Instant, type SerialHex } from '@keyline/kernel';
+import type { PeerCertificate, TLSSocket } from 'node:tls';
+import { formatInstant, type Instant, type SerialHex } from '@keyline/kernel';
 import { refuse, type Refusal } from './refusal.ts';
 
 export interface Identity {
@@ -26,50 +26,98 @@ interface PassportOptions {
   readonly now: Instant;
 }
 
+const clientAuth = '1.3.6.1.5.5.7.3.2';
+
 /**
  * Reads the peer's certificate after the handshake. Everything that can change after a TLS session was made (revocation, expiry)
  * is looked at here and not left to OpenSSL, which does not verify again when a session is resumed.
+ *
+ * Total: a client may send any bytes that OpenSSL takes for a certificate, long before anybody has judged its chain. What can't be
+ * made out is refused.
  */
-export function readPassport(socket: TLSSocket, { isRevoked, now }: PassportOptions): Passport {
-  const certificate = socket.getPeerCertificate();
-  // Typed as always there; a client without a certificate yields an empty object or nothing.
-  const raw = (certificate as { raw?: Uint8Array } | null)?.raw;
-  if (raw === undefined) {
-    return {
-      names: { cn: undefined, serialHex: undefined },
-      verdict: { refusal: refuse('no-certificate', 'The client sent no certificate.') },
-    };
+export function readPassport(socket: TLSSocket, options: PassportOptions): Passport {
+  const names: { cn: string | undefined; serialHex: string | undefined } = {
+    cn: undefined,
+    serialHex: undefined,
+  };
+  try {
+    const verdict = judge(socket, options, names);
+    return { names, verdict };
+  } catch {
+    // Which of its fields it was does not matter: nothing of it is used.
+    const refusal = refuse('certificate-unreadable', 'The client’s certificate can’t be read.');
+    return { names, verdict: { refusal } };
+  }
+}
+
+function judge(
+  socket: TLSSocket,
+  { isRevoked, now }: PassportOptions,
+  names: { cn: string | undefined; serialHex: string | undefined },
+): Passport['verdict'] {
+  const certificate = readCertificate(socket);
+  if (certificate === undefined) {
+    return { refusal: refuse('no-certificate', 'The client sent no certificate.') };
   }
   const cns = commonNames(certificate.subject);
-  const serialHex = parseSerialHex(certificate.serialNumber);
-  const names = { cn: cns[0], serialHex };
-  const label = `"${printable(cns.join('", "'))}" (serial ${serialHex})`;
-  const refusedWith = (refusal: Refusal): Passport => ({ names, verdict: { refusal } });
-
+  const serialHex = readSerial(certificate.serialNumber);
+  names.cn = cns[0] === undefined ? undefined : printable(cns[0]);
+  names.serialHex = serialHex;
+  const label = `"${printable(cns.slice(0, 3).join('", "'))}" (serial ${serialHex ?? 'unreadable'})`;
+  const notBefore = Date.parse(certificate.valid_from);
   const notAfter = Date.parse(certificate.valid_to);
+  if (serialHex === undefined || !isInstant(notBefore) || !isInstant(notAfter)) {
+    const what =
+      serialHex === undefined
+        ? 'a serial that is not a positive number of 20 octets at most'
+        : 'dates that are none';
+    return {
+      refusal: refuse('certificate-unreadable', `The certificate of ${label} has ${what}.`),
+    };
+  }
   if (notAfter < now) {
-    return refusedWith(
-      refuse(
+    return {
+      refusal: refuse(
         'certificate-expired',
         `The certificate of ${label} expired on ${formatInstant(notAfter)}.`,
       ),
-    );
+    };
   }
-  if (!socket.authorized) return refusedWith(chainRefusal(socket, label, certificate.valid_from));
+  if (!socket.authorized) return { refusal: chainRefusal(socket, label, notBefore) };
+  // OpenSSL's own look at the purpose lets a certificate without any extended key usage through, and a CA's own.
+  if (certificate.ca !== false || certificate.ext_key_usage?.includes(clientAuth) !== true) {
+    return {
+      refusal: refuse(
+        'certificate-purpose',
+        `The certificate of ${label} is ${certificate.ca === false ? 'not for TLS clients' : 'that of a CA'}.`,
+      ),
+    };
+  }
   if (isRevoked(serialHex)) {
-    return refusedWith(refuse('certificate-revoked', `The certificate of ${label} is revoked.`));
+    return {
+      refusal: refuse('certificate-revoked', `The certificate of ${label} is revoked.`),
+    };
   }
   const [name] = cns;
   if (name === undefined || cns.length > 1 || !isName(name)) {
-    const what = cns.length === 1 ? `the CN "${printable(name ?? '')}"` : `${cns.length} CNs`;
-    return refusedWith(
-      refuse('certificate-name', `The certificate with serial ${serialHex} has ${what}.`),
-    );
+    const what =
+      cns.length === 1 ? `the CN "${printable(name ?? '')}"` : `${String(cns.length)} CNs`;
+    return {
+      refusal: refuse('certificate-name', `The certificate with serial ${serialHex} has ${what}.`),
+    };
   }
-  return { names, verdict: { identity: { name, serialHex, notAfter } } };
+  return { identity: { name, serialHex, notAfter } };
 }
 
-function chainRefusal(socket: TLSSocket, label: string, validFrom: string): Refusal {
+type ClientCertificate = Omit<PeerCertificate, 'ca'> & { readonly ca?: boolean };
+
+function readCertificate(socket: TLSSocket): ClientCertificate | undefined {
+  // Typed as always there; a client without a certificate yields an empty object or nothing.
+  const certificate = socket.getPeerCertificate() as Partial<ClientCertificate> | null;
+  return certificate?.raw === undefined ? undefined : (certificate as ClientCertificate);
+}
+
+function chainRefusal(socket: TLSSocket, label: string, notBefore: Instant): Refusal {
   // OpenSSL's code as a string, whatever the type says.
   const code = String(socket.authorizationError);
   switch (code) {
@@ -88,7 +136,7 @@ function chainRefusal(socket: TLSSocket, label: string, validFrom: string): Refu
     case 'CERT_NOT_YET_VALID':
       return refuse(
         'certificate-not-yet-valid',
-        `The certificate of ${label}, or a CA above it, is not valid yet (it begins on ${formatInstant(Date.parse(validFrom))}).`,
+        `The certificate of ${label}, or a CA above it, is not valid yet (it begins on ${formatInstant(notBefore)}).`,
       );
     case 'INVALID_PURPOSE':
       return refuse(
@@ -102,6 +150,16 @@ function chainRefusal(socket: TLSSocket, label: string, validFrom: string): Refu
       );
   }
 }
+
+/** RFC 5280 §4.1.2.2: positive, 20 octets at most. OpenSSL prints a negative one with "-". */
+function readSerial(text: string): SerialHex | undefined {
+  const hex = text.toLowerCase();
+  if (!/^[0-9a-f]{1,40}$/.test(hex) || /^0+$/.test(hex)) return undefined;
+  return (hex.length % 2 === 0 ? hex : `0${hex}`) as SerialHex;
+}
+
+/** The last moment that can be written as a date. */
+const isInstant = (instant: number): boolean => Math.abs(instant) <= 8.64e15;
 
 // Node gives one CN as a string and several as an array.
 function commonNames(subject: { CN?: string | string[] }): string[] {

@@ -34,7 +34,18 @@ const limitOptions: Record<keyof Limits, readonly [flag: string, help: string]> 
   ],
   handshakeTimeout: ['--handshake-timeout <ms>', 'TCP connection to end of TLS handshake'],
   connectTimeout: ['--connect-timeout <ms>', 'TLS handshake to CONNECT packet'],
-  maxHandshakes: ['--max-handshakes <n>', 'TLS handshakes at once'],
+  maxHandshakes: [
+    '--max-handshakes <n>',
+    'TLS handshakes at once, shared between addresses when there is no room',
+  ],
+  maxWaitingConnections: [
+    '--max-waiting-connections <n>',
+    'connections between handshake and CONNECT at once, shared likewise',
+  ],
+  maxConnectionsPerAddress: [
+    '--max-connections-per-address <n>',
+    'connections from one address (IPv6: /64), 0 for no limit',
+  ],
 };
 
 interface Flags extends Limits {
@@ -49,6 +60,7 @@ interface Flags extends Limits {
   readonly tlsVersion: TlsPolicy['minVersion'];
   readonly tlsGroups?: string;
   readonly tlsSignatureAlgorithms?: string;
+  readonly ciphers?: string;
   readonly admin: string[];
   readonly readyFile?: string;
   readonly engine: 'embedded' | 'mosquitto';
@@ -86,7 +98,12 @@ export function createProgram(serve: (command: ServeCommand) => Promise<void>): 
     )
     .option(
       '--tls-signature-algorithms <list>',
-      'of both sides’ keys, for instance mldsa65:ecdsa_secp256r1_sha256 (default: OpenSSL’s)',
+      'of both sides’ keys, for instance mldsa65:ecdsa_secp256r1_sha256 (default: ECDSA, EdDSA, RSA and ML-DSA without SHA-1)',
+      parseList,
+    )
+    .option(
+      '--ciphers <list>',
+      'suites of TLS 1.2 and 1.3, for instance ECDHE-ECDSA-AES128-CCM8:TLS_AES_128_CCM_8_SHA256:@SECLEVEL=0 for small stacks (default: Node’s)',
       parseList,
     )
     .option(
@@ -147,6 +164,7 @@ Example:
             minVersion: flags.tlsVersion,
             groups: flags.tlsGroups,
             signatureAlgorithms: flags.tlsSignatureAlgorithms,
+            ciphers: flags.ciphers,
           },
           admins: admin,
           limits,

@@ -17,6 +17,8 @@ export interface RefusalLine {
 
 const windowLength = 1000;
 const linesPerWindow = 50;
+/** Characters of what came from a peer. */
+const longest = 256;
 
 export class RefusalLog {
   readonly #log: Logger;
@@ -49,6 +51,10 @@ export class RefusalLog {
     }
     this.#lines += 1;
     const { event, happened, remedy, ...fields } = line;
+    const { clientId, topic } = line;
+    // A line stays a line, whatever the peer calls itself.
+    if (clientId !== undefined) Object.assign(fields, { clientId: clientId.slice(0, longest) });
+    if (topic !== undefined) Object.assign(fields, { topic: topic.slice(0, longest) });
     this.#log.warn({ event, ...fields, remedy }, `${event}: ${happened} ${remedy}`);
   }
 }

@@ -39,6 +39,11 @@ const kinds = {
     ...notAuthorized,
     remedy: 'Check it with: openssl verify -x509_strict -purpose sslclient -CAfile CA CERT.',
   },
+  'certificate-unreadable': {
+    ...notAuthorized,
+    remedy:
+      'Look at it with: openssl x509 -in CERT -text. Its serial must be positive and of 20 octets at most (RFC 5280 §4.1.2.2), its dates valid.',
+  },
   'certificate-revoked': {
     ...notAuthorized,
     remedy: 'The certificate was revoked for good: enroll the device anew with a new key.',

@@ -3,15 +3,20 @@ import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocketServer } from 'ws';
+import type { Boundary } from './boundary.ts';
 import type { Limits } from './options.ts';
 
 interface WebSocketOptions {
   readonly server: Server;
-  readonly limits: Limits;
+  readonly limits: Pick<Limits, 'maxPacketSize' | 'connectTimeout'>;
+  readonly inBoundary: Boundary;
   readonly onOpen: (conn: Duplex, socket: Socket) => void;
 }
 
-export function serveWebSocket({ server, limits, onOpen }: WebSocketOptions): void {
+/** Of the HTTPS server; its constructor alone takes them. */
+export const httpBounds = { maxHeaderSize: 8192, connectionsCheckingInterval: 1000 } as const;
+
+export function serveWebSocket({ server, limits, inBoundary, onOpen }: WebSocketOptions): void {
   const sockets = new WebSocketServer({
     noServer: true,
     // Compression would let a device make the broker work far more than its own bytes cost it.
@@ -22,22 +27,35 @@ export function serveWebSocket({ server, limits, onOpen }: WebSocketOptions): vo
   });
   server.headersTimeout = limits.connectTimeout;
   server.requestTimeout = limits.connectTimeout;
-  server.on('request', (_request, response) => {
-    response.writeHead(426, {
-      connection: 'close',
-      upgrade: 'websocket',
-      'content-type': 'text/plain',
+  server.timeout = limits.connectTimeout;
+  server.maxHeadersCount = 100;
+  server.on('request', (request, response) => {
+    inBoundary('http', request.socket, () => {
+      response.writeHead(426, {
+        connection: 'close',
+        upgrade: 'websocket',
+        'content-type': 'text/plain',
+      });
+      response.end(
+        'This is an MQTT broker: connect with MQTT over WebSocket (subprotocol "mqtt").\n',
+      );
     });
-    response.end(
-      'This is an MQTT broker: connect with MQTT over WebSocket (subprotocol "mqtt").\n',
-    );
+  });
+  server.on('clientError', (_error, socket) => {
+    socket.destroy();
   });
   server.on('upgrade', (request, socket, head) => {
-    sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const conn = createWebSocketStream(webSocket);
-      // The stream reports what the WebSocket's peer does wrong; aedes listens only once it has the stream.
-      conn.on('error', () => undefined);
-      onOpen(conn, request.socket);
+    inBoundary('upgrade', socket, () => {
+      // From here on the engine's own timers hold.
+      request.socket.setTimeout(0);
+      sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        inBoundary('upgrade', socket, () => {
+          const conn = createWebSocketStream(webSocket);
+          // The stream reports what the WebSocket's peer does wrong; nobody else may be listening yet.
+          conn.on('error', () => conn.destroy());
+          onOpen(conn, request.socket);
+        });
+      });
     });
   });
 }

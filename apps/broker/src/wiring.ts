@@ -88,6 +88,9 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
     sessions,
     maxConnections: limits.maxConnections,
     ownerOf: (clientId) => store.find(clientId)?.owner,
+    onAdmitted: (passport) => {
+      for (const each of doors) each.settle(passport);
+    },
   });
   const engine = await MqttEngine.open({
     dynsec,
@@ -190,6 +193,11 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
       'keyline_broker_handshakes_in_progress',
       'TLS handshakes that have begun and not ended.',
       () => doors.reduce((sum, { handshakesInProgress }) => sum + handshakesInProgress, 0),
+    );
+    metrics.gauge(
+      'keyline_broker_connections_waiting',
+      'Connections whose handshake is done and whose CONNECT was not accepted yet.',
+      () => doors.reduce((sum, { connectionsWaiting }) => sum + connectionsWaiting, 0),
     );
     metrics.gauge(
       'keyline_broker_sessions',

@@ -41,6 +41,7 @@ export class MosquittoMetrics {
   readonly restarts: Counter<'why'>;
   readonly strangers: Counter;
   readonly crlFailures: Counter;
+  readonly faults: Counter<'where'>;
   #figures: ReadonlyMap<string, number> = new Map();
 
   constructor(watched: Watched) {
@@ -60,6 +61,12 @@ export class MosquittoMetrics {
     this.crlFailures = new Counter({
       name: 'keyline_broker_crl_failures_total',
       help: 'CRLs that could not be fetched or did not hold.',
+      registers,
+    });
+    this.faults = new Counter({
+      name: 'keyline_broker_faults_total',
+      help: 'Peers of the supervisor that were cut because serving them failed, by where; the log says how.',
+      labelNames: ['where'],
       registers,
     });
     new Gauge({

@@ -8,7 +8,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { pino } from 'pino';
 import { systemClock } from '@keyline/kernel';
 import { openBroker, type Broker } from '../../src/wiring.ts';
-import { defaultLimits, defaultTlsPolicy, type Limits } from '../../src/options.ts';
+import { defaultLimits, defaultTlsPolicy, type Limits, type TlsPolicy } from '../../src/options.ts';
 import { TestPki, type TestCertificate } from './test-pki.ts';
 
 export const adminName = 'keyline@service';
@@ -41,28 +41,34 @@ export class TestBroker {
   #adminClient: MqttClient | undefined;
   readonly #clients = new Set<MqttClient>();
   readonly #limits: Partial<Limits>;
+  readonly #tls: Partial<TlsPolicy>;
 
   private constructor(
     pki: TestPki,
     folder: string,
     certificates: { server: TestCertificate; admin: TestCertificate },
     limits: Partial<Limits>,
+    tls: Partial<TlsPolicy>,
   ) {
     this.pki = pki;
     this.folder = folder;
     this.server = certificates.server;
     this.admin = certificates.admin;
     this.#limits = limits;
+    this.#tls = tls;
   }
 
-  static async start(limits: Partial<Limits> = {}): Promise<TestBroker> {
+  static async start(
+    limits: Partial<Limits> = {},
+    tls: Partial<TlsPolicy> = {},
+  ): Promise<TestBroker> {
     const pki = await TestPki.create();
     const [server, admin, folder] = await Promise.all([
       pki.issue('broker', { usage: 'serverAuth' }),
       pki.issue(adminName),
       mkdtemp(join(tmpdir(), 'keyline-broker-data-')),
     ]);
-    const broker = new TestBroker(pki, folder, { server, admin }, limits);
+    const broker = new TestBroker(pki, folder, { server, admin }, limits, tls);
     await broker.open();
     return broker;
   }
@@ -90,7 +96,7 @@ export class TestBroker {
           ca: this.pki.ca.certFile,
         },
         admins: [adminName],
-        tls: defaultTlsPolicy,
+        tls: { ...defaultTlsPolicy, ...this.#tls },
         limits: { ...defaultLimits, ...this.#limits },
       },
       { log, clock: systemClock, certificateInterval: 50 },

@@ -20,7 +20,12 @@ export interface IssueOptions {
   /** OpenSSL's `-subj`; `/CN=<name>` when absent. */
   readonly subject?: string;
   readonly ca?: TestCertificate;
-  readonly usage?: 'clientAuth' | 'serverAuth';
+  /** Of the extended key usage; `none`: there is no such extension. */
+  readonly usage?: 'clientAuth' | 'serverAuth' | 'none';
+  /** Its basicConstraints say CA:TRUE. */
+  readonly isCa?: boolean;
+  /** Decimal or 0x…, negative too: what OpenSSL's `-set_serial` takes. */
+  readonly serial?: string;
   /** `20200101000000Z`. */
   readonly from?: string;
   readonly until?: string;
@@ -48,7 +53,7 @@ export class TestPki {
 
   async issue(name: string, options: IssueOptions = {}): Promise<TestCertificate> {
     const { subject = `/CN=${name}`, ca = this.ca, usage = 'clientAuth' } = options;
-    const { from = '20250101000000Z', until = '20991231235959Z' } = options;
+    const { from = '20250101000000Z', until = '20991231235959Z', isCa = false, serial } = options;
     const place = join(this.folder, String(this.#count++));
     await mkdir(place);
     const at = (file: string): string => join(place, file);
@@ -71,9 +76,9 @@ email_in_dn = no
 commonName = optional
 organizationName = optional
 [leaf]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-extendedKeyUsage = ${usage}
+basicConstraints = critical, CA:${isCa ? 'TRUE' : 'FALSE'}
+keyUsage = critical, digitalSignature${isCa ? ', keyCertSign' : ''}
+${usage === 'none' ? '' : `extendedKeyUsage = ${usage}`}
 subjectAltName = IP:127.0.0.1, DNS:localhost
 `,
     );
@@ -81,6 +86,14 @@ subjectAltName = IP:127.0.0.1, DNS:localhost
       ...['req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
       ...['-keyout', at('key.pem'), '-out', at('csr.pem'), '-subj', subject],
     ]);
+    if (serial !== undefined) {
+      await run('openssl', [
+        ...['x509', '-req', '-in', at('csr.pem'), '-out', at('cert.pem'), '-days', '365'],
+        ...['-CA', ca.certFile, '-CAkey', ca.keyFile, '-set_serial', serial],
+        ...['-extfile', at('ca.cnf'), '-extensions', 'leaf'],
+      ]);
+      return readCertificate(at('cert.pem'), at('key.pem'));
+    }
     await run('openssl', [
       ...['ca', '-batch', '-notext', '-preserveDN', '-config', at('ca.cnf')],
       ...['-cert', ca.certFile, '-keyfile', ca.keyFile, '-in', at('csr.pem')],
