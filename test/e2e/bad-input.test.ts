@@ -35,12 +35,12 @@ beforeAll(async () => {
 
 // The requests of a test may need preparation that is written; `mark` is called after it.
 async function mark(): Promise<void> {
-  entriesBefore = await suite.fleet.countEntries();
+  entriesBefore = suite.fleet.countEntries();
   devicesBefore = await listDevices();
 }
 beforeEach(mark);
 afterEach(async () => {
-  expect(await suite.fleet.countEntries(), 'entries of the ledger').toBe(entriesBefore);
+  expect(suite.fleet.countEntries(), 'entries of the ledger').toBe(entriesBefore);
   expect(await listDevices(), 'devices').toEqual(devicesBefore);
 });
 

@@ -3,12 +3,20 @@ import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { deniedRole } from '@keyline/targets';
 import { findCommand, has } from '../../../test/support/needs.ts';
 import { MosquittoBroker, publish } from './support/mosquitto-broker.ts';
 import { CrlServer } from './support/mosquitto-crl.ts';
 import type { TestCertificate } from './support/test-pki.ts';
 
 const patience = { timeout: 15_000, interval: 20 };
+async function waitFor(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + patience.timeout;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error('waited in vain');
+  }
+}
+
 const lasting = { clean: false, properties: { sessionExpiryInterval: 3600 } };
 
 describe.skipIf(!has('openssl', 'mosquitto'))('A CRL', () => {
@@ -59,6 +67,44 @@ describe.skipIf(!has('openssl', 'mosquitto'))('A CRL', () => {
     expect(await broker.metric('keyline_broker_crl_waiting')).toBe('0');
   });
 
+  it.each(['1.2', '1.3'] as const)(
+    'is said to be in force only when who it revokes is refused, however often it changes (TLS %s)',
+    async (minVersion) => {
+      await broker.open({ tls: { minVersion } });
+      const revoked: TestCertificate[] = [];
+      const named = 'keyline_broker_crl_number{crl="test.crl"}';
+      await expect.poll(() => broker.metric(named), patience).toBe('1');
+      for (let number = 2; number <= 4; number += 1) {
+        const next = await broker.pki.issue(`next-${number}`);
+        expect(await broker.whyRefused(next)).toBeUndefined();
+        revoked.push(next);
+        await broker.crl.publish({ number, revoked });
+        await waitFor(async () => (await broker.metric(named)) === String(number));
+        // No second try: what was said holds.
+        for (const each of revoked) expect(await broker.whyRefused(each)).toMatch(refused);
+        expect(await broker.whyRefused(good)).toBeUndefined();
+      }
+      expect(broker.said('CRL in force').length).toBeGreaterThanOrEqual(4);
+      expect(broker.said('CRL not in force')).toEqual([]);
+    },
+  );
+
+  it('ends the session of a denied device that came back while it was on its way', async () => {
+    await open();
+    await broker.control({
+      command: 'modifyClient',
+      username: 'bad',
+      roles: [{ rolename: deniedRole }],
+      groups: [],
+    });
+    const back = await broker.connect(bad, { clientId: 'bad' });
+    const ended = new Promise<void>((resolve) => back.once('close', () => resolve()));
+    expect(await publish(back, 'plant/x')).toBe('refused');
+    await broker.crl.publish({ number: 2, revoked: [bad] });
+    await ended;
+    expect(await broker.whyRefused(bad)).toMatch(refused);
+  });
+
   it('is made known at once by SIGHUP to a version that bears it', async () => {
     // Debian's 2.0 that calls itself 2.1; nobody is offline, so that it bears it too.
     const wrapper = join(broker.pki.folder, 'mosquitto-2.1');
@@ -74,9 +120,7 @@ describe.skipIf(!has('openssl', 'mosquitto'))('A CRL', () => {
     expect(await broker.whyRefused(bad)).toBeUndefined();
     await broker.crl.publish({ number: 2, revoked: [bad] });
     await expect.poll(() => broker.said('reloaded').length, patience).toBe(1);
-    const begun = performance.now();
     await expect.poll(() => broker.whyRefused(bad), patience).toMatch(refused);
-    expect(performance.now() - begun).toBeLessThan(1500);
     expect(broker.said('reload waits')).toEqual([]);
     expect(await broker.pid()).toBe(pid);
   });

@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { formatDuration, KeylineError, messageOf, type Clock } from '@keyline/kernel';
 import { encodePem } from '@keyline/x509';
+import type { MarkedCrl } from './canary.ts';
+import type { WrittenCrls } from './crl-evidence.ts';
 import { judgeCrl, type GoodCrl, type Issuers } from './judge-crl.ts';
 import { runtimeFiles, type RuntimeFolder } from './runtime-folder.ts';
 
@@ -18,8 +20,10 @@ interface CrlWatchOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly onFailure: () => void;
-  /** The file was written. @param revocationsChanged false: only the times are new */
-  readonly onWritten: (revocationsChanged: boolean) => void;
+  /** What stands last in the file, so that it can be seen whether the file was read. @param thisUpdate of the list that changed */
+  readonly mark: (thisUpdate: number) => Promise<MarkedCrl>;
+  /** The file was written. */
+  readonly onWritten: (written: WrittenCrls, how: { readonly revocationsChanged: boolean }) => void;
 }
 
 export interface WatchedCrl {
@@ -50,6 +54,7 @@ export class CrlWatch {
   readonly #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #written = '';
+  #inFile: ReadonlySet<Uint8Array> = new Set();
   #revocations = '';
   #warnedAt = -Infinity;
 
@@ -57,6 +62,7 @@ export class CrlWatch {
     this.#options = options;
   }
 
+  /** Those that were fetched and hold; what Mosquitto does by is another question. */
   get crls(): readonly WatchedCrl[] {
     return this.#sources.flatMap(({ name, crl }) => (crl === undefined ? [] : [{ name, ...crl }]));
   }
@@ -158,16 +164,20 @@ export class CrlWatch {
   }
 
   async #write(): Promise<void> {
-    const { folder, log, onWritten } = this.#options;
+    const { folder, log, mark, onWritten } = this.#options;
+    const named = this.crls;
     const crls = this.#sources.flatMap(({ crl }) => (crl === undefined ? [] : [crl]));
     // One of a new authority may still be missing: its devices are refused until it is there, and nobody else.
     if (crls.length === 0) return;
     const pem = crls.map(({ der }) => encodePem('X509 CRL', der)).join('');
     const print = createHash('sha256').update(pem).digest('hex');
     if (print === this.#written) return;
+    const changed = crls.filter(({ der }) => !this.#inFile.has(der));
+    let marked: MarkedCrl;
     try {
+      marked = await mark(Math.max(...(changed.length > 0 ? changed : crls).map(thisUpdateOf)));
       for (const { url, crl } of this.#sources) if (crl) await folder.put(keptName(url), crl.der);
-      await folder.put(runtimeFiles.crl, pem);
+      await folder.put(runtimeFiles.crl, pem + marked.pem);
     } catch (error) {
       log.error(
         { event: 'CRL not written', error: messageOf(error) },
@@ -176,9 +186,11 @@ export class CrlWatch {
       return;
     }
     this.#written = print;
+    this.#inFile = new Set(crls.map(({ der }) => der));
     const revocations = crls.map(({ revocations: each }) => each).join();
-    onWritten(revocations !== this.#revocations);
+    const revocationsChanged = revocations !== this.#revocations;
     this.#revocations = revocations;
+    onWritten({ crls: named, canary: marked.canary }, { revocationsChanged });
   }
 
   async #findSources(): Promise<void> {
@@ -236,6 +248,10 @@ export class CrlWatch {
       );
     }
   }
+}
+
+function thisUpdateOf({ thisUpdate }: GoodCrl): number {
+  return thisUpdate;
 }
 
 function keptName(url: string): string {

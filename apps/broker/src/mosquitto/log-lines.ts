@@ -2,6 +2,7 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
+import type { Verdict } from './canary.ts';
 
 export interface ConnectedClient {
   readonly clientId: string;
@@ -23,6 +24,7 @@ export class LogLines {
   readonly #log: Logger;
   readonly #events: LineEvents;
   #last: string[] = [];
+  #canaries = 0;
 
   constructor(log: Logger, events: LineEvents) {
     this.#log = log.child({ part: 'mosquitto' });
@@ -32,6 +34,15 @@ export class LogLines {
   /** The end of what it said, for whoever asks why it ended. */
   get tail(): string {
     return this.#last.map((line) => `  ${line}`).join('\n');
+  }
+
+  /** While the supervisor's own client is tried: a refusal is then its own, and nothing to look up. */
+  async duringCanary(trial: () => Promise<Verdict>): Promise<Verdict> {
+    this.#canaries += 1;
+    const verdict = await trial();
+    // The line of a refusal may still be on its way, through another pipe.
+    if (verdict !== 'refused') this.#canaries -= 1;
+    return verdict;
   }
 
   follow(stream: Readable): void {
@@ -48,6 +59,11 @@ export class LogLines {
     const client = readConnected(line);
     if (client === undefined) this.#events.onLine(line);
     else this.#events.onConnected(client);
+    if (this.#canaries > 0 && refusedPattern.test(text)) {
+      this.#canaries -= 1;
+      this.#log.debug(text);
+      return;
+    }
     const [, level, remedy] = meanings.find(([pattern]) => pattern.test(text)) ?? [];
     this.#log[level ?? 'info'](
       remedy === undefined ? {} : { remedy },
@@ -66,6 +82,8 @@ export function readConnected(line: string): ConnectedClient | undefined {
   return { clientId, username, mayLeaveSession: version === '5' || clean === '0' };
 }
 
+const refusedPattern = /^OpenSSL Error.*certificate verify failed/;
+
 const meanings: readonly (readonly [RegExp, 'debug' | 'warn' | 'error', string?])[] = [
   [/^New connection from /, 'debug'],
   // The supervisor's own questions, one for each client that connects.
@@ -73,8 +91,10 @@ const meanings: readonly (readonly [RegExp, 'debug' | 'warn' | 'error', string?]
   // A client that ends its connection without TLS's farewell: every device that loses its network does.
   [/^OpenSSL Error.*unexpected eof/, 'debug'],
   [/^Warning: Unable to set TCP_NODELAY/, 'debug'],
+  // Of a connection that never said who it is; why it was refused is in the line before.
+  [/^Client <unknown> (?:closed its connection|disconnected: Protocol error)\.$/, 'debug'],
   [
-    /^OpenSSL Error.*(?:certificate verify failed)/,
+    refusedPattern,
     'warn',
     'The certificate of this client is of an unknown CA, expired or revoked: look it up with keyline device show.',
   ],

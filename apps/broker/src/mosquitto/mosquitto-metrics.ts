@@ -6,6 +6,7 @@ interface Watched {
   readonly version: string;
   readonly isServing: () => boolean;
   readonly isWaiting: () => boolean;
+  /** In force, seen by trying it. */
   readonly crls: () => readonly WatchedCrl[];
 }
 
@@ -80,10 +81,15 @@ export class MosquittoMetrics {
     );
     this.#gauge(
       'keyline_broker_crl_waiting',
-      'Whether a CRL or a certificate is on disk that Mosquitto does not know yet.',
+      'Whether a CRL is on disk that Mosquitto was not yet seen to refuse by, or a certificate that it was not told of.',
       () => Number(watched.isWaiting()),
     );
-    this.#crlGauge('number', 'Number of the CRL.', watched, ({ number }) => Number(number));
+    this.#crlGauge(
+      'number',
+      'Number of the CRL that Mosquitto was seen to refuse by.',
+      watched,
+      ({ number }) => Number(number),
+    );
     this.#crlGauge(
       'next_update_seconds',
       'When the CRL ends, seconds since the epoch; Mosquitto then refuses everybody.',
@@ -124,6 +130,8 @@ export class MosquittoMetrics {
       labelNames: ['crl'],
       registers: [this.registry],
       collect() {
+        // After a crash none is known to be in force, until it was tried again.
+        this.reset();
         for (const crl of crls()) this.set({ crl: crl.name }, read(crl));
       },
     });

@@ -14,6 +14,8 @@ import {
 } from '../server-certificate.ts';
 import type { Broker } from '../wiring.ts';
 import { writeConfiguration } from './configuration.ts';
+import { CanaryIssuer, tryCanary } from './canary.ts';
+import { CrlEvidence } from './crl-evidence.ts';
 import { CrlWatch } from './crl-watch.ts';
 import { findMosquitto } from './find-mosquitto.ts';
 import { parseIssuers } from './judge-crl.ts';
@@ -64,7 +66,8 @@ export async function openMosquittoBroker(
   let issuers = parseIssuers(certificate.ca.toString());
   const port = options.port === 0 ? await findFreePort(host) : options.port;
   let acl = await compileAcl(options.config);
-  await putCertificate(folder, certificate);
+  const canaries = await CanaryIssuer.create(clock.now());
+  await putCertificate(certificate);
   await folder.put(runtimeFiles.acl, acl);
   await folder.put(
     runtimeFiles.configuration,
@@ -81,8 +84,8 @@ export async function openMosquittoBroker(
   const metrics = new MosquittoMetrics({
     version: mosquitto.version,
     isServing: () => supervisor.isServing,
-    isWaiting: () => plan.isWaiting,
-    crls: () => watch.crls,
+    isWaiting: () => plan.isWaiting || evidence.isWaiting,
+    crls: () => evidence.crls,
   });
   const kept = new KeptSessions();
   const supervisor = new Supervisor({
@@ -96,6 +99,7 @@ export async function openMosquittoBroker(
     events: {
       onStarting: () => {
         plan.onStarting();
+        evidence.forget();
         kept.reset();
         loadedUntil = endOfCrls();
       },
@@ -114,7 +118,11 @@ export async function openMosquittoBroker(
       onStranger: () => {
         metrics.strangers.inc();
       },
+      onServing: () => {
+        evidence.told();
+      },
       onRestart: (why) => {
+        evidence.forget();
         metrics.restarts.inc({ why });
       },
     },
@@ -128,11 +136,23 @@ export async function openMosquittoBroker(
     log,
     hangUp: () => {
       supervisor.hangUp();
+      evidence.told();
       loadedUntil = endOfCrls();
     },
     restart: (reason) => {
       supervisor.restart(reason);
     },
+  });
+  const evidence = new CrlEvidence({
+    tryCanary: (canary) =>
+      supervisor.duringCanary(() => tryCanary(canary, { host, port, minVersion: tls.minVersion })),
+    onInForce: () => {
+      supervisor.cutDenied();
+    },
+    onNotRead: () => {
+      supervisor.restart('a CRL was not read');
+    },
+    log,
   });
   let isStarted = false;
   /** When the first of the CRLs that Mosquitto has read ends. */
@@ -149,7 +169,9 @@ export async function openMosquittoBroker(
     onFailure: () => {
       metrics.crlFailures.inc();
     },
-    onWritten: (revocationsChanged) => {
+    mark: (thisUpdate) => canaries.mark(thisUpdate),
+    onWritten: (written, { revocationsChanged }) => {
+      evidence.written(written);
       if (!isStarted) return;
       const numbers = watch.crls.map(({ name, number }) => `${name} number ${String(number)}`);
       // One with the same revocations can wait, but not until the one that Mosquitto has is over.
@@ -205,11 +227,17 @@ export async function openMosquittoBroker(
     close,
   };
 
+  async function putCertificate({ cert, key, ca }: ServerCertificate): Promise<void> {
+    await folder.put(runtimeFiles.key, key);
+    await folder.put(runtimeFiles.certificate, cert);
+    await folder.put(runtimeFiles.ca, hasCrl ? `${ca.toString()}\n${canaries.rootPem}` : ca);
+  }
+
   async function swap(changed: ServerCertificate): Promise<void> {
     try {
       const isNewCa = !changed.ca.equals(certificate.ca);
       issuers = parseIssuers(changed.ca.toString());
-      await putCertificate(folder, changed);
+      await putCertificate(changed);
       certificate = changed;
       // cafile is read again with a crlfile only.
       if (isNewCa && !hasCrl) supervisor.restart('the CA bundle changed');
@@ -241,15 +269,6 @@ export async function openMosquittoBroker(
 async function compileAcl(config: string): Promise<string> {
   const { roles } = await loadConfig(config);
   return compileAclFile(roles);
-}
-
-async function putCertificate(
-  folder: RuntimeFolder,
-  { cert, key, ca }: ServerCertificate,
-): Promise<void> {
-  await folder.put(runtimeFiles.key, key);
-  await folder.put(runtimeFiles.certificate, cert);
-  await folder.put(runtimeFiles.ca, ca);
 }
 
 function warnOfUnknownLimits(limits: Limits, log: MosquittoContext['log']): void {

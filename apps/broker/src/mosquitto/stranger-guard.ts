@@ -19,13 +19,20 @@ interface StrangerGuardOptions {
 /** Questions are answered from memory, in microseconds each. */
 const questionsPerPayload = 100;
 const retryEvery = 1000;
+const toldWithin = 1000;
 /** 2.0 writes its whole state for each command. */
 const denialsPerPayload = 4;
 const why = 'Connected without being known to the issuing CA, and denied by Keyline.';
 
+const whyCut = 'Denied; its session was ended when a CRL came into force.';
+
 export class StrangerGuard {
   readonly #options: StrangerGuardOptions;
   readonly #seen = new Set<string>();
+  /** Came in although they are denied, since the last CRL came into force. */
+  readonly #denied = new Set<string>();
+  #isCutDue = false;
+  #secondCut: NodeJS.Timeout | undefined;
   #turn: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
 
@@ -45,14 +52,30 @@ export class StrangerGuard {
     if (!this.#options.isReady()) return;
     this.#turn ??= this.#work().finally(() => {
       this.#turn = undefined;
-      if (this.#seen.size > 0) this.#retry = setTimeout(() => this.wake(), retryEvery).unref();
+      if (this.#seen.size > 0 || this.#isCutDue)
+        this.#retry = setTimeout(() => this.wake(), retryEvery).unref();
     });
   }
 
   /** Mosquitto is started anew: nobody is connected. */
   reset(): void {
     clearTimeout(this.#retry);
+    clearTimeout(this.#secondCut);
     this.#seen.clear();
+    this.#denied.clear();
+    this.#isCutDue = false;
+  }
+
+  /** A CRL is in force that refuses the revoked: those of them who came in while it was on its way are still connected, without rights. */
+  cutDenied(): void {
+    clearTimeout(this.#secondCut);
+    // Mosquitto tells of who came in through a pipe: some may be told of after the CRL was seen in force.
+    this.#secondCut = setTimeout(() => {
+      this.#isCutDue = true;
+      this.wake();
+    }, toldWithin).unref();
+    this.#isCutDue = true;
+    this.wake();
   }
 
   async #work(): Promise<void> {
@@ -72,11 +95,37 @@ export class StrangerGuard {
         return;
       }
     }
+    if (this.#isCutDue && this.#options.isReady()) await this.#cut();
+  }
+
+  /** A device that comes again and again is cut once for each CRL, because each cut costs 2.0 a write of its whole state. */
+  async #cut(): Promise<void> {
+    const { send, log } = this.#options;
+    this.#isCutDue = false;
+    const names = [...this.#denied];
+    try {
+      for (let start = 0; start < names.length; start += denialsPerPayload) {
+        const some = names.slice(start, start + denialsPerPayload);
+        await send(
+          some.map((username) => ({ command: 'modifyClient', username, textdescription: whyCut })),
+        );
+        for (const username of some) this.#denied.delete(username);
+      }
+    } catch (error) {
+      this.#isCutDue = true;
+      log.warn(
+        { event: 'denied not cut', count: this.#denied.size },
+        `Mosquitto did not end the sessions of denied identities, and is asked again: ${messageOf(error)}`,
+      );
+    }
   }
 
   async #check(names: readonly string[]): Promise<void> {
     const { send, log, onDenied } = this.#options;
     const answers = await send(names.map((username) => ({ command: 'getClient', username })));
+    for (const [index, name] of names.entries()) {
+      if (isDenied(answers[index])) this.#denied.add(name);
+    }
     const strangers = names.filter((_name, index) => answers[index]?.error === 'Client not found');
     for (let start = 0; start < strangers.length; start += denialsPerPayload) {
       const asked = strangers.slice(start, start + denialsPerPayload);
@@ -103,4 +152,9 @@ export class StrangerGuard {
       }
     }
   }
+}
+
+function isDenied(answer: DynsecAnswer | undefined): boolean {
+  const { client } = (answer?.data ?? {}) as { client?: { roles?: { rolename?: string }[] } };
+  return client?.roles?.some(({ rolename }) => rolename === deniedRole) === true;
 }

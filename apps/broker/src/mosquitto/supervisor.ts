@@ -3,6 +3,7 @@ import { readFile, rename, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { KeylineError, messageOf } from '@keyline/kernel';
+import type { Verdict } from './canary.ts';
 import { ControlLine } from './control-line.ts';
 import { createLogin, prepareState } from './dynsec-file.ts';
 import type { InstalledMosquitto } from './find-mosquitto.ts';
@@ -23,6 +24,8 @@ interface SupervisorOptions {
   readonly events: {
     /** It is about to be started, and will read every file as it is now. */
     readonly onStarting: () => void;
+    /** It answers, and has read every file. */
+    readonly onServing: () => void;
     /** A complete round of `$SYS` came. */
     readonly onFigures: (figures: ReadonlyMap<string, number>) => void;
     readonly onConnected: (client: ConnectedClient) => void;
@@ -107,6 +110,16 @@ export class Supervisor {
     void running.stop();
   }
 
+  /** A CRL is in force: who is denied and came in before it, is sent away once more, and stays away. */
+  cutDenied(): void {
+    this.#guard.cutDenied();
+  }
+
+  /** The supervisor's own client is tried, which Mosquitto's log tells of too. */
+  duringCanary(trial: () => Promise<Verdict>): Promise<Verdict> {
+    return this.#lines.duringCanary(trial);
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#guard.reset();
@@ -148,6 +161,7 @@ export class Supervisor {
         `Mosquitto ${mosquitto.version} serves (process ${String(running.pid ?? '?')}${await describeFiles(running.pid)})`,
       );
       if (this.#takeHangUp()) this.hangUp();
+      events.onServing();
       // Whoever came before it could be asked.
       this.#guard.wake();
       return;

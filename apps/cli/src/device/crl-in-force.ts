@@ -1,4 +1,4 @@
-// Which CRL the broker that "keyline up" runs has read: its figures say so.
+// By which CRL the broker that "keyline up" runs was seen to refuse: its figures say so, and only after a handshake that failed by it.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Evidence } from '@keyline/api';
 import type { Clock } from '@keyline/kernel';
@@ -38,7 +38,7 @@ export async function awaitCrlInForce(
   }
 }
 
-/** Of the CRL that is in force; undefined while a newer one waits to be read. */
+/** Of the CRL that is in force; undefined while none is known to be. */
 async function readNumber(metrics: string, file: string): Promise<number | undefined> {
   let text: string;
   try {
@@ -50,6 +50,7 @@ async function readNumber(metrics: string, file: string): Promise<number | undef
     const line = text.split('\n').find((each) => each.startsWith(`keyline_broker_${name} `));
     return line === undefined ? undefined : Number(line.split(' ').at(-1));
   };
-  if (read('up') !== 1 || read('crl_waiting') !== 0) return undefined;
+  // While it is down nobody gets in, but what it will refuse by is not seen yet.
+  if (read('up') !== 1) return undefined;
   return read(`crl_number{crl="${file}"}`);
 }
