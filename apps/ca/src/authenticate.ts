@@ -12,6 +12,7 @@ import {
 import { KeylineError, parseDuration, parseSerialHex, type Clock } from '@keyline/kernel';
 import type { Profiles } from '@keyline/pki';
 import type { FastifyRequest } from 'fastify';
+import type { Authorities } from './authorities.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -39,8 +40,9 @@ export function createAuthenticator(options: {
   store: Store;
   clock: Clock;
   profiles: Profiles;
+  authorities: Pick<Authorities, 'revocationOf'>;
 }): Authenticator {
-  const { store, clock, profiles } = options;
+  const { store, clock, profiles, authorities } = options;
   // A connection keeps its certificate; the row is read again only after something was revoked.
   const seen = new WeakMap<object, { certificate: Certificate; epoch: number }>();
   let epoch = 0;
@@ -83,8 +85,17 @@ export function createAuthenticator(options: {
         `The client certificate ${certificate.serial} is revoked (${certificate.reason ?? 'unspecified'}).`,
       );
     }
-    // An expired certificate may still renew itself for the grace its profile gives.
     const profile = profiles.get(certificate.profile);
+    const ended = authorities.revocationOf(certificate.authority);
+    // An administrator must get in to install another authority. It is known by the bytes of its certificate here, not by the
+    // authority's signature, so nobody else becomes one with that authority's key.
+    if (ended !== undefined && profile?.apiRole !== 'admin') {
+      throw new KeylineError(
+        'CERTIFICATE_NOT_ACCEPTED',
+        `The client certificate ${certificate.serial} is of the authority "${certificate.authority}", which its root revoked (${ended.reason}). Get one of another authority.`,
+      );
+    }
+    // An expired certificate may still renew itself for the grace its profile gives.
     const grace = url === renewUrl && profile ? parseDuration(profile.renewal.grace) : 0;
     if (now < certificate.notBefore || now > certificate.notAfter + grace) {
       throw new KeylineError(
@@ -153,7 +164,12 @@ export function createAuthenticator(options: {
 }
 
 function endsProofs({ data }: LedgerEntry): boolean {
-  return 'serials' in data || data.kind === 'certificate-revoked' || data.kind === 'token-revoked';
+  return (
+    'serials' in data ||
+    data.kind === 'certificate-revoked' ||
+    data.kind === 'token-revoked' ||
+    data.kind === 'authority-revoked'
+  );
 }
 
 /** @throws {KeylineError} FORBIDDEN for certificates that give no access to the API (servers, OCSP responders). */

@@ -1,8 +1,20 @@
 // The issuing authorities of this service, ready to sign: which one issues a profile, and what each needs to answer for its leaves.
-import type { AuthorityRecord, FleetContext, IssuerPort, Store } from '@keyline/fleet';
-import { KeylineError } from '@keyline/kernel';
-import { createIssuer, type Authority, type Issuer, type Profiles } from '@keyline/pki';
-import { equalBytes, parseCertificate, type ParsedCertificate } from '@keyline/x509';
+import type { AuthorityRecord, FleetContext, IssuerPort, KnownRoot, Store } from '@keyline/fleet';
+import { formatInstant, KeylineError, type Clock } from '@keyline/kernel';
+import {
+  createIssuer,
+  type Authority,
+  type Issuer,
+  type Profiles,
+  type RevocationReason,
+} from '@keyline/pki';
+import {
+  equalBytes,
+  parseCertificate,
+  parseCrl,
+  type ParsedCertificate,
+  type ParsedCrl,
+} from '@keyline/x509';
 import type { AuthorityKeys } from './ca-folder.ts';
 import { crlListsOf, type CrlList } from './crl-lists.ts';
 import { certificatePem } from './views.ts';
@@ -10,7 +22,9 @@ import { certificatePem } from './views.ts';
 /** An authority that has its certificate. */
 export interface RunningAuthority {
   readonly id: string;
-  readonly retired: boolean;
+  readonly state: Exclude<AuthorityRecord['state'], 'pending'>;
+  /** What its root's CRL says of it. */
+  readonly revocation: AuthorityRevocation | undefined;
   readonly authority: Authority;
   readonly issuer: Issuer;
   readonly certificate: ParsedCertificate;
@@ -20,17 +34,29 @@ export interface RunningAuthority {
   readonly crlLists: readonly CrlList[];
 }
 
+export interface AuthorityRevocation {
+  /** Epoch milliseconds. */
+  readonly revokedAt: number;
+  readonly reason: RevocationReason;
+}
+
 export interface Authorities extends IssuerPort {
-  /** Ready and retired, in the order they were added. */
+  /** Ready, retired and revoked, in the order they were added. */
   all(): readonly RunningAuthority[];
   /** @throws {KeylineError} AUTHORITY_NOT_FOUND */
   get(id: string): RunningAuthority;
   /** The one that issues a profile now. @throws {KeylineError} AUTHORITY_STATE_FORBIDS when there is none */
   issuerOf(profile: string): RunningAuthority;
+  /** The same, whatever the roots' CRLs say of it, where there is no other: for what the service itself needs to be reached by its administrators. */
+  lastResortFor(profile: string): RunningAuthority;
+  /** Whether no profile is left to it: others issue all that it did. */
+  isLeftBy(id: string): boolean;
+  /** What the roots' CRLs say of one. */
+  revocationOf(id: string): AuthorityRevocation | undefined;
   /** Profiles that an authority issues now. */
   profilesOf(id: string): readonly string[];
   /** Distinct roots, in the order they came: `root`, `root-2`, … */
-  roots(): readonly { readonly id: string; readonly certificate: ParsedCertificate }[];
+  roots(): readonly KnownRoot[];
   /** The trust bundle: the roots, then what was added to it. */
   trust(): readonly ParsedCertificate[];
   /** Whether this service could issue with a certificate for one of its keys. @throws {KeylineError} PATH_INVALID, LINT_FAILED */
@@ -46,9 +72,14 @@ export async function openAuthorities(options: {
   readonly urlsOf: (id: string) => Authority['urls'];
   /** Among how many CRLs the leaves to come are shared; absent: one. */
   readonly crlShards: number | undefined;
+  readonly clock: Clock;
+  /** Whether one issues nothing while its root's CRL is missing or has ended. */
+  readonly requireRootCrl: boolean;
 }): Promise<Authorities> {
-  const { store, profiles, keys, urlsOf, crlShards } = options;
-  let running: ReadonlyMap<string, RunningAuthority> = new Map();
+  const { store, profiles, keys, urlsOf, crlShards, clock, requireRootCrl } = options;
+  /** When the CRLs of the roots end, where there is one. */
+  let rootCrlEnds: ReadonlyMap<string, number> = new Map();
+  let running: Map<string, RunningAuthority> = new Map();
   let assigned: ReadonlyMap<string, string> = new Map();
   let added: readonly ParsedCertificate[] = [];
 
@@ -83,9 +114,10 @@ export async function openAuthorities(options: {
 
   async function open(record: AuthorityRecord): Promise<RunningAuthority | undefined> {
     const { id, state, certificate, root } = record;
-    if (certificate === null || root === null) return undefined;
+    if (certificate === null || root === null || state === 'pending') return undefined;
+    const standing = { state, revocation: revocationIn(record) };
     const known = running.get(id);
-    if (known !== undefined) return { ...known, retired: state === 'retired' };
+    if (known !== undefined) return { ...known, ...standing };
     if (crlShards !== undefined && !record.crlShards.includes(crlShards)) {
       // On record before the first certificate names one: the list must be published for as long as that lives.
       await recordShards(record, crlShards);
@@ -93,7 +125,7 @@ export async function openAuthorities(options: {
     const authority = await describe(id, certificate);
     return {
       id,
-      retired: state === 'retired',
+      ...standing,
       authority,
       issuer: await createIssuer(authority, profiles),
       certificate: parseCertificate(certificate),
@@ -113,23 +145,71 @@ export async function openAuthorities(options: {
       if (one !== undefined) opened.set(one.id, one);
     }
     assigned = await store.listProfileIssuers();
-    added = (await store.listTrust()).map(parseCertificate);
     running = opened;
+    const ends = new Map<string, number>();
+    const crls: ParsedCrl[] = [];
+    for (const { id } of roots()) {
+      const crl = await store.findLatestCrl(id, 'complete');
+      if (crl === undefined) continue;
+      ends.set(id, crl.nextUpdate);
+      crls.push(parseCrl(crl.der));
+    }
+    rootCrlEnds = ends;
+    // A cross certificate is revoked like any other, by its serial.
+    added = (await store.listTrust())
+      .map(parseCertificate)
+      .filter((certificate) => !crls.some((crl) => lists(crl, certificate)));
   }
 
   function issuerOf(profile: string): RunningAuthority {
-    const id = assigned.get(profile);
-    // Where nothing was assigned, the first that may.
-    const found =
-      id === undefined ? [...running.values()].find(({ retired }) => !retired) : running.get(id);
-    if (found === undefined || found.retired) {
-      throw new KeylineError(
-        'AUTHORITY_STATE_FORBIDS',
-        `No authority issues the profile "${profile}". Install one, and activate it for the profile.`,
-      );
+    const found = assigneeOf(profile);
+    if (found?.state === 'ready') {
+      if (requireRootCrl) assertRootCrl(found);
+      return found;
     }
-    return found;
+    throw new KeylineError(
+      'AUTHORITY_STATE_FORBIDS',
+      found?.revocation === undefined
+        ? `No authority issues the profile "${profile}". Install one, and activate it for the profile.`
+        : `The authority "${found.id}", which issued the profile "${profile}", was revoked by its root at ${formatInstant(found.revocation.revokedAt)} (${found.revocation.reason}). Add, install and activate another (keyline ca add).`,
+    );
   }
+
+  /** What its root says of an authority is not known without a CRL in force. @throws {KeylineError} AUTHORITY_STATE_FORBIDS */
+  function assertRootCrl({ id, root }: RunningAuthority): void {
+    const known = roots().find(({ certificate }) => equalBytes(certificate.der, root.der));
+    const ends = known && rootCrlEnds.get(known.id);
+    if (ends !== undefined && clock.now() < ends) return;
+    throw new KeylineError(
+      'AUTHORITY_STATE_FORBIDS',
+      `The authority "${id}" issues nothing without a CRL of its root, ${ends === undefined ? 'and none was ever brought' : `whose last ended at ${formatInstant(ends)}`} (authorities.requireRootCrl in ca-config/service.yaml). Make one with keyline-root crl, and bring it with keyline ca root-crl.`,
+    );
+  }
+
+  function roots(): readonly KnownRoot[] {
+    return rootsOf(running).map((certificate, index) => ({
+      id: index === 0 ? 'root' : `root-${String(index + 1)}`,
+      certificate,
+    }));
+  }
+
+  /** Where nothing was assigned, the first that was not retired: one that took a revoked one's place must have been activated. */
+  function assigneeOf(profile: string): RunningAuthority | undefined {
+    const id = assigned.get(profile);
+    if (id !== undefined) return running.get(id);
+    return [...running.values()].find(({ state }) => state !== 'retired');
+  }
+
+  // At once: whatever is signed after that commit is not to be signed by it.
+  store.onCommit((entries) => {
+    for (const { data } of entries) {
+      if (data.kind !== 'authority-revoked') continue;
+      const known = running.get(data.authority);
+      if (known === undefined) continue;
+      const { revokedAt, reason } = data;
+      running.set(known.id, { ...known, state: 'revoked', revocation: { revokedAt, reason } });
+    }
+  });
 
   await reload();
   return {
@@ -138,6 +218,13 @@ export async function openAuthorities(options: {
       await createIssuer(await describe(id, certificateDer), profiles);
     },
     issuerOf,
+    lastResortFor(profile) {
+      const found = assigneeOf(profile);
+      if (found?.state === 'ready' || found?.state === 'revoked') return found;
+      return issuerOf(profile);
+    },
+    isLeftBy: (id) => [...profiles.keys()].every((profile) => assigneeOf(profile)?.id !== id),
+    revocationOf: (id) => running.get(id)?.revocation,
     issue: (request) => issuerOf(request.profile).issuer.issue(request),
     all: () => [...running.values()],
     get(id) {
@@ -147,17 +234,23 @@ export async function openAuthorities(options: {
     },
     profilesOf: (id) =>
       [...profiles.keys()].filter((profile) => {
-        const assignee = assigned.get(profile);
-        if (assignee !== undefined) return assignee === id;
-        return [...running.values()].find(({ retired }) => !retired)?.id === id;
+        const assignee = assigneeOf(profile);
+        return assignee?.id === id && assignee.state === 'ready';
       }),
-    roots: () =>
-      rootsOf(running).map((certificate, index) => ({
-        id: index === 0 ? 'root' : `root-${String(index + 1)}`,
-        certificate,
-      })),
+    roots,
     trust: () => distinct([...rootsOf(running), ...added]),
   };
+}
+
+function lists({ issuerDer, entries }: ParsedCrl, certificate: ParsedCertificate): boolean {
+  return (
+    equalBytes(issuerDer, certificate.issuerDer) &&
+    entries.some(({ serial }) => serial === certificate.serial)
+  );
+}
+
+function revocationIn({ revokedAt, reason }: AuthorityRecord): AuthorityRevocation | undefined {
+  return revokedAt === null ? undefined : { revokedAt, reason: reason ?? 'unspecified' };
 }
 
 function rootsOf(running: ReadonlyMap<string, RunningAuthority>): ParsedCertificate[] {

@@ -25,8 +25,10 @@ export interface BrokerTargetOptions {
 }
 
 export interface BrokerTarget extends TargetView {
-  /** Compares now if it is time for it. */
+  /** Compares now if it is time for it; at least every few seconds, so that `behindFor` is exact. */
   tick(): Promise<void>;
+  /** With credentials asked for anew. */
+  reconnect(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -54,6 +56,9 @@ export async function startBrokerTarget(
   let restUntil = -Infinity;
   let connections = 0;
   let disconnectedAt: number | undefined = performance.now();
+  let lastReason = '';
+  /** The head of the ledger at a time: what has not come that far since is behind for so long. */
+  let mark = { seq: 0, at: performance.now() };
   const client = createDynsecClient({
     url,
     credentials,
@@ -64,8 +69,9 @@ export async function startBrokerTarget(
       due = true;
       void compareIfDue();
     },
-    onDisconnect: () => {
+    onDisconnect: (reason) => {
       disconnectedAt ??= performance.now();
+      lastReason = reason;
     },
   });
   const target = createDynsecTarget({
@@ -132,7 +138,7 @@ export async function startBrokerTarget(
     const now = performance.now();
     const grace = connections === 0 ? startGrace : disconnectedGrace;
     if (disconnectedAt !== undefined && now - disconnectedAt > grace) {
-      return `The broker "${name}" (${url}) is not connected since ${seconds(now - disconnectedAt)}. It is tried again until it answers.`;
+      return `The broker "${name}" (${url}) is not connected since ${seconds(now - disconnectedAt)}${lastReason === '' ? '' : ` (${lastReason.replace(/\.$/, '')})`}. It is tried again until it answers.`;
     }
     const silence = target.unansweredFor();
     if (silence > silenceGrace) {
@@ -143,14 +149,29 @@ export async function startBrokerTarget(
 
   const running = await follow(target);
   follower.running = running;
+  const moveMark = (): void => {
+    if (running.position() < mark.seq) return;
+    mark = { seq: running.position() + running.lag(), at: performance.now() };
+  };
+  moveMark();
   return {
     ...running,
+    behindFor() {
+      moveMark();
+      const now = performance.now();
+      const away = disconnectedAt === undefined ? 0 : now - disconnectedAt;
+      return Math.max(running.position() < mark.seq ? now - mark.at : 0, away);
+    },
     lastError: problem,
     refusesSerials: () => target.refusesSerials(),
     acknowledgedAt: (device, seq) => target.acknowledgedAt(device, seq),
     compared: () => target.lastReconciliation(),
     compare,
-    tick: compareIfDue,
+    tick() {
+      moveMark();
+      return compareIfDue();
+    },
+    reconnect: () => client.reconnect(),
     close: () => client.close(),
   };
 }

@@ -14,6 +14,8 @@ export interface TargetView {
   lag(): number;
   /** Why it is not healthy; then it is not waited for. */
   lastError(): string | undefined;
+  /** Milliseconds for which it has not taken something that it should have, or is away; 0 when it keeps up. */
+  behindFor(): number;
   /** Whether the broker refuses certificates by serial, or needs a CRL for that; undefined before it was first spoken to. */
   refusesSerials(): boolean | undefined;
   waitFor(seq: number, timeoutMilliseconds: number): Promise<boolean>;

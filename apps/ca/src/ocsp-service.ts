@@ -4,6 +4,7 @@ import type { Certificate, LedgerEntry, Store } from '@keyline/fleet';
 import { isKeylineError, parseSerialHex, type Clock } from '@keyline/kernel';
 import { ocspError, parseOcspRequest, type CertificateStatus, type OcspCertId } from '@keyline/pki';
 import { latin1Of } from '@keyline/x509';
+import type { AuthorityRevocation } from './authorities.ts';
 import type { AuthorityResponder } from './responders.ts';
 
 export interface OcspAnswer {
@@ -39,20 +40,26 @@ const cacheLimit = 200_000;
 
 /**
  * @param options.responders gives those in force now; their certificates change as they are renewed
+ * @param options.revocationOf what the roots' CRLs say of an authority: nothing that a revoked one issued is "good" (RFC 6960 §2.7)
  * @param options.validity how long an answer may be relied on, milliseconds
  */
 export function createOcspService(options: {
   store: Store;
   clock: Clock;
   responders: () => readonly AuthorityResponder[];
+  revocationOf: (authority: string) => AuthorityRevocation | undefined;
   validity: number;
 }): OcspService {
-  const { store, clock, validity } = options;
+  const { store, clock, validity, revocationOf } = options;
   // Keyed by serial: a revocation drops everything about it at once.
   const cache = new Map<string, Known>();
   let epoch = 0;
   const stop = store.onCommit((entries) => {
     for (const { data } of entries) {
+      if (data.kind === 'authority-revoked') {
+        epoch++;
+        cache.clear();
+      }
       if (!endsOrHolds(data)) continue;
       epoch++;
       if ('serials' in data) for (const serial of data.serials) cache.delete(serial);
@@ -75,7 +82,8 @@ export function createOcspService(options: {
     // Unknown serials are anybody's to invent: they must not fill the cache.
     if (certificate === undefined) return undefined;
     const { authority } = certificate;
-    const found = { authority, status: statusOfCertificate(certificate), answers: new Map() };
+    const status = statusUnder(revocationOf(authority), statusOfCertificate(certificate));
+    const found = { authority, status, answers: new Map() };
     // What was read before a change is not to be remembered after it.
     if (epoch === epochBefore) {
       if (cache.size >= cacheLimit) cache.clear();
@@ -148,6 +156,15 @@ export function createOcspService(options: {
       }
     },
   };
+}
+
+function statusUnder(
+  authority: AuthorityRevocation | undefined,
+  own: CertificateStatus,
+): CertificateStatus {
+  return authority === undefined || own.status !== 'good'
+    ? own
+    : { status: 'revoked', ...authority };
 }
 
 const unknown: CertificateStatus = { status: 'unknown' };

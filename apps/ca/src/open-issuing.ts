@@ -1,6 +1,6 @@
 // The issuing CA ready to sign: configuration, database, authorities. What `install` and `serve` both begin with.
 import { loadConfig, type KeylineConfig } from '@keyline/config';
-import type { FleetContext } from '@keyline/fleet';
+import { obeyRootCrls, type FleetContext } from '@keyline/fleet';
 import { systemClock } from '@keyline/kernel';
 import type { AuthorityUrls } from '@keyline/pki';
 import { openSqliteStore } from '@keyline/store';
@@ -38,7 +38,11 @@ export async function openIssuing(options: { data: string; config: string }): Pr
       keys,
       urlsOf: (id) => urlsOf(id, settings),
       crlShards: config.service.crl.shards,
+      clock: systemClock,
+      requireRootCrl: config.service.authorities.requireRootCrl,
     });
+    // What a CRL on record says of an authority holds from the first moment.
+    await obeyRootCrls({ store, clock: systemClock }, authorities.roots());
     return {
       config,
       keys,

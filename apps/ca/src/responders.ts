@@ -1,7 +1,7 @@
 // A delegated OCSP responder for each authority, certified by that authority itself (RFC 6960 §4.2.2.2) and renewed in time.
 import type { FleetContext } from '@keyline/fleet';
 import { createOcspResponder, type OcspResponder } from '@keyline/pki';
-import { withIssuer, type Authorities, type RunningAuthority } from './authorities.ts';
+import type { Authorities, RunningAuthority } from './authorities.ts';
 import { createOwnCertificate, type OwnCertificates } from './own-certificates.ts';
 
 export interface AuthorityResponder {
@@ -45,10 +45,12 @@ export async function createResponders(
       if (known !== undefined && !(await known.own.renewIfDue())) continue;
       const own =
         known?.own ??
-        (await createOwnCertificate(withIssuer(fleet, running), {
-          profile: 'ocsp-responder',
-          name: `ocsp.${running.id}@keyline`,
-        }));
+        (await createOwnCertificate(
+          fleet,
+          { profile: 'ocsp-responder', name: `ocsp.${running.id}@keyline` },
+          // Also a revoked one: what it issued is asked for until its last leaf ends.
+          { issuer: () => running, isRevoked: () => false },
+        ));
       kept.set(running.id, { own, answering: answering(running, own) });
     }
   }

@@ -2,7 +2,11 @@
 import type { ServerOptions } from 'node:https';
 import { isIP } from 'node:net';
 import type { Authorities } from './authorities.ts';
-import { createOwnCertificate, type OwnCertificates } from './own-certificates.ts';
+import {
+  createOwnCertificate,
+  type OwnCertificates,
+  type OwnCertificateSpec,
+} from './own-certificates.ts';
 import type { Issuing } from './open-issuing.ts';
 import { certificatePem } from './views.ts';
 
@@ -19,16 +23,28 @@ export function serverNamesOf(host: string): readonly string[] {
   return [...new Set(['localhost', '127.0.0.1', host])];
 }
 
-export async function createOwnTls({ fleet }: Issuing, host: string): Promise<OwnTls> {
+/**
+ * Where the authority that issues them is revoked and no other took its place, they are still of that one: an administrator must get
+ * in to install another. Whoever reads the root's CRL refuses them.
+ */
+export async function createOwnTls(
+  { fleet, authorities }: Pick<Issuing, 'fleet' | 'authorities'>,
+  host: string,
+): Promise<OwnTls> {
+  const create = (spec: OwnCertificateSpec): Promise<OwnCertificates> =>
+    createOwnCertificate(fleet, spec, {
+      issuer: () => authorities.lastResortFor(spec.profile),
+      isRevoked: (id) => authorities.revocationOf(id) !== undefined,
+    });
   const names = serverNamesOf(host);
   return {
-    api: await createOwnCertificate(fleet, {
+    api: await create({
       profile: 'service-server',
       name: 'api@keyline',
       dnsNames: names.filter((name) => isIP(name) === 0),
       ipAddresses: names.filter((name) => isIP(name) !== 0),
     }),
-    broker: await createOwnCertificate(fleet, { profile: 'service-client', name: brokerAdmin }),
+    broker: await create({ profile: 'service-client', name: brokerAdmin }),
   };
 }
 

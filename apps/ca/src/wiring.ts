@@ -1,7 +1,7 @@
 // Puts the service together: authorities, own certificates, followers, the two apps. Nothing here decides anything.
 import type { Server as TlsServer } from 'node:tls';
 import { createAlertFollower, loadAlertChannels, type WatchedAuthority } from '@keyline/alerts';
-import type { Crl } from '@keyline/fleet';
+import type { Crl, LedgerEntry } from '@keyline/fleet';
 import { Duration, messageOf } from '@keyline/kernel';
 import { startFollower, type Follower, type RunningFollower } from '@keyline/ledger';
 import type { FastifyInstance } from 'fastify';
@@ -15,6 +15,7 @@ import {
   type BrokerTarget,
   type Credentials,
 } from './broker-targets.ts';
+import { brokersBehind, findConditions } from './conditions.ts';
 import { createCrlPublisher } from './crl-publisher.ts';
 import { createEffects } from './effects.ts';
 import { createHttpApp } from './http-app.ts';
@@ -52,6 +53,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const issuing = await openIssuing(options);
   const { fleet, authorities, keys, config } = issuing;
   const { store, clock } = fleet;
+  const { behindAfter } = config.service.brokers;
   // What must end, in the reverse order of its making.
   const closers: (() => Promise<void> | void)[] = [() => issuing.close()];
   const close = async (): Promise<void> => {
@@ -74,6 +76,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       store,
       clock,
       responders: () => responders.list(),
+      revocationOf: (id) => authorities.revocationOf(id),
       validity: config.service.ocsp.validity,
     });
     closers.push(() => {
@@ -137,6 +140,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
             ? { interval: config.service.crl.interval }
             : {}),
         })),
+      conditions: () =>
+        findConditions({ authorities, crl, targets, behindAfter, now: clock.now() }),
       log,
     });
     const alertFollowers: RunningFollower[] = [];
@@ -162,13 +167,24 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     closers.push(() => {
       metrics.close();
     });
-    const authenticator = createAuthenticator({ store, clock, profiles: fleet.profiles });
+    const authenticator = createAuthenticator({
+      store,
+      clock,
+      profiles: fleet.profiles,
+      authorities,
+    });
     closers.push(() => {
       authenticator.close();
     });
     const swapServerTls = (): void => {
       // New connections get it; open ones go on.
       (api.server as unknown as TlsServer).setSecureContext(serverOptions(authorities, own.api));
+    };
+    const renewOwn = async (): Promise<void> => {
+      await responders.refresh();
+      if (await own.api.renewIfDue()) swapServerTls();
+      // Brokers that are connected go on with the old one, which may be refused any moment.
+      if (await own.broker.renewIfDue()) await Promise.all(targets.map((one) => one.reconnect()));
     };
     const service: ServiceContext = {
       fleet,
@@ -183,7 +199,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       rootCrlUrl: (root) => issuing.urlsOf(root).crl,
       authoritiesChanged: async () => {
         await authorities.reload();
-        await responders.refresh();
+        await renewOwn();
         await crl.tick();
         swapServerTls();
       },
@@ -194,11 +210,22 @@ export async function createService(options: ServiceOptions): Promise<Service> {
           const latest = crl.latest(id, 'complete');
           return latest === undefined || clock.now() >= latest.nextUpdate;
         });
+        const behind = brokersBehind(targets, behindAfter);
+        const revoked = authorities.all().filter(({ state }) => state === 'revoked');
+        const needsSomebody =
+          behind.length > 0 || revoked.some(({ id }) => !authorities.isLeftBy(id));
         return {
-          status: stale.length === 0 ? 'ok' : 'failing',
+          status: stale.length > 0 ? 'failing' : needsSomebody ? 'degraded' : 'ok',
           checks: {
             database: 'ok',
             crl: stale.length === 0 ? 'ok' : `stale: ${stale.map(({ id }) => id).join(', ')}`,
+            // Anybody may ask: how many is enough.
+            brokers:
+              behind.length === 0
+                ? 'ok'
+                : `behind: ${String(behind.length)} of ${String(targets.length)}`,
+            authorities:
+              revoked.length === 0 ? 'ok' : `revoked: ${revoked.map(({ id }) => id).join(', ')}`,
           },
         };
       },
@@ -213,17 +240,28 @@ export async function createService(options: ServiceOptions): Promise<Service> {
 
     every(crlCheck, 'publishing the CRL on schedule', () => crl.tick());
     every(config.alerts.evaluateEvery, 'evaluating alerts', () => alerts.tick());
-    every(renewalCheck, "renewing the service's own certificates", async () => {
-      await responders.refresh();
-      if (await own.api.renewIfDue()) swapServerTls();
-      // The next connection to the broker asks for its credentials anew.
-      await own.broker.renewIfDue();
-    });
+    every(renewalCheck, "renewing the service's own certificates", renewOwn);
+    // One that was revoked, or whose authority was, is replaced at once.
+    closers.push(
+      store.onCommit((entries) => {
+        if (!entries.some(endsOwn)) return;
+        renewOwn().catch((error: unknown) => {
+          log.error(
+            { err: error },
+            `The service's own certificates were not replaced, and are tried again: ${messageOf(error)}`,
+          );
+        });
+      }),
+    );
     return { api, http, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+function endsOwn({ data }: LedgerEntry): boolean {
+  return data.kind === 'certificate-revoked' || data.kind === 'authority-revoked';
 }
 
 /** Requests under way are answered; who never ends one (a stream that stays open) is not waited for. */

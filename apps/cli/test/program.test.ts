@@ -180,13 +180,22 @@ describe('keyline device', () => {
     const at = '2026-11-24T16:00:00.120Z';
     const data = { device: 'd1', serial: '0a1b', serials: ['0a1b', '0c'], notAfter: 0 };
     service.answers.getDeviceHistory = () => ({
-      items: [{ seq: 7, at, actor: 'operator:alice', kind: 'device-revoked', data }],
+      items: [
+        {
+          seq: 7,
+          at,
+          actor: 'operator:alice',
+          address: '2001:db8::7',
+          kind: 'device-revoked',
+          data,
+        },
+      ],
       certificates: [],
     });
     const { code, out } = await workshop.run('device', 'history', 'd1', ...caller);
     expect(code).toBe(0);
     expect(out.split('\n')[1]).toBe(
-      '2026-11-24 16:00  device-revoked  operator:alice      7  serial=0a1b serials=0a1b,0c notAfter=1970-01-01T00:00:00.000Z',
+      '2026-11-24 16:00  device-revoked  operator:alice  2001:db8::7      7  serial=0a1b serials=0a1b,0c notAfter=1970-01-01T00:00:00.000Z',
     );
   });
 

@@ -12,6 +12,8 @@ export interface AlertEngineOptions {
   readonly rules: AlertRules;
   readonly authorities?: (() => Awaitable<readonly WatchedAuthority[]>) | undefined;
   readonly crls?: (() => Awaitable<readonly WatchedCrl[]>) | undefined;
+  /** What the caller sees itself (`conditionFinding`). */
+  readonly conditions?: (() => Awaitable<readonly Finding[]>) | undefined;
 }
 
 type Awaitable<Value> = Value | Promise<Value>;
@@ -37,9 +39,9 @@ export class AlertEngine {
 
   /** Must not run twice at once: the caller takes turns. @throws {KeylineError} STORE_CONFLICT */
   async evaluate(): Promise<EvaluationResult> {
-    const { store, clock, rules, authorities, crls } = this.#options;
+    const { store, clock, rules, authorities, crls, conditions } = this.#options;
     const now = clock.now();
-    const [findings, alerts] = await Promise.all([
+    const [ending, alerts] = await Promise.all([
       evaluateAlerts({
         now,
         reader: store,
@@ -49,6 +51,7 @@ export class AlertEngine {
       }),
       store.listAlerts({ includeResolved: false }),
     ]);
+    const findings = [...ending, ...((await conditions?.()) ?? [])];
     const open = alerts.filter(({ key }) => parseAlertKey(key) !== undefined);
     const { writes, entries, fired, resolved } = compareAlerts({ findings, open, now });
     if (writes.length > 0) {

@@ -6,7 +6,10 @@ import { AlertEngine, type AlertEngineOptions } from './alert-engine.ts';
 import type { AlertChange, AlertChannel, AlertLog } from './channel.ts';
 import type { AlertRules } from './rules.ts';
 
-export interface AlertFollowerOptions extends Pick<AlertEngineOptions, 'authorities' | 'crls'> {
+export interface AlertFollowerOptions extends Pick<
+  AlertEngineOptions,
+  'authorities' | 'crls' | 'conditions'
+> {
   readonly store: AlertEngineOptions['store'] & Pick<Store, 'onCommit'>;
   readonly rules: AlertRules;
   readonly channels: readonly AlertChannel[];
@@ -140,6 +143,10 @@ function mayChangeAlerts(
   openAlerts: number | undefined,
 ): boolean {
   switch (data.kind) {
+    case 'authority-activated':
+    case 'authority-revoked':
+    case 'authority-installed':
+      return true;
     case 'device-enrolled':
       return endsSoon(data.notAfter - at, rules);
     case 'device-renewed':

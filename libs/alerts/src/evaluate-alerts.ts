@@ -134,6 +134,7 @@ const nouns: Readonly<Record<Exclude<AlertSubject, 'device'>, string>> = {
   ocsp: 'OCSP signer certificate',
   authority: 'authority',
   crl: 'CRL',
+  target: 'broker',
 };
 
 function describeGroup(

@@ -3,7 +3,15 @@ import type { AlertSeverity } from '@keyline/fleet';
 
 /** What an alert is about: a kind of certificate, an authority, a CRL. */
 export type AlertSubject =
-  'device' | 'server' | 'service' | 'operator' | 'station' | 'ocsp' | 'authority' | 'crl';
+  | 'device'
+  | 'server'
+  | 'service'
+  | 'operator'
+  | 'station'
+  | 'ocsp'
+  | 'authority'
+  | 'crl'
+  | 'target';
 
 export interface Finding {
   /** `expiry:device:sensor:7d`; stable, because it is what makes two findings the same alert. */
@@ -17,17 +25,31 @@ export interface Finding {
   readonly examples: readonly string[];
 }
 
-const prefix = 'expiry';
-
 export function alertKey(subject: AlertSubject, group: string, threshold: string): string {
-  return `${prefix}:${subject}:${group}:${threshold}`;
+  return `expiry:${subject}:${group}:${threshold}`;
 }
 
-/** The parts of a key of ours; undefined for an alert that somebody else keeps. Groups may hold colons, the other parts don't. */
+/**
+ * A finding about how something stands now, rather than when it ends: found anew at each evaluation, and resolved when it is not.
+ * @param given.state one word, the last part of the key: `revoked`, `behind`
+ */
+export function conditionFinding(given: {
+  readonly subject: AlertSubject;
+  readonly group: string;
+  readonly state: string;
+  readonly severity: AlertSeverity;
+  readonly summary: string;
+}): Finding {
+  const { subject, group, state, severity, summary } = given;
+  const key = `state:${subject}:${group}:${state}`;
+  return { key, subject, group, severity, summary, count: 1, examples: [group] };
+}
+
+/** The parts of a key that evaluations keep; undefined for an alert that somebody else keeps. Groups may hold colons, the other parts don't. */
 export function parseAlertKey(
   key: string,
 ): { readonly subject: string; readonly group: string; readonly threshold: string } | undefined {
-  const match = /^expiry:([a-z]+):(.*):([^:]+)$/s.exec(key);
+  const match = /^(?:expiry|state):([a-z]+):(.*):([^:]+)$/s.exec(key);
   const [, subject, group, threshold] = match ?? [];
   if (subject === undefined || group === undefined || threshold === undefined) return undefined;
   return { subject, group, threshold };

@@ -17,6 +17,8 @@ export interface ServiceConfig {
     readonly shards?: number | undefined;
   };
   readonly ocsp: { readonly validity: number };
+  readonly brokers: { readonly behindAfter: number };
+  readonly authorities: { readonly requireRootCrl: boolean };
   readonly limits: {
     readonly bodyBytes: number;
     readonly csrBytes: number;
@@ -77,6 +79,8 @@ export function toServiceConfig(raw: Checked<'service'>): ServiceConfig {
       ...(raw.crl.shards === undefined ? {} : { shards: raw.crl.shards }),
     },
     ocsp: { validity: parseDuration(raw.ocsp.validity) },
+    brokers: { behindAfter: parseDuration(raw.brokers?.behindAfter ?? 'PT30S') },
+    authorities: { requireRootCrl: raw.authorities?.requireRootCrl ?? false },
     limits: {
       ...raw.limits,
       provisionWait: parseDuration(raw.enrollment.provisionWait),
@@ -130,6 +134,11 @@ export function findServiceFaults(service: ServiceConfig): Fault[] {
     Duration.seconds(1),
     Duration.minutes(10),
     'from PT1S to PT10M',
+  ]);
+  within(['brokers', 'behindAfter'], service.brokers.behindAfter, [
+    Duration.seconds(5),
+    Duration.hours(1),
+    'from PT5S to PT1H',
   ]);
   within(['enrollment', 'provisionWait'], limits.provisionWait, [
     0,

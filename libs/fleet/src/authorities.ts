@@ -2,24 +2,16 @@
 import { hash } from 'node:crypto';
 import { formatInstant, KeylineError } from '@keyline/kernel';
 import { verifyChain } from '@keyline/pki';
-import {
-  equalBytes,
-  parseCertificate,
-  parseCrl,
-  verifySignature,
-  type ParsedCertificate,
-} from '@keyline/x509';
+import { equalBytes, parseCertificate, type ParsedCertificate } from '@keyline/x509';
 import { entryBy, type Caller } from './caller.ts';
 import { commitOrThrow, conflict, type FailedCommit, type FleetContext } from './context.ts';
 import type { EntryData } from './ledger-entry.ts';
-import type { AuthorityRecord, Crl } from './model.ts';
+import type { AuthorityRecord, AuthorityState } from './model.ts';
 import type { Write } from './ports.ts';
+import { findParentEntry, type KnownRoot } from './root-crls.ts';
 
 type Context = Pick<FleetContext, 'store' | 'clock' | 'profiles'>;
-type AuthorityEntry = Extract<
-  EntryData,
-  { kind: `authority-${string}` | 'crl-published' | 'trust-added' }
->;
+type AuthorityEntry = Extract<EntryData, { kind: `authority-${string}` | 'trust-added' }>;
 
 /** Its key and CSR exist when this is called. @throws {KeylineError} AUTHORITY_EXISTS */
 export async function addAuthority(
@@ -33,6 +25,8 @@ export async function addAuthority(
     root: null,
     crlShards: [],
     createdAt: context.clock.now(),
+    revokedAt: null,
+    reason: null,
   };
   await commit(context, {
     caller: command.caller,
@@ -59,6 +53,8 @@ export async function installAuthority(
     /** DER. */
     readonly certificate: Uint8Array;
     readonly root: Uint8Array;
+    /** Known so far; their CRLs on record are asked. */
+    readonly roots: readonly KnownRoot[];
   },
 ): Promise<void> {
   const { id, certificate, root } = command;
@@ -81,6 +77,13 @@ export async function installAuthority(
       `The certificate for "${id}" is not good under the root given with it: ${verdict.reason}`,
     );
   }
+  const listed = await findParentEntry(context, { certificate, root, roots: command.roots });
+  if (listed !== undefined) {
+    throw new KeylineError(
+      'PATH_INVALID',
+      `The certificate for "${id}" is revoked: CRL ${String(listed.crl)} of its root lists it (${listed.reason}, ${formatInstant(listed.revokedAt)}). Have the root sign another key: add another authority.`,
+    );
+  }
   await commit(context, {
     caller: command.caller,
     writes: [
@@ -97,6 +100,12 @@ export async function installAuthority(
     explain: conflict,
   });
 }
+
+const whyNotActive = {
+  pending: 'give it its certificate first',
+  retired: 'a retired one signs no certificates any more',
+  revoked: "its root's CRL lists it, for good: add another authority",
+} as const satisfies Record<Exclude<AuthorityState, 'ready'>, string>;
 
 /**
  * Makes it the issuer of profiles; those of another authority move over.
@@ -116,7 +125,7 @@ export async function activateAuthority(
   if (state !== 'ready') {
     throw new KeylineError(
       'AUTHORITY_STATE_FORBIDS',
-      `The authority "${id}" is ${state}; ${state === 'pending' ? 'give it its certificate first' : 'a retired one signs no certificates any more'}.`,
+      `The authority "${id}" is ${state}; ${whyNotActive[state]}.`,
     );
   }
   const profiles = command.profiles ?? [...context.profiles.keys()];
@@ -151,6 +160,12 @@ export async function retireAuthority(
   const { id, issues } = command;
   const { state } = await getAuthority(context, id);
   if (state === 'retired') return;
+  if (state === 'revoked') {
+    throw new KeylineError(
+      'AUTHORITY_STATE_FORBIDS',
+      `The authority "${id}" is revoked, which is more than retired: it issues nothing and nothing it issued is accepted.`,
+    );
+  }
   if (issues.length > 0) {
     throw new KeylineError(
       'AUTHORITY_STATE_FORBIDS',
@@ -163,75 +178,6 @@ export async function retireAuthority(
     data: { kind: 'authority-retired', authority: id },
     explain: conflict,
   });
-}
-
-/**
- * Takes a CRL that a root signed offline, to serve it.
- * @throws {KeylineError} DER_MALFORMED, PATH_INVALID unless one of the roots signed it for now, STORE_CONFLICT for an old number
- */
-export async function importRootCrl(
-  context: Context,
-  command: {
-    readonly caller: Caller | 'keyline';
-    /** DER. */
-    readonly crl: Uint8Array;
-    readonly roots: readonly { readonly id: string; readonly certificate: ParsedCertificate }[];
-  },
-): Promise<Crl> {
-  const now = context.clock.now();
-  const parsed = parseCrl(command.crl);
-  const root = command.roots.find(
-    ({ certificate }) =>
-      equalBytes(certificate.subjectDer, parsed.issuerDer) &&
-      verifySignature({ ...parsed, spkiDer: certificate.spkiDer }),
-  );
-  if (root === undefined || parsed.isDelta || parsed.scope === 'user') {
-    throw new KeylineError(
-      'PATH_INVALID',
-      'This is not a complete CRL that one of this Keyline\'s roots signed. Bring the one that "keyline-root crl" made.',
-    );
-  }
-  const { thisUpdate, nextUpdate } = parsed;
-  if (now >= nextUpdate) {
-    throw new KeylineError(
-      'PATH_INVALID',
-      `This CRL ended at ${formatInstant(nextUpdate)}: relying parties would refuse everything below the root. Make a new one with "keyline-root crl".`,
-    );
-  }
-  if (now < thisUpdate) {
-    throw new KeylineError(
-      'PATH_INVALID',
-      `This CRL begins at ${formatInstant(thisUpdate)}: until then relying parties would refuse everything below the root. Check the clock of the root's machine and of this one.`,
-    );
-  }
-  const number = Number(parsed.number);
-  if (!Number.isSafeInteger(number)) {
-    throw new KeylineError(
-      'PATH_INVALID',
-      'This CRL has no number (RFC 5280 §5.2.3), or one beyond 2^53. Make a new one with "keyline-root crl".',
-    );
-  }
-  const crl: Crl = {
-    list: root.id,
-    kind: 'complete',
-    number,
-    baseNumber: null,
-    der: command.crl,
-    thisUpdate,
-    nextUpdate,
-    ledgerSeq: await context.store.lastSeq(),
-  };
-  await commit(context, {
-    caller: command.caller,
-    writes: [{ op: 'insert-crl', crl }],
-    data: { kind: 'crl-published', authority: root.id, list: root.id, number },
-    explain: (failure) =>
-      new KeylineError(
-        failure.code,
-        `The CRL of ${root.id} that is served has this number (${String(number)}) or a higher one; nothing was changed.`,
-      ),
-  });
-  return crl;
 }
 
 /**

@@ -15,6 +15,8 @@ export interface IssueCertificateCommand {
   readonly dnsNames?: readonly string[] | undefined;
   readonly ipAddresses?: readonly string[] | undefined;
   readonly validity?: number | undefined;
+  /** For what the service itself needs of a revoked authority. */
+  readonly evenIfRevoked?: boolean;
 }
 
 /** @throws {KeylineError} PROFILE_UNKNOWN, PROFILE_VIOLATION (also for a name without an "@"), CSR_*, VALIDITY_NOT_ALLOWED */
@@ -64,7 +66,11 @@ export async function issueCertificate(
     {
       writes: [
         { op: 'claim-key', spkiSha256: issued.spkiSha256, owner: command.name },
-        { op: 'insert-certificate', certificate },
+        {
+          op: 'insert-certificate',
+          certificate,
+          evenIfRevoked: command.evenIfRevoked === true,
+        },
       ],
       entries: [
         {

@@ -11,4 +11,5 @@ export * from './model.ts';
 export * from './ports.ts';
 export * from './renew.ts';
 export * from './revoked-pages.ts';
+export * from './root-crls.ts';
 export * from './tokens.ts';

@@ -56,6 +56,15 @@ export type EntryData =
       /** Profiles it issues from now on (activated). */
       readonly profiles?: readonly string[];
     }
+  | {
+      /** A root's CRL lists it. */
+      readonly kind: 'authority-revoked';
+      readonly authority: string;
+      readonly revokedAt: number;
+      readonly reason: RevocationReason;
+      /** Which CRL of its root said so. */
+      readonly crl: number;
+    }
   | { readonly kind: 'trust-added'; readonly subject: string; readonly sha256: string }
   | {
       readonly kind: 'crl-published';

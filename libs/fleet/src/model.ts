@@ -105,12 +105,16 @@ export interface Batch {
   readonly createdBy: string;
 }
 
-/** `pending`: its CSR waits for the root. `retired`: signs no certificate any more, only CRL and OCSP, until its last leaf ends. */
-export type AuthorityState = 'pending' | 'ready' | 'retired';
+/**
+ * `pending`: its CSR waits for the root. `retired`: signs no certificate any more, only CRL and OCSP, until its last leaf ends.
+ * `revoked`: its root's CRL lists it; for good, and nothing that it issued is believed any more.
+ */
+export type AuthorityState = 'pending' | 'ready' | 'retired' | 'revoked';
 export const authorityStates = [
   'pending',
   'ready',
   'retired',
+  'revoked',
 ] as const satisfies readonly AuthorityState[];
 
 /** An issuing authority; its key is in a file beside the database. */
@@ -125,6 +129,9 @@ export interface AuthorityRecord {
   /** Every number of shards its CRL was ever shared among: certificates that name one are out. */
   readonly crlShards: readonly number[];
   readonly createdAt: number;
+  /** What its root's CRL says of it; null while that does not list it. */
+  readonly revokedAt: number | null;
+  readonly reason: RevocationReason | null;
 }
 
 export interface Crl {

@@ -38,8 +38,13 @@ export type Write =
       readonly batch?: string | null;
       readonly labels?: Labels;
     }
-  /** Fails with STORE_CONFLICT on a serial that was used before. */
-  | { readonly op: 'insert-certificate'; readonly certificate: Certificate }
+  /** Fails with STORE_CONFLICT on a serial that was used before, with AUTHORITY_STATE_FORBIDS when its authority is revoked. */
+  | {
+      readonly op: 'insert-certificate';
+      readonly certificate: Certificate;
+      /** What a revoked authority still signs: its own OCSP responder. */
+      readonly evenIfRevoked?: boolean;
+    }
   /** Binds a key to its owner for ever. Fails with CSR_KEY_IN_USE (context `owner`) when another owner has it. */
   | { readonly op: 'claim-key'; readonly spkiSha256: string; readonly owner: string }
   /** active → superseded; a certificate in another state is left alone. */
@@ -81,6 +86,8 @@ export type Write =
       readonly certificate?: Uint8Array;
       readonly root?: Uint8Array;
       readonly crlShards?: readonly number[];
+      readonly revokedAt?: number;
+      readonly reason?: RevocationReason;
     }
   /** Adding one twice is no error. */
   | { readonly op: 'put-trust'; readonly der: Uint8Array; readonly at: number }

@@ -76,6 +76,8 @@ function createTarget(options: { exclusive?: boolean } = {}): DynsecTarget {
             root: null,
             crlShards: [],
             createdAt: 0,
+            revokedAt: null,
+            reason: null,
           },
         ]),
       listRevoked: () => Promise.resolve(revoked),

@@ -2,7 +2,13 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { addAuthority, importRootCrl, installAuthority, issueCertificate } from '@keyline/fleet';
+import {
+  addAuthority,
+  entryOf,
+  importRootCrl,
+  installAuthority,
+  issueCertificate,
+} from '@keyline/fleet';
 import { KeylineError } from '@keyline/kernel';
 import {
   createSigner,
@@ -12,7 +18,7 @@ import {
   writeKeyFile,
 } from '@keyline/keys';
 import { createSqliteStore } from '@keyline/store';
-import { createCsr, decodePem, equalBytes, parseCertificate } from '@keyline/x509';
+import { createCsr, decodePem, equalBytes, parseCertificate, parseCrl } from '@keyline/x509';
 import {
   caFolderOf,
   firstAuthority,
@@ -59,6 +65,7 @@ export async function runInstall(options: InstallOptions): Promise<string> {
   await createDatabase(folder);
   const issuing = await openIssuing({ data: options.data, config: options.config });
   try {
+    if (rootCrl !== undefined) assertNotListed(certificate, rootCrl);
     await installFirst(issuing, { certificate, root });
     if (rootCrl !== undefined) await bringRootCrl(issuing, rootCrl);
     await issueAdmin(issuing, { file: admin, folder: resolve(options.adminDir) });
@@ -97,9 +104,24 @@ async function installFirst(
   if (first === undefined || first.state === 'pending') {
     await assertOwnKey(keys, firstAuthority, given.certificate);
     await authorities.assertUsable(firstAuthority, given.certificate);
-    await installAuthority(fleet, { caller: 'keyline', id: firstAuthority, ...given });
+    await installAuthority(fleet, {
+      caller: 'keyline',
+      id: firstAuthority,
+      ...given,
+      roots: authorities.roots(),
+    });
     await authorities.reload();
   }
+}
+
+/** Nothing is made of a certificate that the root takes back with the CRL beside it. @throws {KeylineError} PATH_INVALID, DER_MALFORMED */
+function assertNotListed(certificate: Uint8Array, rootCrl: Uint8Array): void {
+  const listed = entryOf(parseCrl(rootCrl), certificate);
+  if (listed === undefined) return;
+  throw new KeylineError(
+    'PATH_INVALID',
+    `The issuing CA's certificate is revoked: CRL ${String(listed.crl)} of its root lists it (${listed.reason}). Have the root sign another key.`,
+  );
 }
 
 /** An install that was interrupted after this has it already. */

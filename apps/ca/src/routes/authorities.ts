@@ -22,14 +22,16 @@ export function registerAuthorities(register: Register, service: ServiceContext)
   const { fleet, authorities, keys, crl } = service;
 
   async function view(running: RunningAuthority): Promise<AuthorityView> {
-    const { id, retired, certificate, authority } = running;
+    const { id, state, revocation, certificate, authority } = running;
     // It reads every certificate of the authority: asked for where it matters, at the end of a retired one.
-    const lastEnd = retired ? await fleet.store.findLastEnd(id) : undefined;
+    const lastEnd = state === 'retired' ? await fleet.store.findLastEnd(id) : undefined;
     return {
       ...viewCertificateOf(certificate),
       id,
       role: 'issuing',
-      state: retired ? 'retired' : 'ready',
+      state,
+      revokedAt: revocation === undefined ? null : formatInstant(revocation.revokedAt),
+      reason: revocation?.reason ?? null,
       profiles: [...authorities.profilesOf(id)],
       lastLeafEnds: lastEnd === undefined ? null : formatInstant(lastEnd),
       crl: viewCrl(crl.latest(id, 'complete'), authority.urls.crl),
@@ -42,6 +44,8 @@ export function registerAuthorities(register: Register, service: ServiceContext)
       id,
       role: 'root' as const,
       state: 'ready' as const,
+      revokedAt: null,
+      reason: null,
       profiles: [],
       lastLeafEnds: null,
       crl: viewCrl(crl.latest(id, 'complete'), service.rootCrlUrl(id)),
@@ -93,6 +97,7 @@ export function registerAuthorities(register: Register, service: ServiceContext)
       id: params.id,
       certificate,
       root,
+      roots: authorities.roots(),
     });
     await service.authoritiesChanged();
     return view(authorities.get(params.id));
@@ -133,8 +138,9 @@ export function registerAuthorities(register: Register, service: ServiceContext)
       roots: authorities.roots(),
     });
     crl.imported(imported);
+    await service.authoritiesChanged();
     const view = viewCrl(imported, service.rootCrlUrl(imported.list));
-    return { authority: imported.list, ...view };
+    return { authority: imported.list, ...view, revoked: [...imported.revoked] };
   });
 
   register('retireAuthority', async ({ params, request }) => {

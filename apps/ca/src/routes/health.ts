@@ -14,7 +14,9 @@ export function registerLiveness(
   app.get('/healthz', { schema: { hide: true } }, () => ({ status: 'ok' }));
   app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
     const health = await service.health();
-    return reply.status(health.status === 'ok' ? 200 : 503).send(health);
+    return reply
+      .status(health.status === 'ok' || health.status === 'degraded' ? 200 : 503)
+      .send(health);
   });
   app.get('/v1/trust-bundle', { schema: { hide: true } }, (_request, reply) =>
     reply

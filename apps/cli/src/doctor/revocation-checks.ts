@@ -29,6 +29,13 @@ export async function checkPlainHttp(http: string): Promise<Finding[]> {
 }
 
 export function checkAuthority(authority: AuthorityView, now: number): Finding {
+  if (authority.state === 'revoked') {
+    return fail(
+      `authority ${authority.id}`,
+      `its root revoked it at ${authority.revokedAt ?? 'some time'} (${authority.reason ?? 'unspecified'}): nothing that it issued is accepted`,
+      'Add, install and activate another (keyline ca add), and enroll its devices anew.',
+    );
+  }
   return judgeRemainingLife({
     check: `authority ${authority.id}`,
     what: `the ${authority.role} certificate`,
@@ -48,7 +55,11 @@ export async function checkCrl(authority: AuthorityView, clock: Clock): Promise<
   const { crl } = authority;
   if (crl === null) {
     return authority.role === 'root'
-      ? ok(check, 'the root publishes none here')
+      ? warn(
+          check,
+          'none was ever brought: whether the root revoked an authority is not known',
+          'Make one with keyline-root crl, and bring it with keyline ca root-crl.',
+        )
       : fail(check, 'none was published yet', 'Look at the log of the service.');
   }
   const { status, bytes } = await fetchPlain(crl.url);

@@ -108,6 +108,11 @@ export async function bringRootCrl(
       context.terminal.out(
         `CRL ${String(brought.number)} of ${brought.authority} is served at ${brought.url}, good until ${formatTimeAndDistance(brought.nextUpdate, context.clock.now())}.\n`,
       );
+      for (const id of brought.revoked) {
+        context.terminal.err(
+          `It lists ${id}, which is revoked now: it issues nothing, and nothing that it issued is accepted. If nothing took its place yet: keyline ca add\n`,
+        );
+      }
     }
   });
 }

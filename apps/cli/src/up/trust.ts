@@ -13,7 +13,8 @@ export async function refreshTrust(layout: Layout, issuing: Issuing): Promise<st
   return callAsAdmin(issuing, async (client) => {
     const bundle = await client.getText('/v1/trust-bundle');
     const { items } = await client.call('listAuthorities', {});
-    const issuers = items.filter(({ role }) => role === 'issuing');
+    // Nothing that a revoked one issued is accepted: it leaves what the broker trusts, and so does the CRL that spoke for it.
+    const issuers = items.filter(({ role, state }) => role === 'issuing' && state !== 'revoked');
     const changed = [
       await bring(layout.trust, bundle),
       // Devices may send their leaf alone, so the broker knows every authority that ever issued one.

@@ -89,9 +89,12 @@ const crlView = {
 export const AuthoritySchema = object({
   id: Type.String(),
   role: Type.Union([Type.Literal('root'), Type.Literal('issuing')]),
-  state: Type.Union([Type.Literal('ready'), Type.Literal('retired')], {
-    description: 'A retired one signs only CRL and OCSP, until its last leaf ends.',
+  state: Type.Union([Type.Literal('ready'), Type.Literal('retired'), Type.Literal('revoked')], {
+    description:
+      "A retired one signs only CRL and OCSP, until its last leaf ends. A revoked one is listed in its root's CRL: it issues nothing, and nothing it issued is accepted.",
   }),
+  revokedAt: nullable(timestamp("What its root's CRL says.")),
+  reason: nullable(Type.String()),
   profiles: Type.Array(Type.String(), { description: 'Profiles it issues now.' }),
   lastLeafEnds: nullable(
     timestamp('Latest end of a certificate that a retired one signed: it may go then.'),
@@ -148,7 +151,13 @@ export const ImportRootCrlRequestSchema = object({
   crl: Type.String({ maxLength: 4_000_000, description: "A root's complete CRL, PEM." }),
 });
 export type ImportRootCrlRequest = Static<typeof ImportRootCrlRequestSchema>;
-export const ImportRootCrlResponseSchema = object({ authority: Type.String(), ...crlView });
+export const ImportRootCrlResponseSchema = object({
+  authority: Type.String(),
+  ...crlView,
+  revoked: Type.Array(Type.String(), {
+    description: 'Authorities that it lists and that are revoked with it.',
+  }),
+});
 export type ImportRootCrlResponse = Static<typeof ImportRootCrlResponseSchema>;
 export const ActivateAuthorityRequestSchema = object({
   profiles: Type.Optional(
@@ -173,7 +182,18 @@ export const WhoAmISchema = object({
 export type WhoAmI = Static<typeof WhoAmISchema>;
 
 export const HealthSchema = object({
-  status: Type.Union([Type.Literal('ok'), Type.Literal('starting'), Type.Literal('failing')]),
+  status: Type.Union(
+    [
+      Type.Literal('ok'),
+      Type.Literal('degraded'),
+      Type.Literal('starting'),
+      Type.Literal('failing'),
+    ],
+    {
+      description:
+        'degraded: it serves, and something needs somebody (a broker is behind, an authority is revoked).',
+    },
+  ),
   checks: Type.Record(Type.String(), Type.String()),
 });
 export type Health = Static<typeof HealthSchema>;

@@ -43,6 +43,27 @@ export const ServiceSchema = Type.Object(
       },
       closed,
     ),
+    brokers: Type.Optional(
+      Type.Object(
+        {
+          behindAfter: duration(
+            'A broker that has not taken a change for this long, or is away for it, is a critical alert. Default PT30S.',
+          ),
+        },
+        closed,
+      ),
+    ),
+    authorities: Type.Optional(
+      Type.Object(
+        {
+          requireRootCrl: Type.Boolean({
+            description:
+              "Issue nothing while the CRL of the authority's root is missing or has ended. Without it that is a critical alert. Default false.",
+          }),
+        },
+        closed,
+      ),
+    ),
     limits: Type.Object(
       {
         bodyBytes: wholeNumber('Bytes of a JSON body.', { minimum: 4096, maximum: 16_777_216 }),

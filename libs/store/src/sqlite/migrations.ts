@@ -168,4 +168,9 @@ export const migrations: readonly string[] = [
   -- Where a change was asked for from; null for what Keyline does by itself.
   ALTER TABLE ledger ADD COLUMN address TEXT;
   `,
+  `
+  -- What the root's CRL says of an authority.
+  ALTER TABLE authorities ADD COLUMN revoked_at INTEGER;
+  ALTER TABLE authorities ADD COLUMN reason TEXT;
+  `,
 ];

@@ -131,6 +131,8 @@ export function toAuthority(row: Row): AuthorityRecord {
     root: row['root'] as Buffer | null,
     crlShards: JSON.parse(row['crl_shards'] as string) as number[],
     createdAt: row['created_at'] as number,
+    revokedAt: row['revoked_at'] as number | null,
+    reason: row['reason'] as RevocationReason | null,
   };
 }
 

@@ -72,7 +72,7 @@ export function prepareStatements(db: Database) {
     authorityState: sql('SELECT state FROM authorities WHERE id = ?').pluck(),
     updateAuthority: sql(
       `UPDATE authorities SET state = ?, certificate = coalesce(?, certificate), root = coalesce(?, root),
-         crl_shards = coalesce(?, crl_shards)
+         crl_shards = coalesce(?, crl_shards), revoked_at = coalesce(?, revoked_at), reason = coalesce(?, reason)
        WHERE id = ?`,
     ),
     putTrust: sql('INSERT INTO trust (der, added_at) VALUES (?, ?) ON CONFLICT DO NOTHING'),

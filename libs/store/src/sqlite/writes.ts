@@ -80,8 +80,13 @@ export function prepareWrites(db: Database): ApplyWrite {
       }
       return undefined;
     },
-    'insert-certificate': ({ certificate }) =>
-      done(
+    'insert-certificate': ({ certificate, evenIfRevoked }) => {
+      const { authority } = certificate;
+      // Signed before its authority was revoked, and committed after: it must not come to be.
+      if (evenIfRevoked !== true && statements.authorityState.get(authority) === 'revoked') {
+        return { code: 'AUTHORITY_STATE_FORBIDS', context: { authority } };
+      }
+      return done(
         statements.insertCertificate,
         hexBytes(certificate.serial),
         kindNumber(certificate.kind),
@@ -98,7 +103,8 @@ export function prepareWrites(db: Database): ApplyWrite {
         certificate.reason,
       )
         ? undefined
-        : { code: 'STORE_CONFLICT', context: { serial: certificate.serial } },
+        : { code: 'STORE_CONFLICT', context: { serial: certificate.serial } };
+    },
     'claim-key': ({ spkiSha256, owner }) => {
       const key = hexBytes(spkiSha256);
       if (done(statements.claimKey, key, owner)) return undefined;
@@ -201,7 +207,8 @@ export function prepareWrites(db: Database): ApplyWrite {
       )
         ? undefined
         : { code: 'AUTHORITY_EXISTS', context: { authority: authority.id } },
-    'update-authority': ({ id, expectStates, state, certificate, root, crlShards }) => {
+    'update-authority': (write) => {
+      const { id, expectStates, state, certificate, root, crlShards, revokedAt, reason } = write;
       const before = statements.authorityState.get(id);
       if (!expectStates.some((expected) => expected === before)) {
         return { code: 'STORE_CONFLICT', context: { authority: id } };
@@ -211,6 +218,8 @@ export function prepareWrites(db: Database): ApplyWrite {
         certificate ?? null,
         root ?? null,
         crlShards === undefined ? null : JSON.stringify(crlShards),
+        revokedAt ?? null,
+        reason ?? null,
         id,
       );
       return undefined;

@@ -145,6 +145,35 @@ export function describeWrites(createEngine: CreateEngine): void {
     });
     const find = (n: number) => db.store.findCertificate(serial(n));
 
+    it('of a revoked authority are AUTHORITY_STATE_FORBIDS, but for what it signs for its own answers', async () => {
+      await take(
+        db.store,
+        { op: 'insert-authority', authority: authority('issuing-1', { state: 'ready' }) },
+        insert(1, { authority: 'issuing-1' }),
+        {
+          op: 'update-authority',
+          id: 'issuing-1',
+          expectStates: ['ready'],
+          state: 'revoked',
+          revokedAt: 70,
+          reason: 'cACompromise',
+        },
+      );
+      const [record] = await db.store.listAuthorities();
+      expect(record).toMatchObject({ state: 'revoked', revokedAt: 70, reason: 'cACompromise' });
+      const late = insert(2, { authority: 'issuing-1' });
+      expect(await outcome(db.store, late)).toBe('AUTHORITY_STATE_FORBIDS');
+      expect(await find(2)).toBeUndefined();
+      const responder = certificate(3, { authority: 'issuing-1', kind: 'ocsp' });
+      await take(db.store, {
+        op: 'insert-certificate',
+        certificate: responder,
+        evenIfRevoked: true,
+      });
+      expect(await find(3)).toEqual(responder);
+      expect(await find(1)).toMatchObject({ state: 'active' });
+    });
+
     it('come back byte for byte, and the newest of an owner first', async () => {
       await take(db.store, insert(1, { owner: 'd1', notBefore: 10 }));
       await take(db.store, insert(2, { owner: 'd1', notBefore: 20, kind: 'ocsp' }));

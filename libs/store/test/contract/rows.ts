@@ -111,6 +111,8 @@ export function authority(name: string, changes: Partial<AuthorityRecord> = {}):
     root: null,
     crlShards: [],
     createdAt: 1,
+    revokedAt: null,
+    reason: null,
     ...changes,
   };
 }

@@ -1,0 +1,311 @@
+// An issuing authority that the root's CRL lists: it issues nothing more, nothing it issued is accepted, and another can take its place.
+import { execFile } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { createCrl, createIssuingCertificate, parseCsr } from '@keyline/pki';
+import { decodePem, encodePem, parseCertificate, parseCrl } from '@keyline/x509';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runInit } from '../src/commands/init.ts';
+import { runInstall } from '../src/commands/install.ts';
+import {
+  buildPlant,
+  config,
+  makeCsr,
+  type Answer,
+  type Identity,
+  type Plant,
+} from './support/plant.ts';
+
+const year = 365 * 24 * 3600 * 1000;
+
+let plant: Plant;
+let token: string;
+let device: Identity;
+let deviceSerial: string;
+let operator: Identity;
+beforeAll(async () => {
+  plant = await buildPlant();
+  token = (await call('POST', '/v1/tokens', { maxUses: 100 })).body.secret as string;
+  const { pem, key } = await makeCsr('pump-1');
+  const { body } = await enroll('pump-1', pem);
+  device = { cert: [body.certificate, ...(body.chain as string[])].join(''), key };
+  deviceSerial = body.serial as string;
+  const own = await makeCsr('olga@works');
+  const issued = await call('POST', '/v1/certificates', {
+    profile: 'operator',
+    name: 'olga@works',
+    csr: own.pem,
+  });
+  operator = { cert: issued.body.certificate as string, key: own.key };
+});
+afterAll(() => plant.close());
+
+const call = (method: string, path: string, body?: unknown): Promise<Answer> =>
+  plant.call(method, path, { as: plant.admin, ...(body === undefined ? {} : { body }) });
+const enroll = (id: string, csr: string): Promise<Answer> =>
+  plant.call('POST', '/v1/enroll', { body: { id, csr, token } });
+
+async function issuingCertificates(): Promise<
+  Record<string, { state: string; certificate: string }>
+> {
+  const { body } = await call('GET', '/v1/authorities');
+  return Object.fromEntries(
+    (body.items as { id: string; state: string; certificate: string }[]).map((one) => [
+      one.id,
+      one,
+    ]),
+  );
+}
+
+/** A CRL of the plant's root, PEM. */
+async function rootCrl(
+  number: number,
+  serials: readonly string[],
+  changes: { readonly reason?: 'cACompromise' | 'certificateHold' } = {},
+): Promise<string> {
+  const now = Date.now();
+  return encodePem(
+    'X509 CRL',
+    await createCrl({
+      authority: {
+        certificateDer: decodePem(plant.trust, 'CERTIFICATE'),
+        signer: plant.rootSigner,
+      },
+      number,
+      thisUpdate: now,
+      nextUpdate: now + year,
+      entries: serials.map((serial) => ({
+        serial: serial as never,
+        revokedAt: now,
+        reason: changes.reason ?? 'cACompromise',
+      })),
+      scope: 'ca',
+    }),
+  );
+}
+const bring = async (crl: string): Promise<Answer> => call('POST', '/v1/root-crls', { crl });
+
+async function signedByTheRoot(csrPem: string): Promise<string> {
+  return encodePem(
+    'CERTIFICATE',
+    await createIssuingCertificate({
+      root: { certificateDer: decodePem(plant.trust, 'CERTIFICATE'), signer: plant.rootSigner },
+      csr: parseCsr(csrPem),
+      now: Date.now(),
+      validity: 5 * year,
+    }),
+  );
+}
+
+/** The status OCSP gives for a serial of the first authority, by an independent encoder. */
+async function askOcsp(): Promise<string> {
+  const leaf = join(plant.folder, 'leaf.pem');
+  const issuer = join(plant.folder, 'issuing.crt');
+  await writeFile(leaf, device.cert);
+  const port = (plant.service.http.server.address() as { port: number }).port;
+  return new Promise((done) => {
+    execFile(
+      'openssl',
+      [
+        ...['ocsp', '-noverify', '-no_nonce', '-issuer', issuer, '-cert', leaf],
+        ...['-url', `http://127.0.0.1:${String(port)}/ocsp`],
+      ],
+      (_error, out, err) => done(out + err),
+    );
+  });
+}
+
+describe("an issuing authority that its root's CRL lists", () => {
+  let second: { csr: string; certificate: string };
+  let firstSerial: string;
+
+  it('is revoked with the commit that takes the CRL, whatever the number of those before', async () => {
+    const list = await issuingCertificates();
+    firstSerial = parseCertificate(decodePem(list['issuing-1']!.certificate, 'CERTIFICATE')).serial;
+    const clean = await bring(await rootCrl(4, []));
+    expect(clean.body.revoked).toEqual([]);
+    // Added before: its successor.
+    const added = await call('POST', '/v1/authorities', { id: 'issuing-2' });
+    second = {
+      csr: added.body.csr as string,
+      certificate: await signedByTheRoot(added.body.csr as string),
+    };
+    expect(await askOcsp()).toContain('leaf.pem: good');
+    const brought = await bring(await rootCrl(5, [firstSerial]));
+    expect(brought.body).toMatchObject({ authority: 'root', number: 5, revoked: ['issuing-1'] });
+    const { body } = await call('GET', '/v1/authorities');
+    expect(body.items[1]).toMatchObject({
+      id: 'issuing-1',
+      state: 'revoked',
+      reason: 'cACompromise',
+      profiles: [],
+    });
+  });
+
+  it('issues nothing more: enroll, renew, sign, certificates', async () => {
+    const { pem } = await makeCsr('pump-2');
+    const enrolled = await enroll('pump-2', pem);
+    expect([enrolled.status, enrolled.body.code]).toEqual([409, 'AUTHORITY_STATE_FORBIDS']);
+    expect(enrolled.body.detail).toContain('revoked by its root');
+    const renewed = await plant.call('POST', '/v1/renew', { as: device, body: {} });
+    expect([renewed.status, renewed.body.code]).toEqual([401, 'CERTIFICATE_NOT_ACCEPTED']);
+    await call('POST', '/v1/batches', { id: 'lot-1', quota: 5 });
+    const signed = await call('POST', '/v1/batches/lot-1/sign', { csr: pem });
+    expect(signed.body.code).toBe('AUTHORITY_STATE_FORBIDS');
+    const lines = await plant.call('POST', '/v1/batches/lot-1/sign', {
+      as: plant.admin,
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: `${JSON.stringify({ csr: pem })}\n`,
+    });
+    expect(lines.text).toContain('AUTHORITY_STATE_FORBIDS');
+    const other = await call('POST', '/v1/certificates', {
+      profile: 'operator',
+      name: 'otto@works',
+      csr: pem,
+    });
+    expect(other.body.code).toBe('AUTHORITY_STATE_FORBIDS');
+    expect((await call('GET', '/v1/devices?q=pump-2')).body.items).toEqual([]);
+  });
+
+  it('lets in nobody whom it certified, but administrators, who must install another', async () => {
+    const asDevice = await plant.call('GET', '/v1/whoami', { as: device });
+    expect([asDevice.status, asDevice.body.code]).toEqual([401, 'CERTIFICATE_NOT_ACCEPTED']);
+    const asOperator = await plant.call('GET', '/v1/devices', { as: operator });
+    expect([asOperator.status, asOperator.body.code]).toEqual([401, 'CERTIFICATE_NOT_ACCEPTED']);
+    expect((await call('GET', '/v1/whoami')).status).toBe(200);
+  });
+
+  it('is in the ledger and a critical alert, and /readyz says so', async () => {
+    await expect
+      .poll(async () => (await call('GET', '/v1/alerts')).body.items)
+      .toContainEqual(
+        expect.objectContaining({ key: 'state:authority:issuing-1:revoked', severity: 'critical' }),
+      );
+    const ready = await plant.plain('GET', '/readyz');
+    expect([ready.status, ready.body.status, ready.body.checks.authorities]).toEqual([
+      200,
+      'degraded',
+      'revoked: issuing-1',
+    ]);
+  });
+
+  it('has its CRL published on, and no leaf of it is "good" (RFC 6960 §2.7)', async () => {
+    const before = parseCrl((await plant.plain('GET', '/crl/issuing-1.crl')).bytes);
+    const revoked = await call('POST', '/v1/devices/pump-1/revoke', { reason: 'keyCompromise' });
+    expect(revoked.status).toBe(200);
+    const after = parseCrl((await plant.plain('GET', '/crl/issuing-1.crl')).bytes);
+    expect(after.number).toBeGreaterThan(before.number);
+    expect(after.entries.map(({ serial }) => serial)).toContain(deviceSerial);
+    // The device's own reason, not its authority's.
+    expect(await askOcsp()).toMatch(/leaf.pem: revoked[^]*keyCompromise/);
+  });
+
+  it('is answered for as revoked also where the leaf itself is not', async () => {
+    const { cert } = operator;
+    device = { cert, key: operator.key };
+    expect(await askOcsp()).toMatch(/leaf.pem: revoked[^]*(cACompromise|CACompromise)/i);
+  });
+
+  it('stays revoked: an older CRL is refused, and a newer one without it brings nothing back', async () => {
+    expect((await bring(await rootCrl(4, []))).body.code).toBe('STORE_CONFLICT');
+    expect((await bring(await rootCrl(6, []))).body).toMatchObject({ number: 6, revoked: [] });
+    expect((await issuingCertificates())['issuing-1']?.state).toBe('revoked');
+    await bring(await rootCrl(7, [firstSerial]));
+  });
+
+  it('is still revoked after a restart, which an administrator can call', async () => {
+    await plant.restart();
+    expect((await issuingCertificates())['issuing-1']?.state).toBe('revoked');
+    const { pem } = await makeCsr('pump-3');
+    expect((await enroll('pump-3', pem)).body.code).toBe('AUTHORITY_STATE_FORBIDS');
+  });
+
+  it('can be neither activated nor retired', async () => {
+    for (const what of ['activate', 'retire']) {
+      const answer = await call(
+        'POST',
+        `/v1/authorities/issuing-1/${what}`,
+        what === 'activate' ? {} : undefined,
+      );
+      expect([answer.status, answer.body.code]).toEqual([409, 'AUTHORITY_STATE_FORBIDS']);
+    }
+  });
+
+  it('gives its place to another, which is installed by an administrator and issues when it is activated', async () => {
+    const installed = await call('POST', '/v1/authorities/issuing-2/certificate', {
+      certificate: second.certificate,
+      root: plant.trust,
+    });
+    expect(installed.body).toMatchObject({ id: 'issuing-2', state: 'ready', profiles: [] });
+    // Not before it was activated: a revocation hands nothing over by itself.
+    const { pem } = await makeCsr('pump-4');
+    expect((await enroll('pump-4', pem)).body.code).toBe('AUTHORITY_STATE_FORBIDS');
+    await call('POST', '/v1/authorities/issuing-2/activate', {});
+    const { status, body } = await enroll('pump-4', pem);
+    expect([status, body.chain]).toEqual([201, [second.certificate]]);
+    const tls = await plant.plain('GET', '/readyz');
+    expect(tls.body.status).toBe('ok');
+  });
+
+  it('leaves the service with a certificate of the other, at once', async () => {
+    const port = (plant.service.api.server.address() as { port: number }).port;
+    const issuer = new X509Certificate(second.certificate);
+    const seen = await new Promise<X509Certificate | undefined>((done) => {
+      const socket = connect({ host: '127.0.0.1', port, ca: plant.trust }, () => {
+        done(socket.getPeerX509Certificate());
+        socket.end();
+      });
+    });
+    expect(seen?.checkIssued(issuer)).toBe(true);
+  });
+});
+
+describe('a certificate that the root takes back before it is installed', () => {
+  it('is refused by install, and another that the CRL does not list is taken', async () => {
+    const added = await call('POST', '/v1/authorities', { id: 'issuing-3' });
+    const certificate = await signedByTheRoot(added.body.csr as string);
+    const { serial } = parseCertificate(decodePem(certificate, 'CERTIFICATE'));
+    await bring(await rootCrl(8, [serial]));
+    const refused = await call('POST', '/v1/authorities/issuing-3/certificate', {
+      certificate,
+      root: plant.trust,
+    });
+    expect([refused.status, refused.body.code]).toEqual([401, 'PATH_INVALID']);
+    expect(refused.body.detail).toContain('CRL 8');
+    const again = await signedByTheRoot(added.body.csr as string);
+    const taken = await call('POST', '/v1/authorities/issuing-3/certificate', {
+      certificate: again,
+      root: plant.trust,
+    });
+    expect(taken.status).toBe(200);
+  });
+
+  it('is refused by keyline-ca install too, before anything is made', async () => {
+    const data = join(plant.folder, 'other');
+    const passphraseFile = join(plant.folder, 'ca.pass');
+    const csrFile = await runInit({
+      data,
+      passphraseFile,
+      httpUrl: 'http://127.0.0.1:8080',
+      name: 'Other Issuing CA',
+      algorithm: 'ec-p256',
+    });
+    const certificate = await signedByTheRoot(await readFile(csrFile, 'utf8'));
+    const { serial } = parseCertificate(decodePem(certificate, 'CERTIFICATE'));
+    await writeFile(join(plant.folder, 'other.crt'), certificate);
+    await writeFile(join(plant.folder, 'root.crl'), await rootCrl(9, [serial]));
+    const options = {
+      data,
+      certificate: join(plant.folder, 'other.crt'),
+      root: join(plant.folder, 'root.crt'),
+      rootCrl: join(plant.folder, 'root.crl'),
+      config,
+      adminDir: join(plant.folder, 'other-admin'),
+    };
+    await expect(runInstall(options)).rejects.toMatchObject({ code: 'PATH_INVALID' });
+    expect(existsSync(join(plant.folder, 'other-admin'))).toBe(false);
+  });
+});

@@ -1,0 +1,132 @@
+// Roots' CRLs as the fleet takes them: verified, never back, and obeyed for good.
+import { Duration } from '@keyline/kernel';
+import { createCrl, type RevocationReason } from '@keyline/pki';
+import { parseCertificate } from '@keyline/x509';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createHierarchy, now, type Hierarchy } from '../../pki/test/hierarchy.ts';
+import { importRootCrl, installAuthority, addAuthority, obeyRootCrls } from '../src/index.ts';
+import { codeOf, kinds, openWorks, type Works } from './works.ts';
+
+const hierarchy = createHierarchy({ at: now });
+const stranger = createHierarchy({ at: now });
+let works: Works;
+let root: Hierarchy['root'];
+let issuing: Uint8Array;
+beforeEach(async () => {
+  works = await openWorks();
+  ({
+    root,
+    issuing: { certificateDer: issuing },
+  } = await hierarchy);
+  await addAuthority(works, { caller: 'keyline', id: 'issuing-1' });
+  await installAuthority(works, {
+    caller: 'keyline',
+    id: 'issuing-1',
+    certificate: issuing,
+    root: root.certificateDer,
+    roots: roots(),
+  });
+});
+afterEach(() => works.close());
+
+const roots = () => [{ id: 'root', certificate: parseCertificate(root.certificateDer) }];
+
+async function crlOf(
+  number: number,
+  changes: {
+    readonly by?: Hierarchy['root'];
+    readonly lists?: Uint8Array;
+    readonly reason?: RevocationReason;
+    readonly scope?: 'user' | 'ca';
+  } = {},
+): Promise<Uint8Array> {
+  const { by = root, lists, reason = 'cACompromise', scope = 'ca' } = changes;
+  return createCrl({
+    authority: by,
+    number,
+    thisUpdate: now,
+    nextUpdate: now + Duration.days(30),
+    entries:
+      lists === undefined
+        ? []
+        : [{ serial: parseCertificate(lists).serial, revokedAt: now - 1000, reason }],
+    scope,
+  });
+}
+const bring = async (crl: Uint8Array) =>
+  importRootCrl(works, { caller: 'keyline', crl, roots: roots() });
+const state = async () => (await works.store.listAuthorities())[0]?.state;
+
+describe("a root's CRL that lists an authority (RFC 5280 §5)", () => {
+  it('revokes it in the same commit, with its time and reason in the ledger', async () => {
+    expect((await bring(await crlOf(1, { lists: issuing }))).revoked).toEqual(['issuing-1']);
+    const [record] = await works.store.listAuthorities();
+    expect(record).toMatchObject({
+      state: 'revoked',
+      revokedAt: now - 1000,
+      reason: 'cACompromise',
+    });
+    const entries = await works.store.readEntries(0, 99);
+    expect(kinds(entries).slice(-2)).toEqual(['crl-published', 'authority-revoked']);
+    expect(entries.at(-1)?.data).toMatchObject({ authority: 'issuing-1', crl: 1 });
+  });
+
+  it('revokes it for a hold too: there is no way back for an authority', async () => {
+    await bring(await crlOf(1, { lists: issuing, reason: 'certificateHold' }));
+    await bring(await crlOf(2));
+    expect(await state()).toBe('revoked');
+  });
+
+  it('changes nothing when it is of another root, for leaves only, older, or ended', async () => {
+    const { root: other } = await stranger;
+    await bring(await crlOf(5));
+    const before = await works.store.lastSeq();
+    expect(await codeOf(bring(await crlOf(9, { by: other, lists: issuing })))).toBe('PATH_INVALID');
+    expect(await codeOf(bring(await crlOf(9, { scope: 'user', lists: issuing })))).toBe(
+      'PATH_INVALID',
+    );
+    expect(await codeOf(bring(await crlOf(4, { lists: issuing })))).toBe('STORE_CONFLICT');
+    const late = await crlOf(9, { lists: issuing });
+    works.clock.advance(Duration.days(31));
+    expect(await codeOf(bring(late))).toBe('PATH_INVALID');
+    expect(await state()).toBe('ready');
+    expect(await works.store.lastSeq()).toBe(before);
+  });
+
+  it('changes nothing when one bit of it is turned', async () => {
+    const crl = await crlOf(1, { lists: issuing });
+    for (let at = 0; at < crl.length; at += 7) {
+      const turned = crl.slice();
+      turned[at]! ^= 1;
+      expect(['PATH_INVALID', 'DER_MALFORMED']).toContain(await codeOf(bring(turned)));
+    }
+    expect(await state()).toBe('ready');
+  });
+
+  it('is obeyed at the start too, where it lies in a database that is older than the rule', async () => {
+    const der = await crlOf(3, { lists: issuing });
+    await works.store.commit({
+      writes: [
+        {
+          op: 'insert-crl',
+          crl: {
+            list: 'root',
+            kind: 'complete',
+            number: 3,
+            baseNumber: null,
+            der,
+            thisUpdate: now,
+            nextUpdate: now + 1000,
+            ledgerSeq: 0,
+          },
+        },
+      ],
+      entries: [],
+    });
+    // Also when it has ended since: what it says of a revocation stays true.
+    works.clock.advance(Duration.days(60));
+    expect(await obeyRootCrls(works, roots())).toEqual(['issuing-1']);
+    expect(await state()).toBe('revoked');
+    expect(await obeyRootCrls(works, roots())).toEqual([]);
+  });
+});
