@@ -19,7 +19,8 @@ export class ByteWriter {
   }
 
   writeByte(value: number): void {
-    this.#bytes[this.#reserve(1)] = value;
+    const at = this.#reserve(1);
+    this.#bytes[at] = value;
   }
 
   writeUint16(value: number): void {
@@ -48,7 +49,8 @@ export class ByteWriter {
   writeText(text: string): void {
     const length = Buffer.byteLength(text);
     this.#writeLength(length);
-    this.#bytes.write(text, this.#reserve(length), 'utf8');
+    const at = this.#reserve(length);
+    this.#bytes.write(text, at, 'utf8');
   }
 
   writeBinary(value: Buffer): void {
@@ -57,7 +59,8 @@ export class ByteWriter {
   }
 
   writeRaw(value: Buffer): void {
-    value.copy(this.#bytes, this.#reserve(value.length));
+    const at = this.#reserve(value.length);
+    value.copy(this.#bytes, at);
   }
 
   /** Everything written since, as a packet. The writer is of no use after that. */
@@ -85,6 +88,7 @@ export class ByteWriter {
     this.writeUint16(length);
   }
 
+  /** To be called before `#bytes` is looked at: it may be another after that. */
   #reserve(count: number): number {
     const at = this.#at;
     this.#at = at + count;
