@@ -1,5 +1,6 @@
 // Who the service is in TLS: its own server certificate towards callers, its own client certificate towards the broker.
 import type { ServerOptions } from 'node:https';
+import { brokerAdminName } from '@keyline/fleet';
 import { isIP } from 'node:net';
 import type { Authorities } from './authorities.ts';
 import {
@@ -14,9 +15,6 @@ export interface OwnTls {
   readonly api: OwnCertificates;
   readonly broker: OwnCertificates;
 }
-
-/** CN of the certificate that administers the broker. */
-export const brokerAdmin = 'keyline@service';
 
 /** Names and addresses by which the service is called. */
 export function serverNamesOf(host: string): readonly string[] {
@@ -44,7 +42,7 @@ export async function createOwnTls(
       dnsNames: names.filter((name) => isIP(name) === 0),
       ipAddresses: names.filter((name) => isIP(name) !== 0),
     }),
-    broker: await create({ profile: 'service-client', name: brokerAdmin }),
+    broker: await create({ profile: 'service-client', name: brokerAdminName }),
   };
 }
 

@@ -19,6 +19,14 @@ export interface IssueCertificateCommand {
   readonly evenIfRevoked?: boolean;
 }
 
+/** CN of the certificate with which the service administers brokers. */
+export const brokerAdminName = 'keyline@service';
+
+/** Names under which the service alone gets certificates: a second holder could be taken for it. */
+function isReserved(name: string): boolean {
+  return name === brokerAdminName || name === 'api@keyline' || /^ocsp\..*@keyline$/.test(name);
+}
+
 /** @throws {KeylineError} PROFILE_UNKNOWN, PROFILE_VIOLATION (also for a name without an "@"), CSR_*, VALIDITY_NOT_ALLOWED */
 export async function issueCertificate(
   context: FleetContext,
@@ -42,6 +50,12 @@ export async function issueCertificate(
     throw new KeylineError(
       'PROFILE_VIOLATION',
       `"${command.name}" could be the id of a device. Names of servers, services, operators and stations carry an "@", for instance ${command.name}@factory.`,
+    );
+  }
+  if (command.caller !== 'keyline' && isReserved(command.name)) {
+    throw new KeylineError(
+      'PROFILE_VIOLATION',
+      `"${command.name}" is a name of the service itself, which makes its own certificates. Choose another.`,
     );
   }
   const now = context.clock.now();
@@ -102,7 +116,24 @@ export interface CertificateRevoked {
   readonly entry: { readonly seq: number; readonly at: number };
 }
 
-/** Idempotent. @throws {KeylineError} CERTIFICATE_NOT_FOUND */
+/** Kinds whose certificates an operator may revoke; all others, and Keyline's own, take an administrator. */
+const revokedByOperators: readonly Certificate['kind'][] = ['device', 'service', 'station'];
+
+/** Whoever revokes these stops the service, the broker, or those who could undo it. */
+function isOfKeyline(owner: string): boolean {
+  return owner === brokerAdminName || owner.endsWith('@keyline');
+}
+
+function assertMayRevoke({ role, name }: Caller, { kind, owner, serial }: Certificate): void {
+  if (role === 'admin') return;
+  if (role === 'operator' && revokedByOperators.includes(kind) && !isOfKeyline(owner)) return;
+  throw new KeylineError(
+    'FORBIDDEN',
+    `Only an administrator may revoke ${serial}, a certificate of "${owner}" (${kind}); "${name}" is ${role}. Operators revoke those of devices, services and stations.`,
+  );
+}
+
+/** Idempotent. @throws {KeylineError} CERTIFICATE_NOT_FOUND, FORBIDDEN, REQUEST_INVALID for a hold */
 export async function revokeCertificate(
   context: FleetContext,
   command: {
@@ -115,8 +146,16 @@ export async function revokeCertificate(
   const reason = command.reason ?? 'unspecified';
   const certificate = await getCertificate(context, command.serial);
   const { serial, owner } = certificate;
+  assertMayRevoke(command.caller, certificate);
+  if (reason === 'certificateHold') {
+    // Brokers refuse a serial for good or not at all: said of one, it would be done nowhere but in the CRL.
+    throw new KeylineError(
+      'REQUEST_INVALID',
+      `A hold is for a device, not for one certificate: suspend it (keyline device suspend ${owner}). For good, revoke ${serial} with another reason.`,
+    );
+  }
   // A hold is not for good: resuming the device would lift it.
-  const held = certificate.reason === 'certificateHold' && reason !== 'certificateHold';
+  const held = certificate.reason === 'certificateHold';
   if (certificate.state !== 'revoked' || held) {
     const result = await context.store.commit({
       writes: [

@@ -6,9 +6,19 @@ import {
   enroll,
   issueCertificate,
   revokeCertificate,
+  type Caller,
   type IssueCertificateCommand,
 } from '../src/index.ts';
-import { codeOf, csrOf, newKey, openWorks, operator, tokenOf, type Works } from './works.ts';
+import {
+  caller,
+  codeOf,
+  csrOf,
+  newKey,
+  openWorks,
+  operator,
+  tokenOf,
+  type Works,
+} from './works.ts';
 
 let works: Works;
 beforeEach(async () => {
@@ -70,8 +80,11 @@ describe('a certificate that is not a device’s', () => {
 });
 
 describe('revoking one certificate', () => {
-  const revoke = (serial: string, reason?: 'keyCompromise' | 'certificateHold') =>
-    revokeCertificate(works, { caller: operator, serial: parseSerialHex(serial), reason });
+  const revoke = (
+    serial: string,
+    reason?: 'keyCompromise' | 'certificateHold',
+    by: Caller = caller('admin'),
+  ) => revokeCertificate(works, { caller: by, serial: parseSerialHex(serial), reason });
 
   it('is done once and answered the same ever after', async () => {
     const { serial } = await issue();
@@ -104,6 +117,12 @@ describe('revoking one certificate', () => {
 
   it('that nobody issued is CERTIFICATE_NOT_FOUND', async () => {
     expect(await codeOf(revoke('abcd'))).toBe('CERTIFICATE_NOT_FOUND');
+  });
+
+  it('is not held: a broker refuses a serial for good or not at all', async () => {
+    const { serial } = await issue();
+    expect(await codeOf(revoke(serial, 'certificateHold'))).toBe('REQUEST_INVALID');
+    expect(await works.store.findCertificate(serial)).toMatchObject({ state: 'active' });
   });
 
   it('of a suspended device is final: resuming the device does not bring it back', async () => {

@@ -1,10 +1,10 @@
 // What an operator looks at: alerts, brokers, oneself.
 import type { TargetView } from '@keyline/api';
+import { brokerAdminName } from '@keyline/fleet';
 import { formatInstant, KeylineError } from '@keyline/kernel';
 import { exportDynamicSecurity } from '@keyline/targets';
 import type { TargetView as EffectTarget } from '../effects.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
-import { brokerAdmin } from '../tls-identity.ts';
 import { viewAlert } from '../views.ts';
 import type { Register } from './register.ts';
 
@@ -28,7 +28,7 @@ export function registerOperations(register: Register, service: ServiceContext):
       roles,
       types,
       clock,
-      admins: [query.admin ?? brokerAdmin],
+      admins: [query.admin ?? brokerAdminName],
     });
     // Written once: a fleet of 50,000 is some megabytes.
     return reply
