@@ -5,10 +5,13 @@ import swaggerUi from '@fastify/swagger-ui';
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Authenticator } from './authenticate.ts';
+import type { FairWork } from './fair-work.ts';
 import { installIdempotency } from './idempotency.ts';
 import type { Metrics } from './metrics.ts';
-import { frameworkErrors, installProblemHandlers } from './problem-reply.ts';
+import { httpServerOptions, installListenerBounds } from './listener-bounds.ts';
+import { createProblemHandlers, installProblemHandlers } from './problem-reply.ts';
 import { createRateLimits } from './rate-limits.ts';
+import type { RefusalLog } from './refusal-log.ts';
 import { installBodyParsers } from './request-body.ts';
 import { registerAuthorities } from './routes/authorities.ts';
 import { registerCertificates } from './routes/certificates.ts';
@@ -25,6 +28,8 @@ export interface ApiAppOptions {
   readonly authenticator: Authenticator;
   readonly metrics: Metrics;
   readonly log: FastifyBaseLogger;
+  readonly refusals: RefusalLog;
+  readonly work: FairWork;
   /** TLS; absent in tests, where `inject` needs none. */
   readonly https?: ServerOptions | undefined;
 }
@@ -39,18 +44,21 @@ const wordmark =
   '<svg xmlns="http://www.w3.org/2000/svg" width="140" height="40"><text x="4" y="28" font-family="sans-serif" font-size="26" fill="#fff">Keyline</text></svg>';
 
 export async function createApiApp(options: ApiAppOptions): Promise<FastifyInstance> {
-  const { service, authenticator, metrics, log, https } = options;
+  const { service, authenticator, metrics, log, https, refusals, work } = options;
+  const { listeners } = service;
   const app = Fastify({
     loggerInstance: log,
-    ...(https === undefined ? {} : { https }),
+    ...(https === undefined ? {} : { https: { ...https, ...httpServerOptions(listeners) } }),
     bodyLimit: service.limits.bodyBytes,
     // A line for every request would be the larger part of the work; refusals and faults are logged where they happen.
     logController: new LogController({ disableRequestLogging: true }),
     // A logger for every request costs as much as finding its route; what is logged of one names its id (problem-reply.ts).
     childLoggerFactory: (logger) => logger,
     // What is wrong before a route is found: a path that is no URL, or longer than any.
-    frameworkErrors,
+    ...createProblemHandlers(refusals),
+    // A stream of units has no end; of other bodies listener-bounds.ts sees to the time.
     requestTimeout: 0,
+    // Of a connection that is silent, a stream's too.
     connectionTimeout: 60_000,
     keepAliveTimeout: 75_000,
     routerOptions: { maxParamLength: 200 },
@@ -59,10 +67,18 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
   installBodyParsers(app);
   app.decorateRequest('caller', undefined);
   app.decorateRequest('proofEpoch', 0);
-  installProblemHandlers(app);
+  installProblemHandlers(app, refusals);
+  const bounds = installListenerBounds(app, {
+    limits: listeners,
+    bodyBytes: service.limits.bodyBytes,
+    onEnd: (reason) => {
+      metrics.ended('api', reason);
+    },
+  });
   installIdempotency(app, { store: service.fleet.store, clock: service.fleet.clock });
   metrics.observe(app);
   const limits = createRateLimits(service.rateLimits, service.fleet.clock);
+  const origins = service.origins;
 
   await app.register(swagger, {
     openapi: {
@@ -83,9 +99,11 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
   });
   // The routes come after the plugin that collects them.
   await app.register(async (routes: FastifyInstance) => {
-    const register = createRegister(routes, { authenticator, limits, origins: service.origins });
+    const register = createRegister(routes, {
+      ...{ authenticator, limits, origins, bounds, work },
+    });
     registerDevices(register, service, limits);
-    registerLine(register, service);
+    registerLine(register, service, bounds);
     registerTokens(register, service);
     registerCertificates(register, service);
     registerAuthorities(register, service);

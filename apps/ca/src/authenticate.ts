@@ -119,7 +119,7 @@ export function createAuthenticator(options: {
   async function authenticate(request: FastifyRequest): Promise<Caller> {
     const authorization = request.headers.authorization;
     if (authorization !== undefined) {
-      const secret = /^Bearer (\S{1,200})$/i.exec(authorization)?.[1];
+      const secret = bearerOf(request);
       if (secret === undefined) {
         throw new KeylineError(
           'UNAUTHENTICATED',
@@ -161,6 +161,12 @@ export function createAuthenticator(options: {
     epoch: () => epoch,
     close: stop,
   };
+}
+
+/** The token of an Authorization header, when it has that form. */
+export function bearerOf({ headers }: Pick<FastifyRequest, 'headers'>): string | undefined {
+  const { authorization } = headers;
+  return authorization === undefined ? undefined : /^Bearer (\S{1,200})$/i.exec(authorization)?.[1];
 }
 
 function endsProofs({ data }: LedgerEntry): boolean {

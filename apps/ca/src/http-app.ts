@@ -5,12 +5,17 @@ import Fastify, {
   type FastifyInstance,
   type FastifyReply,
 } from 'fastify';
+import type { ServiceConfig } from '@keyline/config';
 import { KeylineError, type Clock } from '@keyline/kernel';
 import { latin1Of } from '@keyline/x509';
 import type { Authorities, RunningAuthority } from './authorities.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
+import type { FairWork } from './fair-work.ts';
+import { httpServerOptions, installListenerBounds } from './listener-bounds.ts';
+import type { Metrics } from './metrics.ts';
 import type { OcspAnswer, OcspService } from './ocsp-service.ts';
-import { frameworkErrors, installProblemHandlers } from './problem-reply.ts';
+import { createProblemHandlers, installProblemHandlers } from './problem-reply.ts';
+import type { RefusalLog } from './refusal-log.ts';
 import { registerLiveness } from './routes/health.ts';
 import type { ServiceContext } from './service-context.ts';
 
@@ -21,6 +26,10 @@ export interface HttpAppOptions {
   readonly ocsp: OcspService;
   readonly clock: Clock;
   readonly log: FastifyBaseLogger;
+  readonly refusals: RefusalLog;
+  readonly metrics: Pick<Metrics, 'ended'>;
+  readonly work: FairWork;
+  readonly limits: ServiceConfig['listeners'];
 }
 
 /** An OCSP request for a handful of certificates is far smaller. */
@@ -29,13 +38,14 @@ const maxOcspBytes = 16 * 1024;
 const crlMaxAgeSeconds = 60;
 
 export function createHttpApp(options: HttpAppOptions): FastifyInstance {
-  const { service, authorities, crl, ocsp, clock, log } = options;
+  const { service, authorities, crl, ocsp, clock, log, refusals, metrics, work, limits } = options;
   const app = Fastify({
     loggerInstance: log,
     bodyLimit: maxOcspBytes,
     logController: new LogController({ disableRequestLogging: true }),
-    frameworkErrors,
-    requestTimeout: 10_000,
+    ...createProblemHandlers(refusals),
+    http: httpServerOptions(limits),
+    requestTimeout: limits.headerTime + limits.bodyTime,
     connectionTimeout: 30_000,
     routerOptions: { maxParamLength: 4096 },
   }) as unknown as FastifyInstance;
@@ -46,7 +56,22 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
     { parseAs: 'buffer' },
     (_request, body, done) => done(null, body),
   );
-  installProblemHandlers(app);
+  installProblemHandlers(app, refusals);
+  installListenerBounds(app, {
+    limits,
+    bodyBytes: maxOcspBytes,
+    onEnd: (reason) => {
+      metrics.ended('http', reason);
+    },
+  });
+  app.addHook('onRequest', (request, _reply, done) => {
+    try {
+      work.admit(request.ip);
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  });
   registerLiveness(app, service);
 
   app.get<{ Params: { file: string } }>('/crl/:file', (request, reply) => {

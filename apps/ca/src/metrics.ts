@@ -4,6 +4,7 @@ import { deviceStates, type Crl, type Store } from '@keyline/fleet';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { TargetView } from './effects.ts';
+import type { BoundReason } from './listener-bounds.ts';
 
 /** A follower as the metrics see it. */
 export interface FollowerView {
@@ -23,6 +24,11 @@ export interface Metrics {
   text(): Promise<string>;
   /** Counts the requests of an app. */
   observe(app: FastifyInstance): void;
+  /** A connection that was ended, or a request refused, by a bound of its listener. */
+  ended(listener: 'api' | 'http', reason: BoundReason): void;
+  refused(code: string): void;
+  /** @param reason must have few values */
+  handshakeFailed(reason: string): void;
   close(): void;
 }
 
@@ -53,6 +59,24 @@ export function createMetrics(options: {
     help: 'Time from the request to its answer, by route and status.',
     labelNames: ['route', 'status'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+    registers,
+  });
+  const ended = new Counter({
+    name: 'keyline_listener_ended_total',
+    help: 'Connections ended and requests refused by a bound of their listener (ca-config/service.yaml, listeners).',
+    labelNames: ['listener', 'reason'],
+    registers,
+  });
+  const refusals = new Counter({
+    name: 'keyline_refusals_total',
+    help: 'Requests refused, by code of the problem; the log has a few of them each minute.',
+    labelNames: ['code'],
+    registers,
+  });
+  const handshakes = new Counter({
+    name: 'keyline_tls_handshakes_failed_total',
+    help: 'TLS handshakes with the API that failed, by reason.',
+    labelNames: ['reason'],
     registers,
   });
   const gauge = (
@@ -150,6 +174,15 @@ export function createMetrics(options: {
         }
         done();
       });
+    },
+    ended: (listener, reason) => {
+      ended.inc({ listener, reason });
+    },
+    refused: (code) => {
+      refusals.inc({ code });
+    },
+    handshakeFailed: (reason) => {
+      handshakes.inc({ reason });
     },
     close: stop,
   };

@@ -1,9 +1,11 @@
 // Anything thrown becomes a problem document (RFC 9457), here and nowhere else.
 import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import { problemOf, type Problem } from '@keyline/api';
 import { isKeylineError, KeylineError, type ErrorCode } from '@keyline/kernel';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { collectMethods } from './offered-methods.ts';
+import type { RefusalLog } from './refusal-log.ts';
 
 export function createProblem(error: KeylineError, instance?: string): Problem {
   const [status, title] = problemOf(error.code);
@@ -19,7 +21,12 @@ export function createProblem(error: KeylineError, instance?: string): Problem {
 
 /** A fault of ours is explained in the log, under the request id, not to the caller; a broker that is away may be told. */
 function hideInternals(error: KeylineError): string {
-  const tellable: readonly ErrorCode[] = ['TARGET_UNREACHABLE', 'SERVICE_UNREACHABLE'];
+  const tellable: readonly ErrorCode[] = [
+    'TARGET_UNREACHABLE',
+    'SERVICE_UNREACHABLE',
+    'SERVICE_BUSY',
+    'STORAGE_RESERVED',
+  ];
   return tellable.includes(error.code)
     ? error.detail
     : 'The service could not do this. Nothing was changed unless it says so elsewhere; the log has the cause under this request id.';
@@ -102,39 +109,89 @@ export function replyProblem(reply: FastifyReply, error: KeylineError): FastifyR
     .send(problem);
 }
 
-/** For Fastify's own refusals before there is a route, which no error handler sees. */
-export function frameworkErrors(
-  error: FastifyError,
-  _request: FastifyRequest,
-  reply: FastifyReply,
-): void {
-  replyProblem(reply, translate(error));
+export interface ProblemHandlers {
+  /** For Fastify's own refusals before there is a route, which no error handler sees. */
+  readonly frameworkErrors: (
+    error: FastifyError,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ) => void;
+  /** For bytes that are no HTTP request, or a head that is too long or too slow. */
+  readonly clientErrorHandler: (error: Error & { code?: string }, socket: Socket) => void;
 }
 
+export function createProblemHandlers(refusals: RefusalLog): ProblemHandlers {
+  return {
+    frameworkErrors(error, request, reply) {
+      const problem = translate(error);
+      report(refusals, request, problem);
+      replyProblem(reply, problem);
+    },
+    clientErrorHandler(error, socket) {
+      if (error.code === 'ECONNRESET' || socket.destroyed) return;
+      const refusal = clientErrors[error.code ?? ''] ?? notHttp;
+      refusals.count(refusal.code);
+      const problem = JSON.stringify({ ...createProblem(refusal) });
+      const [status] = problemOf(refusal.code);
+      if (socket.writable) {
+        socket.write(
+          [
+            `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}`,
+            'Content-Type: application/problem+json',
+            `Content-Length: ${String(Buffer.byteLength(problem))}`,
+            'Cache-Control: no-store',
+            'Connection: close',
+            `\r\n${problem}`,
+          ].join('\r\n'),
+        );
+      }
+      socket.destroy();
+    },
+  };
+}
+
+const notHttp = new KeylineError('REQUEST_INVALID', 'This is not a request in HTTP/1.1.');
+const clientErrors: Readonly<Partial<Record<string, KeylineError>>> = {
+  HPE_HEADER_OVERFLOW: new KeylineError('HEAD_TOO_LARGE', 'The head is larger than 16 KiB.'),
+  ERR_HTTP_REQUEST_TIMEOUT: new KeylineError(
+    'REQUEST_TIMEOUT',
+    'The request did not come in time. Send it at once.',
+  ),
+};
+
 /** Installs the error and not-found handlers of an app; must be called before its routes are registered. */
-export function installProblemHandlers(app: FastifyInstance): void {
+export function installProblemHandlers(app: FastifyInstance, refusals: RefusalLog): void {
   const methodsOf = collectMethods(app);
   app.setErrorHandler((thrown: unknown, request, reply) => {
     // What Fastify finds wrong with the form of a request (QUERY without a media type) matters only where it would be answered.
     const error = request.is404 ? notFound(request, reply, methodsOf) : translate(thrown);
-    const [status] = problemOf(error.code);
-    const level = status >= 500 ? 'error' : 'info';
-    request.log[level](
-      {
-        reqId: request.id,
-        code: error.code,
-        method: request.method,
-        url: request.routeOptions.url,
-        caller: request.caller?.name,
-        ...error.context,
-        ...(status >= 500 ? { err: error } : {}),
-      },
-      error.detail,
-    );
+    report(refusals, request, error);
     return replyProblem(reply, error);
   });
-  app.setNotFoundHandler((request, reply) =>
-    replyProblem(reply, notFound(request, reply, methodsOf)),
+  app.setNotFoundHandler((request, reply) => {
+    const error = notFound(request, reply, methodsOf);
+    refusals.count(error.code);
+    return replyProblem(reply, error);
+  });
+}
+
+function report(refusals: RefusalLog, request: FastifyRequest, error: KeylineError): void {
+  refusals.count(error.code);
+  const [status] = problemOf(error.code);
+  const isFault = status >= 500 && error.code !== 'SERVICE_BUSY';
+  refusals.write(
+    isFault ? 'fault' : request.caller === undefined ? 'stranger' : 'caller',
+    {
+      reqId: request.id,
+      code: error.code,
+      method: request.method,
+      url: request.routeOptions.url,
+      caller: request.caller?.name,
+      address: request.ip,
+      ...error.context,
+      ...(isFault ? { err: error } : {}),
+    },
+    error.detail,
   );
 }
 

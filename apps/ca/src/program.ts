@@ -1,5 +1,6 @@
 // The command tree of keyline-ca. Operators mostly meet it through `keyline up`.
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { isIP } from 'node:net';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { isKeylineError, messageOf, type ErrorCode } from '@keyline/kernel';
 import type { Logger } from 'pino';
 import type { InitOptions } from './commands/init.ts';
@@ -145,7 +146,22 @@ Example:
     .description('serve the API, CRL and OCSP until SIGTERM')
     .requiredOption('--data <dir>', 'folder of the issuing CA')
     .requiredOption('--config <dir>', 'profiles, roles, types and alert rules')
-    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option(
+      '--host <name>',
+      'name or address by which it is called; stands in its certificate',
+      '127.0.0.1',
+    )
+    .option(
+      '--listen <address>',
+      'address to listen on, when that is another: 0.0.0.0 or :: in a container (repeatable)',
+      parseAddress,
+      [] as string[],
+    )
+    .addOption(
+      new Option('--tls-version <version>', 'oldest TLS that the API speaks')
+        .choices(['1.2', '1.3'])
+        .default('1.2'),
+    )
     .requiredOption('--port <port>', 'HTTPS port of the API', parsePort)
     .requiredOption('--http-port <port>', 'plain-HTTP port for CRL, OCSP and AIA', parsePort)
     .option('--broker-url <url>', 'mqtts:// URL of the broker that identities are pushed to')
@@ -155,6 +171,13 @@ Example:
       await runServe(options, { log: createLog(), stop });
     });
   return program;
+}
+
+function parseAddress(text: string, all: string[]): string[] {
+  if (isIP(text) === 0) {
+    throw new InvalidArgumentError('give an IP address, for instance 0.0.0.0 or ::.');
+  }
+  return [...all, text];
 }
 
 function parsePort(text: string): number {

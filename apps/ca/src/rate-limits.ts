@@ -1,57 +1,106 @@
-// How often each kind of caller may ask. Counted after the proof of identity, so that nobody uses up another's share.
+// How often each kind of caller may ask. Proved callers are counted by name, so that nobody uses up another's share; guesses by address.
 import type { ServiceConfig } from '@keyline/config';
-import type { Caller } from '@keyline/fleet';
+import { hashToken, type Caller } from '@keyline/fleet';
 import { KeylineError, type Clock } from '@keyline/kernel';
 import type { FastifyRequest } from 'fastify';
+import { peerKeyOf } from './peer-address.ts';
+
+type Peer = Pick<FastifyRequest, 'ip'>;
 
 export interface RateLimits {
-  /** One request of a caller; undefined: somebody unproved, by address. @throws {KeylineError} RATE_LIMITED */
-  count(request: Pick<FastifyRequest, 'ip'>, caller: Caller | undefined): void;
+  /** One request of a proved caller. @throws {KeylineError} RATE_LIMITED */
+  count(caller: Caller): void;
+  /**
+   * Before a token is judged: a right guess must not succeed either, once an address has made too many. A token that was right before
+   * is no guess, so that nobody behind the same address can lock its holder out.
+   * @throws {KeylineError} RATE_LIMITED
+   */
+  assertMayGuess(peer: Peer, secret: string): void;
+  /** The token was right. */
+  proved(secret: string): void;
+  /** Somebody could not prove anything. @throws {KeylineError} RATE_LIMITED in place of the refusal, when it is one too many */
+  countFailure(peer: Peer): void;
   /** One enrollment with a token. @throws {KeylineError} RATE_LIMITED */
   countEnrollment(tokenHash: string): void;
 }
 
 export function createRateLimits(limits: ServiceConfig['rateLimits'], clock: Clock): RateLimits {
-  const anonymous = createLimiter(limits.anonymous, clock);
+  const failures = createLimiter(limits.anonymous, clock);
   const device = createLimiter(limits.device, clock);
   const operator = createLimiter(limits.operator, clock);
   const enroll = createLimiter(limits.enroll, clock);
+  const rightTokens = new Set<string>();
   return {
-    count(request, caller) {
-      if (caller === undefined) anonymous(request.ip);
-      else if (caller.role === 'device') device(`${caller.via}:${caller.name}`);
-      else operator(`${caller.via}:${caller.name}`);
+    count(caller) {
+      (caller.role === 'device' ? device : operator).count(`${caller.via}:${caller.name}`);
     },
-    countEnrollment: enroll,
+    assertMayGuess({ ip }, secret) {
+      if (failures.isUsedUp(peerKeyOf(ip)) && !rightTokens.has(hashToken(secret))) {
+        throw failures.refusal();
+      }
+    },
+    proved(secret) {
+      if (rightTokens.size >= mostTokens) rightTokens.clear();
+      rightTokens.add(hashToken(secret));
+    },
+    countFailure({ ip }) {
+      failures.count(peerKeyOf(ip));
+    },
+    countEnrollment: (tokenHash) => {
+      enroll.count(tokenHash);
+    },
   };
 }
 
+const mostTokens = 10_000;
 /** Names come from outside, so there is a bound on how many are remembered. */
 const mostKeys = 50_000;
 
+interface Limiter {
+  /** @throws {KeylineError} RATE_LIMITED */
+  count(key: string): void;
+  isUsedUp(key: string): boolean;
+  refusal(): KeylineError;
+}
+
 /** Counts per key in windows that all keys share: one number each, and nothing to clean up but the whole. */
-function createLimiter(
+export function createLimiter(
   { requests, window }: { readonly requests: number; readonly window: number },
   clock: Clock,
-): (key: string) => void {
+): Limiter {
   const counts = new Map<string, number>();
   let windowEnd = 0;
-  return (key) => {
+
+  function turn(): void {
     const now = clock.now();
     // Also when the clock was set back by more than a window.
     if (now >= windowEnd || now < windowEnd - window) {
       counts.clear();
       windowEnd = now + window;
     }
-    const count = (counts.get(key) ?? 0) + 1;
-    if (count === 1 && counts.size >= mostKeys) counts.clear();
-    counts.set(key, count);
-    if (count <= requests) return;
-    const seconds = Math.ceil((windowEnd - now) / 1000);
-    throw new KeylineError(
+  }
+
+  function refusal(): KeylineError {
+    const seconds = Math.ceil((windowEnd - clock.now()) / 1000);
+    return new KeylineError(
       'RATE_LIMITED',
       `More than ${String(requests)} requests in ${String(window / 1000)} s. Try again in ${String(seconds)} s.`,
       { context: { retryAfterSeconds: seconds } },
     );
+  }
+
+  return {
+    refusal,
+    isUsedUp(key) {
+      turn();
+      return (counts.get(key) ?? 0) >= requests;
+    },
+    count(key) {
+      turn();
+      const count = (counts.get(key) ?? 0) + 1;
+      if (count === 1 && counts.size >= mostKeys) counts.clear();
+      counts.set(key, count);
+      if (count > requests) throw refusal();
+    },
   };
 }

@@ -14,6 +14,7 @@ export interface ServiceContext {
   readonly limits: ServiceConfig['limits'];
   readonly rateLimits: ServiceConfig['rateLimits'];
   readonly brokerUrl: string;
+  readonly listeners: ServiceConfig['listeners'];
   readonly origins: OwnOrigins;
   readonly authorities: Authorities;
   readonly keys: AuthorityKeys;

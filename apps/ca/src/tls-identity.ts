@@ -1,4 +1,5 @@
 // Who the service is in TLS: its own server certificate towards callers, its own client certificate towards the broker.
+import { constants } from 'node:crypto';
 import type { ServerOptions } from 'node:https';
 import { brokerAdminName } from '@keyline/fleet';
 import { isIP } from 'node:net';
@@ -46,15 +47,41 @@ export async function createOwnTls(
   };
 }
 
+/** Oldest version of TLS that is spoken. */
+export type TlsVersion = '1.2' | '1.3';
+
+/** Of TLS 1.2 only what has forward secrecy and authenticated encryption (RFC 9325 §4.2); CCM is what the smallest stacks have. */
+const ciphers = [
+  ...['TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256', 'TLS_AES_128_GCM_SHA256'],
+  ...['ECDSA-AES128-GCM-SHA256', 'RSA-AES128-GCM-SHA256'].map((name) => `ECDHE-${name}`),
+  ...['ECDSA-AES256-GCM-SHA384', 'RSA-AES256-GCM-SHA384'].map((name) => `ECDHE-${name}`),
+  ...['ECDSA-CHACHA20-POLY1305', 'RSA-CHACHA20-POLY1305'].map((name) => `ECDHE-${name}`),
+  ...['ECDHE-ECDSA-AES128-CCM', 'ECDHE-ECDSA-AES256-CCM'],
+].join(':');
+
+export interface ApiTls {
+  readonly version: TlsVersion;
+  /** Milliseconds from the connection to the end of the handshake. */
+  readonly handshakeTime: number;
+}
+
 /** Client certificates are asked for here and judged per request: whether one is needed depends on the route. */
-export function serverOptions(authorities: Authorities, own: OwnCertificates): ServerOptions {
+export function serverOptions(
+  authorities: Authorities,
+  own: OwnCertificates,
+  { version, handshakeTime }: ApiTls,
+): ServerOptions {
   return {
     ...keyAndChain(authorities, own),
     ca: [...authorities.all().map(({ pem }) => pem), ...trustPems(authorities)],
     requestCert: true,
     // An expired certificate must get through to renew itself.
     rejectUnauthorized: false,
-    minVersion: 'TLSv1.3',
+    minVersion: `TLSv${version}`,
+    ciphers,
+    // A handshake within a connection costs the peer nothing and the service much; Node by itself only reports it.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    handshakeTimeout: handshakeTime,
   };
 }
 

@@ -18,18 +18,29 @@ import {
 import { brokersBehind, findConditions } from './conditions.ts';
 import { createCrlPublisher } from './crl-publisher.ts';
 import { createEffects } from './effects.ts';
+import { createFairWork } from './fair-work.ts';
 import { createHttpApp } from './http-app.ts';
 import { createMetrics } from './metrics.ts';
 import { createOcspService } from './ocsp-service.ts';
 import { openIssuing } from './open-issuing.ts';
+import { createRefusalLog } from './refusal-log.ts';
 import { createResponders } from './responders.ts';
 import type { ServiceContext } from './service-context.ts';
-import { clientCredentials, createOwnTls, serverNamesOf, serverOptions } from './tls-identity.ts';
+import { reportTlsFailures } from './tls-failures.ts';
+import {
+  clientCredentials,
+  createOwnTls,
+  serverNamesOf,
+  serverOptions,
+  type TlsVersion,
+} from './tls-identity.ts';
 
 export interface ServiceOptions {
   readonly data: string;
   readonly config: string;
+  /** Stands in the API's certificate. */
   readonly host: string;
+  readonly tlsVersion: TlsVersion;
   /** mqtts:// URL, as devices get it and as the service itself reaches it; absent: no broker. */
   readonly brokerUrl: string | undefined;
   readonly log: Logger;
@@ -176,9 +187,15 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     closers.push(() => {
       authenticator.close();
     });
+    const apiTls = {
+      version: options.tlsVersion,
+      handshakeTime: config.service.listeners.headerTime,
+    };
     const swapServerTls = (): void => {
       // New connections get it; open ones go on.
-      (api.server as unknown as TlsServer).setSecureContext(serverOptions(authorities, own.api));
+      (api.server as unknown as TlsServer).setSecureContext(
+        serverOptions(authorities, own.api, apiTls),
+      );
     };
     const renewOwn = async (): Promise<void> => {
       await responders.refresh();
@@ -192,6 +209,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       limits: config.service.limits,
       rateLimits: config.service.rateLimits,
       brokerUrl: brokerUrl ?? '',
+      listeners: config.service.listeners,
       origins: { hostNames: serverNamesOf(options.host), allowed: config.service.origins },
       authorities,
       keys,
@@ -230,9 +248,19 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         };
       },
     };
-    const https = serverOptions(authorities, own.api);
-    const api = await createApiApp({ service, authenticator, metrics, log, https });
-    const http = createHttpApp({ service, authorities, crl, ocsp, clock, log });
+    const https = serverOptions(authorities, own.api, apiTls);
+    const refusals = createRefusalLog({ log, clock, count: (code) => metrics.refused(code) });
+    const work = createFairWork();
+    closers.push(() => {
+      work.close();
+    });
+    const shared = { service, metrics, log, refusals, work };
+    const api = await createApiApp({ ...shared, authenticator, https });
+    reportTlsFailures(api.server as unknown as TlsServer, { refusals, metrics });
+    const http = createHttpApp({
+      ...shared,
+      ...{ authorities, crl, ocsp, clock, limits: config.service.listeners },
+    });
     closers.push(
       () => closeApp(api),
       () => closeApp(http),

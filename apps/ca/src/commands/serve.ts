@@ -1,14 +1,18 @@
 // `keyline-ca serve`: both listeners until a signal.
 import { rm, writeFile } from 'node:fs/promises';
-import { KeylineError, messageOf } from '@keyline/kernel';
-import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { listenOn } from '../listen.ts';
+import type { TlsVersion } from '../tls-identity.ts';
 import { createService } from '../wiring.ts';
 
 export interface ServeOptions {
   readonly data: string;
   readonly config: string;
+  /** Name or address by which the service is called: it stands in the API's certificate. */
   readonly host: string;
+  /** Addresses to listen on; none: the host. */
+  readonly listen: readonly string[];
+  readonly tlsVersion: TlsVersion;
   readonly port: number;
   readonly httpPort: number;
   readonly brokerUrl?: string;
@@ -24,11 +28,13 @@ export async function runServe(
   const { log, stop } = given;
   const service = await createService({ ...options, brokerUrl: options.brokerUrl, log });
   try {
-    await listen(service.http, options.host, options.httpPort);
-    await listen(service.api, options.host, options.port);
+    const addresses = options.listen.length === 0 ? [options.host] : options.listen;
+    await listenOn(service.http, addresses, options.httpPort);
+    await listenOn(service.api, addresses, options.port);
+    const name = options.host.includes(':') ? `[${options.host}]` : options.host;
     log.info(
-      { api: options.port, http: options.httpPort },
-      `The issuing CA serves https://${options.host}:${String(options.port)} (API) and http://${options.host}:${String(options.httpPort)} (CRL, OCSP).`,
+      { api: options.port, http: options.httpPort, listen: addresses },
+      `The issuing CA serves https://${name}:${String(options.port)} (API) and http://${name}:${String(options.httpPort)} (CRL, OCSP).`,
     );
     if (options.readyFile !== undefined) await writeFile(options.readyFile, 'ready\n');
     await new Promise<void>((done) => {
@@ -39,17 +45,5 @@ export async function runServe(
   } finally {
     if (options.readyFile !== undefined) await rm(options.readyFile, { force: true });
     await service.close();
-  }
-}
-
-async function listen(app: FastifyInstance, host: string, port: number): Promise<void> {
-  try {
-    await app.listen({ host, port });
-  } catch (cause) {
-    throw new KeylineError(
-      'USAGE',
-      `Can't listen on ${host}:${String(port)}: ${messageOf(cause)}. Stop what listens there, or choose another port.`,
-      { cause },
-    );
   }
 }

@@ -19,6 +19,7 @@ import {
   parseDuration,
 } from '@keyline/kernel';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { bearerOf } from '../authenticate.ts';
 import type { RateLimits } from '../rate-limits.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { certificatePem, viewCertificate, viewDevice } from '../views.ts';
@@ -69,6 +70,7 @@ export function registerDevices(
         'There is no enrollment token: send "token" in the body, or Authorization: Bearer.',
       );
     }
+    rateLimits.assertMayGuess(request, secret);
     const tokenHash = hashToken(secret);
     rateLimits.countEnrollment(tokenHash);
     try {
@@ -79,12 +81,10 @@ export function registerDevices(
         validity: validityOf('validity' in input ? input.validity : undefined),
         address: request.ip,
       });
+      rateLimits.proved(secret);
       return await answerEnrolled(enrolled, request, reply);
     } catch (error) {
-      // Whoever tries tokens that are none counts as a stranger, by address.
-      if (isKeylineError(error) && error.code === 'TOKEN_INVALID') {
-        rateLimits.count(request, undefined);
-      }
+      if (isKeylineError(error) && error.code === 'TOKEN_INVALID') rateLimits.countFailure(request);
       throw error;
     }
   });
@@ -185,10 +185,6 @@ function assertSelf(caller: Caller, id: string): void {
   if (caller.role === 'device' && caller.name !== id) {
     throw new KeylineError('FORBIDDEN', `The device "${caller.name}" may only read itself.`);
   }
-}
-
-function bearerOf(request: FastifyRequest): string | undefined {
-  return /^Bearer (\S{1,200})$/i.exec(request.headers.authorization ?? '')?.[1];
 }
 
 export function validityOf(text: string | undefined): number | undefined {

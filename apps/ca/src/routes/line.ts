@@ -2,12 +2,17 @@
 import { openBatch, closeBatch, getBatch, signUnit, type SignedUnit } from '@keyline/fleet';
 import { formatInstant, parseDuration } from '@keyline/kernel';
 import { Readable } from 'node:stream';
+import type { ListenerBounds } from '../listener-bounds.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { certificatePem, viewBatch } from '../views.ts';
 import { signLines } from './sign-lines.ts';
 import type { Register } from './register.ts';
 
-export function registerLine(register: Register, service: ServiceContext): void {
+export function registerLine(
+  register: Register,
+  service: ServiceContext,
+  bounds: ListenerBounds,
+): void {
   const { fleet } = service;
 
   register('createBatch', async ({ body, request }) =>
@@ -41,6 +46,7 @@ export function registerLine(register: Register, service: ServiceContext): void 
     const caller = requireCaller(request.caller);
     const batch = await getBatch(fleet, params.id);
     if (request.body instanceof Readable) {
+      bounds.takeStream(request, caller.name);
       const lines = signLines(request.body, {
         lineBytes: service.limits.lineBytes,
         window: service.limits.bulkWindow,

@@ -1,8 +1,11 @@
 // Puts a route of the contract table on the app: schema, guard and handler from one place, so none can be forgotten.
 import { ProblemSchema, routes, type RouteContract, type RouteName } from '@keyline/api';
+import type { Caller } from '@keyline/fleet';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Static, TSchema } from 'typebox';
-import type { Authenticator } from '../authenticate.ts';
+import { bearerOf, type Authenticator } from '../authenticate.ts';
+import type { FairWork } from '../fair-work.ts';
+import type { ListenerBounds } from '../listener-bounds.ts';
 import { assertOwnOrigin, type OwnOrigins } from '../own-origin.ts';
 import { assertBodyTaken, completeBody } from '../request-body.ts';
 import type { RateLimits } from '../rate-limits.ts';
@@ -29,22 +32,40 @@ export type Register = <Name extends RouteName>(
 
 export function createRegister(
   app: FastifyInstance,
-  given: { authenticator: Authenticator; limits: RateLimits; origins: OwnOrigins },
+  given: {
+    readonly authenticator: Authenticator;
+    readonly limits: RateLimits;
+    readonly origins: OwnOrigins;
+    readonly bounds: ListenerBounds;
+    readonly work: FairWork;
+  },
 ): Register {
-  const { authenticator, limits, origins } = given;
+  const { authenticator, limits, origins, bounds, work } = given;
 
   async function guard(request: FastifyRequest, contract: RouteContract): Promise<void> {
     assertOwnOrigin(request, origins);
     assertBodyTaken(request, contract);
+    if (contract.admits.includes('anyone')) {
+      work.admit(request.ip);
+      return;
+    }
     request.proofEpoch = authenticator.epoch();
+    const secret = bearerOf(request);
+    if (secret !== undefined) limits.assertMayGuess(request, secret);
+    let caller: Caller | undefined;
     try {
-      request.caller = await authenticator.authorize(request, contract);
+      caller = await authenticator.authorize(request, contract);
     } catch (error) {
-      limits.count(request, undefined);
+      work.admit(request.ip);
+      limits.countFailure(request);
       throw error;
     }
-    // Enrollments are counted by their token, which is in the body.
-    if (request.caller !== undefined) limits.count(request, request.caller);
+    request.caller = caller;
+    if (caller === undefined) return;
+    if (secret !== undefined) limits.proved(secret);
+    bounds.prove(request);
+    work.count(request.ip);
+    limits.count(caller);
   }
 
   return (name, handler) => {

@@ -111,6 +111,7 @@ export async function buildPlant(): Promise<Plant> {
       data,
       config: configFolder,
       host: '127.0.0.1',
+      tlsVersion: '1.2',
       brokerUrl: undefined,
       log: pino({ level: 'silent' }),
     });

@@ -1,0 +1,170 @@
+// What a listener holds of those that call: connections, the time of heads and bodies, bytes of bodies on their way in, streams.
+import type { ServerOptions } from 'node:http';
+import type { Socket } from 'node:net';
+import type { ServiceConfig } from '@keyline/config';
+import { KeylineError } from '@keyline/kernel';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { FairShare } from './fair-share.ts';
+import { peerKeyOf } from './peer-address.ts';
+import { hasBody } from './request-body.ts';
+
+/** Why a connection was ended, or a request refused. */
+export type BoundReason = 'connections' | 'body-time' | 'body-bytes' | 'streams';
+
+export interface ListenerBounds {
+  /** The caller of a request was proved: its connection gives way last. */
+  prove(request: FastifyRequest): void;
+  /** A body without an end, of an admitted caller: no time is set for it. @throws {KeylineError} SERVICE_BUSY */
+  takeStream(request: FastifyRequest, caller: string): void;
+}
+
+type Limits = ServiceConfig['listeners'];
+
+/** Settings of Node's server. What they end is checked each second; by Node's default it is each half minute. */
+export function httpServerOptions({ headerTime }: Pick<Limits, 'headerTime'>): ServerOptions {
+  return { headersTimeout: headerTime, connectionsCheckingInterval: 1000 };
+}
+
+interface Arriving {
+  readonly request: FastifyRequest;
+  readonly since: number;
+}
+
+/** Must be installed before the routes. */
+export function installListenerBounds(
+  app: FastifyInstance,
+  options: {
+    readonly limits: Limits;
+    /** Largest body that is read. */
+    readonly bodyBytes: number;
+    readonly onEnd: (reason: BoundReason) => void;
+  },
+): ListenerBounds {
+  const { limits, bodyBytes, onEnd } = options;
+  const end = (reason: BoundReason, socket: Socket): void => {
+    onEnd(reason);
+    socket.destroy();
+  };
+
+  const connections = new FairShare<Socket>({
+    most: limits.connections,
+    end: (socket) => {
+      end('connections', socket);
+    },
+  });
+  // The socket below TLS can't be reached from the one above it.
+  const below = new Map<string, Socket>();
+  const proved = new WeakSet<Socket>();
+  app.server.on('connection', (socket: Socket) => {
+    if (!connections.take(peerKeyOf(socket.remoteAddress), socket)) {
+      end('connections', socket);
+      return;
+    }
+    const peer = peerOf(socket);
+    below.set(peer, socket);
+    socket.once('close', () => {
+      connections.release(socket);
+      if (below.get(peer) === socket) below.delete(peer);
+    });
+  });
+
+  // In the order they began: the first is the first to be late.
+  const arriving = new Set<Arriving>();
+  const known = new WeakMap<FastifyRequest, Arriving>();
+  const bodies = new FairShare<Arriving>({
+    most: limits.bodyBytesInFlight,
+    end: (late) => {
+      arriving.delete(late);
+      end('body-bytes', late.request.raw.socket);
+    },
+  });
+  function arrived(request: FastifyRequest): void {
+    const one = known.get(request);
+    if (one === undefined) return;
+    arriving.delete(one);
+    bodies.release(one);
+  }
+  const sweep = setInterval(() => {
+    const now = performance.now();
+    for (const one of arriving) {
+      if (now - one.since < limits.bodyTime) break;
+      arrived(one.request);
+      if (isArriving(one.request)) end('body-time', one.request.raw.socket);
+    }
+  }, 1000);
+  sweep.unref();
+
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (!hasBody(request)) return done();
+    const declared = Number(request.headers['content-length'] ?? bodyBytes);
+    const one: Arriving = { request, since: performance.now() };
+    // One that is too large is refused unread; one without a length is read up to the largest.
+    if (!bodies.take(peerKeyOf(request.ip), one, Math.min(declared, bodyBytes))) {
+      onEnd('body-bytes');
+      return done(busy('Too many bodies are on their way in.'));
+    }
+    known.set(request, one);
+    arriving.add(one);
+    return done();
+  });
+  app.addHook('preValidation', (request, _reply, done) => {
+    arrived(request);
+    done();
+  });
+  // When it was refused before its body had come, Node reads on and drops what comes: for that, too, it has its time.
+  app.addHook('onResponse', (request, _reply, done) => {
+    // Only what comes over a connection can be on its way still; `inject` knows no "complete".
+    if (!isArriving(request) || request.raw.destroyed) arrived(request);
+    else if (known.has(request)) {
+      request.raw.once('close', () => {
+        arrived(request);
+      });
+    }
+    done();
+  });
+
+  const streams = new FairShare<FastifyRequest>({
+    most: limits.streams,
+    end: (request) => {
+      end('streams', request.raw.socket);
+    },
+  });
+  app.addHook('onClose', (_instance, done) => {
+    clearInterval(sweep);
+    done();
+  });
+
+  return {
+    prove(request) {
+      const { socket } = request.raw;
+      if (proved.has(socket)) return;
+      proved.add(socket);
+      const raw = below.get(peerOf(socket));
+      if (raw !== undefined) connections.prove(raw);
+    },
+    takeStream(request, caller) {
+      arrived(request);
+      if (!streams.take(caller, request)) {
+        onEnd('streams');
+        throw busy('Too many streams of units are open.');
+      }
+      request.raw.socket.once('close', () => {
+        streams.release(request);
+      });
+    },
+  };
+}
+
+function isArriving({ raw }: FastifyRequest): boolean {
+  return (raw as { complete?: boolean }).complete === false;
+}
+
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress ?? ''} ${String(remotePort ?? 0)}`;
+}
+
+function busy(what: string): KeylineError {
+  return new KeylineError('SERVICE_BUSY', `${what} Try again in some seconds.`, {
+    context: { retryAfterSeconds: 5 },
+  });
+}
