@@ -1,7 +1,6 @@
 import { isKeylineError } from '@keyline/kernel';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { assertTopicFilter, topicMatches, topicsFor } from '../src/index.ts';
+import { assertTopicFilter, topicsFor } from '../src/index.ts';
 
 describe('assertTopicFilter', () => {
   it.each([
@@ -40,38 +39,6 @@ describe('assertTopicFilter', () => {
       return;
     }
     expect.fail('it was accepted');
-  });
-});
-
-describe('topicMatches', () => {
-  it.each([
-    ['a/b', 'a/b', true],
-    ['a/b', 'a/b/c', false],
-    ['a/b/c', 'a/b', false],
-    ['a/+', 'a/b', true],
-    ['a/+', 'a/', true],
-    ['a/+', 'a', false],
-    ['+/+', '/b', true],
-    ['a/#', 'a', true],
-    ['a/#', 'a/b/c', true],
-    ['a/#', 'ab', false],
-    ['#', 'a/b', true],
-    ['#', '$SYS/x', false],
-    ['+/x', '$SYS/x', false],
-    ['a/b', 'A/b', false],
-  ])('%s against %s: %s (MQTT 5 §4.7)', (filter, topic, expected) => {
-    expect(topicMatches(filter, topic)).toBe(expected);
-  });
-
-  it('covers every topic that has no wildcard by itself', () => {
-    const level = fc.stringMatching(/^[a-z0-9 ]{0,5}$/);
-    fc.assert(
-      fc.property(fc.array(level, { minLength: 1, maxLength: 6 }), (levels) => {
-        const topic = levels.join('/');
-        expect(topicMatches(topic, topic)).toBe(true);
-        expect(topicMatches(levels.map(() => '+').join('/'), topic)).toBe(true);
-      }),
-    );
   });
 });
 

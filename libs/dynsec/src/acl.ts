@@ -1,6 +1,6 @@
 // The ACLs of a role, in the order in which they are asked.
+import { compileAclFilter, type AclFilter } from './acl-filter.ts';
 import { isFields, readFlag, readPriority, readText } from './fields.ts';
-import { compileFilter, type CompiledFilter } from './topic-filter.ts';
 
 /** In the order in which Mosquitto lists and stores them. */
 export const aclTypes = [
@@ -17,7 +17,7 @@ export interface Acl {
   readonly topic: string;
   readonly priority: number;
   readonly allow: boolean;
-  readonly pattern: CompiledFilter;
+  readonly pattern: AclFilter;
 }
 
 /** Each list by priority, highest first, then as they came. A topic is in a list once. */
@@ -39,7 +39,7 @@ export const noAcls: Acls = {
 };
 
 export function createAcl(acl: Omit<Acl, 'pattern'>): Acl {
-  return { ...acl, pattern: compileFilter(acl.topic) };
+  return { ...acl, pattern: compileAclFilter(acl.topic) };
 }
 
 export function withAcl(acls: Acls, type: AclType, acl: Acl): Acls {

@@ -1,4 +1,5 @@
 // Commands about clients. Order of checks and words are Mosquitto's: scripts match on them.
+import { isMqttText } from '@keyline/mqtt';
 import {
   found,
   listPage,
@@ -25,7 +26,6 @@ import {
   type Group,
   type Membership,
 } from './state.ts';
-import { isMqttText } from './topic-filter.ts';
 
 const createClient: Command = (given, { state, passwordHash }) => {
   const username = readNewName(given, 'username');

@@ -1,5 +1,5 @@
 // Reading the members of a command as Mosquitto's JSON library does: names in any case, wrong types told apart from absent ones.
-import { isMqttText } from './topic-filter.ts';
+import { isMqttText } from '@keyline/mqtt';
 
 export type Fields = Readonly<Record<string, unknown>>;
 

@@ -1,8 +1,8 @@
 // What a session may do. Asked for every message and every receiver: no allocation, memberships by reference, filters compiled.
+import { covers, takeApart, type Levels } from '@keyline/mqtt';
 import type { Acl, AclType } from './acl.ts';
 import type { Session } from './session.ts';
 import type { DefaultAccess, DynsecState, Membership, Role } from './state.ts';
-import { covers, takeApart, type Levels } from './topic-filter.ts';
 
 const controlTopic = '$CONTROL';
 const adminTopic = '$CONTROL/dynamic-security';
@@ -107,6 +107,6 @@ function decideByRoles(
 }
 
 /** A filter that MQTT does not allow (createRole takes it unchecked) can only forbid: everything, since nobody knows what was meant. */
-function applies({ pattern, allow }: Acl, asked: Levels, { username, clientId }: Session): boolean {
-  return pattern.valid ? covers(pattern, asked, username, clientId) : !allow;
+function applies({ pattern, allow }: Acl, asked: Levels, session: Session): boolean {
+  return pattern.valid ? covers(pattern.filter, asked, session) : !allow;
 }

@@ -1,4 +1,6 @@
 // Commands about roles and what is allowed by default. Order of checks and words are Mosquitto's: scripts match on them.
+import { isMqttText } from '@keyline/mqtt';
+import { isAclTopic } from './acl-filter.ts';
 import { createAcl, findAclType, readAcls, withAcl, withoutAcl, type AclType } from './acl.ts';
 import { found, listPage, type Command } from './command.ts';
 import { describeRole } from './documents.ts';
@@ -15,7 +17,6 @@ import {
   type Fields,
 } from './fields.ts';
 import { Role, type DefaultAccess, type DynsecState } from './state.ts';
-import { isMqttText, isTopicFilter } from './topic-filter.ts';
 
 const createRole: Command = (given, { state }) => {
   const rolename = readNewName(given, 'rolename');
@@ -137,7 +138,7 @@ function readAclName(
   const type = found(findAclType(acltype), 'Unknown acltype');
   const topic = found(readText(given, 'topic'), 'Invalid/missing topic');
   if (!isMqttText(topic)) throw new Refusal('Topic not valid UTF-8');
-  if (!isTopicFilter(topic)) throw new Refusal('Invalid ACL topic');
+  if (!isAclTopic(topic)) throw new Refusal('Invalid ACL topic');
   return { role, type, topic };
 }
 

@@ -8,12 +8,20 @@ export { encodePacket } from './encode-packet.ts';
 export { decodeTopicName } from './text.ts';
 export {
   countLevels,
+  findMisplacedWildcard,
   isMqttText,
   isSharedFilter,
   isTopicFilter,
   isTopicName,
-  matchesTopic,
   mostTopicLevels,
   parseSharedFilter,
   type SharedFilter,
 } from './topic.ts';
+export {
+  compileFilter,
+  covers,
+  matchesTopic,
+  takeApart,
+  type CompiledFilter,
+  type Levels,
+} from './topic-filter.ts';

@@ -5,7 +5,7 @@ import type { ReadLimits } from './read-limits.ts';
 import { refuse } from './rules.ts';
 import {
   countLevels,
-  hasSoundWildcards,
+  findMisplacedWildcard,
   isMqttText,
   isSharedFilter,
   parseSharedFilter,
@@ -101,9 +101,8 @@ export function decodeTopicFilter(
   }
   const levels = countLevels(filter);
   if (levels > limits.topicLevels) refuse('filterLevels', { version, found: String(levels) });
-  if (!hasSoundWildcards(filter)) {
-    const isMultiLevel = !hasSoundWildcards(filter.replaceAll('+', ''));
-    refuse(isMultiLevel ? 'multiLevelWildcard' : 'singleLevelWildcard', { version });
-  }
+  const misplaced = findMisplacedWildcard(filter);
+  if (misplaced === '#') refuse('multiLevelWildcard', { version });
+  if (misplaced === '+') refuse('singleLevelWildcard', { version });
   return text;
 }
