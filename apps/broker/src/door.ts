@@ -14,10 +14,12 @@ import {
 import type { Logger } from 'pino';
 import { KeylineError, type Clock } from '@keyline/kernel';
 import { createBoundary, type Boundary } from './boundary.ts';
+import type { ClientAuthorities } from './client-authorities.ts';
 import { FairShare, shareOf } from './fair-share.ts';
 import type { Metrics } from './metrics.ts';
 import { defaultSignatureAlgorithms, type Limits, type TlsPolicy } from './options.ts';
 import { readPassport, type Passport } from './passport.ts';
+import type { PeerRules } from './peer-rules.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import type { ServerCertificate } from './server-certificate.ts';
 import { httpBounds, serveWebSocket } from './web-socket.ts';
@@ -31,6 +33,9 @@ interface DoorOptions {
   readonly refusals: RefusalLog;
   readonly clock: Clock;
   readonly isRevoked: (serialHex: string) => boolean;
+  readonly authorities: Pick<ClientAuthorities, 'issuerOf'>;
+  /** What has to be waited for before a peer is judged for good, if anything. */
+  readonly prepare: PeerRules['prepare'];
   /** MQTT directly on TLS, or in WebSocket messages. */
   readonly carrier: 'tls' | 'websocket';
   /** Called with everybody whose handshake ended well, whatever their certificate. */
@@ -56,7 +61,7 @@ export class Door {
   readonly #server: Server;
   readonly #inBoundary: Boundary;
   readonly #sockets = new Set<TLSSocket>();
-  readonly #passports = new WeakMap<Socket, Passport>();
+  readonly #judged = new WeakMap<Socket, Passport | Promise<Passport>>();
   /** By the peer's address and port: the raw socket below a TLS socket is not reachable from it. */
   readonly #raw = new Map<string, Socket>();
   readonly #handshakes: FairShare<Socket>;
@@ -224,7 +229,7 @@ export class Door {
   }
 
   #admit(socket: TLSSocket): void {
-    const { isRevoked, clock, metrics, carrier } = this.#options;
+    const { metrics, carrier, prepare } = this.#options;
     const peer = peerOf(socket);
     const raw = this.#raw.get(peer);
     if (raw !== undefined) {
@@ -247,21 +252,44 @@ export class Door {
       }
       taken.insteadOf.destroy();
     }
-    const passport = readPassport(socket, { isRevoked, now: clock.now() });
+    const first = this.#judge(socket);
+    const preparation = prepare(first.verdict, socket.authorized);
+    if (preparation === undefined) this.#judged.set(socket, this.#settleVerdict(socket, first));
+    else {
+      const judged = preparation.then(() => this.#settleVerdict(socket, this.#judge(socket)));
+      judged.catch(() => undefined); // who visits hears of it
+      this.#judged.set(socket, judged);
+    }
+    if (carrier === 'tls') this.#visit(socket, socket);
+  }
+
+  #judge(socket: TLSSocket): Passport {
+    const { isRevoked, authorities, clock } = this.#options;
+    return readPassport(socket, { isRevoked, authorities, now: clock.now() });
+  }
+
+  #settleVerdict(socket: TLSSocket, passport: Passport): Passport {
+    const { metrics } = this.#options;
     if ('refusal' in passport.verdict) {
       metrics.handshakes.inc({ result: 'refused', reason: passport.verdict.refusal.reason });
     } else {
       metrics.handshakes.inc({ result: 'ok', reason: '' });
     }
-    this.#passports.set(socket, passport);
     this.#waitingOf.set(passport, socket);
-    if (carrier === 'tls') this.#visit(socket, socket);
+    return passport;
   }
 
   #visit(conn: Duplex, socket: Socket): void {
-    const passport = this.#passports.get(socket);
-    if (passport === undefined) throw new Error('a connection without a handshake');
-    this.#options.onVisitor({ conn, passport, address: socket.remoteAddress ?? '' });
+    const judged = this.#judged.get(socket);
+    if (judged === undefined) throw new Error('a connection without a handshake');
+    const address = socket.remoteAddress ?? '';
+    const visit = (passport: Passport): void => {
+      this.#inBoundary('visit', socket, () => {
+        if (!conn.destroyed) this.#options.onVisitor({ conn, passport, address });
+      });
+    };
+    if (!(judged instanceof Promise)) visit(judged);
+    else void judged.then(visit, () => socket.destroy());
   }
 
   /** Node's timer for the handshake begins anew with each byte; this one does not. */
@@ -358,11 +386,15 @@ export function assertTlsPolicy({ groups, signatureAlgorithms, ciphers }: TlsPol
   }
 }
 
-function contextOf({ cert, key, ca }: ServerCertificate, tls: TlsPolicy): TlsOptions {
+function contextOf(
+  { cert, key, ca, clientAuthorities }: ServerCertificate,
+  tls: TlsPolicy,
+): TlsOptions {
   return {
     cert,
     key,
-    ca,
+    // A client may send its certificate alone. Node's servers do not take allowPartialTrustChain: the root has to be there too.
+    ca: [ca, clientAuthorities],
     minVersion: `TLSv${tls.minVersion}`,
     ...(tls.groups === undefined ? {} : { ecdhCurve: tls.groups }),
     sigalgs: tls.signatureAlgorithms ?? defaultSignatureAlgorithms,
@@ -370,7 +402,5 @@ function contextOf({ cert, key, ca }: ServerCertificate, tls: TlsPolicy): TlsOpt
     // A renegotiation could bring another certificate, and costs us more than the peer. A ticket holds the whole certificate, which keeps
     // 16 KiB busy for each connection, and lets a session go on that should be judged anew.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
-    // The CA file may hold an issuing CA without its root: then that CA alone is trusted.
-    allowPartialTrustChain: true,
   };
 }

@@ -4,6 +4,7 @@ import type { DynsecEngine } from '@keyline/dynsec';
 import { decideClientId } from './client-id.ts';
 import type { LiveSessions } from './live-sessions.ts';
 import type { Identity, Passport } from './passport.ts';
+import type { PeerRules } from './peer-rules.ts';
 import { refuse, type Refusal } from './refusal.ts';
 
 interface GateOptions {
@@ -12,6 +13,7 @@ interface GateOptions {
     'checkIdentity' | 'isRevoked' | 'boundClientId' | 'mayPublish'
   >;
   readonly admins: ReadonlySet<string>;
+  readonly rules: Pick<PeerRules, 'refusalOf'>;
   readonly sessions: Pick<LiveSessions, 'size'>;
   readonly maxConnections: number;
   /** The identity that the session under a client id belongs to. */
@@ -92,8 +94,11 @@ export class Gate {
   }
 
   /** Whether the identity may be here at all; asked again whenever something is done in its name later (wills). */
-  refusalOf({ name, serialHex }: Identity): Refusal | undefined {
-    const { dynsec, admins } = this.#options;
+  refusalOf(identity: Identity): Refusal | undefined {
+    const { dynsec, admins, rules } = this.#options;
+    const { name, serialHex } = identity;
+    const refusal = rules.refusalOf(identity);
+    if (refusal !== undefined) return refusal;
     if (dynsec.isRevoked(serialHex)) {
       return refuse(
         'certificate-revoked',

@@ -5,8 +5,10 @@ export interface CertificateFiles {
   readonly cert: string;
   /** Its private key, PEM. */
   readonly key: string;
-  /** CA certificates that device certificates are checked against, PEM. */
+  /** CA certificates that the chains of client certificates are checked against, PEM. */
   readonly ca: string;
+  /** The authorities whose own clients are let in, PEM; absent: those in `ca`. Nobody else below their roots is. */
+  readonly clientAuthorities?: string | undefined;
 }
 
 export interface Limits {
@@ -102,5 +104,7 @@ export interface BrokerOptions {
   readonly tls: TlsPolicy;
   /** CNs that may use `$CONTROL/dynamic-security/#`. */
   readonly admins: readonly string[];
+  /** Files with their certificates, PEM, looked at again and again; when there are any, an admin is let in with such a key alone. */
+  readonly adminCertificates: readonly string[];
   readonly limits: Limits;
 }

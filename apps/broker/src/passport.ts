@@ -1,6 +1,7 @@
 // Who stands at the door: the identity in a client's certificate, or why there is none.
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { formatInstant, type Instant, type SerialHex } from '@keyline/kernel';
+import { keyIdOf, type ClientAuthorities } from './client-authorities.ts';
 import { refuse, type Refusal } from './refusal.ts';
 
 export interface Identity {
@@ -8,6 +9,10 @@ export interface Identity {
   readonly name: string;
   readonly serialHex: SerialHex;
   readonly notAfter: Instant;
+  /** The authority that signed it: SHA-256 of that one's public key, base64url. */
+  readonly issuerId: string;
+  /** SHA-256 of its own public key, base64url. */
+  readonly keyId: string;
 }
 
 /** What a certificate says of itself, for the log: also of one that is refused. */
@@ -22,6 +27,7 @@ export interface Passport {
 }
 
 interface PassportOptions {
+  readonly authorities: Pick<ClientAuthorities, 'issuerOf'>;
   readonly isRevoked: (serialHex: string) => boolean;
   readonly now: Instant;
 }
@@ -52,7 +58,7 @@ export function readPassport(socket: TLSSocket, options: PassportOptions): Passp
 
 function judge(
   socket: TLSSocket,
-  { isRevoked, now }: PassportOptions,
+  { authorities, isRevoked, now }: PassportOptions,
   names: { cn: string | undefined; serialHex: string | undefined },
 ): Passport['verdict'] {
   const certificate = readCertificate(socket);
@@ -84,6 +90,16 @@ function judge(
     };
   }
   if (!socket.authorized) return { refusal: chainRefusal(socket, label, notBefore) };
+  const parsed = socket.getPeerX509Certificate();
+  const issuerId = parsed === undefined ? undefined : authorities.issuerOf(parsed);
+  if (parsed === undefined || issuerId === undefined) {
+    return {
+      refusal: refuse(
+        'unknown-ca',
+        `The certificate of ${label} was signed by none of the authorities whose clients are let in.`,
+      ),
+    };
+  }
   // OpenSSL's own look at the purpose lets a certificate without any extended key usage through, and a CA's own.
   if (certificate.ca !== false || certificate.ext_key_usage?.includes(clientAuth) !== true) {
     return {
@@ -106,7 +122,7 @@ function judge(
       refusal: refuse('certificate-name', `The certificate with serial ${serialHex} has ${what}.`),
     };
   }
-  return { identity: { name, serialHex, notAfter } };
+  return { identity: { name, serialHex, notAfter, issuerId, keyId: keyIdOf(parsed.publicKey) } };
 }
 
 type ClientCertificate = Omit<PeerCertificate, 'ca'> & { readonly ca?: boolean };

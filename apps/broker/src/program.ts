@@ -57,11 +57,13 @@ interface Flags extends Limits {
   readonly cert: string;
   readonly key: string;
   readonly ca: string;
+  readonly clientAuthorities?: string;
   readonly tlsVersion: TlsPolicy['minVersion'];
   readonly tlsGroups?: string;
   readonly tlsSignatureAlgorithms?: string;
   readonly ciphers?: string;
   readonly admin: string[];
+  readonly adminCertificate: string[];
   readonly readyFile?: string;
   readonly engine: 'embedded' | 'mosquitto';
   readonly mosquitto?: string;
@@ -85,7 +87,11 @@ export function createProgram(serve: (command: ServeCommand) => Promise<void>): 
     .option('--metrics-port <port>', '/metrics and /healthz on 127.0.0.1; 0: any', parseCount, 0)
     .requiredOption('--cert <file>', 'server certificate with its chain, PEM')
     .requiredOption('--key <file>', 'its private key, PEM')
-    .requiredOption('--ca <file>', 'CAs that device certificates are checked against, PEM')
+    .requiredOption('--ca <file>', 'CAs that client certificates are checked against, PEM')
+    .option(
+      '--client-authorities <file>',
+      'authorities that issue the clients, PEM: what they did not sign themselves is not let in (default: those in --ca)',
+    )
     .addOption(
       new Option('--tls-version <version>', 'oldest TLS that is spoken')
         .choices(['1.2', '1.3'])
@@ -109,6 +115,12 @@ export function createProgram(serve: (command: ServeCommand) => Promise<void>): 
     .option(
       '--admin <cn>',
       'certificate CN that may use the dynamic-security API (repeatable)',
+      (value: string, all: string[]) => [...all, value],
+      [] as string[],
+    )
+    .option(
+      '--admin-certificate <file>',
+      'certificates of those admins, PEM: then no other key of their name is let in (repeatable, looked at again and again)',
       (value: string, all: string[]) => [...all, value],
       [] as string[],
     )
@@ -159,7 +171,7 @@ Example:
           port,
           webSocketPort: websocketPort,
           metricsPort,
-          certificates: { cert, key, ca },
+          certificates: { cert, key, ca, clientAuthorities: flags.clientAuthorities },
           tls: {
             minVersion: flags.tlsVersion,
             groups: flags.tlsGroups,
@@ -167,6 +179,7 @@ Example:
             ciphers: flags.ciphers,
           },
           admins: admin,
+          adminCertificates: flags.adminCertificate,
           limits,
         },
         mosquitto: mosquittoOf(flags),
@@ -177,13 +190,19 @@ Example:
 }
 
 function mosquittoOf(flags: Flags): ServeCommand['mosquitto'] {
-  const { engine, mosquitto, config, crlUrl, crlUrls } = flags;
+  const { engine, mosquitto, config, crlUrl, crlUrls, adminCertificate, clientAuthorities } = flags;
   if (engine === 'embedded') {
     const given = [mosquitto, config, crlUrls, ...crlUrl];
     if (given.every((value) => value === undefined)) return undefined;
     throw new KeylineError(
       'USAGE',
       '--mosquitto, --config, --crl-url and --crl-urls go with --engine mosquitto: the embedded broker is told roles and revocations by the issuing CA.',
+    );
+  }
+  if (adminCertificate.length > 0 || clientAuthorities !== undefined) {
+    throw new KeylineError(
+      'USAGE',
+      '--admin-certificate and --client-authorities go with the embedded broker: Mosquitto checks chains against --ca, and knows an administrator by the name in its certificate.',
     );
   }
   if (config === undefined) {

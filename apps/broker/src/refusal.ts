@@ -21,7 +21,7 @@ const kinds = {
   'unknown-ca': {
     ...notAuthorized,
     remedy:
-      'Send a certificate issued by this Keyline together with its issuing CA, or add the CA to the broker’s --ca file.',
+      'Use a certificate that was issued by this Keyline, or add the authority that signed it to the broker’s --client-authorities file, and its root to the --ca file.',
   },
   'certificate-expired': {
     ...notAuthorized,
@@ -52,6 +52,11 @@ const kinds = {
     ...notAuthorized,
     remedy:
       'The subject must hold exactly one CN, without "/", "+", "#" and control characters: it is the identity.',
+  },
+  'admin-key': {
+    ...notAuthorized,
+    remedy:
+      'Only the certificates in the broker’s --admin-certificate files administer: add this one there, or look who has made it.',
   },
   'identity-unknown': {
     ...notAuthorized,

@@ -8,17 +8,21 @@ import type { CertificateFiles } from './options.ts';
 export interface ServerCertificate {
   readonly cert: Buffer;
   readonly key: Buffer;
+  /** What chains are checked against. */
   readonly ca: Buffer;
+  /** Whose clients are let in. */
+  readonly clientAuthorities: Buffer;
   readonly serialHex: string;
   readonly notAfter: Instant;
 }
 
 /** @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE, CONFIG_INVALID when key and certificate do not belong together */
 export async function loadServerCertificate(files: CertificateFiles): Promise<ServerCertificate> {
-  const [cert, key, ca] = await Promise.all([
+  const [cert, key, ca, clientAuthorities] = await Promise.all([
     readPem(files.cert, 'server certificate'),
     readPem(files.key, 'server key'),
     readPem(files.ca, 'CA file'),
+    readPem(files.clientAuthorities ?? files.ca, 'file of client authorities'),
   ]);
   const leaf = parse(files.cert, () => new X509Certificate(cert));
   parse(files.ca, () => new X509Certificate(ca));
@@ -33,6 +37,7 @@ export async function loadServerCertificate(files: CertificateFiles): Promise<Se
     cert,
     key,
     ca,
+    clientAuthorities,
     serialHex: leaf.serialNumber.toLowerCase(),
     notAfter: leaf.validToDate.getTime(),
   };
@@ -131,8 +136,9 @@ export class CertificateWatch {
   }
 
   async #readStamp(): Promise<string> {
-    const { cert, key, ca } = this.#options.files;
-    const stats = await Promise.all([cert, key, ca].map((file) => stat(file)));
+    const { cert, key, ca, clientAuthorities = ca } = this.#options.files;
+    const files = [cert, key, ca, clientAuthorities];
+    const stats = await Promise.all(files.map((file) => stat(file)));
     return stats.map(({ ino, size, mtimeMs }) => `${ino}/${size}/${mtimeMs}`).join(' ');
   }
 }

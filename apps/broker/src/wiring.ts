@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Clock } from '@keyline/kernel';
 import { openDynsecEngine } from '@keyline/dynsec';
+import { AdminCertificates } from './admin-certificates.ts';
+import { ClientAuthorities } from './client-authorities.ts';
 import { ControlApi } from './control-api.ts';
 import { assertTlsPolicy, Door } from './door.ts';
+import { endSession } from './end-session.ts';
 import { watchExpiry } from './expired-sessions.ts';
 import { MqttEngine } from './engine/mqtt-engine.ts';
 import { SessionStore } from './engine/session-store.ts';
@@ -14,6 +17,8 @@ import { LiveSessions } from './live-sessions.ts';
 import { openMetricsServer } from './metrics-server.ts';
 import { Metrics } from './metrics.ts';
 import type { BrokerOptions } from './options.ts';
+import { PeerRules } from './peer-rules.ts';
+import { reasonStringOf } from './refusal.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { SysTopics } from './sys-topics.ts';
 import { CertificateWatch, loadServerCertificate } from './server-certificate.ts';
@@ -51,6 +56,21 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
   const sessions = new LiveSessions();
   const refusals = new RefusalLog(log, clock);
   const admins = new Set(options.admins);
+  const authorities = new ClientAuthorities(certificate.clientAuthorities);
+  const adminCertificates = new AdminCertificates({
+    files: options.adminCertificates,
+    log,
+    interval: certificateInterval,
+    onChange: () => {
+      judgeAgain();
+    },
+  });
+  const rules = new PeerRules({
+    authorities,
+    admins,
+    adminCertificates,
+    refreshAuthorities: () => watch.check(),
+  });
   const dynsec = await openDynsecEngine({
     folder: join(data, 'dynsec'),
     admins: options.admins,
@@ -85,6 +105,7 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
   const gate = new Gate({
     dynsec,
     admins,
+    rules,
     sessions,
     maxConnections: limits.maxConnections,
     ownerOf: (clientId) => store.find(clientId)?.owner,
@@ -114,7 +135,9 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
       log,
       refusals,
       clock,
+      authorities,
       isRevoked: (serialHex) => dynsec.isRevoked(serialHex),
+      prepare: (verdict, chainHolds) => rules.prepare(verdict, chainHolds),
       onVisitor: (visit) => {
         engine.accept(visit);
       },
@@ -139,10 +162,13 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
     log,
     interval: certificateInterval,
     onChange: (changed) => {
+      authorities.replace(changed.clientAuthorities);
       for (const each of doors) each.swap(changed);
+      judgeAgain();
     },
   });
   await watch.start();
+  await adminCertificates.start();
   const sysTopics = new SysTopics({
     metrics,
     clock,
@@ -167,10 +193,14 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
     port: boundPort,
     webSocketPort,
     metricsPort: metricsServer.port,
-    reload: () => watch.check(),
+    reload: async () => {
+      await watch.check();
+      await adminCertificates.check();
+    },
     async close() {
       serving = false;
       watch.stop();
+      adminCertificates.stop();
       sysTopics.stop();
       stopWatchingExpiry();
       for (const each of doors) each.stopListening();
@@ -182,6 +212,24 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
       await metricsServer.close();
     },
   };
+
+  /** Authorities or administrators' keys have changed: who would not be let in now does not stay either. */
+  function judgeAgain(): void {
+    for (const session of [...sessions.all()]) {
+      const refusal = rules.refusalOf(session.identity);
+      if (refusal === undefined) continue;
+      endSession(
+        session,
+        {
+          reason: 'no-longer-let-in',
+          message: `session ended: ${refusal.happened}`,
+          reasonCode: refusal.reasonCode,
+          reasonString: reasonStringOf(refusal),
+        },
+        { metrics, log },
+      );
+    }
+  }
 
   function addGauges(): void {
     metrics.gauge(

@@ -30,6 +30,10 @@ export interface CaFolder {
   /** The first authority's CSR; those of later ones are in the API's answer. */
   readonly csr: string;
   readonly database: string;
+  /** Certificates with which the service administers its brokers, for those of this machine. */
+  readonly brokerAdmin: string;
+  /** The issuing authorities whose clients those brokers let in. */
+  readonly clientAuthorities: string;
 }
 
 export const firstAuthority = 'issuing-1';
@@ -42,6 +46,8 @@ export function caFolderOf(data: string): CaFolder {
     authorities: join(path, 'authorities'),
     csr: join(path, 'issuing.csr'),
     database: join(path, 'keyline.db'),
+    brokerAdmin: join(path, 'broker-admin.pem'),
+    clientAuthorities: join(path, 'client-authorities.pem'),
   };
 }
 

@@ -92,7 +92,7 @@ export function clientCredentials(
   return { ca: trustPems(authorities).join(''), ...keyAndChain(authorities, own) };
 }
 
-export function trustPems(authorities: Authorities): string[] {
+export function trustPems(authorities: Pick<Authorities, 'trust'>): string[] {
   return authorities.trust().map(({ der }) => certificatePem(der));
 }
 

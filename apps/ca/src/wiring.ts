@@ -9,12 +9,14 @@ import type { Logger } from 'pino';
 import { createApiApp } from './api-app.ts';
 import { createAuthenticator } from './authenticate.ts';
 import type { Authorities } from './authorities.ts';
+import { createBrokerFiles } from './broker-files.ts';
 import {
   loadCredentials,
   startBrokerTarget,
   type BrokerTarget,
   type Credentials,
 } from './broker-targets.ts';
+import { caFolderOf } from './ca-folder.ts';
 import { brokersBehind, findConditions } from './conditions.ts';
 import { createCrlPublisher } from './crl-publisher.ts';
 import { createEffects } from './effects.ts';
@@ -109,7 +111,15 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       return running;
     };
     const crlFollower = await follow(crl);
-    const ownCredentials = (): Credentials => clientCredentials(authorities, own.broker);
+    const brokerFiles = createBrokerFiles(caFolderOf(options.data));
+    brokerFiles.announceAuthorities(authorities);
+    const ownCredentials = (): Credentials => {
+      const credentials = clientCredentials(authorities, own.broker);
+      brokerFiles.announceAdmin(credentials.cert);
+      return credentials;
+    };
+    // The broker may be started before it is first connected to.
+    ownCredentials();
     const specs = [
       ...(brokerUrl === undefined
         ? []
@@ -217,6 +227,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       rootCrlUrl: (root) => issuing.urlsOf(root).crl,
       authoritiesChanged: async () => {
         await authorities.reload();
+        brokerFiles.announceAuthorities(authorities);
         await renewOwn();
         await crl.tick();
         swapServerTls();

@@ -70,6 +70,7 @@ export class MosquittoBroker {
         ca: this.pki.ca.certFile,
       },
       admins: [adminName],
+      adminCertificates: [],
       tls: defaultTlsPolicy,
       limits: defaultLimits,
       mosquitto: undefined,

@@ -36,12 +36,15 @@ export class TestBroker {
   readonly folder: string;
   readonly server: TestCertificate;
   readonly admin: TestCertificate;
+  /** For the next start: files that hold administrators to their keys. */
+  adminCertificates: readonly string[] = [];
   readonly lines: LogLine[] = [];
   #broker: Broker | undefined;
   #adminClient: MqttClient | undefined;
   readonly #clients = new Set<MqttClient>();
   readonly #limits: Partial<Limits>;
   readonly #tls: Partial<TlsPolicy>;
+  #certificateInterval = 50;
 
   private constructor(
     pki: TestPki,
@@ -61,6 +64,7 @@ export class TestBroker {
   static async start(
     limits: Partial<Limits> = {},
     tls: Partial<TlsPolicy> = {},
+    { certificateInterval = 50 }: { readonly certificateInterval?: number } = {},
   ): Promise<TestBroker> {
     const pki = await TestPki.create();
     const [server, admin, folder] = await Promise.all([
@@ -69,6 +73,7 @@ export class TestBroker {
       mkdtemp(join(tmpdir(), 'keyline-broker-data-')),
     ]);
     const broker = new TestBroker(pki, folder, { server, admin }, limits, tls);
+    broker.#certificateInterval = certificateInterval;
     await broker.open();
     return broker;
   }
@@ -96,10 +101,11 @@ export class TestBroker {
           ca: this.pki.ca.certFile,
         },
         admins: [adminName],
+        adminCertificates: this.adminCertificates,
         tls: { ...defaultTlsPolicy, ...this.#tls },
         limits: { ...defaultLimits, ...this.#limits },
       },
-      { log, clock: systemClock, certificateInterval: 50 },
+      { log, clock: systemClock, certificateInterval: this.#certificateInterval },
     );
   }
 

@@ -47,8 +47,13 @@ export class TestPki {
   }
 
   /** A CA nobody here trusts. */
-  createOtherCa(): Promise<TestCertificate> {
-    return createCa(this.folder, `ca-${String(this.#count++)}`, 'Some Other CA');
+  createOtherCa(name = 'Some Other CA'): Promise<TestCertificate> {
+    return createCa(this.folder, `ca-${String(this.#count++)}`, name);
+  }
+
+  /** A CA below the root `ca`, as there may be others of beside ours. */
+  async createSubordinate(cn: string, ca: TestCertificate = this.ca): Promise<TestCertificate> {
+    return this.issue(cn, { ca, isCa: true, usage: 'none' });
   }
 
   async issue(name: string, options: IssueOptions = {}): Promise<TestCertificate> {

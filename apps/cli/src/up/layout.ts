@@ -22,13 +22,17 @@ export interface Layout {
     readonly csr: string;
     /** Signed by the root, in the root's folder. */
     readonly certificate: string;
+    /** The certificate with which it administers the broker; it makes a new one at each start. */
+    readonly brokerAdmin: string;
+    /** The issuing authorities whose own clients the embedded broker lets in. */
+    readonly clientAuthorities: string;
   };
   readonly admin: { readonly folder: string; readonly certificate: string; readonly key: string };
   readonly broker: {
     readonly folder: string;
     readonly certificate: string;
     readonly key: string;
-    /** Issuing CA and root: what client certificates are checked against. */
+    /** Issuing authorities and roots: what the chains of client certificates are checked against. */
     readonly ca: string;
     /** Where the CRLs of the issuing authorities are, one URL a line. */
     readonly crls: string;
@@ -60,6 +64,8 @@ export function layoutOf(data: string): Layout {
       folder: at('ca'),
       csr: at('ca', 'issuing.csr'),
       certificate: at('root', 'issuing.crt'),
+      brokerAdmin: at('ca', 'broker-admin.pem'),
+      clientAuthorities: at('ca', 'client-authorities.pem'),
     },
     admin: {
       folder: at('admin'),

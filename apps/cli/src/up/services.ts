@@ -58,7 +58,13 @@ export function brokerSpec({
       ...['--admin', issuingAdmin],
       ...['--admin', admin],
       ...['--ready-file', filesOf('keyline-broker', layout).readyFile],
-      ...(plan.engine === 'mosquitto' ? mosquittoArguments(layout, config) : []),
+      ...(plan.engine === 'mosquitto'
+        ? mosquittoArguments(layout, config)
+        : [
+            ...['--client-authorities', layout.ca.clientAuthorities],
+            ...['--admin-certificate', layout.ca.brokerAdmin],
+            ...['--admin-certificate', layout.admin.certificate],
+          ]),
     ],
   };
 }

@@ -1,0 +1,46 @@
+// What brokers of this machine are told in files (docs/decisions/0008-who-is-let-in.md): whose clients to let in, and with which key the
+// service administers them. Each is written before the first use of what is new in it.
+import { renameSync, writeFileSync } from 'node:fs';
+import type { Authorities } from './authorities.ts';
+import type { CaFolder } from './ca-folder.ts';
+import { trustPems } from './tls-identity.ts';
+
+export interface BrokerFiles {
+  /** The authorities as they are now. */
+  announceAuthorities(authorities: Pick<Authorities, 'all' | 'trust'>): void;
+  /** PEM, with or without its chain. The one before stays in the file: its connection goes on until the next. */
+  announceAdmin(certificatePem: string): void;
+}
+
+export function createBrokerFiles(
+  folder: Pick<CaFolder, 'brokerAdmin' | 'clientAuthorities'>,
+): BrokerFiles {
+  let admins: readonly string[] = [];
+  let authoritiesText = '';
+  return {
+    announceAuthorities(authorities) {
+      // A retired one still has clients; of a revoked one nobody is let in.
+      const trusted = authorities.all().filter(({ state }) => state !== 'revoked');
+      // A root lets in nobody but those it has signed itself, and it signs no clients.
+      const text = trusted.map(({ pem }) => pem).join('') || trustPems(authorities).join('');
+      if (text === authoritiesText) return;
+      replace(folder.clientAuthorities, text);
+      authoritiesText = text;
+    },
+    announceAdmin(certificatePem) {
+      const [leaf] = firstCertificate.exec(certificatePem) ?? [''];
+      if (admins.at(-1) === leaf) return;
+      const kept = [...admins, leaf].slice(-2);
+      replace(folder.brokerAdmin, kept.join(''));
+      admins = kept;
+    },
+  };
+}
+
+const firstCertificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/;
+
+/** At once, and in one step: whoever is told of something new in it may use it right after. */
+function replace(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text, { mode: 0o644 });
+  renameSync(`${path}.new`, path);
+}
