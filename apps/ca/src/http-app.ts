@@ -1,4 +1,5 @@
 // Plain HTTP for relying parties: CRL, OCSP, AIA, trust bundle. Nothing here takes a change, so nothing needs proof.
+import { Readable } from 'node:stream';
 import Fastify, {
   LogController,
   type FastifyBaseLogger,
@@ -9,6 +10,7 @@ import type { ServiceConfig } from '@keyline/config';
 import { KeylineError, type Clock } from '@keyline/kernel';
 import { latin1Of } from '@keyline/x509';
 import type { Authorities, RunningAuthority } from './authorities.ts';
+import { createCrlFiles, type CrlFile } from './crl-files.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
 import type { FairWork } from './fair-work.ts';
 import { httpServerOptions, installListenerBounds } from './listener-bounds.ts';
@@ -74,16 +76,17 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   });
   registerLiveness(app, service);
 
+  const crlFiles = createCrlFiles({ crl, authorities });
   app.get<{ Params: { file: string } }>('/crl/:file', (request, reply) => {
-    const [, list = '', delta] = /^(.{1,60}?)(-delta)?\.crl$/.exec(request.params.file) ?? [];
-    const latest = crl.latest(list, delta === undefined ? 'complete' : 'delta');
-    if (latest === undefined) throw noSuchFile('CRL', authorities.all(), 'crl');
-    const left = Math.floor((latest.nextUpdate - clock.now()) / 1000);
+    const file = crlFiles.find(request.params.file);
+    if (file === undefined) throw noSuchFile('CRL', authorities.all(), 'crl');
+    const { list, number, thisUpdate, nextUpdate } = file.crl;
+    const left = Math.floor((nextUpdate - clock.now()) / 1000);
     return sendCacheable(reply, {
-      body: latest.der,
-      type: 'application/pkix-crl',
-      etag: `"${latest.list}-${String(latest.number)}"`,
-      modifiedAt: latest.thisUpdate,
+      body: file.body,
+      type: file.type,
+      etag: `"${list}-${String(number)}${file.form}"`,
+      modifiedAt: thisUpdate,
       cacheControl: `public, max-age=${String(Math.max(0, Math.min(crlMaxAgeSeconds, left)))}`,
     });
   });
@@ -140,21 +143,32 @@ function noSuchFile(
   return new KeylineError('NOT_FOUND', `There is no such ${what} here. There are: ${offered}.`);
 }
 
+const atOnceBytes = 64 * 1024;
+
 interface Cacheable {
-  readonly body: Uint8Array;
+  /** Made only when it is sent. */
+  readonly body: CrlFile['body'];
   readonly type: string;
   readonly etag: string;
   readonly modifiedAt: number;
   readonly cacheControl: string;
 }
 
-function sendCacheable(reply: FastifyReply, given: Cacheable): FastifyReply {
+async function sendCacheable(reply: FastifyReply, given: Cacheable): Promise<FastifyReply> {
   void reply
     .header('etag', given.etag)
     .header('last-modified', httpDate(given.modifiedAt))
     .header('cache-control', given.cacheControl);
   if (reply.request.headers['if-none-match'] === given.etag) return reply.status(304).send();
-  return reply.header('content-type', given.type).send(given.body);
+  const { bytes, pieces } = await given.body();
+  void reply.header('content-type', given.type).header('content-length', bytes);
+  // HEAD needs the size alone; of anything but a stream Fastify would state the size it has, none.
+  if (reply.request.method === 'HEAD') return reply.send(Readable.from([]));
+  if (bytes <= atOnceBytes) {
+    return reply.send(Buffer.concat(Array.from(pieces, (piece) => Buffer.from(piece))));
+  }
+  // As fast as the client reads: a large CRL never stands in memory once more.
+  return reply.send(Readable.from(pieces, { objectMode: false }));
 }
 
 /** Head and body in one string and so in one write: a Buffer is handed to the system beside its head, for a quarter of an answer's time. */

@@ -4,7 +4,7 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createCrl } from '@keyline/pki';
-import { decodePem, encodePem, parseCertificate, parseCrl } from '@keyline/x509';
+import { decodePem, encodePem, parseCertificate, parseCrl, verifySignature } from '@keyline/x509';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
 import { buildPlant, config, makeCsr, type Plant } from './support/plant.ts';
@@ -103,6 +103,88 @@ describe('complete and delta CRLs', () => {
   });
 });
 
+describe('the same CRL without a distribution point, for software that loads none with that critical extension', () => {
+  let plant: Plant;
+  let revoked: string;
+  beforeAll(async () => {
+    plant = await buildPlant();
+    await writeFile(join(plant.folder, 'good.crt'), await enrollDevice(plant, 'good'));
+    await writeFile(join(plant.folder, 'bad.crt'), await enrollDevice(plant, 'bad'));
+    const { body } = await change(plant, 'bad', 'revoke');
+    revoked = body.device.serial as string;
+  });
+  afterAll(() => plant.close());
+  const get = (file: string, headers = {}) => plant.plain('GET', `/crl/${file}`, { headers });
+
+  it('is served beside it, with its number, its times and its entries (RFC 5280 §5.2.5)', async () => {
+    const base = parseCrl((await get('issuing-1.crl')).bytes);
+    const answer = await get('issuing-1.full.crl');
+    expect([answer.status, answer.headers['content-type']]).toEqual([200, 'application/pkix-crl']);
+    const full = parseCrl(answer.bytes);
+    const { number, thisUpdate, nextUpdate, entries, issuerDer } = base;
+    expect(full).toMatchObject({ number, thisUpdate, nextUpdate, entries, issuerDer });
+    expect(full.entries.map(({ serial }) => serial)).toEqual([revoked]);
+    expect(full.extensions.some(({ critical }) => critical)).toBe(false);
+    expect(full.freshestCrl).toEqual([]);
+    const { spkiDer } = parseCertificate(
+      decodePem(await readFile(join(plant.folder, 'issuing.crt'), 'utf8'), 'CERTIFICATE'),
+    );
+    expect(verifySignature({ ...full, spkiDer })).toBe(true);
+  });
+
+  it.each(['issuing-1', 'issuing-1-delta', 'issuing-1.full'])(
+    'is served as PEM too, like every CRL: %s.crl.pem (RFC 7468 §6)',
+    async (name) => {
+      const binary = await get(`${name}.crl`);
+      const pem = await get(`${name}.crl.pem`);
+      expect([pem.status, pem.headers['content-type']]).toEqual([200, 'application/x-pem-file']);
+      expect(Buffer.from(decodePem(pem.text, 'X509 CRL')).equals(binary.bytes)).toBe(true);
+      expect(pem.headers.etag).not.toBe(binary.headers.etag);
+      const head = await plant.plain('HEAD', `/crl/${name}.crl.pem`);
+      expect([head.status, head.headers['content-length']]).toEqual([
+        200,
+        String(pem.bytes.length),
+      ]);
+      const again = await get(`${name}.crl.pem`, { 'if-none-match': String(pem.headers.etag) });
+      expect([again.status, again.bytes.length]).toEqual([304, 0]);
+    },
+  );
+
+  it('is signed once, however many ask, and anew after the next revocation', async () => {
+    const answers = await Promise.all(Array.from({ length: 8 }, () => get('issuing-1.full.crl')));
+    const [first] = answers;
+    for (const { bytes } of answers) expect(bytes.equals(first!.bytes)).toBe(true);
+    await enrollDevice(plant, 'late');
+    const { body } = await change(plant, 'late', 'revoke');
+    const next = parseCrl((await get('issuing-1.full.crl')).bytes);
+    expect(next.entries.map(({ serial }) => serial)).toContain(body.device.serial);
+  });
+
+  it('is not there for a delta, and for names that are none', async () => {
+    for (const name of ['issuing-1-delta.full.crl', 'issuing-2.full.crl', 'root.full.crl']) {
+      expect((await get(name)).status, name).toBe(404);
+    }
+  });
+
+  it.skipIf(!has('openssl', 'certtool'))('is what OpenSSL and GnuTLS take', async () => {
+    const file = (name: string): string => join(plant.folder, name);
+    await writeFile(file('full.pem'), (await get('issuing-1.full.crl.pem')).text);
+    const openssl = (id: string) =>
+      run('openssl', [
+        ...['verify', '-x509_strict', '-crl_check'],
+        ...['-CAfile', file('root.crt'), '-untrusted', file('issuing.crt')],
+        ...['-CRLfile', file('full.pem'), file(`${id}.crt`)],
+      ]);
+    expect((await openssl('good')).stdout).toContain('OK');
+    await expect(openssl('bad')).rejects.toThrow(/revoked/);
+    const gnutls = await run('certtool', [
+      ...['--verify-crl', '--load-ca-certificate', file('issuing.crt')],
+      ...['--infile', file('full.pem')],
+    ]);
+    expect(gnutls.stdout).toMatch(/Verification output: Verified/);
+  });
+});
+
 describe("a root's CRL", () => {
   it('is brought, served and watched; an older one, and one of somebody else, is refused', async () => {
     const plant = await buildPlant();
@@ -112,7 +194,12 @@ describe("a root's CRL", () => {
         signer: plant.rootSigner,
       };
       const now = Date.now();
-      const make = async (number: number, signer = root, thisUpdate = now) =>
+      const make = async (
+        number: number,
+        signer = root,
+        thisUpdate = now,
+        scope: 'ca' | 'all' = 'ca',
+      ) =>
         encodePem(
           'X509 CRL',
           await createCrl({
@@ -121,7 +208,7 @@ describe("a root's CRL", () => {
             thisUpdate,
             nextUpdate: thisUpdate + 86_400_000,
             entries: [],
-            scope: 'ca',
+            scope,
           }),
         );
       const bring = async (crl: string) =>
@@ -147,10 +234,16 @@ describe("a root's CRL", () => {
       });
       await other.close();
       expect((await bring(foreign)).body.code).toBe('PATH_INVALID');
+      expect((await plant.plain('GET', '/crl/root.full.crl')).status).toBe(404);
+      const full = await bring(await make(8, root, now, 'all'));
+      expect(full.status).toBe(200);
+      const plain = await plant.plain('GET', '/crl/root.full.crl');
+      expect(parseCrl(plain.bytes).scope).toBeUndefined();
+      expect(plain.bytes.equals((await plant.plain('GET', '/crl/root.crl')).bytes)).toBe(true);
       await plant.restart();
       expect((await plant.plain('GET', '/crl/root.crl')).status).toBe(200);
       const metrics = await plant.call('GET', '/metrics', { as: plant.admin });
-      expect(metrics.text).toContain('x509_crl_number{authority="root"} 7');
+      expect(metrics.text).toContain('x509_crl_number{authority="root"} 8');
     } finally {
       await plant.close();
     }

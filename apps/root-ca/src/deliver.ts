@@ -7,6 +7,7 @@ import type { OpenedRoot } from './open-root.ts';
 import { facts, fingerprint } from './print.ts';
 import { issuedPath, saveRootState, type PendingDelivery, type RootState } from './root-state.ts';
 import type { Report, Task } from './task.ts';
+import { describeShortening } from './validity.ts';
 
 /**
  * Where the certificate is wanted, absolute. A file that is there already is an error, unless this very certificate was just put there.
@@ -29,11 +30,13 @@ export interface Signed {
   readonly inputSha256: string;
   /** Absolute. */
   readonly out: string | undefined;
+  /** Until when it was to last, epoch milliseconds; it ends earlier where the root does. */
+  readonly askedEnd: number;
 }
 
 export function deliver(task: Task, before: RootState, signed: Signed): Report {
   const { folder, journal, now } = task;
-  const { certificateDer, inputSha256, out } = signed;
+  const { certificateDer, inputSha256, out, askedEnd } = signed;
   const certificate = parseCertificate(certificateDer);
   const { serial } = certificate;
   const pem = encodePem('CERTIFICATE', certificateDer);
@@ -48,7 +51,7 @@ export function deliver(task: Task, before: RootState, signed: Signed): Report {
   journal.outputs.push(folder.replace(issuedPath(folder, serial), pem));
   if (out !== undefined) journal.outputs.push(folder.replace(out, pem));
   journal.outputs.push(saveRootState(folder, state, now));
-  return reportSigned(task, state, pending);
+  return reportSigned(task, state, pending, describeShortening(askedEnd, certificate.notAfter));
 }
 
 /** The interrupted run's input, given once more: its certificate is the answer, also where it is wanted elsewhere this time. */
@@ -95,6 +98,7 @@ function reportSigned(
   { folder, journal }: Task,
   state: RootState,
   delivered: Pick<PendingDelivery, 'serial' | 'out'>,
+  shortened?: string,
 ): Report {
   const signed = getSigned(state, delivered);
   const { serial, commonName, notBefore, notAfter, spkiSha256 } = signed;
@@ -102,12 +106,16 @@ function reportSigned(
   const sha256 = sha256Of(decodePem(signed.certificate, 'CERTIFICATE'));
   journal.facts['serial'] = serial;
   return {
-    json: { certificate, serial, commonName, notBefore, notAfter, sha256, spkiSha256 },
+    json: {
+      ...{ certificate, serial, commonName, notBefore, notAfter, sha256, spkiSha256 },
+      shortened: shortened ?? null,
+    },
     text: `Signed:\n${facts([
       ['certificate', certificate],
       ['common name', commonName],
       ['serial', serial],
       ['valid', `${notBefore} to ${notAfter}`],
+      ['shortened', shortened],
       ['SHA-256', fingerprint(sha256)],
     ])}`,
   };

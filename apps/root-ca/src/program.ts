@@ -102,7 +102,11 @@ ${exitCodeHelp}`,
         .choices(keyAlgorithms.filter((name) => name !== 'rsa-2048'))
         .default('ec-p256'),
     )
-    .option('--validity <duration>', 'ISO 8601, P30D to P50Y', 'P20Y')
+    .option(
+      '--validity <duration>',
+      'ISO 8601, P30D to P50Y; or 9999-12-31 for no end (IDevIDs)',
+      'P20Y',
+    )
     .option('--resume', 'go on where an interrupted init stopped')
     .addHelpText(
       'after',
@@ -121,7 +125,11 @@ ${exitCodeHelp}`,
     .option('--out <file>', 'where to write the certificate (default: issued/SERIAL.crt only)')
     .option('--common-name <name>', "name of the authority (default: the CSR's)")
     .option('--organization <name>', 'organization in its name')
-    .option('--validity <duration>', "ISO 8601, P1D to P30Y; cut at the root's end", 'P10Y')
+    .option(
+      '--validity <duration>',
+      "ISO 8601, P1D to P30Y, or 9999-12-31 for no end (IDevIDs); cut at the root's end",
+      'P10Y',
+    )
     .option('--path-len <n>', 'levels of authorities below it', parsePathLen, 0)
     .option('--crl-url <url>', "http:// address where the root's CRL will be served")
     .option('--issuer-url <url>', "http:// address where the root's certificate will be served")
@@ -149,7 +157,11 @@ ${exitCodeHelp}`,
   )
     .requiredOption('--certificate <file>', "the other root's self-signed certificate, PEM or DER")
     .option('--out <file>', 'where to write the certificate (default: issued/SERIAL.crt only)')
-    .option('--validity <duration>', "ISO 8601, P1D to P30Y; cut at either root's end", 'P5Y')
+    .option(
+      '--validity <duration>',
+      "ISO 8601, P1D to P30Y, or 9999-12-31; cut at either root's end",
+      'P5Y',
+    )
     .option(
       '--path-len <n>',
       'levels of authorities below it (default: as both allow)',
@@ -198,6 +210,10 @@ ${exitCodeHelp}`,
   )
     .option('--validity <duration>', 'ISO 8601, PT1H to P5Y, until nextUpdate', 'P1Y')
     .option('--out <file>', 'write it also to this new file (PEM) and to FILE.der')
+    .option(
+      '--no-distribution-point',
+      'leave out the critical issuing distribution point, with which Mbed TLS and wolfSSL load no CRL',
+    )
     .addHelpText('after', example('keyline-root crl --dir /media/vault/root --validity P180D'))
     .action(act<CrlOptions & JsonOption>('crl', crl));
 

@@ -10,6 +10,7 @@ import {
   runLauncher,
   withPass,
   type Vault,
+  makeCsr,
 } from './support/vault.ts';
 
 let vault: Vault;
@@ -41,6 +42,31 @@ describe('keyline-root init', () => {
       expect(() => openssl(vault, 'pkcs8', '-in', 'root.key', '-passin', 'pass:wrong')).toThrow();
       const notAfter = Date.parse(made.notAfter);
       expect(Math.abs(notAfter - Date.now() - 3650 * 86_400_000)).toBeLessThan(60_000);
+    },
+  );
+
+  it.skipIf(!has('openssl', 'certtool'))(
+    'makes a root and an authority without a well-defined end for IDevIDs (RFC 5280 §4.1.2.5, IEEE 802.1AR), which OpenSSL and GnuTLS verify',
+    async () => {
+      const end = '9999-12-31T23:59:59Z';
+      const made = await vault.must('init', ...withPass, '--validity', '9999-12-31');
+      expect(made.notAfter).toBe(end);
+      makeCsr(vault, 'idevid');
+      const signed = await vault.must(
+        ...['sign-intermediate', ...withPass, '--csr', 'idevid.csr', '--out', 'idevid.crt'],
+        ...['--validity', end],
+      );
+      expect(signed).toMatchObject({ notAfter: end, shortened: null });
+      const text = openssl(vault, 'x509', '-in', 'idevid.crt', '-noout', '-enddate');
+      expect(text).toContain('notAfter=Dec 31 23:59:59 9999 GMT');
+      expect(
+        openssl(vault, 'verify', '-x509_strict', '-CAfile', 'root.crt', 'idevid.crt'),
+      ).toContain('OK');
+      vault.write('chain.pem', vault.read('idevid.crt') + vault.read('root.crt'));
+      expect(
+        certtool(vault, '--verify', '--load-ca-certificate', 'root.crt', '--infile', 'chain.pem'),
+      ).toMatch(/Chain verification output: Verified/);
+      await vault.refused(2, 'REQUEST_INVALID', 'init', ...withPass, '--validity', '9999-12-30');
     },
   );
 

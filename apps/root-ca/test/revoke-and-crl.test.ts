@@ -40,6 +40,16 @@ describe.skipIf(!has('openssl'))('keyline-root revoke and crl', () => {
     expect(life).toBe(180 * 86_400_000);
   });
 
+  it('leaves the critical distribution point out where it is told to, for software that loads no CRL with it (§5.2.5)', async () => {
+    await vault.must('revoke', '--certificate', 'issuing.crt', '--yes');
+    const made = await vault.must('crl', ...withPass, '--no-distribution-point');
+    expect(made).toMatchObject({ number: 1, revoked: [{ serial }] });
+    expect(crlText('root.crl')).not.toContain('Issuing Distribution Point');
+    expect(crlText('root.crl')).not.toContain('critical');
+    expect(() => verifyWithCrl()).toThrow(/certificate revoked/);
+    expect(await vault.must('inspect', 'root.crl')).toMatchObject({ scope: 'all' });
+  });
+
   it('revokes by serial or by certificate; the next CRL makes OpenSSL refuse the authority', async () => {
     await vault.must('crl', ...withPass);
     expect(verifyWithCrl()).toContain('OK');

@@ -129,6 +129,14 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
     const made = await vault.must(...sign('long.der', '--validity', 'P30Y'));
     const root = await vault.must('inspect', 'root.crt');
     expect(made.notAfter).toBe(root.notAfter);
+    expect(made.shortened).toMatch(/^20\d\d-.*was asked for; a root ends before$/);
+    const whole = await vault.must(...sign(csr(), '--validity', 'P1Y'));
+    expect(whole.shortened).toBeNull();
+    const endless = await vault.must(...sign(csr(), '--validity', '9999-12-31'));
+    expect(endless).toMatchObject({
+      notAfter: root.notAfter,
+      shortened: '9999-12-31T23:59:59Z was asked for; a root ends before',
+    });
   });
 
   it('shows what it is about to sign, with what could deceive the eye made visible', async () => {

@@ -23,8 +23,11 @@ interface CommonContent {
   /** Epoch milliseconds. */
   readonly thisUpdate: number;
   readonly nextUpdate: number;
-  /** What the CRL covers: leaves (an issuing authority's) or authorities (the root's). */
-  readonly scope: 'user' | 'ca';
+  /**
+   * What the CRL covers: leaves (an issuing authority's), authorities (the root's), or everything, which is said by no issuing distribution
+   * point at all: some software (Mbed TLS, wolfSSL) loads no CRL with that critical extension.
+   */
+  readonly scope: 'user' | 'ca' | 'all';
   /**
    * The URI that the certificates carry as distribution point, identical (§5.2.5); a shard's is `crlShardUrl`. Absent: all certificates
    * of the scope, whatever distribution point they carry (the whole list of a sharded authority). Left out of a root's CRL: OpenSSL with
@@ -107,7 +110,10 @@ function signCrl(
   const extensions = [
     encodeAuthorityKeyIdentifier(issuer.keyId),
     { oid: oids.cRLNumber, critical: false, valueDer: der.integer(number) },
-    encodeIssuingDistributionPoint(content.scope, isRoot ? undefined : content.distributionPoint),
+    ...encodeIssuingDistributionPoint(
+      content.scope,
+      isRoot ? undefined : content.distributionPoint,
+    ),
     ...more,
   ];
   const head = der.concat(
@@ -178,8 +184,9 @@ async function assemble(signer: Signer, { head, entries, tail }: TbsParts): Prom
 function encodeIssuingDistributionPoint(
   scope: CommonContent['scope'],
   distributionPoint: string | undefined,
-): Extension {
-  return {
+): Extension[] {
+  if (scope === 'all') return [];
+  const point = {
     oid: oids.issuingDistributionPoint,
     critical: true,
     valueDer: der.sequence(
@@ -187,4 +194,5 @@ function encodeIssuingDistributionPoint(
       der.implicit(scope === 'user' ? 1 : 2, der.boolean(true)),
     ),
   };
+  return [point];
 }

@@ -5,6 +5,7 @@ export * from './crl-entries.ts';
 export * from './crl-shards.ts';
 export * from './crl-status.ts';
 export * from './csr.ts';
+export * from './full-crl.ts';
 export * from './issuer.ts';
 export * from './lint.ts';
 export * from './ocsp-request.ts';

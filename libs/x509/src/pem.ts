@@ -5,11 +5,53 @@ import { bufferOf } from './bytes.ts';
 const maxPemCharacters = 4 * 1024 * 1024;
 
 export function encodePem(label: string, der: Uint8Array): string {
-  const base64 = bufferOf(der).toString('base64');
-  const lines = [`-----BEGIN ${label}-----`];
+  return [...encodePemInPieces(label, [der])].join('');
+}
+
+// Whole lines of 48 octets, 64 characters each; some milliseconds' work at most.
+const lineBytes = 48;
+const pieceBytes = lineBytes * 4096;
+
+/**
+ * The same for tens of megabytes: a text of about a quarter megabyte at a time.
+ * @param der in pieces of any length
+ */
+export function* encodePemInPieces(
+  label: string,
+  der: Iterable<Uint8Array>,
+): Generator<string, void> {
+  yield `-----BEGIN ${label}-----\n`;
+  let rest: Uint8Array = new Uint8Array();
+  for (const piece of der) {
+    let start = 0;
+    if (rest.length > 0) {
+      // The line that the piece before did not fill.
+      start = Math.min(lineBytes - rest.length, piece.length);
+      rest = Buffer.concat([rest, piece.subarray(0, start)]);
+      if (rest.length < lineBytes) continue;
+      yield encodeLines(rest);
+    }
+    const end = piece.length - ((piece.length - start) % lineBytes);
+    for (; start < end; start += pieceBytes) {
+      yield encodeLines(piece.subarray(start, Math.min(end, start + pieceBytes)));
+    }
+    rest = piece.subarray(end);
+  }
+  if (rest.length > 0) yield encodeLines(rest);
+  yield `-----END ${label}-----\n`;
+}
+
+function encodeLines(octets: Uint8Array): string {
+  const base64 = bufferOf(octets).toString('base64');
+  const lines: string[] = [];
   for (let i = 0; i < base64.length; i += 64) lines.push(base64.slice(i, i + 64));
-  lines.push(`-----END ${label}-----`, '');
-  return lines.join('\n');
+  return `${lines.join('\n')}\n`;
+}
+
+/** Characters that `encodePem` makes of so many octets. */
+export function pemSize(label: string, bytes: number): number {
+  const frame = 2 * label.length + '-----BEGIN -----\n-----END -----\n'.length;
+  return frame + Math.ceil(bytes / 3) * 4 + Math.ceil(bytes / lineBytes);
 }
 
 interface Block {

@@ -9,11 +9,13 @@ import {
   der,
   DerReader,
   encodePem,
+  encodePemInPieces,
   keyAlgorithmOf,
   parseCertificate,
   parseCrl,
   parseExtensions,
   parseName,
+  pemSize,
   readSequence,
 } from '../src/index.ts';
 import { sampleCertificate } from './samples.ts';
@@ -284,6 +286,25 @@ describe('PEM (RFC 7468)', () => {
         expect(Buffer.from(decodePem(mangled, ['A', 'X509 CRL'])).equals(content)).toBe(true);
       }),
     );
+  });
+
+  it('is written in pieces as it is at once, and of the size foretold', () => {
+    const content = fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 6 });
+    fc.assert(
+      fc.property(content, (pieces) => {
+        const whole = Buffer.concat(pieces);
+        const lines = whole.toString('base64').match(/.{1,64}/g) ?? [];
+        const expected = ['-----BEGIN A B-----', ...lines, '-----END A B-----', ''].join('\n');
+        expect([...encodePemInPieces('A B', pieces)].join('')).toBe(expected);
+        expect(encodePem('A B', whole)).toBe(expected);
+        expect(pemSize('A B', whole.length)).toBe(expected.length);
+      }),
+    );
+    const large = [Buffer.alloc(1_000_001, 7), Buffer.alloc(17, 8), Buffer.alloc(400_000, 9)];
+    const texts = [...encodePemInPieces('X', large)];
+    expect(Math.max(...texts.map(({ length }) => length))).toBeLessThan(300_000);
+    expect(Buffer.from(decodePem(texts.join(''), 'X')).equals(Buffer.concat(large))).toBe(true);
+    expect(texts.join('').length).toBe(pemSize('X', 1_400_018));
   });
 
   const one = encodePem('CERTIFICATE', bytes('3000'));

@@ -13,6 +13,8 @@ import { parseValidity } from '../validity.ts';
 export interface CrlOptions {
   readonly validity: string;
   readonly out?: string;
+  /** False: none, so that the CRL speaks of all that the root signed, which is authorities only anyway. */
+  readonly distributionPoint?: boolean;
   readonly passphraseFile?: string;
   readonly yes?: boolean;
 }
@@ -45,7 +47,7 @@ export async function crl(task: Task, options: CrlOptions): Promise<Report> {
     thisUpdate: now,
     nextUpdate,
     entries,
-    scope: 'ca',
+    scope: options.distributionPoint === false ? 'all' : 'ca',
   });
   if (!verifySignature({ ...parseCrl(crlDer), spkiDer: certificate.spkiDer })) {
     throw new KeylineError('INTERNAL', 'The signed CRL does not verify with the root certificate.');

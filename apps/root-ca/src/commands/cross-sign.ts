@@ -9,7 +9,7 @@ import { sha256Of } from '../offline-folder.ts';
 import { openRoot, unlockRoot } from '../open-root.ts';
 import { facts, fingerprint } from '../print.ts';
 import { confirm, type Report, type Task } from '../task.ts';
-import { parseValidity } from '../validity.ts';
+import { describeShortening, parseLifetime } from '../validity.ts';
 
 export interface CrossSignOptions extends NameLimitOptions {
   readonly certificate: string;
@@ -27,7 +27,7 @@ const bounds = { least: 'P1D', most: 'P30Y' };
 /** @throws {KeylineError} DER_MALFORMED, PATH_INVALID, VALIDITY_NOT_ALLOWED, FILE_EXISTS; see open-root.ts */
 export async function crossSign(task: Task, options: CrossSignOptions): Promise<Report> {
   const { folder, journal, now } = task;
-  const validity = parseValidity(options.validity, bounds);
+  const validity = parseLifetime(options.validity, bounds, now);
   const nameConstraints = parseNameLimits(options);
   const opened = openRoot(task);
   const { bytes, record } = folder.read(options.certificate);
@@ -50,6 +50,7 @@ export async function crossSign(task: Task, options: CrossSignOptions): Promise<
       ['its SHA-256', fingerprint(sha256Of(other.der))],
       ['certificate', record.file],
       ['ends', formatInstant(notAfter)],
+      ['shortened', describeShortening(now + validity, notAfter)],
       ['clock says', formatInstant(now)],
       [
         'authorities below',
@@ -71,5 +72,10 @@ export async function crossSign(task: Task, options: CrossSignOptions): Promise<
     urls: { crl: options.crlUrl, caIssuers: options.issuerUrl },
     nameConstraints,
   });
-  return deliver(task, opened.state, { certificateDer, inputSha256: record.sha256, out });
+  return deliver(task, opened.state, {
+    certificateDer,
+    inputSha256: record.sha256,
+    out,
+    askedEnd: now + validity,
+  });
 }

@@ -25,7 +25,7 @@ import { readNewPassphrase, readPassphrase } from '../passphrase.ts';
 import { facts, fingerprint } from '../print.ts';
 import { saveRootState } from '../root-state.ts';
 import { confirm, type Report, type Task } from '../task.ts';
-import { parseValidity } from '../validity.ts';
+import { parseLifetime } from '../validity.ts';
 
 export interface InitOptions {
   readonly commonName: string;
@@ -42,7 +42,7 @@ const bounds = { least: 'P30D', most: 'P50Y' };
 /** @throws {KeylineError} FILE_EXISTS, USAGE, KEY_DECRYPT_FAILED, PROFILE_VIOLATION, VALIDITY_NOT_ALLOWED */
 export async function init(task: Task, options: InitOptions): Promise<Report> {
   const { folder, journal, now } = task;
-  const validity = parseValidity(options.validity, bounds);
+  const validity = parseLifetime(options.validity, bounds, now);
   assertNew(task, options);
   const resumes = folder.has(folderFiles.key);
   const { commonName, organization } = options;

@@ -8,7 +8,7 @@ import { folderFiles } from '../offline-folder.ts';
 import { openRoot, unlockRoot, type OpenedRoot } from '../open-root.ts';
 import { facts } from '../print.ts';
 import { confirm, type Report, type Task } from '../task.ts';
-import { parseValidity } from '../validity.ts';
+import { describeShortening, parseLifetime } from '../validity.ts';
 
 /** What leaves of a Keyline authority are for. OCSPSigning is not among them: it would let the authority answer for the root. */
 const intermediateUsages = ['clientAuth', 'serverAuth'] as const;
@@ -35,7 +35,7 @@ export async function signIntermediate(
   options: SignIntermediateOptions,
 ): Promise<Report> {
   const { folder, journal, now } = task;
-  const validity = parseValidity(options.validity, bounds);
+  const validity = parseLifetime(options.validity, bounds, now);
   const nameConstraints = parseNameLimits(options);
   const opened = openRoot(task);
   const { bytes, record } = folder.read(options.csr);
@@ -51,7 +51,10 @@ export async function signIntermediate(
   await confirm(task, {
     yes: options.yes,
     ask: 'Sign it?',
-    shown: describeRequest(task, { csr, options, opened, commonName, notAfter, csrFile: record }),
+    shown: describeRequest(task, {
+      ...{ csr, options, opened, commonName, notAfter },
+      ...{ askedEnd: now + validity, csrFile: record },
+    }),
   });
   const root = await unlockRoot(task, opened.certificate, options.passphraseFile);
   const certificateDer = await createIssuingCertificate({
@@ -66,7 +69,12 @@ export async function signIntermediate(
     nameConstraints,
     pathLen: options.pathLen,
   });
-  return deliver(task, opened.state, { certificateDer, inputSha256: record.sha256, out });
+  return deliver(task, opened.state, {
+    certificateDer,
+    inputSha256: record.sha256,
+    out,
+    askedEnd: now + validity,
+  });
 }
 
 function assertNewKey(csr: Csr, { state, certificate }: OpenedRoot): void {
@@ -116,11 +124,12 @@ interface Shown {
   readonly opened: OpenedRoot;
   readonly commonName: string;
   readonly notAfter: number;
+  readonly askedEnd: number;
   readonly csrFile: { readonly file: string; readonly sha256: string };
 }
 
 function describeRequest(task: Task, shown: Shown): string {
-  const { csr, options, opened, commonName, notAfter, csrFile } = shown;
+  const { csr, options, opened, commonName, notAfter, askedEnd, csrFile } = shown;
   const { certificate, state } = opened;
   const namesakes = state.intermediates.filter((other) => other.commonName === commonName).length;
   return `About to sign, with the root "${state.commonName}":\n${facts([
@@ -135,6 +144,7 @@ function describeRequest(task: Task, shown: Shown): string {
       'ends',
       `${formatInstant(notAfter)}${notAfter === certificate.notAfter ? ' (with the root)' : ''}`,
     ],
+    ['shortened', describeShortening(askedEnd, notAfter)],
     ['clock says', formatInstant(task.now)],
     ['authorities below', options.pathLen === 0 ? 'none' : `${options.pathLen} levels`],
     ['leaves are for', options.anyUsage === true ? 'anything' : intermediateUsages.join(', ')],
