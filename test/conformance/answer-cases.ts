@@ -55,6 +55,9 @@ const fixture: readonly AnswerStep[] = [
 ];
 
 const badText = 'bad\u0001name';
+/** One octet more than Mosquitto takes, and as many as it does: 65,536, which no string in a packet can have. */
+const tooLong = 'n'.repeat(65_537);
+const asLongAsMayBe = `${'ä'.repeat(32_767)}nn`;
 
 export const answerCases: readonly AnswerCase[] = [
   {
@@ -80,6 +83,17 @@ export const answerCases: readonly AnswerCase[] = [
       refuses({ command: 'createClient' }, 'Invalid/missing username'),
       refuses({ command: 'createClient', username: 5 }, 'Invalid/missing username'),
       refuses({ command: 'createClient', username: badText }, 'Username not valid UTF-8'),
+      refuses({ command: 'createClient', username: tooLong }, 'Username not valid UTF-8'),
+      refuses(
+        { command: 'createClient', username: `ä${'ä'.repeat(32_768)}` },
+        'Username not valid UTF-8',
+      ),
+      refuses(
+        { command: 'createClient', username: 'x', clientid: tooLong },
+        'Client ID not valid UTF-8',
+      ),
+      does({ command: 'createClient', username: asLongAsMayBe, clientid: asLongAsMayBe }),
+      does({ command: 'deleteClient', username: asLongAsMayBe }),
       refuses({ command: 'createClient', username: '' }, 'Empty username', taken('createClient')),
       refuses({ command: 'createClient', username: 'x', password: 5 }, 'Invalid/missing password'),
       refuses({ command: 'createClient', username: 'x', clientid: 5 }, 'Invalid/missing client id'),
@@ -322,6 +336,7 @@ export const answerCases: readonly AnswerCase[] = [
       refuses({ command: 'createGroup' }, 'Invalid/missing groupname'),
       refuses({ command: 'createGroup', groupname: '' }, 'Empty groupname', taken('createGroup')),
       refuses({ command: 'createGroup', groupname: badText }, 'Group name not valid UTF-8'),
+      refuses({ command: 'createGroup', groupname: tooLong }, 'Group name not valid UTF-8'),
       refuses({ command: 'createGroup', groupname: 'x', textname: 1 }, 'Invalid/missing textname'),
       refuses(
         { command: 'createGroup', groupname: 'x', textdescription: 1 },
@@ -479,6 +494,7 @@ export const answerCases: readonly AnswerCase[] = [
       refuses({ command: 'createRole' }, 'Invalid/missing rolename'),
       refuses({ command: 'createRole', rolename: '' }, 'Empty rolename', taken('createRole')),
       refuses({ command: 'createRole', rolename: badText }, 'Role name not valid UTF-8'),
+      refuses({ command: 'createRole', rolename: tooLong }, 'Role name not valid UTF-8'),
       refuses({ command: 'createRole', rolename: 'x', textname: 1 }, 'Invalid/missing textname'),
       refuses(
         { command: 'createRole', rolename: 'x', textdescription: 1 },

@@ -1,5 +1,4 @@
 // Commands about clients. Order of checks and words are Mosquitto's: scripts match on them.
-import { isMqttText } from '@keyline/mqtt';
 import {
   found,
   listPage,
@@ -18,6 +17,7 @@ import {
   Refusal,
   type Fields,
 } from './fields.ts';
+import { isName } from './names.ts';
 import {
   Client,
   inOrder,
@@ -31,7 +31,7 @@ const createClient: Command = (given, { state, passwordHash }) => {
   const username = readNewName(given, 'username');
   readOptionalText(given, 'password', 'Invalid/missing password');
   const clientId = readOptionalText(given, 'clientid', 'Invalid/missing client id');
-  if (clientId !== undefined && !isMqttText(clientId)) {
+  if (clientId !== undefined && !isName(clientId)) {
     throw new Refusal('Client ID not valid UTF-8');
   }
   const textName = readOptionalText(given, 'textname', 'Invalid/missing textname');
@@ -119,7 +119,7 @@ const disableClient: Command = (given, { state, effects }) => {
 const setClientId: Command = (given, { state, effects }) => {
   const username = readName(given, 'username');
   const clientId = readOptionalText(given, 'clientid', 'Invalid/missing client ID');
-  if (clientId !== undefined && !isMqttText(clientId)) {
+  if (clientId !== undefined && !isName(clientId)) {
     throw new Refusal('Client ID not valid UTF-8');
   }
   const client = found(state.clients.get(username), 'Client not found');

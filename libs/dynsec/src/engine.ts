@@ -128,10 +128,10 @@ class Engine implements DynsecEngine {
       passwordHashes,
       connectionsOf: this.#connectionsOf,
     });
-    const before = state.changeIndex;
+    const before = state.recordIndex;
     const saved = this.#store.save();
     saved.catch(() => undefined); // whoever executes waits for it
-    if (state.changeIndex !== before) {
+    if (state.recordIndex !== before) {
       this.#log(
         'info',
         `Rights changed by ${admin.username ?? 'anonymous'} (${admin.clientId}): ${payload.commands.length} commands, change ${state.changeIndex}.`,
@@ -190,13 +190,14 @@ class Engine implements DynsecEngine {
   }
 
   counts(): DynsecCounts {
-    const { clients, groups, roles, revokedCount, changeIndex } = this.#state;
+    const { clients, groups, roles, revokedCount, changeIndex, recordIndex } = this.#state;
     return {
       clients: clients.size,
       groups: groups.size,
       roles: roles.size,
       revokedSerials: revokedCount,
       changeIndex,
+      recordIndex,
     };
   }
 

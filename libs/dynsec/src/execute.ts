@@ -62,7 +62,9 @@ const revokeCertificates: Command = (given, { state, effects }) => {
     return hex;
   });
   for (const serial of normal) {
-    if (state.revoke(serial)) effects.revoke(serial);
+    if (!state.revoke(serial)) continue;
+    effects.revoke(serial);
+    state.changeIndex += 1;
   }
   return undefined;
 };
@@ -77,14 +79,24 @@ export function normalizeSerial(text: string): string | undefined {
   return digits.length % 2 === 0 ? digits : `0${digits}`;
 }
 
-const commandsByName = new Map<string, { readonly name: string; readonly run: Command }>(
+interface NamedCommand {
+  readonly name: string;
+  readonly run: Command;
+  /** Counted in the change index, whether or not something is another than before: as in Mosquitto. */
+  readonly changes: boolean;
+}
+
+const commandsByName = new Map<string, NamedCommand>(
   Object.entries({
     ...clientCommands,
     ...groupCommands,
     ...roleCommands,
     getDetails,
     revokeCertificates,
-  }).map(([name, run]) => [name.toLowerCase(), { name, run }]),
+  }).map(([name, run]) => [
+    name.toLowerCase(),
+    { name, run, changes: !/^(?:get|list|revoke)/.test(name) },
+  ]),
 );
 
 /** @returns the response document and what the payload means for live sessions */
@@ -157,6 +169,7 @@ function run(
   if (command === undefined) return { error: 'Unknown command' };
   try {
     const data = command.run(given, context);
+    if (command.changes) context.state.changeIndex += 1;
     return data === undefined ? {} : { command: command.name, data };
   } catch (refusal) {
     if (refusal instanceof Refusal) return { error: refusal.message };

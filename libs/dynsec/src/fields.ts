@@ -1,5 +1,5 @@
 // Reading the members of a command as Mosquitto's JSON library does: names in any case, wrong types told apart from absent ones.
-import { isMqttText } from '@keyline/mqtt';
+import { isName } from './names.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -43,7 +43,7 @@ const nouns = { username: 'Username', groupname: 'Group name', rolename: 'Role n
 export function readName(fields: Fields, name: keyof typeof nouns): string {
   const value = readText(fields, name);
   if (value === undefined) throw new Refusal(`Invalid/missing ${name}`);
-  if (!isMqttText(value)) throw new Refusal(`${nouns[name]} not valid UTF-8`);
+  if (!isName(value)) throw new Refusal(`${nouns[name]} not valid UTF-8`);
   return value;
 }
 

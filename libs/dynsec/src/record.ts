@@ -15,8 +15,10 @@ import { isFields, readField, readText, type Fields } from './fields.ts';
 import type { DynsecState, Touched } from './state.ts';
 
 export interface ChangeRecord {
-  /** The change index this record leads to. */
+  /** One more than the record before. */
   readonly n: number;
+  /** The change index this record leads to. Records of earlier versions have none. */
+  readonly changeIndex?: number;
   readonly gone?: {
     readonly clients: readonly string[];
     readonly groups: readonly string[];
@@ -35,7 +37,8 @@ export function createRecord(state: DynsecState, touched: Touched): ChangeRecord
   const { deletedClients, deletedGroups, deletedRoles } = touched;
   const gone = deletedClients.size + deletedGroups.size + deletedRoles.size > 0;
   return {
-    n: state.changeIndex,
+    n: state.recordIndex,
+    changeIndex: state.changeIndex,
     ...(gone
       ? {
           gone: {
@@ -90,6 +93,10 @@ export function applyRecord(state: DynsecState, record: Fields): void {
   const anonymousGroup = readText(record, 'anonymousGroup');
   if (anonymousGroup !== undefined) state.setAnonymousGroup(state.groups.get(anonymousGroup));
   for (const serial of readTexts(record, 'serials')) state.revoke(serial);
+  const changeIndex = readField(record, 'changeIndex');
+  state.changeIndex = Number.isSafeInteger(changeIndex)
+    ? (changeIndex as number)
+    : state.changeIndex + 1;
 }
 
 function each<Kind>(

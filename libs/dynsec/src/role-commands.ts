@@ -1,5 +1,4 @@
 // Commands about roles and what is allowed by default. Order of checks and words are Mosquitto's: scripts match on them.
-import { isMqttText } from '@keyline/mqtt';
 import { isAclTopic } from './acl-filter.ts';
 import { createAcl, findAclType, readAcls, withAcl, withoutAcl, type AclType } from './acl.ts';
 import { found, listPage, type Command } from './command.ts';
@@ -16,6 +15,7 @@ import {
   Refusal,
   type Fields,
 } from './fields.ts';
+import { isName } from './names.ts';
 import { Role, type DefaultAccess, type DynsecState } from './state.ts';
 
 const createRole: Command = (given, { state }) => {
@@ -137,7 +137,7 @@ function readAclName(
   const acltype = found(readText(given, 'acltype'), 'Invalid/missing acltype');
   const type = found(findAclType(acltype), 'Unknown acltype');
   const topic = found(readText(given, 'topic'), 'Invalid/missing topic');
-  if (!isMqttText(topic)) throw new Refusal('Topic not valid UTF-8');
+  if (!isName(topic)) throw new Refusal('Topic not valid UTF-8');
   if (!isAclTopic(topic)) throw new Refusal('Invalid ACL topic');
   return { role, type, topic };
 }

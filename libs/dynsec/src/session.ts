@@ -35,8 +35,10 @@ export interface DynsecCounts {
   readonly groups: number;
   readonly roles: number;
   readonly revokedSerials: number;
-  /** Grows with every payload that changed something; survives restarts. */
+  /** Commands that changed something, ever: grows by one with each, as Mosquitto's. */
   readonly changeIndex: number;
+  /** Payloads that changed something, ever. */
+  readonly recordIndex: number;
 }
 
 /** What the broker tells the engine, so that `getClient` can list a client's connections as Mosquitto 2.1 does. */

@@ -18,7 +18,7 @@ const clientsPerSlice = 200;
 
 /** Mosquitto passes over members it does not know. */
 export interface SnapshotMark {
-  /** Records of the journal up to this one are in the file. */
+  /** Records of the journal up to this one are in the file. The name is that of earlier versions. */
   readonly changeIndex: number;
   readonly revokedSerials: number;
 }
@@ -32,7 +32,7 @@ export function* writeSnapshot(
   mark: SnapshotMark | undefined,
 ): Generator<string> {
   const { defaults } = state;
-  yield `{${mark === undefined ? '' : `"keyline":${JSON.stringify(mark)},\n`}"defaultACLAccess":${JSON.stringify(defaults)},\n"clients":[`;
+  yield `{${mark === undefined ? '' : `"keyline":${JSON.stringify(mark)},\n`}"changeIndex":${String(state.changeIndex)},\n"defaultACLAccess":${JSON.stringify(defaults)},\n"clients":[`;
   const names = state.clientNames.all();
   let slice: string[] = [];
   let first = true;
@@ -93,6 +93,11 @@ export function readSnapshot(
   });
   state.anonymousGroup = state.groups.get(readText(document, 'anonymousGroup') ?? '');
   const mark = readField(document, 'keyline');
+  // Earlier versions kept theirs, of payloads, in the mark alone.
+  state.changeIndex = Math.max(
+    readWhole(document, 'changeIndex'),
+    isFields(mark) ? readWhole(mark, 'changeIndex') : 0,
+  );
   state.takeTouched();
   return {
     state,

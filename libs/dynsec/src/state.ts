@@ -115,7 +115,10 @@ export class DynsecState {
     unsubscribe: true,
   };
   anonymousGroup: Group | undefined;
+  /** Commands that changed something: what Mosquitto calls so, and keeps in its file. */
   changeIndex = 0;
+  /** Records of the journal: one for each payload that changed something. */
+  recordIndex = 0;
   #touched = new Touched();
 
   /** What was touched since the last call. */

@@ -69,7 +69,7 @@ export class DynsecStore {
     }
     const { state, mark, sizeBytes } = await loadState(join(folder, stateFile));
     await loadSerials(join(folder, serialsFile), state, mark?.revokedSerials ?? 0);
-    state.changeIndex = mark?.changeIndex ?? 0;
+    state.recordIndex = mark?.changeIndex ?? 0;
     const isForeign = mark === undefined && sizeBytes > 0;
     const { journalStart, goesOnAt } = await replayJournals(folder, state, { isForeign, log });
     state.takeTouched();
@@ -86,7 +86,7 @@ export class DynsecStore {
   async save(): Promise<void> {
     const touched = this.state.takeTouched();
     if (touched.isEmpty) return this.#journal.flush();
-    this.state.changeIndex += 1;
+    this.state.recordIndex += 1;
     await this.#journal.append(JSON.stringify(createRecord(this.state, touched)));
     if (this.#journal.sizeBytes > Math.max(smallJournalBytes, 2 * this.#snapshotBytes)) {
       this.compact().catch((error: unknown) => {
@@ -132,7 +132,7 @@ export class DynsecStore {
 
   /** Lets a new journal follow on the old one. @returns the change after which it begins */
   async #turnOver(): Promise<number> {
-    const start = this.state.changeIndex;
+    const start = this.state.recordIndex;
     const old = this.#journal;
     await old.flush();
     if (start === this.#journalStart) return start;
@@ -207,7 +207,7 @@ async function replayJournals(
   { isForeign, log }: { readonly isForeign: boolean; readonly log: Log },
 ): Promise<{ readonly journalStart: number; readonly goesOnAt: number }> {
   const journals = await listJournals(folder);
-  let last = { journalStart: state.changeIndex, goesOnAt: 0 };
+  let last = { journalStart: state.recordIndex, goesOnAt: 0 };
   for (const [path, journalStart] of journals) {
     const { records, sizeBytes, torn } = await readJournal(path);
     if (torn && path !== journals.at(-1)?.[0]) throw damaged(path, 'it ends within a line');
@@ -274,12 +274,12 @@ function replay(state: DynsecState, records: readonly unknown[], path: string): 
       throw damaged(path, 'it has a record that is none');
     }
     const { n } = record;
-    if (n <= state.changeIndex) continue; // in the snapshot already
-    if (n !== state.changeIndex + 1) {
-      throw damaged(path, `changes ${state.changeIndex + 1} to ${n - 1} are missing`);
+    if (n <= state.recordIndex) continue; // in the snapshot already
+    if (n !== state.recordIndex + 1) {
+      throw damaged(path, `changes ${state.recordIndex + 1} to ${n - 1} are missing`);
     }
     applyRecord(state, record);
-    state.changeIndex = n;
+    state.recordIndex = n;
   }
 }
 

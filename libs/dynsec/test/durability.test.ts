@@ -94,7 +94,7 @@ describe('A restart', () => {
     // And goes on from there.
     await carryOut(fromSnapshot, { command: 'createClient', username: 'later' });
     await fromSnapshot.close();
-    expect((await openEngine(folder)).counts()).toMatchObject({ changeIndex: payloads.length + 1 });
+    expect((await openEngine(folder)).counts()).toMatchObject({ recordIndex: payloads.length + 1 });
   });
 
   it('keeps its files to itself', async () => {
@@ -134,7 +134,7 @@ describe('A restart', () => {
         await carryOut(after, { command: 'createRole', rolename: `after-${length}` });
         const crashedAgain = temporaryFolder();
         cpSync(crashed, crashedAgain, { recursive: true });
-        expect((await openEngine(crashedAgain)).counts().changeIndex).toBe(whole + 1);
+        expect((await openEngine(crashedAgain)).counts().recordIndex).toBe(whole + 1);
       }
       await after.close();
       rmSync(crashed, { recursive: true });
@@ -167,7 +167,7 @@ describe('A restart', () => {
     holed.fill(0, 10, 30);
     const crashed = temporaryFolder();
     writeFileSync(join(crashed, 'journal-0000000000000000.log'), Buffer.concat([line(1), holed]));
-    expect((await openEngine(crashed)).counts()).toMatchObject({ roles: 1, changeIndex: 1 });
+    expect((await openEngine(crashed)).counts()).toMatchObject({ roles: 1, recordIndex: 1 });
 
     const damaged = temporaryFolder();
     writeFileSync(
@@ -267,7 +267,7 @@ describe('Writing', () => {
     );
     const lines = readFileSync(journalOf(folder), 'utf8').trimEnd().split('\n');
     expect(lines.length).toBeLessThan(25);
-    expect(engine.counts().changeIndex).toBe(50);
+    expect(engine.counts().recordIndex).toBe(50);
   });
 
   it('costs what changed, not the fleet', async () => {
@@ -341,7 +341,7 @@ describe('Writing', () => {
     await carryOut(engine, { command: 'createRole', rolename: 'third' });
     const crashed = temporaryFolder();
     cpSync(folder, crashed, { recursive: true });
-    expect((await openEngine(crashed)).counts()).toMatchObject({ roles: 3, changeIndex: 3 });
+    expect((await openEngine(crashed)).counts()).toMatchObject({ roles: 3, recordIndex: 3 });
   });
 
   it('takes no change after close', async () => {
@@ -378,12 +378,12 @@ describe('kill -9', () => {
       const copy = temporaryFolder();
       cpSync(folder, copy, { recursive: true });
       const engine = await openEngine(copy);
-      const { changeIndex, clients, revokedSerials } = engine.counts();
-      expect(changeIndex).toBeGreaterThanOrEqual(acknowledged);
+      const { recordIndex, clients, revokedSerials } = engine.counts();
+      expect(recordIndex).toBeGreaterThanOrEqual(acknowledged);
       // Each payload adds two clients and a serial: never half of one.
-      expect(clients).toBe(2 * changeIndex);
-      expect(revokedSerials).toBe(changeIndex);
-      for (let n = 1; n <= changeIndex; n += 1) {
+      expect(clients).toBe(2 * recordIndex);
+      expect(revokedSerials).toBe(recordIndex);
+      for (let n = 1; n <= recordIndex; n += 1) {
         expect(engine.checkIdentity(`first-${n}`)).toBe('known');
         expect(engine.checkIdentity(`second-${n}`)).toBe('known');
       }

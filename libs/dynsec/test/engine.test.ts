@@ -1,6 +1,8 @@
 // What the engine does beyond Mosquitto's answers (test/conformance holds those): identities, passwords, revocation, admins, bounds.
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { answersOf, carryOut, execute, openEngine } from './engine-fixture.ts';
+import { answersOf, carryOut, execute, openEngine, temporaryFolder } from './engine-fixture.ts';
 
 const session = (username: string | undefined, clientId = username ?? 'anyone') => ({
   username,
@@ -269,7 +271,44 @@ describe('Payloads', () => {
       { command: 'createRole', rolename: 'a' },
       { command: 'createRole', rolename: 'b' },
     );
-    expect(engine.counts().changeIndex).toBe(1);
+    expect(engine.counts()).toMatchObject({ changeIndex: 2, recordIndex: 1 });
+  });
+
+  it('count their changes, each command that is done, and keep the count in the state file as Mosquitto 2.1 does', async () => {
+    const folder = temporaryFolder();
+    const engine = await openEngine(folder);
+    await execute(
+      engine,
+      { command: 'createClient', username: 'a' },
+      { command: 'createClient', username: 'a' },
+      { command: 'disableClient', username: 'a' },
+      { command: 'disableClient', username: 'a' },
+      { command: 'getClient', username: 'a' },
+      { command: 'revokeCertificates', serials: [] },
+    );
+    const [details] = answersOf(await execute(engine, { command: 'getDetails' }));
+    expect(details.data.changeIndex).toBe(3);
+    await engine.close();
+    const file = readFileSync(join(folder, 'dynamic-security.json'), 'utf8');
+    expect(JSON.parse(file).changeIndex).toBe(3);
+    const again = await openEngine(folder);
+    await carryOut(again, { command: 'enableClient', username: 'a' });
+    expect(again.counts().changeIndex).toBe(4);
+    // Without a snapshot between: from the journal.
+    const crashed = temporaryFolder();
+    cpSync(folder, crashed, { recursive: true });
+    expect((await openEngine(crashed)).counts().changeIndex).toBe(4);
+  });
+
+  it('go on counting where the file of a Mosquitto stood', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(
+      join(folder, 'dynamic-security.json'),
+      JSON.stringify({ changeIndex: 41, clients: [], groups: [], roles: [] }),
+    );
+    const engine = await openEngine(folder);
+    await carryOut(engine, { command: 'createRole', rolename: 'r' });
+    expect(engine.counts().changeIndex).toBe(42);
   });
 
   it('are bounded in commands and bytes', async () => {

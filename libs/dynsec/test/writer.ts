@@ -8,7 +8,7 @@ const store = await DynsecStore.open({ folder: process.argv[2]!, turns, log: () 
 let compaction: Promise<void> = Promise.resolve();
 for (let sent = 1; ; sent += 1) {
   const saved = await turns.take(async () => {
-    const n = store.state.changeIndex + 1;
+    const n = store.state.recordIndex + 1;
     store.state.putClient(new Client(`first-${n}`));
     store.state.putClient(new Client(`second-${n}`));
     store.state.revoke(n.toString(16).padStart(8, '0'));
