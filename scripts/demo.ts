@@ -59,7 +59,7 @@ const whereToGo = `   make up                starts Keyline and keeps it running
                           the API's documentation (https://…/docs) among them
 
    Then, in another terminal:
-   npx keyline token create --max-uses 3 > token.txt
+   npx keyline token create --max-uses 3 --out token.txt
    npx keyline device enroll --id pump-17 --token-file token.txt --out pump-17/
    npx keyline device list
    npx keyline device revoke pump-17 --reason keyCompromise --wait

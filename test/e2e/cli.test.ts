@@ -33,10 +33,7 @@ const read = (...path: string[]): string => readFileSync(join(suite.folder, ...p
 
 describe('the life of a device, by command', () => {
   it('begins with a token and an enrollment that leaves all that an MQTT client needs', async () => {
-    writeFileSync(
-      join(suite.folder, 'token.txt'),
-      await succeed('token', 'create', '--max-uses', '2'),
-    );
+    await succeed('token', 'create', '--max-uses', '2', '--out', 'token.txt');
     const said = await succeed(
       ...['device', 'enroll', '--id', 'pump-17', '--token-file', 'token.txt', '--out', 'pump-17'],
     );
@@ -143,7 +140,7 @@ describe('a batch, by command', () => {
 describe('the rest, by command', () => {
   it('lists and revokes tokens, and calls with an API token', async () => {
     const created = await json('token', 'create', '--use', 'api', '--role', 'auditor');
-    writeFileSync(join(suite.folder, 'api.txt'), created.secret);
+    writeFileSync(join(suite.folder, 'api.txt'), created.secret, { mode: 0o600 });
     const asAuditor = ['--token-file', 'api.txt'];
     expect((await json('device', 'list', ...asAuditor)).items.length).toBeGreaterThan(0);
     const refused = await keyline('batch', 'create', 'wo-2', '--quota', '1', ...asAuditor);

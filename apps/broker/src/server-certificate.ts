@@ -1,8 +1,17 @@
 // The broker's own certificate and its CA file: loaded, checked, and noticed when they change.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import { platform } from 'node:os';
 import type { Logger } from 'pino';
-import { formatInstant, KeylineError, messageOf, type Instant } from '@keyline/kernel';
+import {
+  assertPrivate,
+  formatInstant,
+  isKeylineError,
+  KeylineError,
+  messageOf,
+  type Instant,
+} from '@keyline/kernel';
 import type { CertificateFiles } from './options.ts';
 
 export interface ServerCertificate {
@@ -20,7 +29,7 @@ export interface ServerCertificate {
 export async function loadServerCertificate(files: CertificateFiles): Promise<ServerCertificate> {
   const [cert, key, ca, clientAuthorities] = await Promise.all([
     readPem(files.cert, 'server certificate'),
-    readPem(files.key, 'server key'),
+    readPem(files.key, 'server key', assertOwn),
     readPem(files.ca, 'CA file'),
     readPem(files.clientAuthorities ?? files.ca, 'file of client authorities'),
   ]);
@@ -43,10 +52,26 @@ export async function loadServerCertificate(files: CertificateFiles): Promise<Se
   };
 }
 
-async function readPem(file: string, what: string): Promise<Buffer> {
+/** A key is its owner's alone. */
+function assertOwn(path: string, { mode }: Stats): void {
+  assertPrivate({ path, what: 'server key', mode, platform: platform() });
+}
+
+async function readPem(
+  file: string,
+  what: string,
+  look: (path: string, status: Stats) => void = () => undefined,
+): Promise<Buffer> {
   try {
-    return await readFile(file);
+    const handle = await open(file);
+    try {
+      look(file, await handle.stat());
+      return await handle.readFile();
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
+    if (isKeylineError(error)) throw error;
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     throw new KeylineError(
       missing ? 'FILE_NOT_FOUND' : 'FILE_UNREADABLE',

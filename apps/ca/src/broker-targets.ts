@@ -1,10 +1,12 @@
 // The brokers that identities are pushed to: each with its own connection, its own place in the ledger, and a comparison with the
 // fleet whenever the connection comes up, every hour, and on demand.
-import { readFile } from 'node:fs/promises';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { platform } from 'node:os';
 import type { TargetConfig } from '@keyline/config';
 import { createDynsecClient } from '@keyline/dynsec';
 import type { FleetContext } from '@keyline/fleet';
-import { Duration, isKeylineError, KeylineError, messageOf } from '@keyline/kernel';
+import { assertPrivate, Duration, isKeylineError, KeylineError, messageOf } from '@keyline/kernel';
 import type { Follower, RunningFollower } from '@keyline/ledger';
 import { createDynsecTarget, type Reconciliation } from '@keyline/targets';
 import type { Logger } from 'pino';
@@ -178,16 +180,48 @@ export async function startBrokerTarget(
 
 const seconds = (milliseconds: number): string => `${String(Math.round(milliseconds / 1000))} s`;
 
+/** Said when the service starts, and not by a handshake that fails somewhere else. @throws {KeylineError} CONFIG_INVALID */
+function assertPair(
+  name: string,
+  { cert, key }: { readonly cert: string | undefined; readonly key: string | undefined },
+): void {
+  if (cert === undefined || key === undefined) return;
+  try {
+    if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return;
+  } catch (cause) {
+    throw new KeylineError(
+      'CONFIG_INVALID',
+      `Certificate or key of the target "${name}" (targets.yaml) can't be read as PEM: ${messageOf(cause)}.`,
+      { cause },
+    );
+  }
+  throw new KeylineError(
+    'CONFIG_INVALID',
+    `Certificate and key of the target "${name}" (targets.yaml) do not belong together.`,
+  );
+}
+
 /** Files of a target in targets.yaml; what is left out is Keyline's own. @throws {KeylineError} FILE_UNREADABLE */
 export async function loadCredentials(
   { name, ca, certificate, key }: TargetConfig,
   own: () => Credentials,
 ): Promise<() => Credentials> {
-  const read = async (file: string | undefined): Promise<string | undefined> => {
+  const read = async (file: string | undefined, isSecret = false): Promise<string | undefined> => {
     if (file === undefined) return undefined;
     try {
-      return await readFile(file, 'utf8');
+      const handle = await open(file);
+      try {
+        if (isSecret) {
+          const { mode } = await handle.stat();
+          const what = `key of the target "${name}"`;
+          assertPrivate({ path: file, what, mode, platform: platform() });
+        }
+        return await handle.readFile('utf8');
+      } finally {
+        await handle.close();
+      }
     } catch (cause) {
+      if (isKeylineError(cause)) throw cause;
       throw new KeylineError(
         'FILE_UNREADABLE',
         `The file ${file} of the target "${name}" (targets.yaml) can't be read: ${messageOf(cause)}.`,
@@ -195,7 +229,12 @@ export async function loadCredentials(
       );
     }
   };
-  const files = { ca: await read(ca), cert: await read(certificate), key: await read(key) };
+  const files = {
+    ca: await read(ca),
+    cert: await read(certificate),
+    key: await read(key, true),
+  };
+  assertPair(name, files);
   return () => {
     const { ca: ownCa, cert: ownCert, key: ownKey } = own();
     return { ca: files.ca ?? ownCa, cert: files.cert ?? ownCert, key: files.key ?? ownKey };

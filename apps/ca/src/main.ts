@@ -1,5 +1,6 @@
 // The keyline-ca process: the only file that reads process.*.
 import { pino } from 'pino';
+import { escapeUnprintable } from '@keyline/kernel';
 import { openLogDestination } from './log-destination.ts';
 import { runProgram } from './program.ts';
 
@@ -7,8 +8,8 @@ const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
 
 process.exitCode = await runProgram(process.argv.slice(2), {
-  out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
+  out: (text) => void process.stdout.write(escapeUnprintable(text)),
+  err: (text) => void process.stderr.write(escapeUnprintable(text)),
   createLog: () =>
     pino(
       {

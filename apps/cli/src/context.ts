@@ -1,10 +1,15 @@
 // What a command may touch of the outside world, handed in by main.ts so that tests can hand in their own.
-import type { Clock } from '@keyline/kernel';
+import { escapeUnprintable, type Clock } from '@keyline/kernel';
 
-/** Machine output goes to `out`, everything a person should read beside it to `err`. Text is written as it is. */
+/**
+ * Machine output goes to `out`, everything a person should read beside it to `err`. Names and messages of others are in both, so what
+ * would act on a terminal is escaped on the way (`printable`).
+ */
 export interface Terminal {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
+  /** To the same place as `err`, as it is: for progress bars, never for text of others. */
+  readonly draw: (text: string) => void;
   /** Whether `err` is a terminal: progress bars are drawn only there. */
   readonly interactive: boolean;
 }
@@ -32,4 +37,17 @@ export interface JsonOption {
 /** Prints one JSON document on stdout. */
 export function printJson(context: CliContext, value: unknown): void {
   context.terminal.out(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** The same terminal, on which text of others does nothing but appear. */
+export function printable(terminal: Terminal): Terminal {
+  return {
+    ...terminal,
+    out: (text) => {
+      terminal.out(escapeUnprintable(text));
+    },
+    err: (text) => {
+      terminal.err(escapeUnprintable(text));
+    },
+  };
 }

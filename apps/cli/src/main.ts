@@ -23,6 +23,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
   terminal: {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
+    draw: (text) => void process.stderr.write(text),
     interactive: process.stderr.isTTY,
   },
   onStopSignal(handler) {

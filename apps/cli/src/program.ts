@@ -10,7 +10,7 @@ import { addTargetCommands } from './command-line/target.ts';
 import { addTokenCommands } from './command-line/token.ts';
 import { addUpCommand } from './command-line/up.ts';
 import type { Act } from './command-line/act.ts';
-import type { CliContext } from './context.ts';
+import { printable, type CliContext } from './context.ts';
 import { exitCodeHelp, exitCodeOf, exitCodes } from './exit-code.ts';
 
 /**
@@ -18,7 +18,8 @@ import { exitCodeHelp, exitCodeOf, exitCodes } from './exit-code.ts';
  * @param args without the program's own name.
  * @returns the exit code, as `keyline --help` documents it.
  */
-export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
+export async function runCli(args: readonly string[], given: CliContext): Promise<number> {
+  const context = { ...given, terminal: printable(given.terminal) };
   let exitCode: number = exitCodes.ok;
   const act: Act =
     (run) =>
@@ -48,8 +49,9 @@ function createProgram(context: CliContext, act: Act): Command {
     .addHelpText(
       'after',
       `
-The service is found by --endpoints FILE, the variable KEYLINE_ENDPOINTS, or ./.keyline/endpoints.json,
-which a running "keyline up --data .keyline" (make up) keeps there.
+The service is found by --api URL or --endpoints FILE, the variables KEYLINE_API (with KEYLINE_CA, its trust anchors) or
+KEYLINE_ENDPOINTS, or ./.keyline/endpoints.json, which a running "keyline up --data .keyline" (make up) keeps there.
+An API token in KEYLINE_TOKEN goes only to a service named by --api or KEYLINE_API.
 
 Example:
   $ keyline up --data .keyline

@@ -1,3 +1,4 @@
+import { chmodSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KeylineError } from '@keyline/kernel';
 import { batch, device, evidence, token } from './support/documents.ts';
@@ -254,6 +255,57 @@ describe('keyline token and keyline batch', () => {
     );
     expect(code).toBe(0);
     expect(JSON.parse(out)).toEqual({ items: [token], nextCursor: null });
+  });
+
+  it('sends the API token of the environment only to a service that was named', async () => {
+    const folder = { KEYLINE_ENDPOINTS: workshop.path('endpoints.json') };
+    service.answers.listTokens = () => ({ items: [token], nextCursor: null });
+    const env = { KEYLINE_TOKEN: 'from-env', ...folder };
+    for (const args of [[], ['--endpoints', 'endpoints.json']]) {
+      const { code, err } = await workshop.runWith({ env }, 'token', 'list', ...args);
+      expect(code).toBe(2);
+      expect(err).toContain('Give --api URL --ca FILE, or set KEYLINE_API and KEYLINE_CA');
+    }
+    expect(service.calls).toEqual([]);
+    const named = { ...env, KEYLINE_API: service.url, KEYLINE_CA: 'test-ca.pem' };
+    expect((await workshop.runWith({ env: named }, 'token', 'list')).code).toBe(0);
+    expect(service.calls.map(({ call }) => call.request.headers.authorization)).toEqual([
+      'Bearer from-env',
+    ]);
+  });
+
+  it('refuses a token file that others may read, before anything is sent', async () => {
+    const file = workshop.write('open.token', 'secret');
+    chmodSync(file, 0o644);
+    const { code, err } = await workshop.run(
+      ...['token', 'list', ...service.options, '--token-file', 'open.token'],
+    );
+    expect({ code, err }).toEqual({
+      code: 6,
+      err: `keyline: The API token file "${file}" can be read by others (mode 644), so it is not used. Run: chmod 600 ${file} [FILE_UNREADABLE]\n`,
+    });
+    expect(service.calls).toEqual([]);
+  });
+
+  it('prints nothing that acts on a terminal, whoever wrote it', async () => {
+    const name = 'x\u001b]0;owned\u0007\u202e\nDONE';
+    service.answers.listTokens = () => ({
+      items: [{ ...token, idPattern: name }],
+      nextCursor: null,
+    });
+    const list = await workshop.run('token', 'list', ...caller);
+    const json = await workshop.run('token', 'list', ...caller, '--json');
+    for (const { out } of [list, json]) {
+      expect(out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
+    }
+    expect(list.out).not.toMatch(/^DONE/m);
+    expect(JSON.parse(json.out)).toMatchObject({ items: [{ idPattern: name }] });
+    service.answers.listTokens = () => {
+      throw new KeylineError('REQUEST_INVALID', `not "${name}"`);
+    };
+    expect((await workshop.run('token', 'list', ...caller)).err).toBe(
+      `${String.raw`keyline: not "x\u001b]0;owned\u0007\u202e\u000aDONE" [REQUEST_INVALID]`}\n`,
+    );
   });
 
   it('opens a batch with what was given and nothing else', async () => {

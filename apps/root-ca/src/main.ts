@@ -1,7 +1,13 @@
 // The keyline-root process: the only file that reads process.*; everything else gets its Surroundings.
 import { readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { isKeylineError, messageOf, outliveReaders, systemClock } from '@keyline/kernel';
+import {
+  escapeUnprintable,
+  isKeylineError,
+  messageOf,
+  outliveReaders,
+  systemClock,
+} from '@keyline/kernel';
 import { askLine } from './ask-line.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { runRoot } from './program.ts';
@@ -24,8 +30,8 @@ try {
       }
     },
     terminal: {
-      out: (text) => void process.stdout.write(text),
-      err: (text) => void process.stderr.write(text),
+      out: (text) => void process.stdout.write(escapeUnprintable(text)),
+      err: (text) => void process.stderr.write(escapeUnprintable(text)),
       interactive: process.stdin.isTTY && process.stderr.isTTY,
       ask: (question) => askLine(question, { input: process.stdin, output: process.stderr }),
       readInput: () => readFileSync(0, 'utf8'),
@@ -33,6 +39,6 @@ try {
   });
 } catch (error) {
   const detail = isKeylineError(error) ? error.detail : messageOf(error);
-  process.stderr.write(`keyline-root: ${detail}\n`);
+  process.stderr.write(escapeUnprintable(`keyline-root: ${detail}\n`));
   process.exitCode = exitCodeOf(error);
 }

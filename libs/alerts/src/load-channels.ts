@@ -1,6 +1,7 @@
 // The channels of alerts.yaml, with the secrets of their headers files.
-import { KeylineError, messageOf, Secret } from '@keyline/kernel';
-import { readFile, stat } from 'node:fs/promises';
+import { assertPrivate, isKeylineError, KeylineError, messageOf, Secret } from '@keyline/kernel';
+import { open } from 'node:fs/promises';
+import { platform } from 'node:os';
 import type { AlertChannel, AlertLog } from './channel.ts';
 import { createLogChannel } from './log-channel.ts';
 import type { AlertRules } from './rules.ts';
@@ -32,10 +33,17 @@ export async function loadAlertChannels(
 export async function loadWebhookHeaders(path: string): Promise<ReadonlyMap<string, Secret>> {
   let text;
   try {
-    const { size } = await stat(path);
-    if (size > mostBytes) throw new Error(`it is larger than ${String(mostBytes)} bytes`);
-    text = await readFile(path, 'utf8');
+    const file = await open(path);
+    try {
+      const { size, mode } = await file.stat();
+      assertPrivate({ path, what: 'headers file of a webhook', mode, platform: platform() });
+      if (size > mostBytes) throw new Error(`it is larger than ${String(mostBytes)} bytes`);
+      text = await file.readFile('utf8');
+    } finally {
+      await file.close();
+    }
   } catch (cause) {
+    if (isKeylineError(cause)) throw cause;
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     throw new KeylineError(
       missing ? 'FILE_NOT_FOUND' : 'FILE_UNREADABLE',
@@ -44,16 +52,19 @@ export async function loadWebhookHeaders(path: string): Promise<ReadonlyMap<stri
     );
   }
   const headers = new Map<string, Secret>();
-  for (const [index, line] of text.split(/\r?\n/).entries()) {
+  const complain = (line: number, what: string): KeylineError =>
+    new KeylineError('CONFIG_INVALID', `${path}:${String(line)}: ${what}.`);
+  for (const [index, line] of text
+    .replace(/^\ufeff/, '')
+    .split(/\r?\n/)
+    .entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue;
     const [, name, value] =
       /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e]*?)[ \t]*$/.exec(line) ?? [];
     if (name === undefined || value === undefined) {
-      throw new KeylineError(
-        'CONFIG_INVALID',
-        `${path}:${String(index + 1)}: not a header; write "Name: value".`,
-      );
+      throw complain(index + 1, 'not a header; write "Name: value"');
     }
+    if (value === '') throw complain(index + 1, 'a header without a value');
     headers.set(name, new Secret(value));
   }
   return headers;

@@ -176,7 +176,13 @@ describe('the headers file', () => {
     );
 
   it('brings secrets into the request and nowhere else', async () => {
-    await writeFile(join(dir, 'h'), '# for oncall\n\nAuthorization: Bearer t0ken\r\nX-Team: iot\n');
+    await writeFile(
+      join(dir, 'h'),
+      '# for oncall\n\nAuthorization: Bearer t0ken\r\nX-Team: iot\n',
+      {
+        mode: 0o600,
+      },
+    );
     const channels = await load('h');
     expect(channels.map(({ name }) => name)).toEqual(['log', 'oncall']);
     await channels[1]?.deliver([change]);
@@ -184,11 +190,23 @@ describe('the headers file', () => {
   });
 
   it('names the line that is wrong, never what stands there', async () => {
-    await writeFile(join(dir, 'h'), 'Authorization: ok\nBearer t0ken\n');
+    await writeFile(join(dir, 'h'), 'Authorization: ok\nBearer t0ken\n', { mode: 0o600 });
     const { code, message } = await errorOf(load('h'));
     expect(code).toBe('CONFIG_INVALID');
     expect(message).toContain('h:2');
     expect(message).not.toContain('t0ken');
+  });
+
+  it('that others may read is refused, with the chmod to run', async () => {
+    await writeFile(join(dir, 'h'), 'Authorization: Bearer t0ken\n', { mode: 0o640 });
+    const { code, message } = await errorOf(load('h'));
+    expect(code).toBe('FILE_UNREADABLE');
+    expect(message).toMatch(/mode 640.*chmod 600 .*\/h$/);
+  });
+
+  it('with a header without a value is refused', async () => {
+    await writeFile(join(dir, 'h'), 'Authorization:\n', { mode: 0o600 });
+    expect((await errorOf(load('h'))).message).toContain('h:1');
   });
 
   it('is asked for by name when it is missing', async () => {

@@ -1,9 +1,9 @@
 // Key files are written exclusively with mode 0600; a passphrase file is not read when others could have read it.
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { constants, readFileSync, statSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { open, rm, writeFile } from 'node:fs/promises';
 import { platform } from 'node:os';
-import { KeylineError, messageOf, Secret } from '@keyline/kernel';
+import { assertPrivate, isKeylineError, KeylineError, messageOf, Secret } from '@keyline/kernel';
 import { decryptPrivateKey } from './encrypted-key.ts';
 
 const maxPassphraseBytes = 4096;
@@ -53,12 +53,12 @@ export async function writeKeyFile(path: string, pem: string): Promise<void> {
 
 /** @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE, DER_MALFORMED, KEY_DECRYPT_FAILED */
 export async function loadEncryptedKey(path: string, passphrase: Secret): Promise<KeyObject> {
-  return decryptPrivateKey(await readText(path), passphrase);
+  return decryptPrivateKey(await readKeyText(path), passphrase);
 }
 
 /** An unencrypted private key, PEM: a device's or a service's own. @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE, KEY_UNSUPPORTED */
 export async function loadPlainKey(path: string): Promise<KeyObject> {
-  const pem = await readText(path);
+  const pem = await readKeyText(path);
   try {
     return createPrivateKey(pem);
   } catch (error) {
@@ -68,10 +68,21 @@ export async function loadPlainKey(path: string): Promise<KeyObject> {
   }
 }
 
-async function readText(path: string): Promise<string> {
+/** A key is read only from a file that is its owner's alone. */
+async function readKeyText(path: string): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
+    const file = await open(path);
+    try {
+      const status = await file.stat();
+      if (status.isFile()) {
+        assertPrivate({ path, what: 'private key', mode: status.mode, platform: platform() });
+      }
+      return await file.readFile('utf8');
+    } finally {
+      await file.close();
+    }
   } catch (error) {
+    if (isKeylineError(error)) throw error;
     throw unreadable(path, error);
   }
 }
@@ -82,23 +93,16 @@ async function readText(path: string): Promise<string> {
  */
 export function loadPassphraseFile(path: string): Secret {
   let text: string;
-  let mode: number;
+  let status;
   try {
-    const status = statSync(path);
-    mode = status.mode;
+    status = statSync(path);
     if (status.isFile() && status.size > maxPassphraseBytes)
       throw new Error('too long for a passphrase');
     text = readFileSync(path, 'utf8');
   } catch (error) {
     throw unreadable(path, error);
   }
-  // Windows has no such bits; everything there reads as 0666.
-  if ((mode & 0o077) !== 0 && platform() !== 'win32') {
-    throw new KeylineError(
-      'FILE_UNREADABLE',
-      `The passphrase file "${path}" can be read by others (mode ${(mode & 0o777).toString(8)}). Run: chmod 600 ${path}`,
-    );
-  }
+  assertPrivate({ path, what: 'passphrase file', mode: status.mode, platform: platform() });
   const passphrase = text.replace(/\r?\n$/, '');
   if (passphrase === '') throw new KeylineError('USAGE', `The passphrase file "${path}" is empty.`);
   // Other programs would take the first line only, and the key could be opened here and nowhere else.

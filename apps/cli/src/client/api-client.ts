@@ -1,6 +1,6 @@
 // Calls the REST API by the contract's table: path, method and types come from there; the service validates.
 import { routes, type RouteName } from '@keyline/api';
-import { KeylineError, type ErrorCode } from '@keyline/kernel';
+import { escapeLine, KeylineError, type ErrorCode } from '@keyline/kernel';
 import type { Static, TSchema } from 'typebox';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import type { CliContext } from '../context.ts';
@@ -115,7 +115,7 @@ export function errorOfProblem(answer: HttpAnswer): KeylineError {
           : 'INTERNAL';
   const detail =
     typeof problem.detail === 'string'
-      ? problem.detail
+      ? escapeLine(problem.detail)
       : `The service answered with status ${String(answer.status)} and no explanation. Is it Keyline?`;
   return new KeylineError(code, detail, {
     context: {

@@ -4,7 +4,7 @@ import type { Endpoints } from '@keyline/api';
 import { KeylineError, messageOf, Secret } from '@keyline/kernel';
 import type { ClientOptions, LocationOptions } from '../command-line/client-options.ts';
 import type { CliContext } from '../context.ts';
-import { readSecretFile, readText, readTextIfThere } from '../files/read-file.ts';
+import { readSecretFile, readSecretText, readText, readTextIfThere } from '../files/read-file.ts';
 
 /** How the caller proves who it is. */
 export type Caller =
@@ -28,16 +28,18 @@ export async function findService(
   context: CliContext,
   options: LocationOptions,
 ): Promise<ServiceLocation> {
-  if (options.api !== undefined) {
-    if (options.ca === undefined) {
+  const api = namedApi(context, options);
+  if (api !== undefined) {
+    const ca = options.ca ?? variable(context, 'KEYLINE_CA');
+    if (ca === undefined) {
       throw new KeylineError(
         'USAGE',
-        'Give --ca FILE with --api: the trust anchors of the service.',
+        'Give --ca FILE with --api (or KEYLINE_CA with KEYLINE_API): the trust anchors of the service.',
       );
     }
     return {
-      api: parseApiUrl(options.api),
-      caPem: await readText(resolve(context.cwd, options.ca), 'the trust anchors (--ca)'),
+      api: parseApiUrl(api),
+      caPem: await readText(resolve(context.cwd, ca), 'the trust anchors (--ca)'),
       endpoints: undefined,
     };
   }
@@ -69,11 +71,18 @@ export async function findCaller(
     );
   }
   if (options.tokenFile !== undefined) {
-    const token = await readSecretFile(context.cwd, options.tokenFile, 'the API token');
+    const token = await readSecretFile(context.cwd, options.tokenFile, 'API token file');
     return { via: 'token', token: new Secret(token) };
   }
-  const fromEnvironment = context.env['KEYLINE_TOKEN'];
-  if (fromEnvironment !== undefined && fromEnvironment !== '') {
+  const fromEnvironment = variable(context, 'KEYLINE_TOKEN');
+  if (fromEnvironment !== undefined) {
+    // A file in the folder of the moment may be anybody's, and would say where the token goes.
+    if (namedApi(context, options) === undefined) {
+      throw new KeylineError(
+        'USAGE',
+        'KEYLINE_TOKEN is set, and it is sent only to a service that you name, not to whatever an endpoints.json names. Give --api URL --ca FILE, or set KEYLINE_API and KEYLINE_CA; or unset KEYLINE_TOKEN to call as the admin of endpoints.json.',
+      );
+    }
     return { via: 'token', token: new Secret(fromEnvironment.trim()) };
   }
   if (endpoints !== undefined) {
@@ -93,12 +102,12 @@ export async function loadCertificateCaller(
   return {
     via: 'certificate',
     certificatePem: await readText(certificateFile, 'the client certificate'),
-    keyPem: await readText(keyFile, 'the key of the client certificate'),
+    keyPem: await readSecretText(keyFile, 'key of the client certificate'),
   };
 }
 
 async function loadEndpoints(context: CliContext, option: string | undefined): Promise<Endpoints> {
-  const named = option ?? (context.env['KEYLINE_ENDPOINTS'] || undefined);
+  const named = option ?? variable(context, 'KEYLINE_ENDPOINTS');
   const path = resolve(context.cwd, named ?? '.keyline/endpoints.json');
   const text = await readTextIfThere(path, 'endpoints.json');
   if (text === undefined) {
@@ -108,6 +117,16 @@ async function loadEndpoints(context: CliContext, option: string | undefined): P
     );
   }
   return parseEndpoints(text, path);
+}
+
+/** What the command line names goes before what the environment does. */
+function namedApi(context: CliContext, options: LocationOptions): string | undefined {
+  if (options.api !== undefined) return options.api;
+  return options.endpoints === undefined ? variable(context, 'KEYLINE_API') : undefined;
+}
+
+function variable({ env }: CliContext, name: string): string | undefined {
+  return env[name] || undefined;
 }
 
 /** File names in it may be relative to it. @throws {KeylineError} FILE_UNREADABLE */

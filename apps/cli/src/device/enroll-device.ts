@@ -117,7 +117,7 @@ async function readToken(context: CliContext, options: EnrollOptions): Promise<s
     );
   }
   if (options.tokenFile !== undefined) {
-    return readSecretFile(context.cwd, options.tokenFile, 'the enrollment token');
+    return readSecretFile(context.cwd, options.tokenFile, 'enrollment token file');
   }
   if (options.token !== '-') {
     throw new KeylineError(

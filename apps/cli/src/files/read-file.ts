@@ -1,7 +1,9 @@
 // Reading files that people name: bounded, with messages that say what to do.
+import type { Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { platform } from 'node:os';
 import { resolve } from 'node:path';
-import { KeylineError, messageOf } from '@keyline/kernel';
+import { assertPrivate, KeylineError, messageOf } from '@keyline/kernel';
 
 /**
  * @param what for the message: "the CSR", "the client certificate".
@@ -11,6 +13,7 @@ export async function readBounded(
   path: string,
   what: string,
   maxBytes = 1_000_000,
+  look: (status: Stats) => void = () => undefined,
 ): Promise<Buffer> {
   let file;
   try {
@@ -34,6 +37,7 @@ export async function readBounded(
     );
   }
   try {
+    look(await file.stat());
     const bytes = Buffer.alloc(maxBytes + 1);
     let length = 0;
     for (;;) {
@@ -77,15 +81,32 @@ export async function readTextIfThere(path: string, what: string): Promise<strin
 }
 
 /**
+ * A private key or another secret, from a file that is its owner's alone.
+ * @param what for the message: "private key"
+ * @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE also when group or others may read it
+ */
+export async function readSecretText(
+  path: string,
+  what: string,
+  maxBytes?: number,
+): Promise<string> {
+  const look = (status: Stats): void => {
+    // A pipe (`<(command)`, /dev/stdin) has modes of its own and nothing on disk.
+    if (status.isFile()) assertPrivate({ path, what, mode: status.mode, platform: platform() });
+  };
+  return (await readBounded(path, `the ${what}`, maxBytes, look)).toString('utf8');
+}
+
+/**
  * A secret on one line: a token or passphrase.
- * @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE
+ * @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE also when group or others may read it
  */
 export async function readSecretFile(cwd: string, path: string, what: string): Promise<string> {
-  const secret = (await readText(resolve(cwd, path), what, 4096)).trim();
+  const secret = (await readSecretText(resolve(cwd, path), what, 4096)).trim();
   if (secret === '') {
     throw new KeylineError(
       'FILE_UNREADABLE',
-      `${path} (${what}) is empty. Write the secret into it.`,
+      `${path} (the ${what}) is empty. Write the secret into it.`,
     );
   }
   return secret;

@@ -13,7 +13,7 @@ export function createProgressBar(terminal: Terminal, total: number): ProgressBa
   let drawn = '';
   const draw = (text: string): void => {
     if (!terminal.interactive || text === drawn) return;
-    terminal.err(`\r${text.padEnd(drawn.length)}`);
+    terminal.draw(`\r${text.padEnd(drawn.length)}`);
     drawn = text;
   };
   return {
@@ -26,7 +26,7 @@ export function createProgressBar(terminal: Terminal, total: number): ProgressBa
       );
     },
     clear() {
-      if (drawn !== '') terminal.err(`\r${' '.repeat(drawn.length)}\r`);
+      if (drawn !== '') terminal.draw(`\r${' '.repeat(drawn.length)}\r`);
       drawn = '';
     },
   };

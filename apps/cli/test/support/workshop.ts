@@ -35,7 +35,7 @@ export function openWorkshop(): Workshop {
   const path = (...names: string[]): string => join(folder, ...names);
   const read = (...names: string[]): string => readFileSync(path(...names), 'utf8');
   const write = (name: string, text: string): string => {
-    writeFileSync(path(name), text);
+    writeFileSync(path(name), text, { mode: 0o600 });
     return path(name);
   };
   const authority = createTestAuthority();
@@ -70,6 +70,7 @@ export function openWorkshop(): Workshop {
         terminal: {
           out: (text) => (out += text),
           err: (text) => (err += text),
+          draw: (text) => (err += text),
           interactive: false,
         },
         onStopSignal: () => () => undefined,

@@ -8,6 +8,7 @@ import { createCrlParts } from './crl-parts.ts';
 import { migrations } from './migrations.ts';
 import { createReads } from './reads.ts';
 import { shareReads } from './shared-reads.ts';
+import { closeToOthers, createPrivateFile, ensurePrivateFile } from './private-files.ts';
 import { prepareWrites } from './writes.ts';
 
 function configure(db: Database.Database): void {
@@ -42,6 +43,7 @@ export function createSqliteStore(path: string): void {
       `There is a database already: ${path}. It was left alone.`,
     );
   }
+  createPrivateFile(path);
   const db = new Database(path);
   try {
     configure(db);
@@ -87,6 +89,12 @@ function newer(path: string, version: number): KeylineError {
  * however it ends, so a kill -9 leaves nothing to clean up; readers of the database itself are not kept out.
  */
 function openLock(path: string): Database.Database {
+  try {
+    ensurePrivateFile(`${path}.lock`);
+    closeToOthers(path);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
   const lock = openFile(`${path}.lock`, { timeout: 0 });
   try {
     lock.pragma('locking_mode = EXCLUSIVE');
