@@ -1,6 +1,6 @@
 # The doors of the project. Each one sets up what it needs first; the work itself is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo up bench fmt clean
+.PHONY: help setup check test demo up bench fuzz fmt clean
 
 # Where `make up` keeps its state.
 DATA ?= .keyline
@@ -25,6 +25,9 @@ up: setup ## issuing CA and broker in the foreground, state in DATA (default .ke
 
 bench: setup ## measure; ONLY=id,id for some, QUICK=1 for a short run; writes build/bench.json
 	@ONLY="$(ONLY)" QUICK="$(QUICK)" scripts/bench
+
+fuzz: setup ## send everything wrong; FUZZ_SECONDS=600 for each target, ONLY=name,name, FUZZ_SEED and FUZZ_ROUND to repeat
+	@ONLY="$(ONLY)" scripts/fuzz
 
 fmt: setup ## format the sources and fix what the linter can
 	@scripts/node node_modules/prettier/bin/prettier.cjs --log-level warn --write .

@@ -1,0 +1,166 @@
+// MQTT 3.1.1 and 5 packets, right and wrong, before and after CONNECT, against the broker as it is shipped.
+import fc from 'fast-check';
+import { encodePacket, type ConnectPacket, type Packet, type ProtocolVersion } from '@keyline/mqtt';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { clientPacket, connectPacket } from '../../libs/mqtt/test/arbitrary-packets.ts';
+import { MqttDevice, type MqttIdentity } from '../support/mqtt-device.ts';
+import { BrokerParts, BrokerProcess } from './support/broker-process.ts';
+import { Dice } from './support/dice.ts';
+import { fuzz, fuzzTimeout, isLongRun } from './support/fuzz.ts';
+import { mutateBytes } from './support/mutate-bytes.ts';
+import { Vitals } from './support/vitals.ts';
+import { Wire } from './support/wire.ts';
+
+const rounds = 60;
+const connectionsAtOnce = 6;
+/** For what no answer comes to: half a packet. */
+const patience = 300;
+
+let parts: BrokerParts;
+let broker: BrokerProcess;
+let rogue: MqttIdentity;
+let healthy: MqttDevice;
+let observers: Wire[];
+let vitals: Vitals;
+
+beforeAll(async () => {
+  parts = await BrokerParts.create();
+  broker = await BrokerProcess.serve(parts, ['--connect-timeout', '2000']);
+  rogue = await broker.device('rogue');
+  healthy = await MqttDevice.connect(broker.address, await broker.device('healthy'));
+  await healthy.subscribe('healthy/echo');
+  const watcher = await broker.device('watcher');
+  observers = [await observe(watcher, 4), await observe(watcher, 5)];
+  vitals = new Vitals(
+    {
+      name: 'the broker',
+      pid: () => broker.pid,
+      death: () => (broker.isAlive ? undefined : broker.end),
+      serve: async () => {
+        await healthy.publish('healthy/echo', 'still there');
+        expect(await healthy.take('healthy/echo')).toBe('still there');
+      },
+      metrics: () => broker.metrics(),
+    },
+    isLongRun,
+  );
+});
+
+afterAll(async () => {
+  console.log(vitals.report());
+  await healthy.close();
+  for (const observer of observers) observer.cut();
+  await broker.stop();
+  await parts.remove();
+});
+
+const target = (): { port: number; ca: string } => ({
+  port: broker.ports.port,
+  ca: broker.address.ca,
+});
+
+/** Somebody who subscribed to everything and believes nothing: what a publisher sends must not make what it gets malformed. */
+async function observe(identity: MqttIdentity, version: 4 | 5): Promise<Wire> {
+  const wire = await Wire.open(target(), identity, version);
+  wire.send(
+    encodePacket(
+      {
+        type: 'connect',
+        protocolVersion: version,
+        clean: true,
+        keepAlive: 0,
+        clientId: `watcher:${version}`,
+      },
+      version,
+    ),
+  );
+  const filter = {
+    filter: '#',
+    noLocal: false,
+    retainAsPublished: false,
+    retainHandling: 0,
+  } as const;
+  wire.send(
+    encodePacket(
+      { type: 'subscribe', packetId: 1, subscriptions: [{ ...filter, qos: 0 }] },
+      version,
+    ),
+  );
+  await wire.until(({ type }) => type === 'suback', 10_000);
+  expect(wire.packets.map(({ type }) => type)).toContain('suback');
+  return wire;
+}
+
+const draw = <Value>(arbitrary: fc.Arbitrary<Value>, dice: Dice, count: number): Value[] =>
+  fc.sample(arbitrary, { seed: dice.seed(), numRuns: count });
+
+/** Mostly one that is let in: behind a refusal nothing more is tried. */
+function drawConnect(version: ProtocolVersion, dice: Dice): ConnectPacket {
+  const [packet] = draw(connectPacket(version), dice, 1) as ConnectPacket[];
+  const { will, properties, ...rest } = packet!;
+  const clientId = dice.happens(0.9) ? `rogue:${dice.below(4)}` : rest.clientId;
+  const { authenticationMethod, authenticationData, ...plain } = properties ?? {};
+  return {
+    ...rest,
+    clientId,
+    will: will && tame(will, dice),
+    properties: dice.happens(0.9) ? plain : properties,
+  };
+}
+
+/** Topics out of few, so that what is kept on purpose (retained messages) has a bound. */
+const tame = <Message extends { topic: string }>(message: Message, dice: Dice): Message =>
+  message.topic === '' || dice.happens(0.05)
+    ? message
+    : { ...message, topic: `rogue/${dice.below(20)}` };
+
+const drawPackets = (version: ProtocolVersion, dice: Dice): Packet[] =>
+  draw(clientPacket(version), dice, 1 + dice.below(8)).map((packet) =>
+    packet.type === 'publish' ? tame(packet, dice) : packet,
+  );
+
+async function attack(dice: Dice): Promise<void> {
+  const version = dice.pick([4, 5, 5, 3] as const);
+  const connect = encodePacket(drawConnect(version, dice), version);
+  const packets = drawPackets(version, dice).map((packet) => encodePacket(packet, version));
+  const isFirstWrong = dice.happens(0.25);
+  const first = isFirstWrong ? mutateBytes(connect, dice, packets) : connect;
+  const wire = await Wire.open(target(), rogue, isFirstWrong ? undefined : version);
+  if (dice.happens(0.95)) wire.send(first);
+  if (dice.happens(0.8))
+    await wire.until(({ type }) => type === 'connack', isFirstWrong ? 50 : patience);
+  for (const packet of packets) {
+    const bytes = dice.happens(0.4) ? mutateBytes(packet, dice, packets) : packet;
+    // In pieces as well: a packet may be cut anywhere.
+    const cut = dice.happens(0.2) ? dice.below(bytes.length + 1) : bytes.length;
+    wire.send(bytes.subarray(0, cut));
+    wire.send(bytes.subarray(cut));
+  }
+  wire.send(encodePacket({ type: 'pingreq' }, version));
+  await wire.until(({ type }) => type === 'pingresp', patience);
+  wire.cut();
+  wire.check();
+}
+
+it(
+  'survives what any client sends, serves others meanwhile, and passes on nothing malformed',
+  { timeout: fuzzTimeout },
+  async () => {
+    await vitals.look();
+    const run = await fuzz('mqtt-packets', rounds, async (dice, round) => {
+      const attacks = Array.from({ length: connectionsAtOnce }, () => dice.seed());
+      await Promise.all(attacks.map((seed) => attack(new Dice(seed))));
+      vitals.assertLife();
+      for (const observer of observers) {
+        observer.check();
+        expect(observer.isOpen).toBe(true);
+      }
+      if (round % 10 === 0) await vitals.look();
+    });
+    await vitals.look();
+    expect(run).toBeGreaterThan(0);
+    const value = await broker.metrics();
+    expect(value('keyline_broker_faults_total')).toBe(0);
+    expect(broker.lines.filter(({ level }) => level >= 50)).toEqual([]);
+  },
+);

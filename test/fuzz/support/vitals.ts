@@ -1,0 +1,79 @@
+// What has to hold while a process is fuzzed: it lives, somebody healthy is served, its loop turns, its memory is flat, its log is calm.
+import { readFileSync } from 'node:fs';
+
+/** Of the process under test. */
+export interface Patient {
+  readonly name: string;
+  readonly pid: () => number;
+  /** Undefined while it lives; else how it ended. */
+  readonly death: () => string | undefined;
+  /** Whoever is served beside the fuzzer; rejects when not. */
+  readonly serve: () => Promise<void>;
+  /** Name to value, summed over labels. */
+  readonly metrics: () => Promise<(name: string) => number>;
+}
+
+const mebibyte = 1024 * 1024;
+// A tenth of a second of one core goes to others on a busy machine; these are bounds for a hang, not for slowness.
+const hangSeconds = 2;
+const longRunSeconds = 0.05;
+const mostGrowthMebibytes = 300;
+
+export class Vitals {
+  readonly #patient: Patient;
+  readonly #isLong: boolean;
+  #pid = 0;
+  #first = 0;
+  #most = 0;
+  #longestLag = 0;
+  #lateTurns = 0;
+  #looks = 0;
+
+  constructor(patient: Patient, isLong: boolean) {
+    this.#patient = patient;
+    this.#isLong = isLong;
+  }
+
+  /** The one thing to ask after every round: whoever talks to a process that is gone sees only that the connection broke. */
+  assertLife(): void {
+    const ended = this.#patient.death();
+    if (ended !== undefined) throw new Error(`${this.#patient.name} ended: ${ended}`);
+  }
+
+  /** @throws {Error} that says what does not hold */
+  async look(): Promise<void> {
+    this.assertLife();
+    const { name, pid, serve, metrics } = this.#patient;
+    if (this.#looks > 0 && pid() !== this.#pid) throw new Error(`${name} is another process now`);
+    this.#pid = pid();
+    await serve();
+    const value = await metrics();
+    const lag = value('nodejs_eventloop_lag_max_seconds');
+    // What went before the first look was the start.
+    if (this.#looks > 0) {
+      this.#longestLag = Math.max(this.#longestLag, lag);
+      if (lag > longRunSeconds) this.#lateTurns += 1;
+      if (lag > hangSeconds) throw new Error(`the event loop of ${name} stood for ${lag} s`);
+    }
+    const resident = residentMebibytes(this.#pid);
+    if (this.#looks === 0) this.#first = resident;
+    this.#most = Math.max(this.#most, resident);
+    if (resident > this.#first + mostGrowthMebibytes) {
+      throw new Error(`${name} grew from ${this.#first} to ${resident} MiB`);
+    }
+    this.#looks += 1;
+  }
+
+  /** For whoever runs it for hours. */
+  report(): string {
+    const lag = Math.round(this.#longestLag * 1000);
+    const late = this.#isLong ? `, above 50 ms in ${this.#lateTurns} of ${this.#looks} looks` : '';
+    const now = residentMebibytes(this.#pid);
+    return `${this.#patient.name}: longest turn ${lag} ms${late}; memory ${this.#first} MiB at first, ${this.#most} at most, ${now} now`;
+  }
+}
+
+function residentMebibytes(pid: number): number {
+  const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Math.round((Number(line?.[1]) * 1024) / mebibyte);
+}
