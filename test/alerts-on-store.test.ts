@@ -118,6 +118,7 @@ async function issue(name: string, { left, backdate = 0 }: { left: number; backd
           state: 'active',
           revokedAt: null,
           reason: null,
+          usedAt: null,
         },
       },
     ],

@@ -182,6 +182,9 @@ describe('a renewal over mTLS', () => {
     const device = await fleet.enroll('renew-1');
     const session = await fleet.connect(device);
     const self = keyline.as(device);
+    // Long before its window: not with the key it has, until an operator says so.
+    expectRefusal(await self.post('/v1/renew', {}), 'RENEWAL_TOO_EARLY');
+    expectStatus(await fleet.admin.post('/v1/devices/renew-1/allow-renewal', {}), 200);
     const renewed = readEnrolled(
       expectStatus(await self.post('/v1/renew', {}), 201),
       device.deviceKey,
@@ -195,7 +198,7 @@ describe('a renewal over mTLS', () => {
     expect(await session.publish('devices/renew-1/state', 'still here')).toBe('accepted');
     await session.close();
     expect(await fleet.whyRefused(renewed)).toBeUndefined();
-    // A device that lost the answer is not stranded: the old one is good until its end.
+    // A device that lost the answer is not stranded: the broker takes the old one too.
     expect(await fleet.whyRefused(device)).toBeUndefined();
   });
 

@@ -156,6 +156,7 @@ describe('a revocation', () => {
     const { fleet, keyline } = suite;
     const device = await fleet.enroll('all-1');
     const self = keyline.as(device);
+    expectStatus(await fleet.admin.post('/v1/devices/all-1/allow-renewal', {}), 200);
     const renewed = expectStatus(await self.post('/v1/renew', {}), 201).body;
     self.close();
     await change('all-1', 'revoke', { wait: true });
@@ -180,6 +181,7 @@ describe('a revocation', () => {
     const { fleet, keyline } = suite;
     const device = await fleet.enroll('serial-1');
     const self = keyline.as(device);
+    expectStatus(await fleet.admin.post('/v1/devices/serial-1/allow-renewal', {}), 200);
     const { body } = expectStatus(await self.post('/v1/renew', {}), 201);
     self.close();
     const spelled = device.serial.toUpperCase().match(/../g)!.join(':');

@@ -3,6 +3,7 @@ import { TLSSocket } from 'node:tls';
 import { routes, type Admits, type RouteContract } from '@keyline/api';
 import {
   hashToken,
+  noteUse,
   type Caller,
   type CallerRole,
   type Certificate,
@@ -136,13 +137,21 @@ export function createAuthenticator(options: {
         'Present a client certificate in TLS (curl --cert … --key …), or an API token (Authorization: Bearer …).',
       );
     }
-    assertUsable(certificate, request.routeOptions.url ?? '');
-    return {
+    const url = request.routeOptions.url ?? '';
+    assertUsable(certificate, url);
+    const caller = {
       role: roleOf(certificate, profiles),
       name: certificate.owner,
       via: 'certificate',
       certificate,
-    };
+    } as const;
+    // Renewing judges by itself what an old certificate may still do.
+    if (caller.role === 'device' && url !== renewUrl) {
+      // Read again: another connection may have renewed it since.
+      const now = (await store.findCertificate(certificate.serial)) ?? certificate;
+      await noteUse({ store, clock }, { ...caller, address: request.ip, certificate: now });
+    }
+    return caller;
   }
 
   return {

@@ -48,7 +48,15 @@ export async function openIssuing(options: { data: string; config: string }): Pr
       keys,
       authorities,
       urlsOf: (id) => urlsOf(id, settings),
-      fleet: { store, issuer: authorities, clock: systemClock, profiles, types, roles },
+      fleet: {
+        store,
+        issuer: authorities,
+        clock: systemClock,
+        profiles,
+        types,
+        roles,
+        renewals: config.service.renewal,
+      },
       close: () => store.close(),
     };
   } catch (error) {

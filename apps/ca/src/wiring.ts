@@ -17,10 +17,11 @@ import {
   type Credentials,
 } from './broker-targets.ts';
 import { caFolderOf } from './ca-folder.ts';
-import { brokersBehind, findConditions } from './conditions.ts';
+import { findConditions } from './conditions.ts';
 import { createCrlPublisher } from './crl-publisher.ts';
 import { createEffects } from './effects.ts';
 import { createFairWork } from './fair-work.ts';
+import { createHealth } from './health.ts';
 import { createHttpApp } from './http-app.ts';
 import { createMetrics } from './metrics.ts';
 import { createOcspService } from './ocsp-service.ts';
@@ -232,32 +233,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         await crl.tick();
         swapServerTls();
       },
-      health: async () => {
-        // Throws when the database does not answer, which is no "ok" either.
-        await store.countDevicesByState();
-        const stale = authorities.all().filter(({ id }) => {
-          const latest = crl.latest(id, 'complete');
-          return latest === undefined || clock.now() >= latest.nextUpdate;
-        });
-        const behind = brokersBehind(targets, behindAfter);
-        const revoked = authorities.all().filter(({ state }) => state === 'revoked');
-        const needsSomebody =
-          behind.length > 0 || revoked.some(({ id }) => !authorities.isLeftBy(id));
-        return {
-          status: stale.length > 0 ? 'failing' : needsSomebody ? 'degraded' : 'ok',
-          checks: {
-            database: 'ok',
-            crl: stale.length === 0 ? 'ok' : `stale: ${stale.map(({ id }) => id).join(', ')}`,
-            // Anybody may ask: how many is enough.
-            brokers:
-              behind.length === 0
-                ? 'ok'
-                : `behind: ${String(behind.length)} of ${String(targets.length)}`,
-            authorities:
-              revoked.length === 0 ? 'ok' : `revoked: ${revoked.map(({ id }) => id).join(', ')}`,
-          },
-        };
-      },
+      health: createHealth({ store, clock, authorities, crl, targets, behindAfter }),
     };
     const https = serverOptions(authorities, own.api, apiTls);
     const refusals = createRefusalLog({ log, clock, count: (code) => metrics.refused(code) });

@@ -122,13 +122,23 @@ describe('POST /v1/enroll', () => {
 });
 
 describe('POST /v1/renew', () => {
-  it('renews with the same key and with a new one, and leaves the old certificate good', async () => {
+  it('renews before its window with a new key, or with the same one when an operator allows it, once', async () => {
     const device = await enrollDevice('r1');
+    const early = await plant.call('POST', '/v1/renew', { body: {}, as: device });
+    expect([early.status, early.body.code]).toEqual([409, 'RENEWAL_TOO_EARLY']);
+    const allowed = await plant.call('POST', '/v1/devices/r1/allow-renewal', {
+      body: { for: 'PT1H' },
+      as: plant.admin,
+    });
+    expect(allowed.body).toMatchObject({ device: 'r1' });
     const same = await plant.call('POST', '/v1/renew', { body: {}, as: device });
     expect(same.status).toBe(201);
     expect(same.body.device.id).toBe('r1');
+    const kept = { cert: same.body.certificate + same.body.chain.join(''), key: device.key };
+    const again = await plant.call('POST', '/v1/renew', { body: {}, as: kept });
+    expect(again.body.code).toBe('RENEWAL_TOO_EARLY');
     const fresh = await makeCsr('r1');
-    const changed = await plant.call('POST', '/v1/renew', { body: { csr: fresh.pem }, as: device });
+    const changed = await plant.call('POST', '/v1/renew', { body: { csr: fresh.pem }, as: kept });
     expect(changed.status).toBe(201);
     const renewed = {
       cert: changed.body.certificate + changed.body.chain.join(''),
@@ -136,6 +146,38 @@ describe('POST /v1/renew', () => {
     };
     const me = await plant.call('GET', '/v1/whoami', { as: renewed });
     expect(me.body).toMatchObject({ name: 'r1', role: 'device', via: 'certificate' });
+  });
+
+  it('lets a superseded certificate fetch its successor, and once that is used nothing else; another key is an alert', async () => {
+    const old = await enrollDevice('r2');
+    const fresh = await makeCsr('r2');
+    const renew = (csr: string | undefined, as: Identity) =>
+      plant.call('POST', '/v1/renew', { body: csr === undefined ? {} : { csr }, as });
+    const first = await renew(fresh.pem, old);
+    const next = { cert: first.body.certificate + first.body.chain.join(''), key: fresh.key };
+    // The answer was lost, perhaps: the old one is still good, and fetches the same again.
+    expect((await plant.call('GET', '/v1/devices/r2', { as: old })).status).toBe(200);
+    expect((await renew(fresh.pem, old)).body.serial).toBe(first.body.serial);
+    expect((await plant.call('GET', '/v1/whoami', { as: next })).status).toBe(200);
+    const late = await plant.call('GET', '/v1/devices/r2', { as: old });
+    expect([late.status, late.body.code]).toEqual([401, 'CERTIFICATE_NOT_ACCEPTED']);
+    expect((await renew(fresh.pem, old)).body.serial).toBe(first.body.serial);
+    const third = await renew((await makeCsr('r2')).pem, old);
+    expect([third.status, third.body.code]).toEqual([401, 'CERTIFICATE_NOT_ACCEPTED']);
+    const alerts = await plant.call('GET', '/v1/alerts', { as: plant.admin });
+    expect(alerts.body.items).toContainEqual(
+      expect.objectContaining({ key: 'identity:r2:two-holders', severity: 'critical' }),
+    );
+    const { body } = await plant.call('GET', '/v1/devices/r2/history', { as: plant.admin });
+    const conflicts = (body.items as { kind: string; address: string }[]).filter(
+      ({ kind }) => kind === 'identity-conflict',
+    );
+    expect(conflicts).toMatchObject([{ address: '127.0.0.1' }]);
+    await plant.call('POST', '/v1/devices/r2/suspend', { body: {}, as: plant.admin });
+    const after = await plant.call('GET', '/v1/alerts', { as: plant.admin });
+    expect(after.body.items).not.toContainEqual(
+      expect.objectContaining({ key: 'identity:r2:two-holders' }),
+    );
   });
 
   it('is refused without a certificate, and for a certificate that is no device', async () => {

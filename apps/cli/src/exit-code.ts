@@ -51,6 +51,8 @@ const exitCodeOfError = {
   CERTIFICATE_NOT_FOUND: notFound,
   CERTIFICATE_ALREADY_REVOKED: refused,
   VALIDITY_NOT_ALLOWED: refused,
+  RENEWAL_TOO_EARLY: refused,
+  RENEWAL_LIMIT: refused,
   BATCH_NOT_FOUND: notFound,
   BATCH_EXISTS: refused,
   BATCH_CLOSED: refused,

@@ -37,6 +37,8 @@ export const problemTable = {
   DEVICE_TYPE_UNKNOWN: [400, 'There is no such device type'],
   CERTIFICATE_NOT_FOUND: [404, 'There is no such certificate'],
   CERTIFICATE_ALREADY_REVOKED: [409, 'The certificate is revoked already'],
+  RENEWAL_TOO_EARLY: [409, 'The window to renew has not opened'],
+  RENEWAL_LIMIT: [429, 'The device has renewed too often today'],
   VALIDITY_NOT_ALLOWED: [400, 'The validity asked for is not allowed'],
   BATCH_NOT_FOUND: [404, 'There is no such batch'],
   BATCH_EXISTS: [409, 'The batch exists already'],

@@ -18,6 +18,7 @@ export interface ServiceConfig {
   };
   readonly ocsp: { readonly validity: number };
   readonly brokers: { readonly behindAfter: number };
+  readonly renewal: { readonly earlyWithSameKey: boolean; readonly perDay: number };
   readonly authorities: { readonly requireRootCrl: boolean };
   readonly limits: {
     readonly bodyBytes: number;
@@ -80,6 +81,10 @@ export function toServiceConfig(raw: Checked<'service'>): ServiceConfig {
     },
     ocsp: { validity: parseDuration(raw.ocsp.validity) },
     brokers: { behindAfter: parseDuration(raw.brokers?.behindAfter ?? 'PT30S') },
+    renewal: {
+      earlyWithSameKey: raw.renewal?.earlyWithSameKey ?? false,
+      perDay: raw.renewal?.perDay ?? 24,
+    },
     authorities: { requireRootCrl: raw.authorities?.requireRootCrl ?? false },
     limits: {
       ...raw.limits,

@@ -18,6 +18,15 @@ export interface FleetContext {
   readonly profiles: Profiles;
   readonly types: DeviceTypes;
   readonly roles: Roles;
+  readonly renewals: RenewalRules;
+}
+
+/** What bounds renewals, besides the windows of the profiles. */
+export interface RenewalRules {
+  /** Whether a device may renew before its window with the key it has, without an operator's word. */
+  readonly earlyWithSameKey: boolean;
+  /** Certificates a device may get in 24 hours. */
+  readonly perDay: number;
 }
 
 export interface TypeDetails {

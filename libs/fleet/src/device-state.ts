@@ -3,6 +3,7 @@ import { KeylineError, parseDeviceId, type SerialHex } from '@keyline/kernel';
 import type { RevocationReason } from '@keyline/pki';
 import { entryBy, type Caller } from './caller.ts';
 import { getTypeDetails, isOver, type FleetContext } from './context.ts';
+import { endConflict } from './identity-conflict.ts';
 import type { Certificate, Device, DeviceState } from './model.ts';
 import type { Write } from './ports.ts';
 
@@ -97,8 +98,11 @@ export async function changeDeviceState(
         isOver: isOver(context, certificate, now),
       }),
     );
+    // Whatever is decided about the device: two holders are no open question any more.
+    const ended = await endConflict(context.store, id, now);
     const result = await context.store.commit({
       writes: [
+        ...ended.writes,
         {
           op: 'update-device',
           id,
@@ -130,6 +134,7 @@ export async function changeDeviceState(
             ],
           },
         },
+        ...ended.entries,
       ],
     });
     if (result.ok) {

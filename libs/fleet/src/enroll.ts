@@ -73,6 +73,7 @@ export function certificateRow(
     state: 'active',
     revokedAt: null,
     reason: null,
+    usedAt: null,
   };
 }
 

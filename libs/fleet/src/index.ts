@@ -12,4 +12,7 @@ export * from './ports.ts';
 export * from './renew.ts';
 export * from './revoked-pages.ts';
 export * from './root-crls.ts';
+export * from './identity-conflict.ts';
+export * from './certificate-use.ts';
+export * from './renewal-rules.ts';
 export * from './tokens.ts';

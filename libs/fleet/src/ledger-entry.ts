@@ -65,6 +65,23 @@ export type EntryData =
       /** Which CRL of its root said so. */
       readonly crl: number;
     }
+  | {
+      /** An operator's word that a device may renew before its window. */
+      readonly kind: 'renewal-allowed';
+      readonly identity: string;
+      readonly until: number;
+    }
+  | {
+      /** Two holders of one identity were seen: a certificate that was superseded came back with another key. */
+      readonly kind: 'identity-conflict';
+      readonly identity: string;
+      /** The one that came back. */
+      readonly old: string;
+      /** The one in force. */
+      readonly current: string;
+      /** What became of it: refused, or answered with a certificate that ends the one in force, which nobody had used. */
+      readonly answered: boolean;
+    }
   | { readonly kind: 'trust-added'; readonly subject: string; readonly sha256: string }
   | {
       readonly kind: 'crl-published';

@@ -47,6 +47,8 @@ export interface Certificate {
   readonly state: CertificateState;
   readonly revokedAt: number | null;
   readonly reason: RevocationReason | null;
+  /** When its holder was first seen to use it as the successor of another; null: not yet. */
+  readonly usedAt: number | null;
 }
 
 /** What callers are; see docs/threat-model.md. */

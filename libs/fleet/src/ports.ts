@@ -56,6 +56,12 @@ export type Write =
       readonly at: number;
       readonly reason: RevocationReason;
     }
+  /** Sets `usedAt` where it is null; a certificate that is not there is left alone. */
+  | { readonly op: 'mark-certificate-used'; readonly serial: SerialHex; readonly at: number }
+  /** An operator's word that a device may renew before its window, with the key it has. In place of an earlier one. */
+  | { readonly op: 'allow-renewal'; readonly device: DeviceId; readonly until: number }
+  /** Uses such a word up; one that is not there is no error. */
+  | { readonly op: 'end-allowance'; readonly device: DeviceId }
   /** Lifts a certificateHold (resume): revoked with reason certificateHold → active; others are left alone. */
   | { readonly op: 'unhold-certificate'; readonly serial: SerialHex }
   | { readonly op: 'insert-token'; readonly token: EnrollmentToken }
@@ -157,6 +163,10 @@ export interface StoreReader {
   findCertificate(serial: SerialHex): Promise<Certificate | undefined>;
   /** Newest first. */
   listCertificatesOf(owner: string): Promise<readonly Certificate[]>;
+  /** Certificates of an owner that begin after a moment. */
+  countIssued(owner: string, after: number): Promise<number>;
+  /** Until when an operator lets a device renew before its window. */
+  findAllowance(device: DeviceId): Promise<number | undefined>;
   findKeyOwner(spkiSha256: string): Promise<string | undefined>;
   findToken(id: string): Promise<EnrollmentToken | undefined>;
   findTokenByHash(secretHash: string): Promise<EnrollmentToken | undefined>;
@@ -185,6 +195,7 @@ export interface StoreReader {
   findLastEnd(authority: string): Promise<number | undefined>;
   findLatestCrl(list: string, kind: Crl['kind']): Promise<Crl | undefined>;
   findIdempotency(key: string, at: number): Promise<IdempotencyRecord | undefined>;
+  findAlert(key: string): Promise<Alert | undefined>;
   listAlerts(options: { readonly includeResolved: boolean }): Promise<readonly Alert[]>;
   /**
    * Active certificates (each owner's newest, of owners that are not revoked or decommissioned) that end before `before`

@@ -2,12 +2,17 @@
 import { hash } from 'node:crypto';
 import type { Role } from '@keyline/access';
 import { KeylineError, type DeviceId } from '@keyline/kernel';
-import { parseCsr, type Profile } from '@keyline/pki';
+import { parseCsr, renewalWindowOf, type Profile } from '@keyline/pki';
 import { keyAlgorithmOf, parseCertificate } from '@keyline/x509';
 import { entryBy, type Caller } from './caller.ts';
+import { findSuccession, refuseSuperseded } from './certificate-use.ts';
 import { getTypeDetails, type FleetContext } from './context.ts';
 import { certificateRow, keyInUse, resolveDeviceId, type Enrolled } from './enroll.ts';
+import { conflictRow } from './identity-conflict.ts';
+import type { NewEntry } from './ledger-entry.ts';
 import type { Certificate, Device } from './model.ts';
+import type { Write } from './ports.ts';
+import { admitRenewal } from './renewal-rules.ts';
 
 export interface RenewCommand {
   readonly caller: Caller & { readonly certificate: Certificate };
@@ -16,7 +21,10 @@ export interface RenewCommand {
   readonly validity?: number | undefined;
 }
 
-/** @throws {KeylineError} DEVICE_NOT_FOUND, DEVICE_STATE_FORBIDS, CERTIFICATE_NOT_ACCEPTED, CSR_*, VALIDITY_NOT_ALLOWED, DEVICE_CHANGED */
+/**
+ * @throws {KeylineError} DEVICE_NOT_FOUND, DEVICE_STATE_FORBIDS, CERTIFICATE_NOT_ACCEPTED, RENEWAL_TOO_EARLY, RENEWAL_LIMIT, CSR_*,
+ *   VALIDITY_NOT_ALLOWED, DEVICE_CHANGED
+ */
 export async function renew(context: FleetContext, command: RenewCommand): Promise<Enrolled> {
   // Two renewals at once: the second sees the first's row and decides anew; a third try would be a fault of ours.
   for (let attempt = 0; ; attempt++) {
@@ -57,14 +65,22 @@ async function tryRenew(
   }
   const { type, role, profile } = getTypeDetails(context, device.type);
   const key = keyOf(caller.certificate, csrInput, id);
-  const answered = await answerAgain(context, {
-    device,
-    role,
-    profile,
-    asked: caller.certificate,
-    ...key,
-  });
+  const own = { ...caller.certificate, state: asked?.state ?? caller.certificate.state };
+  const answered = await answerAgain(context, { device, role, profile, asked: own, ...key });
   if (answered !== undefined) return answered;
+  const spkiSha256 = hash('sha256', key.spkiDer, 'hex');
+  const replaced = await replaceUnused(context, {
+    caller: { ...caller, certificate: own },
+    spkiSha256,
+    now,
+  });
+  const admitted = await admitRenewal(context, {
+    id,
+    profile,
+    asked: own,
+    changesKey: spkiSha256 !== own.spkiSha256,
+    now,
+  });
   const issued = await context.issuer.issue({
     profile: profile.name,
     id,
@@ -99,6 +115,8 @@ async function tryRenew(
       ...(device.serial === null
         ? []
         : [{ op: 'supersede-certificate', serial: device.serial } as const]),
+      ...replaced.writes,
+      ...admitted,
     ],
     entries: [
       {
@@ -114,6 +132,7 @@ async function tryRenew(
           notAfter: issued.notAfter,
         },
       },
+      ...replaced.entries,
     ],
   });
   if (!result.ok) {
@@ -158,13 +177,56 @@ async function answerAgain(
   ) {
     return undefined;
   }
-  const window = (certificate.notAfter - certificate.notBefore) * profile.renewal.window;
-  if (context.clock.now() >= certificate.notAfter - window) return undefined;
+  const { start } = renewalWindowOf(profile, certificate);
+  // A superseded one is good for no other answer, whatever the time.
+  if (asked.state !== 'superseded' && context.clock.now() >= start) return undefined;
   const history = await context.store.listEntriesOf(device.id, 50);
   const entry = history.find(
     ({ data }) => 'device' in data && 'serial' in data && data.serial === certificate.serial,
   );
   return entry && { device, certificate, role, entry, created: false };
+}
+
+/**
+ * What goes with an answer to a superseded certificate that asks for another key than its successor's. Where nobody has used the
+ * successor, the device may have lost it with its key, and gets another in its place, which ends. Anything else means two holders.
+ * @throws {KeylineError} CERTIFICATE_NOT_ACCEPTED
+ */
+async function replaceUnused(
+  context: FleetContext,
+  given: {
+    readonly caller: Caller & { readonly certificate: Certificate };
+    readonly spkiSha256: string;
+    readonly now: number;
+  },
+): Promise<{ readonly writes: readonly Write[]; readonly entries: readonly NewEntry[] }> {
+  const { caller, spkiSha256, now } = given;
+  const old = caller.certificate;
+  const succession =
+    old.state === 'superseded' ? await findSuccession(context.store, old) : undefined;
+  if (succession === undefined) return { writes: [], entries: [] };
+  const { current, isOpen } = succession;
+  if (!isOpen) throw await refuseSuperseded(context, { caller, current, spkiSha256 });
+  // The same holder goes on from the key that both have, or in place of one that was revoked by itself.
+  if (current.spkiSha256 === old.spkiSha256 || current.state !== 'active') {
+    return { writes: [], entries: [] };
+  }
+  const by = { at: now, ...entryBy(caller) };
+  const { owner, serial } = current;
+  const noted = await conflictRow(context.store, {
+    identity: owner,
+    old: old.serial,
+    current: serial,
+    answered: true,
+    by,
+  });
+  return {
+    writes: [{ op: 'revoke-certificate', serial, at: now, reason: 'superseded' }, ...noted.writes],
+    entries: [
+      { ...by, data: { kind: 'certificate-revoked', owner, serial, reason: 'superseded' } },
+      ...noted.entries,
+    ],
+  };
 }
 
 function keyOf(

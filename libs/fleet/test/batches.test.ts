@@ -180,7 +180,10 @@ describe('a unit that comes with another key', () => {
     const batch = await batchOf(works, { rework: true, quota: 1 });
     const first = await sign(batch, await csrOf('u1'));
     const own = { role: 'device', name: 'u1', via: 'certificate' } as const;
-    const second = await renew(works, { caller: { ...own, certificate: first.certificate } });
+    const second = await renew(works, {
+      caller: { ...own, certificate: first.certificate },
+      csr: await csrOf('u1'),
+    });
     const third = await sign(batch, await csrOf('u1'));
     expect(third.created).toBe(true);
     for (const { certificate } of [first, second]) {

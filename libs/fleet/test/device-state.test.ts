@@ -33,6 +33,7 @@ const renewed = async (): Promise<Certificate> =>
   (
     await renew(works, {
       caller: { role: 'device', name: 'd1', via: 'certificate', certificate: first },
+      csr: await csrOf('d1'),
     })
   ).certificate;
 

@@ -233,6 +233,7 @@ describe('a decommissioned device', () => {
     });
     const renewal = await renew(works, {
       caller: { role: 'device', name: 'd1', via: 'certificate', certificate: second.certificate },
+      csr: await csrOf('d1'),
     });
     expect(renewal.role.name).toBe('sensor');
     expect(kinds(await works.store.listEntriesOf('d1', 9))).toEqual([

@@ -1,6 +1,14 @@
 import { Duration, parseDeviceId } from '@keyline/kernel';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { changeDeviceState, enroll, renew, type Certificate, type Enrolled } from '../src/index.ts';
+import {
+  allowRenewal,
+  changeDeviceState,
+  enroll,
+  noteUse,
+  renew,
+  type Certificate,
+  type Enrolled,
+} from '../src/index.ts';
 import {
   codeOf,
   csrOf,
@@ -124,17 +132,6 @@ describe('a renewal whose answer was lost', () => {
     expect(await issued()).toBe(2);
   });
 
-  it('gets a new one when it wants another key, or when the successor’s own time has come', async () => {
-    const { certificate } = await renewed(first);
-    const other = await renewed(first, await csrOf('d1'));
-    expect(other.created).toBe(true);
-    const back = await renewed(certificate);
-    expect(back.created).toBe(true);
-    works.clock.advance(Duration.days(60));
-    expect((await renewed(first)).created).toBe(true);
-    expect(await issued()).toBe(5);
-  });
-
   it('gets a new one when the successor was revoked since', async () => {
     const { certificate } = await renewed(first);
     await works.store.commit({
@@ -186,5 +183,142 @@ describe('twenty renewals at once', () => {
     const states = (await works.store.listCertificatesOf('d1')).map(({ state }) => state);
     expect(new Set(states)).toEqual(new Set(['revoked']));
     expect((await works.store.findDevice(d1))?.state).toBe('revoked');
+  });
+});
+
+describe('a certificate that was superseded', () => {
+  const use = (certificate: Certificate): Promise<void> =>
+    noteUse(works, { role: 'device', name: certificate.owner, via: 'certificate', certificate });
+  const fresh = async ({ serial }: Certificate): Promise<Certificate> => {
+    const found = await works.store.findCertificate(serial);
+    if (found === undefined) throw new Error(`no ${serial}`);
+    return found;
+  };
+  const openAlerts = async (): Promise<string[]> =>
+    (await works.store.listAlerts({ includeResolved: false })).map((alert) => alert.key);
+  const conflictOfD1 = 'identity:d1:two-holders';
+  const entriesOf = async (kind: string) =>
+    (await works.store.listEntriesOf('d1', 99)).filter(({ data }) => data.kind === kind);
+
+  it('is as good as ever until its successor is used, and then good for nothing but to fetch that', async () => {
+    const next = newKey();
+    const csr = await csrOf('d1', next);
+    const { certificate } = await renewed(first, csr);
+    await use(await fresh(first));
+    await use(certificate);
+    expect((await fresh(certificate)).usedAt).toBe(works.clock.now());
+    expect(await codeOf(use(await fresh(first)))).toBe('CERTIFICATE_NOT_ACCEPTED');
+    expect((await renewed(first, csr)).certificate.serial).toBe(certificate.serial);
+    expect(await issued()).toBe(2);
+  });
+
+  it('with a third key, whose successor nobody used, takes its place: that ends, and an alert says so', async () => {
+    const { certificate } = await renewed(first, await csrOf('d1'));
+    const other = await renewed(first, await csrOf('d1'));
+    expect(other.created).toBe(true);
+    expect(await fresh(certificate)).toMatchObject({ state: 'revoked', reason: 'superseded' });
+    expect(await openAlerts()).toEqual([conflictOfD1]);
+    expect((await entriesOf('identity-conflict'))[0]?.data).toMatchObject({
+      old: first.serial,
+      current: certificate.serial,
+      answered: true,
+    });
+    expect((await entriesOf('certificate-revoked'))[0]?.data).toMatchObject({
+      serial: certificate.serial,
+    });
+  });
+
+  it('without a CSR, after a new key was asked for, is the same: two keys in turn', async () => {
+    const { certificate } = await renewed(first, await csrOf('d1'));
+    const other = await renewed(first);
+    expect(other.certificate.spkiSha256).toBe(first.spkiSha256);
+    expect((await fresh(certificate)).state).toBe('revoked');
+    expect(await openAlerts()).toEqual([conflictOfD1]);
+  });
+
+  it.each([
+    ['its own key', undefined],
+    ['a third key', 'third'],
+  ])('with %s, after its successor was used, is refused with one alert', async (_what, key) => {
+    const { certificate } = await renewed(first, await csrOf('d1'));
+    await use(certificate);
+    const csr = key === undefined ? undefined : await csrOf('d1');
+    for (let n = 0; n < 5; n++) {
+      expect(await codeOf(renewed(first, csr))).toBe('CERTIFICATE_NOT_ACCEPTED');
+    }
+    expect(await issued()).toBe(2);
+    expect(await openAlerts()).toEqual([conflictOfD1]);
+    expect(await entriesOf('identity-conflict')).toHaveLength(1);
+    expect((await fresh(certificate)).state).toBe('active');
+  });
+
+  it('whose successor has renewed is refused, too: that was a use', async () => {
+    const { certificate } = await renewed(first, await csrOf('d1'));
+    await renewed(certificate, await csrOf('d1'));
+    expect(await codeOf(renewed(first, await csrOf('d1')))).toBe('CERTIFICATE_NOT_ACCEPTED');
+    expect(await openAlerts()).toEqual([conflictOfD1]);
+  });
+
+  it('over the key that its successor has too is one holder: no alert', async () => {
+    const { certificate } = await renewed(first);
+    await use(certificate);
+    expect(await codeOf(use(await fresh(first)))).toBe('CERTIFICATE_NOT_ACCEPTED');
+    expect((await renewed(first)).certificate.serial).toBe(certificate.serial);
+    expect(await openAlerts()).toEqual([]);
+  });
+
+  it.each(['suspend', 'revoke', 'decommission'] as const)(
+    'leaves an alert that a %s resolves, and that fires anew when it comes again',
+    async (change) => {
+      await renewed(first, await csrOf('d1'));
+      await renewed(first, await csrOf('d1'));
+      await changeDeviceState(works, { caller: operator, id: 'd1', change });
+      expect(await openAlerts()).toEqual([]);
+    },
+  );
+});
+
+describe('renewing before the window (RFC 9773)', () => {
+  let young: Certificate;
+  beforeEach(async () => {
+    young = (await renewed(first)).certificate;
+  });
+
+  it('is RENEWAL_TOO_EARLY with the key it has, to the millisecond', async () => {
+    const opens = young.notAfter - Math.floor((young.notAfter - young.notBefore) * 0.4);
+    works.clock.advance(opens - works.clock.now() - 1);
+    expect(await codeOf(renewed(young))).toBe('RENEWAL_TOO_EARLY');
+    works.clock.advance(1);
+    expect(await codeOf(renewed(young))).toBe('done');
+  });
+
+  it('is done with a new key', async () => {
+    expect(await codeOf(renewed(young, await csrOf('d1')))).toBe('done');
+  });
+
+  it('is done once on an operator’s word, for as long as that holds', async () => {
+    const allow = (lifetime: number, id = 'd1') =>
+      allowRenewal(works, { caller: operator, id, lifetime });
+    await allow(Duration.hours(1));
+    works.clock.advance(Duration.hours(1));
+    expect(await codeOf(renewed(young))).toBe('RENEWAL_TOO_EARLY');
+    await allow(Duration.hours(1));
+    const { certificate } = await renewed(young);
+    expect(await codeOf(renewed(certificate))).toBe('RENEWAL_TOO_EARLY');
+    const [, entry] = await works.store.listEntriesOf('d1', 9);
+    expect(entry).toMatchObject({
+      actor: 'operator:operator@works',
+      data: { kind: 'renewal-allowed', identity: 'd1' },
+    });
+    expect(await codeOf(allow(Number.NaN))).toBe('VALIDITY_NOT_ALLOWED');
+    expect(await codeOf(allow(Duration.hours(1), 'nobody'))).toBe('DEVICE_NOT_FOUND');
+  });
+
+  it('is RENEWAL_LIMIT after as many in a day as the configuration says, and goes on the day after', async () => {
+    let current = young;
+    for (let n = 1; n < 24; n++) current = (await renewed(current, await csrOf('d1'))).certificate;
+    expect(await codeOf(renewed(current, await csrOf('d1')))).toBe('RENEWAL_LIMIT');
+    works.clock.advance(Duration.days(1));
+    expect(await codeOf(renewed(current, await csrOf('d1')))).toBe('done');
   });
 });

@@ -63,6 +63,7 @@ export async function openWorks(): Promise<Works> {
     profiles,
     roles,
     types,
+    renewals: { earlyWithSameKey: false, perDay: 24 },
     async close() {
       await store.close();
       await rm(folder, { recursive: true });

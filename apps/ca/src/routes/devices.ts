@@ -2,6 +2,7 @@
 import type { EnrollResponse } from '@keyline/api';
 import { topicsFor } from '@keyline/access';
 import {
+  allowRenewal,
   changeDeviceState,
   enroll,
   hashToken,
@@ -102,6 +103,15 @@ export function registerDevices(
       validity: validityOf('validity' in input ? input.validity : undefined),
     });
     return answerEnrolled(renewed, request, reply);
+  });
+
+  register('allowRenewal', async ({ params, body, request }) => {
+    const { until } = await allowRenewal(fleet, {
+      caller: requireCaller(request.caller),
+      id: params.id,
+      lifetime: parseDuration(body.for ?? 'P1D'),
+    });
+    return { device: params.id, until: formatInstant(until) };
   });
 
   register('listDevices', async ({ query }) => {

@@ -6,6 +6,7 @@ import type { DeviceChange, ChangeOptions } from '../device/change-device.ts';
 import type { EnrollOptions } from '../device/enroll-device.ts';
 import type { DeviceListOptions } from '../device/list-devices.ts';
 import type { RenewOptions } from '../device/renew-device.ts';
+import type { AllowRenewalOptions } from '../device/allow-renewal.ts';
 import type { ClientOptions } from './client-options.ts';
 
 const algorithms = ['ec-p256', 'ec-p384', 'ed25519', 'rsa-2048', 'rsa-3072', 'rsa-4096'];
@@ -134,6 +135,22 @@ export function addDeviceCommands(program: Command, act: Act): void {
     act(async (context, options: RenewOptions) => {
       const { renewDevice } = await import('../device/renew-device.ts');
       await renewDevice(context, options);
+    }),
+  );
+
+  example(
+    withClientOptions(
+      device
+        .command('allow-renewal')
+        .argument('<id>')
+        .description('Let a device renew once before its window, with the key it has.')
+        .option('--for <duration>', 'how long it holds, for instance PT1H; a day when left out'),
+    ),
+    'keyline device allow-renewal pump-17 --for PT1H',
+  ).action(
+    act(async (context, id: string, options: AllowRenewalOptions) => {
+      const { allowRenewal } = await import('../device/allow-renewal.ts');
+      await allowRenewal(context, id, options);
     }),
   );
 

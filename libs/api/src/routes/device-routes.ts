@@ -119,6 +119,18 @@ export const deviceRoutes = {
     bodyOptional: true,
     response: s.DeviceChangeResponseSchema,
   },
+  allowRenewal: {
+    method: 'POST',
+    url: '/v1/devices/:id/allow-renewal',
+    admits: administrators,
+    tag: 'devices',
+    summary: 'Let a device renew once before its window, with the key it has',
+    status: 200,
+    params: s.DeviceParamsSchema,
+    takes: json,
+    body: s.AllowRenewalRequestSchema,
+    response: s.AllowRenewalResponseSchema,
+  },
   createBatch: {
     method: 'POST',
     url: '/v1/batches',

@@ -123,6 +123,21 @@ export const RenewRequestSchema = object({
 });
 export type RenewRequest = Static<typeof RenewRequestSchema>;
 
+export const AllowRenewalRequestSchema = object({
+  for: Type.Optional(
+    Type.String({
+      maxLength: 40,
+      description: 'How long it holds, ISO 8601; default P1D, at most P30D.',
+    }),
+  ),
+});
+export type AllowRenewalRequest = Static<typeof AllowRenewalRequestSchema>;
+export const AllowRenewalResponseSchema = object({
+  device: Type.String(),
+  until: timestamp('Holds until.'),
+});
+export type AllowRenewalResponse = Static<typeof AllowRenewalResponseSchema>;
+
 export const ReasonRequestSchema = object({
   reason: Type.Optional(RevocationReasonSchema),
   wait: Type.Optional(

@@ -53,6 +53,25 @@ export const ServiceSchema = Type.Object(
         closed,
       ),
     ),
+    renewal: Type.Optional(
+      Type.Object(
+        {
+          earlyWithSameKey: Type.Optional(
+            Type.Boolean({
+              description:
+                "Let devices renew before their window with the key they have. Default false: only with a new key, or an operator's word.",
+            }),
+          ),
+          perDay: Type.Optional(
+            wholeNumber('Certificates one device may get in 24 hours. Default 24.', {
+              minimum: 1,
+              maximum: 100_000,
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
     authorities: Type.Optional(
       Type.Object(
         {

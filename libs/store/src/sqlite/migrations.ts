@@ -173,4 +173,9 @@ export const migrations: readonly string[] = [
   ALTER TABLE authorities ADD COLUMN revoked_at INTEGER;
   ALTER TABLE authorities ADD COLUMN reason TEXT;
   `,
+  `
+  -- When a successor was first used: from then on the certificate before it is good for nothing but to fetch it.
+  ALTER TABLE certificates ADD COLUMN used_at INTEGER;
+  CREATE TABLE renewal_allowances (device TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+  `,
 ];

@@ -37,6 +37,11 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
   };
 
   const findCertificate = one('SELECT * FROM certificates WHERE serial = ?', toCertificate);
+  const countIssued = db
+    .prepare('SELECT count(*) FROM certificates WHERE owner = ? AND not_before > ?')
+    .pluck();
+  const allowance = db.prepare('SELECT until FROM renewal_allowances WHERE device = ?').pluck();
+  const findAlert = one('SELECT * FROM alerts WHERE key = ?', toAlert);
   const findKeyOwner = one(
     'SELECT owner FROM keys WHERE spki_sha256 = ?',
     (row) => row['owner'] as string,
@@ -106,6 +111,8 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
       'SELECT * FROM certificates WHERE owner = ? ORDER BY not_before DESC, rowid DESC',
       toCertificate,
     ),
+    countIssued: (owner, after) => Promise.resolve(countIssued.get(owner, after) as number),
+    findAllowance: (device) => Promise.resolve(allowance.get(device) as number | undefined),
     findKeyOwner: (spkiSha256) => findKeyOwner(hexBytes(spkiSha256)),
     findToken,
     findTokenByHash: (hash) => findTokenByHash(hexBytes(hash)),
@@ -145,6 +152,7 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
       'SELECT * FROM idempotency WHERE key = ? AND expires_at > ?',
       toIdempotency,
     ),
+    findAlert,
     listAlerts: ({ includeResolved }) => (includeResolved ? allAlerts() : openAlerts()),
     readEntries: many('SELECT * FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?', toEntry),
     listEntriesOf: many(

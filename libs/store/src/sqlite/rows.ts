@@ -73,6 +73,7 @@ export function toCertificate(row: Row): Certificate {
     state: at(certificateStates, row['state']),
     revokedAt: row['revoked_at'] as number | null,
     reason: row['reason'] as RevocationReason | null,
+    usedAt: row['used_at'] as number | null,
   };
 }
 
@@ -186,6 +187,7 @@ export function toEntry(row: Row): LedgerEntry {
 export function subjectOf({ data }: { data: LedgerEntry['data'] }): string {
   if ('device' in data) return data.device;
   if ('owner' in data) return data.owner;
+  if ('identity' in data) return data.identity;
   if ('token' in data) return data.token;
   if ('batch' in data) return data.batch;
   if ('authority' in data) return data.authority;

@@ -40,6 +40,12 @@ export function prepareStatements(db: Database) {
       `UPDATE certificates SET state = 0, revoked_at = NULL, reason = NULL
        WHERE serial = ? AND state = 2 AND reason = 'certificateHold'`,
     ),
+    markUsed: sql('UPDATE certificates SET used_at = ? WHERE serial = ? AND used_at IS NULL'),
+    allowRenewal: sql(
+      `INSERT INTO renewal_allowances (device, until) VALUES (?, ?)
+       ON CONFLICT (device) DO UPDATE SET until = excluded.until`,
+    ),
+    endAllowance: sql('DELETE FROM renewal_allowances WHERE device = ?'),
     insertToken: sql(
       `INSERT INTO tokens (id, secret_hash, description, id_pattern, type, labels, max_uses, uses, expires_at, created_at, created_by, revoked_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,

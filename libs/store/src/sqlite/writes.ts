@@ -128,6 +128,18 @@ export function prepareWrites(db: Database): ApplyWrite {
       statements.unhold.run(hexBytes(serial));
       return undefined;
     },
+    'mark-certificate-used': ({ serial, at }) => {
+      statements.markUsed.run(at, hexBytes(serial));
+      return undefined;
+    },
+    'allow-renewal': ({ device, until }) => {
+      statements.allowRenewal.run(device, until);
+      return undefined;
+    },
+    'end-allowance': ({ device }) => {
+      statements.endAllowance.run(device);
+      return undefined;
+    },
     'insert-token': ({ token }) => {
       statements.insertToken.run(
         token.id,

@@ -49,6 +49,7 @@ export function certificate(n: number, changes: Partial<Certificate> = {}): Cert
     state: 'active',
     revokedAt: null,
     reason: null,
+    usedAt: null,
     ...changes,
   };
 }

@@ -1,0 +1,71 @@
+// Two holders of one identity: what the ledger and the alerts say of it, until somebody decides about the device.
+import type { SerialHex } from '@keyline/kernel';
+import type { NewEntry } from './ledger-entry.ts';
+import type { Alert } from './model.ts';
+import type { Store, Write } from './ports.ts';
+
+type Row = { readonly writes: readonly Write[]; readonly entries: readonly NewEntry[] };
+
+const nothing: Row = { writes: [], entries: [] };
+
+export function conflictKey(identity: string): string {
+  return `identity:${identity}:two-holders`;
+}
+
+/**
+ * The entry and the critical alert. While the alert is open nothing is added: whoever has an old key could fill the ledger.
+ * @param by who presented the old certificate
+ */
+export async function conflictRow(
+  store: Pick<Store, 'findAlert'>,
+  conflict: {
+    readonly identity: string;
+    readonly old: SerialHex;
+    readonly current: SerialHex;
+    readonly answered: boolean;
+    readonly by: Omit<NewEntry, 'data'>;
+  },
+): Promise<Row> {
+  const { identity, old, current, answered, by } = conflict;
+  const key = conflictKey(identity);
+  const earlier = await store.findAlert(key);
+  if (earlier?.resolvedAt === null) return nothing;
+  const alert: Alert = {
+    key,
+    severity: 'critical',
+    summary: `Two keys are in use for "${identity}": its certificate ${old} came back after ${current} had taken its place. Either the device lost its new key, or somebody has its old one. Look where both came from (keyline device history ${identity}); if in doubt, revoke and decommission it, and enroll it with a new key. Suspending and resuming it closes this alert.`,
+    count: 1,
+    examples: [identity],
+    firstAt: by.at,
+    lastAt: by.at,
+    resolvedAt: null,
+  };
+  return {
+    writes: [{ op: 'put-alert', alert }],
+    entries: [
+      { ...by, data: { kind: 'identity-conflict', identity, old, current, answered } },
+      {
+        at: by.at,
+        actor: 'keyline',
+        data: { kind: 'alert-fired', alert: key, severity: 'critical', count: 1 },
+      },
+    ],
+  };
+}
+
+/** Resolves the alert, where one is open: somebody decided about the device. */
+export async function endConflict(
+  store: Pick<Store, 'findAlert'>,
+  identity: string,
+  at: number,
+): Promise<Row> {
+  const alert = await store.findAlert(conflictKey(identity));
+  if (alert?.resolvedAt !== null) return nothing;
+  const { key, severity, count } = alert;
+  return {
+    writes: [{ op: 'put-alert', alert: { ...alert, lastAt: at, resolvedAt: at } }],
+    entries: [
+      { at, actor: 'keyline', data: { kind: 'alert-resolved', alert: key, severity, count } },
+    ],
+  };
+}

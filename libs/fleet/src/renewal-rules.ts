@@ -1,0 +1,92 @@
+// When a device may renew: in its window, before it only with a new key or an operator's word, and so many times a day.
+import {
+  Duration,
+  formatInstant,
+  KeylineError,
+  parseDeviceId,
+  type DeviceId,
+} from '@keyline/kernel';
+import { renewalWindowOf, type Profile } from '@keyline/pki';
+import { entryBy, type Caller } from './caller.ts';
+import { commitOrThrow, conflict, type FleetContext } from './context.ts';
+import type { Certificate } from './model.ts';
+import type { Write } from './ports.ts';
+
+const longestAllowance = Duration.days(30);
+
+/**
+ * @returns what goes with the renewal: an operator's word is used up by it
+ * @throws {KeylineError} RENEWAL_TOO_EARLY, RENEWAL_LIMIT
+ */
+export async function admitRenewal(
+  { store, renewals }: Pick<FleetContext, 'store' | 'renewals'>,
+  renewal: {
+    readonly id: DeviceId;
+    readonly profile: Profile;
+    readonly asked: Certificate;
+    /** Whether it asks for another key than it has. */
+    readonly changesKey: boolean;
+    readonly now: number;
+  },
+): Promise<readonly Write[]> {
+  const { id, profile, asked, changesKey, now } = renewal;
+  const recent = await store.countIssued(id, now - Duration.days(1));
+  if (recent >= renewals.perDay) {
+    throw new KeylineError(
+      'RENEWAL_LIMIT',
+      `"${id}" was given ${String(recent)} certificates in 24 hours, and may get ${String(renewals.perDay)} (renewal.perDay in ca-config/service.yaml). Keep the one it has: GET /v1/renewal-info says when to renew.`,
+      { context: { retryAfterSeconds: 3600 } },
+    );
+  }
+  const { start } = renewalWindowOf(profile, asked);
+  if (now >= start || changesKey || renewals.earlyWithSameKey) return [];
+  const until = await store.findAllowance(id);
+  if (until !== undefined && now < until) return [{ op: 'end-allowance', device: id }];
+  throw new KeylineError(
+    'RENEWAL_TOO_EARLY',
+    `"${id}" may renew from ${formatInstant(start)} on (GET /v1/renewal-info). Before that only with a new key (send a CSR), or when an operator allows it (keyline device allow-renewal ${id}).`,
+  );
+}
+
+/**
+ * An operator's word that a device may renew once before its window with the key it has.
+ * @param command.lifetime milliseconds it holds
+ * @throws {KeylineError} DEVICE_NOT_FOUND, DEVICE_STATE_FORBIDS, VALIDITY_NOT_ALLOWED
+ */
+export async function allowRenewal(
+  context: FleetContext,
+  command: { readonly caller: Caller; readonly id: string; readonly lifetime: number },
+): Promise<{ readonly until: number }> {
+  const id = parseDeviceId(command.id);
+  // Said so that NaN is refused, too.
+  if (!(command.lifetime >= Duration.seconds(1) && command.lifetime <= longestAllowance)) {
+    throw new KeylineError('VALIDITY_NOT_ALLOWED', 'It may hold from 1 second to 30 days.');
+  }
+  const device = await context.store.findDevice(id);
+  if (device === undefined) {
+    throw new KeylineError('DEVICE_NOT_FOUND', `There is no device "${id}".`);
+  }
+  if (device.state !== 'active') {
+    throw new KeylineError(
+      'DEVICE_STATE_FORBIDS',
+      `The device "${id}" is ${device.state} and can't renew.`,
+    );
+  }
+  const now = context.clock.now();
+  const until = now + command.lifetime;
+  await commitOrThrow(
+    context,
+    {
+      writes: [{ op: 'allow-renewal', device: id, until }],
+      entries: [
+        {
+          at: now,
+          ...entryBy(command.caller),
+          data: { kind: 'renewal-allowed', identity: id, until },
+        },
+      ],
+    },
+    conflict,
+  );
+  return { until };
+}
