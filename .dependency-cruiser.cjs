@@ -163,10 +163,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^apps/root-ca/src' },
       to: {
-        path: [
-          coreModules(network),
-          packages('undici', 'mqtt', 'fastify', '@fastify', 'aedes', 'ws'),
-        ],
+        path: [coreModules(network), packages('undici', 'mqtt', 'fastify', '@fastify', 'ws')],
         reachable: true,
       },
     },

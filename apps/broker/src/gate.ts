@@ -1,5 +1,5 @@
 // The decision on a CONNECT: certificate, identity, client id, will. Pure over what dynsec knows.
-import type { ConnectPacket } from 'aedes';
+import type { ConnectPacket } from '@keyline/mqtt';
 import type { DynsecEngine } from '@keyline/dynsec';
 import { decideClientId } from './client-id.ts';
 import type { LiveSessions } from './live-sessions.ts';

@@ -1,5 +1,37 @@
 // The broker's counters in Prometheus' words. One registry per broker, so that two in one process do not mix.
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import {
+  collectDefaultMetrics,
+  Counter,
+  Gauge,
+  Registry,
+  type CounterConfiguration,
+} from 'prom-client';
+
+/** Counted for each message: a number in an array, until somebody asks. */
+export class MessageCounter {
+  readonly #counts = [0, 0, 0];
+  readonly #counter: Counter<'qos'>;
+
+  constructor(options: Pick<CounterConfiguration<'qos'>, 'name' | 'help' | 'registers'>) {
+    const counts = this.#counts;
+    this.#counter = new Counter({
+      ...options,
+      labelNames: ['qos'],
+      collect() {
+        this.reset();
+        for (const [qos, count] of counts.entries()) if (count > 0) this.inc({ qos }, count);
+      },
+    });
+  }
+
+  count(qos: 0 | 1 | 2): void {
+    this.#counts[qos] = (this.#counts[qos] ?? 0) + 1;
+  }
+
+  get(): ReturnType<Counter['get']> {
+    return this.#counter.get();
+  }
+}
 
 export class Metrics {
   readonly registry = new Registry();
@@ -14,15 +46,23 @@ export class Metrics {
     'CONNECT packets answered, by result (accepted, refused), reason and protocol version.',
     ['result', 'reason', 'version'],
   );
-  readonly received = this.#counter(
+  readonly received = this.#messages(
     'keyline_broker_messages_received_total',
     'PUBLISH packets from clients, denied ones included.',
-    ['qos'],
   );
-  readonly sent = this.#counter(
+  readonly sent = this.#messages(
     'keyline_broker_messages_sent_total',
     'PUBLISH packets to clients.',
-    ['qos'],
+  );
+  readonly refusedPackets = this.#counter(
+    'keyline_broker_packets_refused_total',
+    'Packets that MQTT or a limit does not allow, by reason code (hex); each ended its connection.',
+    ['reason'],
+  );
+  readonly failures = this.#counter(
+    'keyline_broker_connection_failures_total',
+    'Connections ended because something went wrong in the broker while it served them; the log says what.',
+    [],
   );
   readonly dropped = this.#counter(
     'keyline_broker_messages_dropped_total',
@@ -64,6 +104,10 @@ export class Metrics {
         this.set(read());
       },
     });
+  }
+
+  #messages(name: string, help: string): MessageCounter {
+    return new MessageCounter({ name, help, registers: [this.registry] });
   }
 
   #counter<Label extends string>(

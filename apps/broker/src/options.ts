@@ -18,10 +18,51 @@ export interface Limits {
   readonly maxInflightMessages: number;
   /** Messages that wait for one client; more are dropped and counted. Mosquitto: max_queued_messages. */
   readonly maxQueuedMessages: number;
+  /** Bytes that wait for the sessions of one identity, with some 300 for each message; more are dropped. Mosquitto: max_queued_bytes. */
+  readonly maxQueuedBytes: number;
+  /** The same for all together. None may hold more than an eighth of what is left of it, so that there is always some for the others. */
+  readonly maxQueuedBytesInAll: number;
+  /** QoS 1 and 2 messages of one client that it was not answered yet: MQTT 5's receive maximum, one more ends the connection (0x93). */
+  readonly maxIncomingMessages: number;
   /** Payload bytes of one message; a larger one is not delivered. 0: no limit. Mosquitto: message_size_limit. */
   readonly messageSizeLimit: number;
   /** Bytes of one packet; a larger one ends the connection (MQTT 5 reason 0x95). Mosquitto: max_packet_size. */
   readonly maxPacketSize: number;
+  /** Topic filters in one SUBSCRIBE or UNSUBSCRIBE; more end the connection (0x97). */
+  readonly maxFiltersPerPacket: number;
+  /** User properties of one packet; more end the connection (0x97). */
+  readonly maxUserProperties: number;
+  /** Connections of one identity at once (`CN` and every `CN:suffix`); administrators have no limit. */
+  readonly maxConnectionsPerIdentity: number;
+  /** Sessions of one identity, of connected and of absent clients; administrators have no limit. */
+  readonly maxSessionsPerIdentity: number;
+  /** Sessions in all. */
+  readonly maxSessions: number;
+  /** Topic filters of one identity; one above 128 bytes or 8 levels counts as several. More are refused in SUBACK (0x97). */
+  readonly maxSubscriptionsPerIdentity: number;
+  /** The same in all. */
+  readonly maxSubscriptions: number;
+  /** Retained messages that one identity may leave behind; one more is refused (0x97). */
+  readonly maxRetainedMessages: number;
+  /** Bytes of them, with some 300 for each. */
+  readonly maxRetainedBytes: number;
+  /** The same for all together; shared as queued bytes are. */
+  readonly maxRetainedBytesInAll: number;
+  /** Messages in a second from one identity; above it is not read for a while. 0: no limit. */
+  readonly maxMessageRate: number;
+  /** Bytes of messages in a second from one identity. 0: no limit. */
+  readonly maxByteRate: number;
+  /**
+   * Bytes that a client has not taken yet: above it, it is not read, QoS 0 messages to it are dropped and others wait; above four times
+   * as many it is cut.
+   */
+  readonly maxUnreadBytes: number;
+  /** The same of all clients together; those that have the most go first. */
+  readonly maxUnreadBytesInAll: number;
+  /** Memory for packets that have begun and not ended, of all clients together; those that have the most go first. */
+  readonly maxPartialBytes: number;
+  /** Milliseconds from the first to the last byte of a packet. */
+  readonly packetTimeout: number;
   /** Seconds; a client that asks for more or for none gets this much. Mosquitto: max_keepalive. */
   readonly maxKeepalive: number;
   /** Seconds that the session of an absent client is kept at most. Mosquitto: persistent_client_expiration. */
@@ -45,8 +86,27 @@ export const defaultLimits: Limits = {
   maxConnections: 100_000,
   maxInflightMessages: 20,
   maxQueuedMessages: 1000,
+  maxQueuedBytes: 16_777_216,
+  maxQueuedBytesInAll: 268_435_456,
+  maxIncomingMessages: 1000,
   messageSizeLimit: 0,
   maxPacketSize: 1_048_576,
+  maxFiltersPerPacket: 100,
+  maxUserProperties: 100,
+  maxConnectionsPerIdentity: 100,
+  maxSessionsPerIdentity: 100,
+  maxSessions: 1_000_000,
+  maxSubscriptionsPerIdentity: 1000,
+  maxSubscriptions: 1_000_000,
+  maxRetainedMessages: 10_000,
+  maxRetainedBytes: 16_777_216,
+  maxRetainedBytesInAll: 268_435_456,
+  maxMessageRate: 0,
+  maxByteRate: 0,
+  maxUnreadBytes: 1_048_576,
+  maxUnreadBytesInAll: 134_217_728,
+  maxPartialBytes: 67_108_864,
+  packetTimeout: 60_000,
   maxKeepalive: 65_535,
   persistentClientExpiration: 7 * 24 * 3600,
   handshakeTimeout: 10_000,

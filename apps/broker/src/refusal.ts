@@ -79,6 +79,25 @@ const kinds = {
     ...busy,
     remedy: 'All connections are in use: close some, or raise --max-connections.',
   },
+  'identity-connections': {
+    ...busy,
+    remedy:
+      'Close connections of this identity that are not needed, or raise --max-connections-per-identity.',
+  },
+  'identity-sessions': {
+    ...busy,
+    remedy:
+      'Connect once to each session that is not needed with a clean start, or raise --max-sessions-per-identity.',
+  },
+  sessions: {
+    ...busy,
+    remedy: 'Shorten --persistent-client-expiration, or raise --max-sessions.',
+  },
+  'authentication-method': {
+    reasonCode: 0x8c,
+    returnCode: 5,
+    remedy: 'Leave Authentication Method out of CONNECT: the certificate is the login here.',
+  },
   'shutting-down': {
     reasonCode: 0x8b,
     returnCode: 3,

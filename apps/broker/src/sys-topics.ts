@@ -72,7 +72,7 @@ export class SysTopics {
   }
 }
 
-async function sumOf(counter: Counter): Promise<number> {
+async function sumOf(counter: Pick<Counter, 'get'>): Promise<number> {
   const { values } = await counter.get();
   return values.reduce((sum, { value }) => sum + value, 0);
 }

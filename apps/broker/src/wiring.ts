@@ -10,6 +10,7 @@ import { ControlApi } from './control-api.ts';
 import { assertTlsPolicy, Door } from './door.ts';
 import { endSession } from './end-session.ts';
 import { watchExpiry } from './expired-sessions.ts';
+import { lockFolder } from './engine/folder-lock.ts';
 import { MqttEngine } from './engine/mqtt-engine.ts';
 import { SessionStore } from './engine/session-store.ts';
 import { Gate } from './gate.ts';
@@ -46,10 +47,28 @@ const closeTimeout = 500;
 
 /** @throws {KeylineError} what is wrong with a file, a port or the stored state */
 export async function openBroker(options: BrokerOptions, context: BrokerContext): Promise<Broker> {
-  const { data, host, port, limits, tls, certificates: files } = options;
-  const { log, clock, certificateInterval = 2000 } = context;
+  const { data, tls } = options;
   assertTlsPolicy(tls);
   await mkdir(data, { recursive: true, mode: 0o700 });
+  const unlock = lockFolder(data);
+  try {
+    const broker = await openLocked(options, context);
+    return {
+      ...broker,
+      async close() {
+        await broker.close();
+        unlock();
+      },
+    };
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+async function openLocked(options: BrokerOptions, context: BrokerContext): Promise<Broker> {
+  const { data, host, port, limits, tls, certificates: files } = options;
+  const { log, clock, certificateInterval = 2000 } = context;
   const certificate = await loadServerCertificate(files);
 
   const metrics = new Metrics();
@@ -90,17 +109,9 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
   });
   const store = await SessionStore.open({
     folder: join(data, 'sessions'),
-    rights: {
-      isKnown: (owner) => admins.has(owner) || dynsec.checkIdentity(owner) === 'known',
-      maySubscribe: ({ owner, clientId }, filter) =>
-        dynsec.maySubscribe({ username: owner, clientId }, filter),
-      mayReceive: ({ owner, clientId }, topic) =>
-        dynsec.mayReceive({ username: owner, clientId }, topic),
-    },
-    metrics,
+    limits,
     clock,
     log,
-    maxQueued: limits.maxQueuedMessages,
   });
   const gate = new Gate({
     dynsec,
@@ -108,13 +119,14 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
     rules,
     sessions,
     maxConnections: limits.maxConnections,
-    ownerOf: (clientId) => store.find(clientId)?.owner,
+    ownerOf: (clientId) => store.find(clientId)?.account.name,
     onAdmitted: (passport) => {
       for (const each of doors) each.settle(passport);
     },
   });
-  const engine = await MqttEngine.open({
+  const engine = new MqttEngine({
     dynsec,
+    admins,
     gate,
     store,
     clock,
@@ -184,6 +196,7 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
       engine.publishRetained(topic, payload);
     },
   });
+  engine.start();
   await sysTopics.start();
   const stopWatchingExpiry = watchExpiry({ sessions, metrics, log, clock });
   const boundPort = await door.listen(host, port);
@@ -206,7 +219,7 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
       for (const each of doors) each.stopListening();
       engine.dismiss();
       await Promise.all(doors.map((each) => each.close(closeTimeout)));
-      await engine.close();
+      engine.close();
       await store.close();
       await dynsec.close();
       await metricsServer.close();

@@ -3,7 +3,8 @@ import { appendFile, mkdtemp, open as openFile, readdir, rm, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi, type MockInstance } from 'vitest';
-import { Journal, type JournalRecord } from '../src/engine/journal.ts';
+import { Journal } from '../src/engine/journal.ts';
+import type { JournalRecord } from '../src/engine/record-lines.ts';
 
 let folder: string;
 /** What the journal told of. */

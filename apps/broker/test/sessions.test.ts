@@ -405,7 +405,7 @@ describe('MQTT 5', () => {
     await Promise.all([again.client.endAsync(), back.client.endAsync()]);
   });
 
-  it('says that there is no subscription when the right to end it is missing', async () => {
+  it('keeps a subscription when the right to end it is missing, and says so (0x87, MQTT 5.0 §3.11.3)', async () => {
     const certificate = await broker.pki.issue('held');
     await broker.control(
       { command: 'createRole', rolename: 'held' },
@@ -428,7 +428,13 @@ describe('MQTT 5', () => {
     );
     const { client, packets } = await come('held', {}, certificate);
     await client.subscribeAsync('held/#', { qos: 1 });
+    const answer = new Promise<unknown>((resolve) => {
+      client.on('packetreceive', (packet) => {
+        if (packet.cmd === 'unsuback') resolve(packet);
+      });
+    });
     await client.unsubscribeAsync('held/#').catch(() => undefined);
+    expect(await answer).toMatchObject({ granted: [0x87] });
     await client.publishAsync('held/x', 'still here', { qos: 1 });
     await expect.poll(() => texts(packets)).toEqual(['still here']);
     await client.endAsync();

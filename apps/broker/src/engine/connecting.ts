@@ -1,35 +1,35 @@
 // A CONNECT, from the gate's decision to the CONNACK that tells it.
-import type { Client, ConnectPacket } from 'aedes';
-import type { Clock } from '@keyline/kernel';
-import type { DynsecEngine } from '@keyline/dynsec';
+import { encodePacket, type ConnectPacket, type ProtocolVersion, type Will } from '@keyline/mqtt';
+import type { Logger } from 'pino';
 import type { Admission, Gate } from '../gate.ts';
-import type { LiveSession, LiveSessions } from '../live-sessions.ts';
+import type { LiveSessions } from '../live-sessions.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Limits } from '../options.ts';
-import { refuse, type Refusal } from '../refusal.ts';
+import { reasonStringOf, refuse, type Refusal } from '../refusal.ts';
 import type { RefusalLog } from '../refusal-log.ts';
-import type { EngineClient } from './aedes-client.ts';
-import { Outbox } from './outbox.ts';
+import type { Connection } from './connection.ts';
+import type { Delivery } from './delivery.ts';
+import { copyOf, ownPropertiesOf } from './message.ts';
+import { topicAliasMaximum } from './publishing.ts';
 import type { SessionStore } from './session-store.ts';
-import { matches } from './topic-tree.ts';
-import type { Visitor, Visitors } from './visitor.ts';
-import { answerRefused, answerWelcome, holdBack, letGo, sayGoodbye } from './wire.ts';
+import { OutgoingAliases } from './topic-aliases.ts';
+import type { Wills } from './wills.ts';
 
 interface ConnectingOptions {
-  readonly visitors: Visitors;
   readonly gate: Gate;
   readonly store: SessionStore;
   readonly sessions: LiveSessions;
-  readonly dynsec: Pick<DynsecEngine, 'mayReceive'>;
+  readonly delivery: Delivery;
+  readonly wills: Wills;
   readonly limits: Limits;
   readonly metrics: Metrics;
   readonly refusals: RefusalLog;
-  readonly clock: Clock;
-  readonly applyRights: (client: EngineClient, live: LiveSession) => void;
+  readonly log: Logger;
 }
 
-/** Milliseconds that a client which is sent away gets to read why. */
-const farewell = 250;
+/** Topic aliases that we set at most, however many the client takes. */
+const mostOutgoingAliases = 20;
+const defaultReceiveMaximum = 65_535;
 
 export class Connecting {
   readonly #options: ConnectingOptions;
@@ -44,133 +44,176 @@ export class Connecting {
     this.#stopping = true;
   }
 
-  /** aedes' preConnect hook. @returns whether aedes shall go on */
-  admit(client: Client, packet: ConnectPacket): boolean {
-    const { visitors, gate, sessions } = this.#options;
-    const visitor = visitors.of(client);
-    const answer = this.#stopping
-      ? refuse('shutting-down', 'The broker is stopping.')
-      : gate.decide(visitor.passport, packet);
-    if ('reason' in answer) {
-      this.#refuse(client, packet, visitor, answer);
-      return false;
+  accept(connection: Connection, packet: ConnectPacket): void {
+    connection.version = packet.protocolVersion;
+    const answer = this.#judge(connection, packet);
+    if ('reason' in answer) this.#refuse(connection, packet, answer);
+    else this.#welcome(connection, packet, answer);
+  }
+
+  #judge({ passport }: Connection, packet: ConnectPacket): Admission | Refusal {
+    const { gate, store, limits } = this.#options;
+    if (this.#stopping) return refuse('shutting-down', 'The broker is stopping.');
+    const answer = gate.decide(passport, packet);
+    if ('reason' in answer) return answer;
+    const { name } = answer.identity;
+    const method = packet.properties?.authenticationMethod;
+    if (method !== undefined) {
+      return refuse(
+        'authentication-method',
+        `"${name}" asked for the authentication method "${method.slice(0, 100)}".`,
+      );
     }
-    // aedes goes on with the packet, and takes its client id from there.
-    Object.assign(packet, { clientId: answer.clientId });
-    visitor.admission = answer;
-    visitor.live = this.#createLive(client as unknown as EngineClient, visitor, answer);
-    // From here on a kick reaches it, also while aedes still loads its session.
-    sessions.add(visitor.live);
-    return true;
+    const account = store.accounts.find(name);
+    const found = store.find(answer.clientId);
+    // What it takes over counts once.
+    const isNew = found?.account !== account || account === undefined;
+    if (answer.isAdmin) return answer;
+    const connections = (account?.connections ?? 0) - (found?.connection === undefined ? 0 : 1);
+    if (connections >= limits.maxConnectionsPerIdentity) {
+      return refuse('identity-connections', `"${name}" has ${connections} connections.`);
+    }
+    const sessions = account?.sessions.size ?? 0;
+    if (isNew && sessions >= limits.maxSessionsPerIdentity) {
+      return refuse('identity-sessions', `"${name}" has ${sessions} sessions.`);
+    }
+    if (found === undefined && store.size >= limits.maxSessions) {
+      return refuse('sessions', `All ${limits.maxSessions} sessions are in use.`);
+    }
+    return answer;
   }
 
-  /** aedes' authenticate hook, where it has read the packet: the session is taken up. */
-  begin(client: EngineClient): void {
-    const { visitors, store, metrics, clock, limits, dynsec } = this.#options;
-    const visitor = visitors.of(client);
-    const { live } = visitor;
-    if (live === undefined) throw new Error('a session for a connection that was not admitted');
-    const found = store.find(live.clientId);
-    visitor.sessionPresent =
-      !client._cleanStart && found?.durable === true && found.owner === live.username;
-    if (!visitor.sessionPresent) store.drop(live.clientId);
-    const session = store.attach(live.clientId, live.username, { durable: !client.clean });
-    client.clean = false;
-    visitor.outbox = new Outbox({
-      client,
-      session,
-      log: store,
-      metrics,
-      clock,
-      mayReceive: (topic) => dynsec.mayReceive(live, topic),
-      maxInflight: limits.maxInflightMessages,
-      maxQueued: limits.maxQueuedMessages,
+  #welcome(connection: Connection, packet: ConnectPacket, admission: Admission): void {
+    const { store, sessions, delivery, wills, limits, metrics, log } = this.#options;
+    const { clientId, identity } = admission;
+    const isFive = packet.protocolVersion === 5;
+    const older = store.find(clientId)?.connection;
+    older?.end(0x8e, 'Another connection has taken over this session.');
+    const standing = store.find(clientId);
+    const goesOn =
+      !packet.clean && standing?.durable === true && standing.account.name === identity.name;
+    if (standing !== undefined && !goesOn) {
+      // A will is due with the end of its session at the latest (MQTT 5 §3.1.3.2.2).
+      wills.sessionEnded(clientId);
+      store.drop(standing);
+    } else wills.cancel(clientId);
+
+    const asked = isFive ? (packet.properties?.sessionExpiryInterval ?? 0) : Infinity;
+    const expiry = Math.min(asked, limits.persistentClientExpiration);
+    connection.admission = admission;
+    connection.expirySeconds = !isFive && packet.clean ? 0 : expiry;
+    const durable = connection.expirySeconds > 0;
+    const session = store.attach(clientId, identity.name, { durable });
+    session.connection = connection;
+    connection.session = session;
+    connection.account = session.account;
+    session.account.connections += 1;
+    this.#takeSettings(connection, packet);
+    connection.state = 'open';
+    sessions.add(connection);
+    if (packet.will !== undefined) this.#keepWill(connection, packet.will);
+
+    metrics.connects.inc({ result: 'accepted', reason: '', version: packet.protocolVersion });
+    connection.sendPacket({
+      type: 'connack',
+      sessionPresent: goesOn,
+      reasonCode: 0,
+      properties: isFive ? this.#welcomeProperties(connection, packet, admission) : undefined,
     });
-    session.outbox = visitor.outbox;
-    // A session without subscriptions is not asked about again.
-    if (session.subscriptions.size === 0) store.setPresent(session);
-    holdBack(client.conn);
+    log.info(
+      {
+        event: 'connected',
+        certificate: connection.passport.names,
+        clientId,
+        version: packet.protocolVersion,
+        peer: connection.address,
+      },
+      'connected',
+    );
+    delivery.resume(session, connection);
   }
 
-  /** After aedes believes it has sent CONNACK: ours goes out instead. */
-  welcome(client: EngineClient): void {
-    const { visitors, limits } = this.#options;
-    const visitor = visitors.of(client);
-    visitor.isGreeted = true;
-    letGo(client.conn);
-    answerWelcome(client, {
-      sessionPresent: visitor.sessionPresent === true,
-      assignedClientId: visitor.admission?.assigned === true ? client.id : undefined,
-      limits,
+  #takeSettings(connection: Connection, { keepAlive, properties }: ConnectPacket): void {
+    const { limits } = this.#options;
+    const longest = limits.maxKeepalive;
+    connection.keepAlive =
+      longest < 65_535 && (keepAlive === 0 || keepAlive > longest) ? longest : keepAlive;
+    const receiveMaximum = properties?.receiveMaximum ?? defaultReceiveMaximum;
+    connection.window = Math.max(1, Math.min(receiveMaximum, limits.maxInflightMessages));
+    connection.maximumPacketSize = properties?.maximumPacketSize ?? Infinity;
+    const aliases = Math.min(properties?.topicAliasMaximum ?? 0, mostOutgoingAliases);
+    if (aliases > 0) connection.outgoingAliases = new OutgoingAliases(aliases);
+    connection.isPlain = aliases === 0 && connection.maximumPacketSize === Infinity;
+    connection.wantsReasons = properties?.requestProblemInformation !== false;
+  }
+
+  #welcomeProperties(
+    connection: Connection,
+    { keepAlive, properties }: ConnectPacket,
+    { assigned, clientId }: Admission,
+  ) {
+    const { limits } = this.#options;
+    const asked = properties?.sessionExpiryInterval ?? 0;
+    return {
+      topicAliasMaximum,
+      receiveMaximum: limits.maxIncomingMessages,
+      maximumPacketSize: limits.maxPacketSize,
+      ...(assigned ? { assignedClientIdentifier: clientId } : {}),
+      ...(connection.keepAlive === keepAlive ? {} : { serverKeepAlive: connection.keepAlive }),
+      ...(connection.expirySeconds === asked
+        ? {}
+        : { sessionExpiryInterval: connection.expirySeconds }),
+    };
+  }
+
+  #keepWill(connection: Connection, will: Will): void {
+    const { store } = this.#options;
+    const { topic, payload, qos, retain, properties } = will;
+    store.setWill({
+      clientId: connection.clientId,
+      owner: connection.username,
+      message: {
+        topic,
+        payload: copyOf(payload, 0, payload.length),
+        qos,
+        retain,
+        properties: ownPropertiesOf(properties),
+        expiresAt: undefined,
+      },
+      delaySeconds: Math.min(properties?.willDelayInterval ?? 0, connection.expirySeconds),
+      expirySeconds: properties?.messageExpiryInterval,
+      identity: connection.identity,
     });
   }
 
-  #refuse(client: Client, packet: ConnectPacket, visitor: Visitor, refusal: Refusal): void {
+  #refuse(connection: Connection, packet: ConnectPacket, refusal: Refusal): void {
     const { metrics, refusals } = this.#options;
-    const { passport, address } = visitor;
-    const version = packet.protocolVersion ?? 4;
     const { reason, happened, remedy } = refusal;
-    metrics.connects.inc({ result: 'refused', reason, version });
+    metrics.connects.inc({ result: 'refused', reason, version: packet.protocolVersion });
     refusals.write({
       event: 'connection refused',
       reason,
-      certificate: passport.names,
+      certificate: connection.passport.names,
       clientId: packet.clientId,
-      peer: address,
+      peer: connection.address,
       happened,
       remedy,
     });
-    const { conn } = client;
-    answerRefused(client, version, refusal);
-    conn.end();
-    setTimeout(() => conn.destroy(), farewell).unref();
+    connection.close(refusalPacket(packet.protocolVersion, refusal));
   }
+}
 
-  #createLive(client: EngineClient, visitor: Visitor, admission: Admission): LiveSession {
-    const { identity, clientId, isAdmin } = admission;
-    const live: LiveSession = {
-      username: identity.name,
-      clientId,
-      identity,
-      isAdmin,
-      address: visitor.address,
-      end: (reasonCode, reasonString) => {
-        const { conn } = client;
-        // aedes would tell nothing to a client whose queue it still empties after CONNACK.
-        if (visitor.isGreeted === true) sayGoodbye(client, reasonCode, reasonString);
-        setImmediate(() => {
-          client.close();
-        });
-        // It may not read any more, and must not stay because of that.
-        setTimeout(() => conn.destroy(), farewell).unref();
-      },
-      applyRights: () => {
-        this.#options.applyRights(client, live);
-      },
-      send: (topic, payload) => {
-        if (this.#options.dynsec.mayReceive(live, topic))
-          this.#send(client, visitor, { topic, payload });
-      },
-    };
-    return live;
-  }
-
-  #send(
-    client: EngineClient,
-    { outbox }: Visitor,
-    { topic, payload }: { readonly topic: string; readonly payload: string },
-  ): void {
-    const names = Object.keys(client.subscriptions).filter((name) => matches(name, topic));
-    if (outbox === undefined || names.length === 0) return;
-    const { subscriptions } = outbox.session;
-    const identifiers = names.flatMap(
-      (name) => subscriptions.get(name)?.subscriptionIdentifier ?? [],
-    );
-    outbox.offer({
-      message: { topic, payload: Buffer.from(payload), qos: 0, retain: false },
-      qos: 0,
-      retain: false,
-      identifiers: identifiers.length === 0 ? undefined : identifiers,
-    });
-  }
+function refusalPacket(version: ProtocolVersion, refusal: Refusal): Buffer {
+  const { reasonCode, returnCode } = refusal;
+  return version === 5
+    ? encodePacket(
+        {
+          type: 'connack',
+          sessionPresent: false,
+          reasonCode,
+          properties: { reasonString: reasonStringOf(refusal) },
+        },
+        5,
+      )
+    : encodePacket({ type: 'connack', sessionPresent: false, reasonCode: returnCode }, version);
 }

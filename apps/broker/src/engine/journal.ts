@@ -1,9 +1,9 @@
-// An append-only file of JSON records with a snapshot beside it: what was appended is durable when `durable` calls back, many at a time.
-import { mkdir, open, readdir, readFile, rename, rm, type FileHandle } from 'node:fs/promises';
+// An append-only file of JSON records with a snapshot beside it: what was appended is durable when `durable` calls back, many at a time. Both
+// carry checksums: a record is read back as it was written, or the broker does not start.
+import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { KeylineError, messageOf } from '@keyline/kernel';
-
-export type JournalRecord = readonly [kind: string, ...rest: unknown[]];
+import { messageOf } from '@keyline/kernel';
+import { encodeLine, readLines, type JournalRecord } from './record-lines.ts';
 
 interface JournalOptions {
   readonly folder: string;
@@ -23,7 +23,9 @@ interface JournalOptions {
 
 const snapshotName = 'snapshot.jsonl';
 const journalPattern = /^journal\.(\d+)\.jsonl$/;
-const sliceLength = 2000;
+const sliceLength = 500;
+/** A line is read and checked in one piece, so it should not be much longer. */
+const longLine = 1_048_576;
 
 export class Journal {
   readonly #options: JournalOptions;
@@ -37,6 +39,8 @@ export class Journal {
   #failure: Error | undefined;
   #recoveryTimer: NodeJS.Timeout | undefined;
   #recovery: Promise<void> | undefined;
+  /** Calls of `append` so far: whoever has made none has nothing to wait for. */
+  appended = 0;
 
   private constructor(options: JournalOptions, file: FileHandle, generation: number) {
     this.#options = options;
@@ -49,7 +53,7 @@ export class Journal {
     const { folder, replay } = options;
     await mkdir(folder, { recursive: true, mode: 0o700 });
     let oldest = 0;
-    for (const record of await readRecords(join(folder, snapshotName), { mayBeTorn: false })) {
+    for (const record of await readLines(join(folder, snapshotName), { mayBeTorn: false })) {
       if (record[0] === 'generation') oldest = Number(record[1]);
       else replay(record);
     }
@@ -60,7 +64,7 @@ export class Journal {
     for (const generation of generations) {
       // A crash during a snapshot leaves two journals, of which either may end in the middle of a record.
       const file = join(folder, journalName(generation));
-      for (const record of await readRecords(file, { mayBeTorn: true })) replay(record);
+      for (const record of await readLines(file, { mayBeTorn: true })) replay(record);
     }
     // Always a new file: a torn end of the old one then can't swallow the first record written now.
     const generation = (generations.at(-1) ?? oldest) + 1;
@@ -71,6 +75,7 @@ export class Journal {
 
   /** In the order of the calls. */
   append(record: JournalRecord): void {
+    this.appended += 1;
     if (this.#failure === undefined) {
       this.#pending.push(JSON.stringify(record));
       this.#writing ??= this.#write();
@@ -115,10 +120,11 @@ export class Journal {
         this.#waiting = [];
         lost = waiting;
         if (lines.length > 0) {
-          const bytes = Buffer.from(`${lines.join('\n')}\n`);
-          await this.#file.appendFile(bytes);
+          for (const line of linesOf(lines)) {
+            await this.#file.appendFile(line);
+            this.#bytes += line.length;
+          }
           await this.#file.datasync();
-          this.#bytes += bytes.length;
         }
         for (const done of waiting) done();
       }
@@ -202,10 +208,12 @@ export class Journal {
     const temporary = join(folder, `${snapshotName}.new`);
     const file = await open(temporary, 'w', 0o600);
     try {
-      await file.appendFile(`${JSON.stringify(['generation', generation])}\n`);
+      await file.appendFile(encodeLine([JSON.stringify(['generation', generation])]));
       for (let start = 0; start < records.length; start += sliceLength) {
         const slice = records.slice(start, start + sliceLength);
-        await file.appendFile(slice.map((record) => `${JSON.stringify(record)}\n`).join(''));
+        for (const line of linesOf(slice.map((record) => JSON.stringify(record)))) {
+          await file.appendFile(line);
+        }
       }
       await file.datasync();
     } finally {
@@ -218,6 +226,18 @@ export class Journal {
         await rm(join(folder, name), { force: true });
       }
     }
+  }
+}
+
+function* linesOf(records: readonly string[]): Generator<Buffer> {
+  let start = 0;
+  let length = 0;
+  for (const [at, record] of records.entries()) {
+    length += record.length;
+    if (length < longLine && at < records.length - 1) continue;
+    yield encodeLine(records.slice(start, at + 1));
+    start = at + 1;
+    length = 0;
   }
 }
 
@@ -239,38 +259,4 @@ async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-async function readRecords(
-  file: string,
-  options: { mayBeTorn: boolean },
-): Promise<JournalRecord[]> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw new KeylineError('FILE_UNREADABLE', `${file} could not be read: ${messageOf(error)}.`, {
-      cause: error,
-    });
-  }
-  const lines = text.split('\n');
-  // The last record was complete when a newline follows it; otherwise the power went while it was written, and nobody was told of it.
-  const torn = lines.pop();
-  if (torn !== '' && !options.mayBeTorn) throw damaged(file, lines.length + 1);
-  return lines.map((line, index) => {
-    try {
-      return JSON.parse(line) as JournalRecord;
-    } catch (error) {
-      throw damaged(file, index + 1, error);
-    }
-  });
-}
-
-function damaged(file: string, line: number, cause?: unknown): KeylineError {
-  return new KeylineError(
-    'FILE_UNREADABLE',
-    `${file} is damaged in line ${line}. Restore the folder from a backup; or move it away, and the broker starts without sessions, queued and retained messages.`,
-    { cause },
-  );
 }

@@ -1,54 +1,78 @@
 // A message on its way through the broker, and its form in the journal.
-import type { PublishPacket } from 'aedes';
+import type { MessageProperties, UserProperties } from '@keyline/mqtt';
 import type { Instant } from '@keyline/kernel';
 
 export type Qos = 0 | 1 | 2;
-export type PublishProperties = NonNullable<PublishPacket['properties']>;
+
+/** Without the expiry, which is an instant here. */
+export type OwnProperties = Omit<MessageProperties, 'messageExpiryInterval'>;
 
 export interface Message {
   readonly topic: string;
   readonly payload: Buffer;
   readonly qos: Qos;
   readonly retain: boolean;
-  readonly properties?: PublishProperties | undefined;
+  readonly properties: OwnProperties | undefined;
   /** From MQTT 5's Message Expiry Interval. */
-  readonly expiresAt?: Instant | undefined;
+  readonly expiresAt: Instant | undefined;
 }
 
-interface WirePublish extends Omit<PublishPacket, 'cmd' | 'dup'> {
-  readonly messageExpiry?: Instant | undefined;
-}
-
-/**
- * Only the properties that belong to the message go on: alias and subscription identifier are the connection's, and a will's
- * delay has no place in a PUBLISH.
- */
-export function messageOf(packet: WirePublish, now: Instant): Message {
-  const { topic, payload, qos, retain, properties, messageExpiry } = packet;
-  const seconds = properties?.messageExpiryInterval;
+/** Only the properties that belong to the message go on: alias and subscription identifier are the connection's, a delay the will's. */
+export function ownPropertiesOf(given: MessageProperties | undefined): OwnProperties | undefined {
+  if (given === undefined) return undefined;
+  const { payloadFormatIndicator, responseTopic, correlationData, contentType, userProperties } =
+    given;
+  if (
+    payloadFormatIndicator === undefined &&
+    responseTopic === undefined &&
+    correlationData === undefined &&
+    contentType === undefined &&
+    userProperties === undefined
+  ) {
+    return undefined;
+  }
   return {
-    topic,
-    payload: typeof payload === 'string' ? Buffer.from(payload) : payload,
-    qos,
-    retain,
-    properties: properties === undefined ? undefined : ownProperties(properties),
-    expiresAt: messageExpiry ?? (seconds === undefined ? undefined : now + seconds * 1000),
+    ...(payloadFormatIndicator === undefined ? {} : { payloadFormatIndicator }),
+    ...(responseTopic === undefined ? {} : { responseTopic }),
+    // A view of the bytes that came would keep all of them.
+    ...(correlationData === undefined ? {} : { correlationData: Buffer.from(correlationData) }),
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(userProperties === undefined ? {} : { userProperties }),
   };
 }
 
-const ownPropertyNames = [
-  'payloadFormatIndicator',
-  'responseTopic',
-  'correlationData',
-  'userProperties',
-  'contentType',
-] as const;
+/** A slice of what came from the socket would keep all of it in memory. */
+export function copyOf(bytes: Buffer, start: number, end: number): Buffer {
+  const copy = Buffer.allocUnsafeSlow(end - start);
+  bytes.copy(copy, 0, start, end);
+  return copy;
+}
 
-function ownProperties(properties: PublishProperties): PublishProperties | undefined {
-  const entries = ownPropertyNames.flatMap((name) =>
-    properties[name] === undefined ? [] : [[name, properties[name]]],
-  );
-  return entries.length === 0 ? undefined : (Object.fromEntries(entries) as PublishProperties);
+export function expiryOf(
+  given: { readonly messageExpiryInterval?: number | undefined } | undefined,
+  now: Instant,
+): Instant | undefined {
+  const seconds = given?.messageExpiryInterval;
+  return seconds === undefined ? undefined : now + seconds * 1000;
+}
+
+export function isExpired(message: Message, now: Instant): boolean {
+  return message.expiresAt !== undefined && message.expiresAt <= now;
+}
+
+/** What a message takes in memory beside its bytes, about. */
+const overheadBytes = 300;
+
+/** Memory that a kept message takes, about. */
+export function bytesOf({ topic, payload, properties }: Message): number {
+  let bytes = overheadBytes + topic.length + payload.length;
+  if (properties === undefined) return bytes;
+  bytes += (properties.responseTopic?.length ?? 0) + (properties.contentType?.length ?? 0);
+  bytes += properties.correlationData?.length ?? 0;
+  for (const [name, value] of properties.userProperties ?? []) {
+    bytes += name.length + value.length + 64;
+  }
+  return bytes;
 }
 
 /** JSON: binary parts as base64. */
@@ -57,7 +81,7 @@ export interface MessageRecord {
   readonly p: string;
   readonly q: Qos;
   readonly r?: 1;
-  readonly v?: Omit<PublishProperties, 'correlationData'>;
+  readonly v?: Omit<OwnProperties, 'correlationData'>;
   readonly c?: string;
   readonly e?: Instant;
 }
@@ -82,11 +106,28 @@ export function decodeMessage(record: MessageRecord): Message {
     payload: Buffer.from(p, 'base64'),
     qos: q,
     retain: r === 1,
-    properties: c === undefined ? v : { ...v, correlationData: Buffer.from(c, 'base64') },
+    properties: v === undefined ? undefined : decodeProperties(v, c),
     expiresAt: e,
   };
 }
 
-export function isExpired(message: Message, now: Instant): boolean {
-  return message.expiresAt !== undefined && message.expiresAt <= now;
+function decodeProperties(
+  { userProperties, ...rest }: Omit<OwnProperties, 'correlationData'>,
+  correlationData: string | undefined,
+): OwnProperties {
+  return {
+    ...rest,
+    // Journals of earlier versions have an object here, with a list where a name came several times.
+    ...(userProperties === undefined ? {} : { userProperties: pairsOf(userProperties) }),
+    ...(correlationData === undefined
+      ? {}
+      : { correlationData: Buffer.from(correlationData, 'base64') }),
+  };
+}
+
+function pairsOf(given: UserProperties | Record<string, string | string[]>): UserProperties {
+  if (Array.isArray(given)) return given as UserProperties;
+  return Object.entries(given).flatMap(([name, values]) =>
+    [values].flat().map((value) => [name, value as string] as const),
+  );
 }

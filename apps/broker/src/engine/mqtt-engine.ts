@@ -1,38 +1,32 @@
-// aedes as the MQTT engine: our decisions at its hooks, our message bus and our store at its ports.
-import {
-  Aedes,
-  type AedesPublishPacket,
-  type Client,
-  type SubscribePacket,
-  type UnsubscribePacket,
-} from 'aedes';
+// The MQTT engine: connections, sessions and messages, put together of their parts. Who may be here and what they may do is asked outside.
+import { clientPacketLimits, encodePacket, MalformedPacket, type Packet } from '@keyline/mqtt';
 import type { Logger } from 'pino';
-import type { Clock } from '@keyline/kernel';
+import { messageOf, type Clock } from '@keyline/kernel';
 import type { DynsecEngine, Executed } from '@keyline/dynsec';
 import type { ControlApi } from '../control-api.ts';
 import type { Visit } from '../door.ts';
 import type { Gate } from '../gate.ts';
-import type { LiveSession, LiveSessions } from '../live-sessions.ts';
+import type { LiveSessions } from '../live-sessions.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Limits } from '../options.ts';
 import type { RefusalLog } from '../refusal-log.ts';
-import { assertAedes, type DeliveredPacket, type EngineClient } from './aedes-client.ts';
+import { BusyConnections } from './busy-connections.ts';
 import { Connecting } from './connecting.ts';
-import { FanOut } from './fan-out.ts';
-import { messageOf, type Qos } from './message.ts';
-import type { Delivery } from './outbox.ts';
-import { createPersistence } from './persistence.ts';
+import { Connection, hold } from './connection.ts';
+import { Delivery } from './delivery.ts';
+import { guard } from './guard.ts';
 import { Publishing } from './publishing.ts';
+import { Routes } from './routes.ts';
 import type { Session } from './session.ts';
 import type { SessionStore } from './session-store.ts';
-import { hideShared, isForged, refusedName, showShared } from './shared-name.ts';
-import { matches } from './topic-tree.ts';
-import { Visitors } from './visitor.ts';
-import { topicAliasMaximum } from './wire.ts';
+import { SharedBudget } from './shared-budget.ts';
+import { Subscribing } from './subscribing.ts';
+import type { Surroundings } from './surroundings.ts';
 import { Wills } from './wills.ts';
 
 interface MqttEngineOptions {
   readonly dynsec: DynsecEngine;
+  readonly admins: ReadonlySet<string>;
   readonly gate: Gate;
   readonly store: SessionStore;
   readonly sessions: LiveSessions;
@@ -44,331 +38,303 @@ interface MqttEngineOptions {
   readonly log: Logger;
 }
 
-const brokerId = 'keyline';
-const expiryInterval = 1000;
+/** Milliseconds between two looks at what is overdue. */
+const tickInterval = 100;
+/** In so many ticks every connection has been looked at once. */
+const ticksPerRound = 10;
+const sessionsEvery = 10;
 
 export class MqttEngine {
   readonly #options: MqttEngineOptions;
-  readonly #aedes: Aedes;
-  readonly #visitors = new Visitors();
-  readonly #fanOut: FanOut;
+  readonly #connections = new Set<Connection>();
   readonly #connecting: Connecting;
   readonly #publishing: Publishing;
+  readonly #subscribing: Subscribing;
+  readonly #delivery: Delivery;
   readonly #wills: Wills;
-  /** Who gets the message that the fan-out is at, once each, however many of their subscriptions match. */
-  #round: Map<Session, Delivery> | undefined;
-  #expiryTimer: NodeJS.Timeout | undefined;
+  readonly #surroundings: Surroundings;
+  /** Where the round over the connections is. */
+  #round: Iterator<Connection> | undefined;
+  #ticks = 0;
+  #now = performance.now();
+  #timer: NodeJS.Timeout | undefined;
 
-  private constructor(options: MqttEngineOptions) {
-    const { limits, store, clock } = options;
-    const visitors = this.#visitors;
+  constructor(options: MqttEngineOptions) {
+    const { limits, store, dynsec, admins, gate } = options;
     this.#options = options;
-    this.#connecting = new Connecting({
-      ...options,
-      visitors,
-      applyRights: (client, live) => {
-        this.#applyRightsTo(client, live);
-      },
-    });
-    this.#publishing = new Publishing({
-      ...options,
-      visitors,
-      publish: (packet, done) => {
-        this.#aedes.publish(packet, done);
-      },
-    });
+    const mayReceive = (session: Session, topic: string): boolean =>
+      dynsec.mayReceive(session, topic);
+    const isKnown = (owner: string): boolean =>
+      admins.has(owner) || dynsec.checkIdentity(owner) === 'known';
+    const now = (): number => this.#now;
+    const routes = new Routes({ index: store.index, mayReceive });
+    this.#delivery = new Delivery({ ...options, mayReceive });
+    store.onOrphan = (outgoing) => {
+      this.#delivery.deliverOrphan(outgoing);
+    };
+    this.#publishing = new Publishing({ ...options, routes, delivery: this.#delivery, now });
+    this.#subscribing = new Subscribing({ ...options, delivery: this.#delivery, isKnown });
     this.#wills = new Wills({
       ...options,
-      publish: (packet, done) => {
-        this.#aedes.publish(packet, done);
+      isAllowed: (name, identity) =>
+        identity === undefined ? isKnown(name) : gate.refusalOf(identity) === undefined,
+      publish: (message, owner) => {
+        this.#publishing.publish(message, owner);
       },
     });
-    this.#fanOut = new FanOut({
-      ownPrefix: `$SYS/${brokerId}/`,
-      begin: () => {
-        this.#round = new Map();
+    this.#connecting = new Connecting({ ...options, delivery: this.#delivery, wills: this.#wills });
+    this.#surroundings = {
+      limits,
+      readLimits: {
+        ...clientPacketLimits,
+        filtersPerPacket: limits.maxFiltersPerPacket,
+        userPropertiesPerPacket: limits.maxUserProperties,
       },
-      end: (packet, done) => {
-        this.#finishRound(packet, done);
+      busy: new BusyConnections(),
+      partials: new SharedBudget('packets that are not whole', limits.maxPartialBytes),
+      unread: new SharedBudget('what was not read', limits.maxUnreadBytesInAll),
+      now,
+      onPublish: (connection, bytes, start, end) =>
+        this.#publishing.takeUsual(connection, bytes, start, end),
+      onPacket: (connection, packet) => this.#take(connection, packet),
+      onRefused: (connection, error) => {
+        this.#refuse(connection, error);
       },
-    });
-    this.#aedes = new Aedes({
-      id: brokerId,
-      mq: this.#fanOut,
-      persistence: createPersistence({
-        store,
-        clock,
-        isServed: (shared) => this.#fanOut.isServed(shared),
-        outboxOf: (client) => visitors.of(client).outbox,
-        maySubscribe: (client, name) => this.#maySubscribe(visitors.of(client).live, name),
-      }),
-      connectTimeout: limits.connectTimeout,
-      maximumPacketSize: limits.maxPacketSize,
-      sessionExpiryIntervalLimit: limits.persistentClientExpiration,
-      keepaliveLimit: limits.maxKeepalive >= 65_535 ? 0 : limits.maxKeepalive,
-      topicAliasMaximum,
-      drainTimeout: 10_000,
-      preConnect: (client, packet, done) => {
-        done(null, this.#connecting.admit(client, packet));
+      onFailure: (connection, error) => {
+        this.#fail(connection, error);
       },
-      authenticate: (client, _username, _password, done) => {
-        this.#begin(client as unknown as EngineClient);
-        done(null, true);
+      onDrained: ({ session }) => {
+        if (session?.connection !== undefined) this.#delivery.pump(session, session.connection);
       },
-      authorizePublish: (client, packet, done) => {
-        this.#publishing.authorize(client, packet, done);
+      onLeave: (connection) => {
+        this.#leave(connection);
       },
-      authorizeSubscribe: (client, subscription, done) => {
-        done(null, this.#authorizeSubscribe(client, subscription.topic) ? subscription : null);
+      applyRights: (connection) => {
+        this.#subscribing.applyRightsTo(connection);
       },
-    });
+      sendTo: (connection, topic, payload) => {
+        this.#subscribing.sendTo(connection, topic, payload);
+      },
+    };
   }
 
-  static async open(options: MqttEngineOptions): Promise<MqttEngine> {
-    assertAedes();
-    const engine = new MqttEngine(options);
-    engine.#observe();
-    await engine.#aedes.listen();
-    engine.#wills.resume();
-    engine.#expiryTimer = setInterval(() => {
-      options.store.expire();
-    }, expiryInterval);
-    engine.#expiryTimer.unref();
-    return engine;
+  /** After the store was opened: everybody in it is away, whatever it remembers. */
+  start(): void {
+    this.#subscribing.applyRights(true);
+    this.#wills.resume();
+    this.#timer = setInterval(() => {
+      this.#tick();
+    }, tickInterval);
+    this.#timer.unref();
   }
 
   get subscriptions(): number {
-    return this.#fanOut.subscriptions;
+    return this.#options.store.index.size;
   }
 
   /** Takes over a connection whose TLS handshake is done. */
-  accept({ conn, passport, address }: Visit): void {
-    this.#visitors.add(conn, { passport, address });
-    const client = this.#aedes.handle(conn) as unknown as EngineClient;
-    client.deliver0 = client.deliverQoS = (packet, done) => {
-      this.#deliver(client, packet);
-      done();
-    };
-    client._parser.prependListener('packet', (packet: SubscribePacket | UnsubscribePacket) => {
-      this.#translate(client, packet);
-    });
-    conn.once('close', () => {
-      // After aedes has noticed too, which sends the will and takes the subscriptions away.
-      setImmediate(() => {
-        this.#leave(client);
-      });
-    });
+  accept(visit: Visit): void {
+    this.#connections.add(new Connection(visit, this.#surroundings));
   }
 
   /** From the broker itself: no right is asked for. */
   publishRetained(topic: string, payload: string): void {
-    this.#aedes.publish(
-      { cmd: 'publish', topic, payload: Buffer.from(payload), qos: 0, retain: true, dup: false },
-      (error?: Error | null) => {
-        if (error)
-          this.#options.log.error({ topic, error: error.message }, 'the broker could not publish');
+    this.#publishing.publish(
+      {
+        ...{ topic, payload: Buffer.from(payload), qos: 0, retain: true },
+        ...{ properties: undefined, expiresAt: undefined },
       },
+      undefined,
     );
   }
 
   /** Applies changed rights to subscriptions and queues, of the connected and of the absent. */
   applyRights(changed: Executed['rightsChanged']): void {
-    const { sessions, store } = this.#options;
-    if (changed === true) {
-      for (const live of sessions.all()) live.applyRights();
-    } else if (changed !== false) {
-      for (const username of changed) {
-        for (const live of sessions.named(username)) live.applyRights();
-      }
-    }
-    store.applyRights(changed);
+    this.#subscribing.applyRights(changed);
   }
 
   /** Takes no further CONNECT, and tells MQTT 5 clients that the server shuts down (0x8B). */
   dismiss(): void {
     this.#connecting.stop();
-    for (const live of this.#options.sessions.all()) {
+    for (const live of [...this.#options.sessions.all()]) {
       live.end(0x8b, 'The broker is stopping. Connect again in a few seconds.');
     }
   }
 
-  async close(): Promise<void> {
-    clearInterval(this.#expiryTimer);
-    this.#wills.stop();
-    await new Promise<void>((resolve) => {
-      this.#aedes.close(resolve);
-    });
+  close(): void {
+    clearInterval(this.#timer);
+    for (const connection of this.#connections) connection.close();
   }
 
-  #begin(client: EngineClient): void {
-    this.#connecting.begin(client);
-  }
-
-  #maySubscribe(live: LiveSession | undefined, name: string): boolean {
-    return live !== undefined && this.#options.dynsec.maySubscribe(live, showShared(name));
-  }
-
-  #authorizeSubscribe(client: Client, name: string): boolean {
-    const { metrics, refusals, store } = this.#options;
-    const { live, outbox, isGreeted } = this.#visitors.of(client);
-    // A restored session: aedes registers this subscription, and the others of the session, within this turn of the loop.
-    if (isGreeted !== true && outbox !== undefined) store.setPresent(outbox.session);
-    if (this.#maySubscribe(live, name)) return true;
-    const filter = showShared(name).slice(0, 200);
-    if (isGreeted !== true && outbox !== undefined) store.unsubscribe(outbox.session, name);
-    metrics.denied.inc({ action: 'subscribe' });
-    refusals.write({
-      event: 'subscription denied',
-      reason: 'subscribe',
-      certificate: { cn: live?.username, serialHex: live?.identity.serialHex },
-      clientId: live?.clientId,
-      topic: filter,
-      happened: `"${live?.username ?? ''}" may not subscribe to "${filter}".`,
-      remedy:
-        'Subscribe to a filter of its role, or add the right subscribePattern or subscribeLiteral to the role.',
-    });
-    return false;
-  }
-
-  /** Before aedes sees the packet. */
-  #translate(client: EngineClient, packet: SubscribePacket | UnsubscribePacket): void {
-    if (packet.cmd === 'subscribe') {
-      if (packet.subscriptions.some(({ topic }) => isForged(topic))) client.conn.destroy();
-      for (const subscription of packet.subscriptions)
-        subscription.topic = hideShared(subscription.topic);
-    } else if ((packet.cmd as string) === 'unsubscribe') {
-      if (packet.unsubscriptions.some(isForged)) client.conn.destroy();
-      const { live } = this.#visitors.of(client);
-      packet.unsubscriptions = packet.unsubscriptions.map((filter) =>
-        live !== undefined && this.#options.dynsec.mayUnsubscribe(live, filter)
-          ? hideShared(filter)
-          : refusedName(filter),
-      );
+  #take(connection: Connection, packet: Packet): number {
+    if (connection.state === 'arriving') {
+      // [MQTT-3.1.0-1]
+      if (packet.type !== 'connect')
+        throw protocolError('MQTT-3.1.0-1', 'The first packet was no CONNECT.');
+      this.#connecting.accept(connection, packet);
+      return 16;
+    }
+    const { session } = connection;
+    if (session === undefined) throw new Error('an open connection without a session');
+    switch (packet.type) {
+      case 'publish':
+        return this.#publishing.take(connection, packet);
+      case 'puback':
+      case 'pubcomp':
+        this.#delivery.acknowledge(session, packet.packetId);
+        return 1;
+      case 'pubrec':
+        this.#received(connection, packet.packetId, packet.reasonCode);
+        return 1;
+      case 'pubrel':
+        this.#publishing.release(connection, session, packet.packetId);
+        return 1;
+      case 'subscribe':
+        return this.#subscribing.subscribe(connection, packet);
+      case 'unsubscribe':
+        return this.#subscribing.unsubscribe(connection, packet);
+      case 'pingreq':
+        connection.sendPacket({ type: 'pingresp' });
+        return 1;
+      case 'disconnect':
+        this.#disconnect(connection, packet.reasonCode, packet.properties?.sessionExpiryInterval);
+        return 1;
+      case 'connect':
+        throw protocolError('MQTT-3.1.0-2', 'A second CONNECT came.');
+      default:
+        throw protocolError('MQTT 5 §4.12', `A client may not send ${packet.type} here.`);
     }
   }
 
-  #deliver(client: EngineClient, packet: DeliveredPacket): void {
-    const { live, outbox } = this.#visitors.of(client);
-    if (live === undefined || outbox === undefined) return;
-    if (packet.nl === true && packet.clientId === client.id) return;
-    const { dynsec, metrics, clock } = this.#options;
-    if (!dynsec.mayReceive(live, packet.topic)) {
-      metrics.denied.inc({ action: 'receive' });
+  #received(connection: Connection, packetId: number, reasonCode: number): void {
+    const { session } = connection;
+    if (session === undefined) return;
+    if (reasonCode >= 0x80) {
+      this.#delivery.acknowledge(session, packetId);
       return;
     }
-    const given = packet.properties?.subscriptionIdentifier;
-    const identifiers = given === undefined ? undefined : [given].flat();
-    if (this.#round === undefined || packet.brokerId === null) {
-      // A retained message for a new subscription.
-      const qos = Math.min(packet.qos, grantedFor(client, packet.topic)) as Qos;
-      outbox.offer({ message: messageOf(packet, clock.now()), qos, retain: true, identifiers });
+    if (this.#delivery.release(session, packetId) || connection.version !== 5)
+      connection.sendShort(0x62, packetId);
+    else connection.sendPacket({ type: 'pubrel', packetId, reasonCode: 0x92 });
+  }
+
+  #disconnect(connection: Connection, reasonCode: number, expiry: number | undefined): void {
+    if (expiry !== undefined) {
+      // [MQTT-3.1.2-23, MQTT 5 §3.14.2.2.2]
+      if (expiry > 0 && connection.expirySeconds === 0) {
+        throw protocolError(
+          'MQTT 5 §3.14.2.2.2',
+          'DISCONNECT sets a session expiry, which CONNECT had not.',
+        );
+      }
+      connection.expirySeconds = Math.min(expiry, this.#options.limits.persistentClientExpiration);
+    }
+    connection.hasSaidGoodbye = reasonCode === 0;
+    connection.close();
+  }
+
+  #refuse(connection: Connection, { reasonCode, clause, message, version }: MalformedPacket): void {
+    const { metrics } = this.#options;
+    const text = `${message} (${clause})`;
+    metrics.refusedPackets.inc({ reason: reasonCode.toString(16) });
+    this.#reportEnd(connection, text);
+    if (connection.state !== 'arriving') {
+      connection.end(reasonCode, text);
       return;
     }
-    const granted = client.subscriptions[this.#fanOut.current]?.qos ?? 0;
-    const qos = Math.min(packet.qos, granted) as Qos;
-    const other = this.#round.get(outbox.session);
-    this.#round.set(outbox.session, {
-      message: other?.message ?? messageOf(packet, clock.now()),
-      qos: Math.max(qos, other?.qos ?? 0) as Qos,
-      retain: packet.retain || other?.retain === true,
-      identifiers:
-        other?.identifiers === undefined
-          ? identifiers
-          : [...other.identifiers, ...(identifiers ?? [])],
-    });
+    const properties = { reasonString: text };
+    const connack = { type: 'connack', sessionPresent: false } as const;
+    if (version === 5) connection.close(encodePacket({ ...connack, reasonCode, properties }, 5));
+    // MQTT 3.1.1 has a word for this alone.
+    else if (reasonCode === 0x84) connection.close(encodePacket({ ...connack, reasonCode: 1 }, 4));
+    else connection.close();
   }
 
-  #finishRound(packet: AedesPublishPacket, done: (error?: Error) => void): void {
-    const round = this.#round;
-    this.#round = undefined;
-    if (round !== undefined) {
-      for (const [session, delivery] of round) session.outbox?.offer(delivery);
-    }
-    // What was promised with QoS 1 or 2 has to be on disk before the promise is given.
-    if (packet.qos > 0) this.#options.store.durable(done);
-    else done();
-  }
-
-  #applyRightsTo(client: EngineClient, live: LiveSession): void {
-    const { log, metrics, store } = this.#options;
-    const lost = Object.keys(client.subscriptions).filter(
-      (name) => !this.#maySubscribe(live, name),
-    );
-    if (lost.length === 0) return;
-    metrics.denied.inc({ action: 'keep-subscription' }, lost.length);
-    log.info(
-      { event: 'subscriptions ended', clientId: live.clientId, filters: lost.map(showShared) },
-      'subscriptions ended, because the rights to them are gone',
-    );
-    const { outbox } = this.#visitors.of(client);
-    if (outbox !== undefined) for (const name of lost) store.unsubscribe(outbox.session, name);
-    client.unsubscribe({ cmd: 'unsubscribe', unsubscriptions: lost }, () => undefined);
-  }
-
-  #leave(client: EngineClient): void {
-    const { sessions, store } = this.#options;
-    const { live, outbox } = this.#visitors.of(client);
-    if (live !== undefined) sessions.remove(live);
-    if (outbox === undefined || outbox.session.outbox !== outbox) return;
-    const { clientId } = outbox.session;
-    if (store.find(clientId) === outbox.session) this.#wills.connectionEnded(clientId);
-    store.detach(outbox.session, client.sessionExpiryInterval);
-  }
-
-  #observe(): void {
+  #fail(connection: Connection, error: unknown): void {
     const { log, metrics } = this.#options;
-    this.#aedes.on('connackSent', (_packet, client) => {
-      this.#connecting.welcome(client as unknown as EngineClient);
-    });
-    this.#aedes.on('clientReady', (client) => {
-      const { live, passport, outbox } = this.#visitors.of(client);
-      metrics.connects.inc({ result: 'accepted', reason: '', version: client.version });
-      log.info(
-        {
-          event: 'connected',
-          certificate: passport.names,
-          clientId: live?.clientId,
-          version: client.version,
-          peer: live?.address,
-        },
-        'connected',
-      );
-      outbox?.start();
-    });
-    this.#aedes.on('clientDisconnect', (client) => {
-      log.info({ event: 'disconnected', clientId: client.id }, 'disconnected');
-      this.#leave(client as unknown as EngineClient);
-    });
-    this.#aedes.on('subscribe', (subscriptions, client) => {
-      const filters = subscriptions.map(({ topic }) => showShared(topic));
-      log.debug({ event: 'subscribed', clientId: client.id, filters }, 'subscribed');
-    });
-    const onError = (client: Client, error: Error): void => {
-      const { live, passport, address } = this.#visitors.of(client);
-      log.info(
-        {
-          event: 'connection ended',
-          certificate: passport.names,
-          clientId: live?.clientId,
-          peer: address,
-          error: error.message,
-        },
-        `connection ended: ${error.message}`,
-      );
-    };
-    this.#aedes.on('clientError', onError);
-    this.#aedes.on('connectionError', onError);
-    (this.#aedes as NodeJS.EventEmitter).on('error', (error: Error) => {
-      log.error({ error: error.message }, 'the MQTT engine reported an error');
+    metrics.failures.inc();
+    log.error(
+      {
+        event: 'connection failed',
+        certificate: connection.passport.names,
+        clientId: connection.admission?.clientId,
+        peer: connection.address,
+        error: messageOf(error),
+        stack: error instanceof Error ? error.stack : undefined,
+      },
+      `something went wrong in the broker while it served this connection, which was ended: ${messageOf(error)}`,
+    );
+    connection.end(0x83, 'Something went wrong in the broker; its log says what.');
+  }
+
+  #reportEnd(connection: Connection, error: string): void {
+    this.#options.log.info(
+      {
+        event: 'connection ended',
+        certificate: connection.passport.names,
+        clientId: connection.admission?.clientId,
+        peer: connection.address,
+        error,
+      },
+      `connection ended: ${error}`,
+    );
+  }
+
+  #leave(connection: Connection): void {
+    const { sessions, store, log } = this.#options;
+    this.#connections.delete(connection);
+    const { session, account } = connection;
+    if (session === undefined || account === undefined) return;
+    sessions.remove(connection);
+    account.connections -= 1;
+    const { clientId } = connection;
+    if (connection.hasSaidGoodbye) this.#wills.cancel(clientId);
+    else this.#wills.connectionEnded(clientId);
+    store.detach(session, connection.expirySeconds);
+    if (store.find(clientId) === session) this.#delivery.passOn(session);
+    else this.#wills.sessionEnded(clientId);
+    store.accounts.close(account);
+    log.info({ event: 'disconnected', clientId }, 'disconnected');
+  }
+
+  #tick(): void {
+    const { store } = this.#options;
+    this.#now = performance.now();
+    this.#ticks += 1;
+    this.#wills.tick();
+    if (this.#ticks % sessionsEvery === 0) store.expire();
+    const count = Math.ceil(this.#connections.size / ticksPerRound);
+    for (let looked = 0; looked < count; looked += 1) {
+      this.#round ??= this.#connections.values();
+      const next = this.#round.next();
+      if (next.done === true) {
+        this.#round = undefined;
+        return;
+      }
+      this.#look(next.value);
+    }
+  }
+
+  #look(connection: Connection): void {
+    const { store } = this.#options;
+    guard(connection, () => {
+      const overdue = connection.findOverdue(this.#now);
+      if (overdue !== undefined) {
+        this.#reportEnd(connection, overdue.text);
+        connection.end(overdue.reasonCode, overdue.text);
+        return;
+      }
+      const { account } = connection;
+      if (
+        connection.isHeldBy(hold.rate) &&
+        (account === undefined || store.accounts.isWithinRates(account, this.#now))
+      ) {
+        connection.letGo(hold.rate);
+      }
     });
   }
 }
 
-function grantedFor({ subscriptions }: EngineClient, topic: string): Qos {
-  let granted: Qos = 0;
-  for (const [name, subscription] of Object.entries(subscriptions)) {
-    const qos = subscription?.qos ?? 0;
-    if (qos > granted && matches(name, topic)) granted = qos;
-  }
-  return granted;
+function protocolError(clause: string, message: string): MalformedPacket {
+  return new MalformedPacket({ reasonCode: 0x82, clause, message });
 }

@@ -1,71 +1,74 @@
-// All sessions, retained messages and wills, in memory and in the journal. Rights are applied to what lies here as they are to the living.
+// All sessions, their subscriptions, retained messages and wills, in memory and in the journal.
 import type { Logger } from 'pino';
 import type { Clock, Instant } from '@keyline/kernel';
-import type { Metrics } from '../metrics.ts';
-import { Journal, type JournalRecord } from './journal.ts';
+import type { Limits } from '../options.ts';
+import type { Identity } from '../passport.ts';
+import { Accounts, subscriptionUnits, type Account } from './account.ts';
+import { Journal } from './journal.ts';
 import {
+  bytesOf,
   decodeMessage,
   encodeMessage,
   isExpired,
   type Message,
   type MessageRecord,
 } from './message.ts';
-import { enqueue, type Delivery, type OutgoingLog } from './outbox.ts';
+import type { JournalRecord } from './record-lines.ts';
 import { Retained } from './retained.ts';
-import { Session, type Outgoing, type SubscriptionOptions } from './session.ts';
-import { lazily, queuedRecord, recordsOf, replayInto, sentRecord } from './session-records.ts';
-import { parseShared, showShared } from './shared-name.ts';
-import { matches, TopicTree } from './topic-tree.ts';
-
-/** The rights of an identity, asked in a session's name. */
-export interface SessionRights {
-  readonly isKnown: (owner: string) => boolean;
-  readonly maySubscribe: (session: Session, filter: string) => boolean;
-  readonly mayReceive: (session: Session, topic: string) => boolean;
-}
+import { Session, type Outgoing } from './session.ts';
+import {
+  lazily,
+  optionsOf,
+  outgoingOf,
+  queuedRecord,
+  recordsOf,
+  replayInto,
+  sentRecord,
+  subscriptionRecord,
+} from './session-records.ts';
+import type { SubscriptionOptions } from './subscription.ts';
+import { SubscriptionIndex } from './subscription-index.ts';
 
 export interface StoredWill {
   readonly clientId: string;
   readonly owner: string;
   readonly message: Message;
   readonly delaySeconds: number;
+  /** Message Expiry Interval, from the moment at which the will is sent. */
+  readonly expirySeconds?: number | undefined;
+  /** In whose name it waits: asked again when it is due. Absent in what versions before 0.2 wrote. */
+  readonly identity?: Identity | undefined;
   /** Set when the connection ended. */
   readonly dueAt?: Instant | undefined;
 }
 
 interface SessionStoreOptions {
   readonly folder: string;
-  readonly rights: SessionRights;
-  readonly metrics: Metrics;
+  readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly maxQueued: number;
 }
 
-export interface AbsentSubscription {
-  readonly session: Session;
-  readonly filter: string;
-  readonly shared: string | undefined;
-}
-
-export class SessionStore implements OutgoingLog {
+export class SessionStore {
   readonly retained = new Retained();
+  readonly index = new SubscriptionIndex();
+  readonly accounts: Accounts;
+  /** A message of a shared subscription whose session is gone: another member's. */
+  onOrphan: (outgoing: Outgoing) => void = () => undefined;
   readonly #options: SessionStoreOptions;
   readonly #sessions = new Map<string, Session>();
-  readonly #byOwner = new Map<string, Set<Session>>();
-  /** Subscriptions of clients that are away; those of connected ones are in the fan-out. */
-  readonly #absent = new TopicTree<AbsentSubscription>();
-  readonly #absentOf = new Map<Session, AbsentSubscription[]>();
   readonly #wills = new Map<string, StoredWill>();
   #journal: Journal | undefined;
 
   private constructor(options: SessionStoreOptions) {
     this.#options = options;
+    this.accounts = new Accounts(options.limits);
   }
 
+  /** @throws {KeylineError} FILE_UNREADABLE when what is stored is damaged */
   static async open(options: SessionStoreOptions): Promise<SessionStore> {
     const store = new SessionStore(options);
-    const journal = await Journal.open({
+    store.#journal = await Journal.open({
       folder: options.folder,
       replay: (record) => {
         store.#replay(record);
@@ -84,10 +87,6 @@ export class SessionStore implements OutgoingLog {
         );
       },
     });
-    store.#journal = journal;
-    // Nobody is connected yet, whatever the journal remembers.
-    for (const session of store.#sessions.values()) store.#setAway(session);
-    store.applyRights(true);
     return store;
   }
 
@@ -100,11 +99,19 @@ export class SessionStore implements OutgoingLog {
     return this.#sessions.size;
   }
 
+  /** Grows with everything that is written down: what did not make it grow needs not be waited for. */
+  get appended(): number {
+    return this.#journal?.appended ?? 0;
+  }
+
   get messagesWaiting(): number {
     let count = 0;
-    for (const { queue, inflight } of this.#sessions.values())
-      count += queue.length + inflight.size;
+    for (const session of this.#sessions.values()) count += session.waiting;
     return count;
+  }
+
+  all(): IterableIterator<Session> {
+    return this.#sessions.values();
   }
 
   find(clientId: string): Session | undefined {
@@ -114,99 +121,82 @@ export class SessionStore implements OutgoingLog {
   /** The session a client goes on with, made when there is none. */
   attach(clientId: string, owner: string, { durable }: { durable: boolean }): Session {
     let session = this.#sessions.get(clientId);
-    if (session?.owner !== owner) {
-      if (session !== undefined) this.drop(clientId);
-      session = new Session(clientId, owner);
+    if (session?.account.name !== owner) {
+      if (session !== undefined) this.drop(session);
+      session = new Session(clientId, this.accounts.open(owner));
+      session.account.sessions.add(session);
       this.#sessions.set(clientId, session);
-      const owned = this.#byOwner.get(owner);
-      if (owned === undefined) this.#byOwner.set(owner, new Set([session]));
-      else owned.add(session);
     }
     if (session.durable !== durable) {
       session.durable = durable;
       if (durable) for (const record of recordsOf(session)) this.#append(record);
       else this.#append(['d', clientId]);
     }
+    if (session.expiresAt !== undefined) {
+      session.expiresAt = undefined;
+      if (durable) this.#append(['o', clientId, null]);
+    }
     return session;
   }
 
-  /** The client is here: its messages go through its outbox. */
-  setPresent(session: Session): void {
-    this.#removeAbsent(session);
-    if (session.expiresAt === undefined) return;
-    session.expiresAt = undefined;
-    if (session.durable) this.#append(['o', session.clientId, null]);
-  }
-
+  /** Its client has gone; without a session that outlives it, everything has. */
   detach(session: Session, expirySeconds: number): void {
-    session.outbox = undefined;
+    session.connection = undefined;
     if (this.#sessions.get(session.clientId) !== session) return;
     if (!session.durable || expirySeconds === 0) {
-      this.drop(session.clientId);
+      this.drop(session);
       return;
     }
     session.expiresAt = this.#options.clock.now() + expirySeconds * 1000;
     this.#append(['o', session.clientId, session.expiresAt]);
-    this.#setAway(session);
-    this.#applyRightsTo(session);
   }
 
-  drop(clientId: string): void {
-    const session = this.#sessions.get(clientId);
-    if (session === undefined) return;
+  drop(session: Session): void {
+    const { clientId, account } = session;
+    if (this.#sessions.get(clientId) !== session) return;
     this.#sessions.delete(clientId);
-    this.#removeAbsent(session);
-    const owned = this.#byOwner.get(session.owner);
-    owned?.delete(session);
-    if (owned?.size === 0) this.#byOwner.delete(session.owner);
+    account.sessions.delete(session);
+    for (const filter of [...(session.subscriptions?.keys() ?? [])]) this.#forget(session, filter);
     if (session.durable) this.#append(['d', clientId]);
+    const left = [...(session.inflight?.values() ?? []), ...(session.queue ?? [])];
+    session.inflight = session.queue = session.incoming = undefined;
+    for (const outgoing of left) {
+      this.#release(session, outgoing);
+      // A QoS 2 message that was sent belongs to its receiver for good [MQTT-4.8.2-5].
+      const isSent = outgoing.packetId !== 0;
+      if (outgoing.group !== undefined && (outgoing.qos === 1 || !isSent)) this.onOrphan(outgoing);
+    }
+    this.accounts.close(account);
   }
 
   subscribe(session: Session, filter: string, options: SubscriptionOptions): void {
-    session.subscriptions.set(filter, options);
-    if (session.durable) this.#append(['u', session.clientId, filter, options]);
+    if (session.subscriptions?.has(filter) !== true) {
+      this.accounts.countSubscription(session.account, subscriptionUnits(filter));
+    }
+    this.index.set(session, filter, options);
+    if (session.durable) this.#append(subscriptionRecord(session, filter, options));
   }
 
-  unsubscribe(session: Session, filter: string): void {
-    if (!session.subscriptions.delete(filter)) return;
+  /** @returns whether there was one */
+  unsubscribe(session: Session, filter: string): boolean {
+    if (!this.#forget(session, filter)) return false;
     if (session.durable) this.#append(['x', session.clientId, filter]);
-    if (this.#absentOf.has(session)) this.#setAway(session);
+    return true;
   }
 
-  /** Subscriptions of absent clients to a topic; of a shared group only one. */
-  absentFor(topic: string, isServed: (shared: string) => boolean): AbsentSubscription[] {
-    const found = new Map<Session | string, AbsentSubscription>();
-    this.#absent.match(topic, (subscription) => {
-      const { session, filter, shared } = subscription;
-      if (shared !== undefined) {
-        if (!isServed(filter) && !found.has(filter)) found.set(filter, subscription);
-        return;
-      }
-      const other = found.get(session);
-      const qos = session.subscriptions.get(filter)?.qos ?? 0;
-      if (other === undefined || (session.subscriptions.get(other.filter)?.qos ?? 0) < qos)
-        found.set(session, subscription);
-    });
-    return [...found.values()];
+  beginIncoming(session: Session, packetId: number): void {
+    (session.incoming ??= new Set()).add(packetId);
+    if (session.durable) this.#append(['i', session.clientId, packetId]);
   }
 
-  enqueue(session: Session, delivery: Delivery): void {
-    const { qos, message } = delivery;
-    if (qos === 0 || !this.#options.rights.mayReceive(session, message.topic)) return;
-    enqueue(session, { ...delivery, qos }, { ...this.#options, log: this });
-  }
-
-  beginIncoming(session: Session, messageId: number): void {
-    session.incoming.add(messageId);
-    if (session.durable) this.#append(['i', session.clientId, messageId]);
-  }
-
-  endIncoming(session: Session, messageId: number): void {
-    if (session.incoming.delete(messageId) && session.durable)
-      this.#append(['j', session.clientId, messageId]);
+  endIncoming(session: Session, packetId: number): boolean {
+    if (session.incoming?.delete(packetId) !== true) return false;
+    if (session.durable) this.#append(['j', session.clientId, packetId]);
+    return true;
   }
 
   queued(session: Session, outgoing: Outgoing): void {
+    this.accounts.countQueued(session.account, bytesOf(outgoing.message));
     if (session.durable) this.#append(queuedRecord(session, outgoing));
   }
 
@@ -214,19 +204,41 @@ export class SessionStore implements OutgoingLog {
     if (session.durable) this.#append(sentRecord(session, outgoing));
   }
 
-  done(session: Session, { sequence }: Outgoing): void {
-    if (session.durable) this.#append(['a', session.clientId, sequence]);
+  done(session: Session, outgoing: Outgoing): void {
+    this.#release(session, outgoing);
+    if (session.durable && outgoing.sequence !== 0)
+      this.#append(['a', session.clientId, outgoing.sequence]);
   }
 
-  setRetained(message: Message): void {
+  /** @param account who pays for it; undefined: the broker itself. @returns false when that is more than it may hold */
+  setRetained(message: Message, account: Account | undefined): boolean {
+    const { topic } = message;
+    const bytes = bytesOf(message);
+    const before = this.retained.find(topic);
     if (message.payload.length === 0) {
-      if (this.retained.delete(message.topic)) this.#append(['r', message.topic, null]);
-      return;
+      if (before === undefined) return true;
+      if (before.account !== undefined) {
+        this.accounts.countRetained(before.account, -1, -before.bytes);
+      }
+      this.retained.delete(topic);
+      this.#append(['r', topic, null]);
+      return true;
     }
-    this.retained.set(message);
+    const isReplaced = before?.account !== undefined && before.account === account;
+    const more = bytes - (isReplaced ? before.bytes : 0);
+    if (account !== undefined && !this.accounts.mayRetain(account, isReplaced ? 0 : 1, more)) {
+      return false;
+    }
+    if (before?.account !== undefined) {
+      this.accounts.countRetained(before.account, -1, -before.bytes);
+    }
+    // The one it replaces may have been the last thing that it had here.
+    const payer = account === undefined ? undefined : this.accounts.open(account.name);
+    if (payer !== undefined) this.accounts.countRetained(payer, 1, bytes);
+    this.retained.set({ message, account: payer, bytes });
     // The broker's own figures are made anew after a start.
-    if (!message.topic.startsWith('$SYS/'))
-      this.#append(['r', message.topic, encodeMessage(message)]);
+    if (payer !== undefined) this.#append(['r', topic, encodeMessage(message), payer.name]);
+    return true;
   }
 
   setWill(will: StoredWill): void {
@@ -252,29 +264,17 @@ export class SessionStore implements OutgoingLog {
     else this.#journal.durable(done);
   }
 
-  /** Takes from sessions what the rights no longer cover; `true` means everybody's. Large fleets in slices, between other work. */
-  applyRights(owners: boolean | ReadonlySet<string>): void {
-    if (owners === false) return;
-    if (owners === true) {
-      void this.#applyRightsInSlices([...this.#sessions.values()]);
-      return;
-    }
-    for (const owner of owners) {
-      for (const session of [...(this.#byOwner.get(owner) ?? [])]) this.#applyRightsTo(session);
-    }
-  }
-
   /** Ends the sessions of clients that stayed away too long. */
   expire(): void {
     const now = this.#options.clock.now();
-    for (const session of [...this.#absentOf.keys()]) {
+    for (const session of this.#sessions.values()) {
       if ((session.expiresAt ?? Infinity) > now) continue;
       const { clientId, queue } = session;
       this.#options.log.info(
-        { event: 'session expired', clientId, waiting: queue.length },
+        { event: 'session expired', clientId, waiting: queue?.length ?? 0 },
         'the session of an absent client has expired',
       );
-      this.drop(clientId);
+      this.drop(session);
     }
   }
 
@@ -282,76 +282,14 @@ export class SessionStore implements OutgoingLog {
     await this.#journal?.close();
   }
 
-  async #applyRightsInSlices(sessions: readonly Session[]): Promise<void> {
-    for (let start = 0; start < sessions.length; start += rightsSlice) {
-      for (const session of sessions.slice(start, start + rightsSlice))
-        this.#applyRightsTo(session);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+  #forget(session: Session, filter: string): boolean {
+    if (this.index.delete(session, filter) === undefined) return false;
+    this.accounts.countSubscription(session.account, -subscriptionUnits(filter));
+    return true;
   }
 
-  #applyRightsTo(session: Session): void {
-    const { rights, metrics, log } = this.#options;
-    if (!rights.isKnown(session.owner)) {
-      // The client itself is cut by whoever cuts; a connected one goes on until then.
-      if (session.outbox === undefined) this.drop(session.clientId);
-      return;
-    }
-    const lost = [...session.subscriptions.keys()].filter(
-      (filter) => !rights.maySubscribe(session, showShared(filter)),
-    );
-    if (session.outbox === undefined) {
-      for (const filter of lost) this.unsubscribe(session, filter);
-      if (lost.length > 0) {
-        metrics.denied.inc({ action: 'keep-subscription' }, lost.length);
-        log.info(
-          {
-            event: 'subscriptions ended',
-            clientId: session.clientId,
-            filters: lost.map(showShared),
-          },
-          'stored subscriptions ended, because the rights to them are gone',
-        );
-      }
-    }
-    // With a subscription go the messages that waited because of it alone.
-    const kept = [...session.subscriptions.keys()].filter((filter) => !lost.includes(filter));
-    const isCovered = (topic: string): boolean =>
-      kept.some((name) => matches(parseShared(name)?.filter ?? name, topic));
-    const isLost = ({ message: { topic } }: Outgoing): boolean =>
-      !rights.mayReceive(session, topic) || (lost.length > 0 && !isCovered(topic));
-    for (const outgoing of session.queue.filter(isLost)) {
-      metrics.dropped.inc({ reason: 'right-gone' });
-      this.done(session, outgoing);
-    }
-    session.queue = session.queue.filter((outgoing) => !isLost(outgoing));
-    if (session.outbox !== undefined) return;
-    for (const [messageId, outgoing] of [...session.inflight]) {
-      if (outgoing.released || !isLost(outgoing)) continue;
-      metrics.dropped.inc({ reason: 'right-gone' });
-      session.inflight.delete(messageId);
-      this.done(session, outgoing);
-    }
-  }
-
-  #setAway(session: Session): void {
-    this.#removeAbsent(session);
-    const subscriptions = [...session.subscriptions.keys()].map((filter) => ({
-      session,
-      filter,
-      shared: parseShared(filter)?.filter,
-    }));
-    for (const subscription of subscriptions) {
-      this.#absent.add(subscription.shared ?? subscription.filter, subscription);
-    }
-    this.#absentOf.set(session, subscriptions);
-  }
-
-  #removeAbsent(session: Session): void {
-    for (const subscription of this.#absentOf.get(session) ?? []) {
-      this.#absent.remove(subscription.shared ?? subscription.filter, subscription);
-    }
-    this.#absentOf.delete(session);
+  #release({ account }: Session, outgoing: Outgoing): void {
+    if (outgoing.sequence !== 0) this.accounts.countQueued(account, -bytesOf(outgoing.message));
   }
 
   #append(record: JournalRecord): void {
@@ -360,9 +298,9 @@ export class SessionStore implements OutgoingLog {
 
   *#snapshot(): Generator<JournalRecord> {
     const now = this.#options.clock.now();
-    for (const message of this.retained.all()) {
-      if (!message.topic.startsWith('$SYS/') && !isExpired(message, now))
-        yield ['r', message.topic, lazily(message)];
+    for (const { message, account } of this.retained.all()) {
+      if (account !== undefined && !isExpired(message, now))
+        yield ['r', message.topic, lazily(message), account.name];
     }
     for (const will of this.#wills.values()) {
       yield ['w', will.clientId, { ...will, message: lazily(will.message) }];
@@ -373,32 +311,73 @@ export class SessionStore implements OutgoingLog {
   }
 
   #replay(record: JournalRecord): void {
-    const [kind, key, value] = record as [string, string, unknown];
-    if (kind === 'r') {
-      if (value === null) this.retained.delete(key);
-      else this.retained.set(decodeMessage(value as MessageRecord));
-      return;
-    }
-    if (kind === 'w') {
-      if (value === null) this.#wills.delete(key);
-      else {
-        const will = value as Omit<StoredWill, 'message'> & { message: MessageRecord };
-        this.#wills.set(key, { ...will, message: decodeMessage(will.message) });
+    const [kind, key, value, more] = record as [string, string, unknown, unknown];
+    switch (kind) {
+      case 'r':
+        this.#replayRetained(key, value as MessageRecord | null, more as string | undefined);
+        return;
+      case 'w':
+        if (value === null) this.#wills.delete(key);
+        else {
+          const will = value as Omit<StoredWill, 'message'> & { message: MessageRecord };
+          this.#wills.set(key, { ...will, message: decodeMessage(will.message) });
+        }
+        return;
+      case 's':
+        this.attach(key, value as string, { durable: true });
+        return;
+      default: {
+        const session = this.#sessions.get(key);
+        // Records of a session that ended earlier in the same file.
+        if (session !== undefined) this.#replayInto(session, record);
       }
+    }
+  }
+
+  #replayRetained(topic: string, record: MessageRecord | null, owner: string | undefined): void {
+    const before = this.retained.find(topic);
+    if (before?.account !== undefined) {
+      this.accounts.countRetained(before.account, -1, -before.bytes);
+    }
+    if (record === null) {
+      this.retained.delete(topic);
       return;
     }
-    if (kind === 's') {
-      this.attach(key, value as string, { durable: true });
-      return;
+    const message = decodeMessage(record);
+    const bytes = bytesOf(message);
+    // Versions before 0.2 did not write down whose it is.
+    const account = this.accounts.open(owner ?? '');
+    this.accounts.countRetained(account, 1, bytes);
+    this.retained.set({ message, account, bytes });
+  }
+
+  #replayInto(session: Session, record: JournalRecord): void {
+    const [kind, , value] = record as [string, string, unknown];
+    switch (kind) {
+      case 'd':
+        this.drop(session);
+        return;
+      case 'u':
+        this.subscribe(session, value as string, optionsOf(record[3] as never));
+        return;
+      case 'x':
+        this.#forget(session, value as string);
+        return;
+      case 'q': {
+        const { outgoing, groupName } = outgoingOf(record);
+        const group = groupName === undefined ? undefined : this.index.findGroup(groupName);
+        session.restoreOutgoing({ ...outgoing, group });
+        this.accounts.countQueued(session.account, bytesOf(outgoing.message));
+        return;
+      }
+      case 'a': {
+        const done = session.restoreDone(value as number);
+        if (done !== undefined) this.#release(session, done);
+        return;
+      }
+      default:
+        // A newer broker's record is passed over: the older one can't act on it, and losing it is better than not starting.
+        replayInto(session, record);
     }
-    if (kind === 'd') {
-      this.drop(key);
-      return;
-    }
-    const session = this.#sessions.get(key);
-    // Records of a session that ended earlier in the same file.
-    if (session !== undefined) replayInto(session, record);
   }
 }
-
-const rightsSlice = 200;

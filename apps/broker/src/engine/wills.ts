@@ -1,23 +1,25 @@
-// Wills that outlive the process: those of an earlier run are sent when they are due, unless their client came back.
-import type { Aedes } from 'aedes';
+// Wills: sent when a connection ends without a DISCONNECT, after their delay, also of an earlier run of the process.
 import type { Logger } from 'pino';
-import type { Clock } from '@keyline/kernel';
+import { messageOf, type Clock } from '@keyline/kernel';
 import type { DynsecEngine } from '@keyline/dynsec';
+import type { Identity } from '../passport.ts';
+import { expiryOf, type Message } from './message.ts';
 import type { SessionStore, StoredWill } from './session-store.ts';
 
 interface WillsOptions {
   readonly store: SessionStore;
-  readonly dynsec: Pick<DynsecEngine, 'mayPublish' | 'checkIdentity'>;
+  readonly dynsec: Pick<DynsecEngine, 'mayPublish'>;
+  /** Whether the identity, with its certificate, may still do anything here. */
+  readonly isAllowed: (owner: string, identity: Identity | undefined) => boolean;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly publish: Aedes['publish'];
+  readonly publish: (message: Message, owner: string) => void;
 }
-
-const longestTimer = 2_147_483_647;
 
 export class Wills {
   readonly #options: WillsOptions;
-  readonly #timers = new Set<NodeJS.Timeout>();
+  /** Whose connection has ended: they are due at a time. */
+  readonly #pending = new Set<string>();
 
   constructor(options: WillsOptions) {
     this.#options = options;
@@ -25,68 +27,63 @@ export class Wills {
 
   /** After a start: every will in the store belongs to a connection that ended with the process before. */
   resume(): void {
-    const { store, clock } = this.#options;
-    const now = clock.now();
-    for (const will of store.wills()) {
-      const dueAt = will.dueAt ?? now + will.delaySeconds * 1000;
-      const due = { ...will, dueAt };
-      store.setWill(due);
-      this.#schedule(due, dueAt - now);
-    }
+    for (const { clientId } of this.#options.store.wills()) this.connectionEnded(clientId);
   }
 
-  /** aedes counts the delay in this process; the time is kept for the next. */
   connectionEnded(clientId: string): void {
     const { store, clock } = this.#options;
     const will = store.will(clientId);
-    if (will === undefined || will.dueAt !== undefined) return;
-    store.setWill({ ...will, dueAt: clock.now() + will.delaySeconds * 1000 });
-  }
-
-  stop(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
-  }
-
-  #schedule(will: StoredWill, delay: number): void {
-    const timer = setTimeout(
-      () => {
-        this.#timers.delete(timer);
-        this.#send(will);
-      },
-      Math.min(Math.max(delay, 0), longestTimer),
-    );
-    timer.unref();
-    this.#timers.add(timer);
-  }
-
-  #send(will: StoredWill): void {
-    const { store, dynsec, log, publish } = this.#options;
-    const { clientId, owner, message } = will;
-    // Its client is back, and has another will or none.
-    if (store.will(clientId) !== will) return;
-    const isAllowed =
-      dynsec.checkIdentity(owner) === 'known' &&
-      dynsec.mayPublish({ username: owner, clientId }, message.topic);
-    if (!isAllowed) {
-      store.deleteWill(clientId);
+    if (will === undefined) return;
+    const dueAt = will.dueAt ?? clock.now() + will.delaySeconds * 1000;
+    if (dueAt <= clock.now()) {
+      this.#send(will);
       return;
     }
-    const { topic, payload, qos, retain, properties } = message;
-    publish(
-      {
-        cmd: 'publish',
-        topic,
-        payload,
-        qos,
-        retain,
-        dup: false,
-        ...(properties === undefined ? {} : { properties }),
-      },
-      () => {
-        store.deleteWill(clientId);
-        log.info({ event: 'will sent', clientId, topic }, 'a will of before the restart was sent');
-      },
-    );
+    if (will.dueAt === undefined) store.setWill({ ...will, dueAt });
+    this.#pending.add(clientId);
+  }
+
+  /** Then it is due at once. */
+  sessionEnded(clientId: string): void {
+    const will = this.#options.store.will(clientId);
+    if (will !== undefined && this.#pending.has(clientId)) this.#send(will);
+    else this.cancel(clientId);
+  }
+
+  /** The client has said goodbye, or is back. */
+  cancel(clientId: string): void {
+    this.#pending.delete(clientId);
+    this.#options.store.deleteWill(clientId);
+  }
+
+  /** Called now and then: sends those that are due. */
+  tick(): void {
+    const now = this.#options.clock.now();
+    for (const clientId of this.#pending) {
+      const will = this.#options.store.will(clientId);
+      if (will === undefined) this.#pending.delete(clientId);
+      else if ((will.dueAt ?? 0) <= now) this.#send(will);
+    }
+  }
+
+  #send({ clientId, owner, identity, expirySeconds, message }: StoredWill): void {
+    const { dynsec, isAllowed, clock, log, publish } = this.#options;
+    this.cancel(clientId);
+    const { topic } = message;
+    // The rights of now: they may have gone since it connected.
+    if (!isAllowed(owner, identity) || !dynsec.mayPublish({ username: owner, clientId }, topic)) {
+      log.info(
+        { event: 'will dropped', clientId },
+        'a will was dropped: the right to its topic is gone',
+      );
+      return;
+    }
+    try {
+      const expiresAt = expiryOf({ messageExpiryInterval: expirySeconds }, clock.now());
+      publish({ ...message, expiresAt }, owner);
+      log.debug({ event: 'will sent', clientId, topic }, 'a will was sent');
+    } catch (error) {
+      log.error({ event: 'will failed', clientId, error: messageOf(error) }, 'a will was not sent');
+    }
   }
 }

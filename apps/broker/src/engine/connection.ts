@@ -1,0 +1,397 @@
+// One connection: bytes in, packets out of them, bytes out again, all within bounds. What a packet means is its surroundings' matter.
+import type { Duplex } from 'node:stream';
+import {
+  encodePacket,
+  MalformedPacket,
+  readPacket,
+  readPacketLength,
+  type Packet,
+  type ProtocolVersion,
+} from '@keyline/mqtt';
+import type { Visit } from '../door.ts';
+import type { Admission } from '../gate.ts';
+import type { LiveSession } from '../live-sessions.ts';
+import type { Identity, Passport } from '../passport.ts';
+import type { Account } from './account.ts';
+import { Acknowledgements } from './acknowledgements.ts';
+import { Output } from './output.ts';
+import { PartialPacket } from './partial-packet.ts';
+import type { Route } from './routes.ts';
+import type { Outgoing, Session } from './session.ts';
+import type { Surroundings } from './surroundings.ts';
+import type { IncomingAliases, OutgoingAliases } from './topic-aliases.ts';
+
+/** What a connection may do in one turn of the event loop: packets read and messages given to receivers. */
+const workPerTurn = 128;
+/** Milliseconds that a client which is sent away gets to read why. */
+const farewell = 250;
+/** Milliseconds without a byte taken by the peer, while some wait for it. */
+const longestStall = 60_000;
+/** Above so many times the bytes at which reading stops, the connection ends. */
+const endFactor = 4;
+
+/** Why a connection is not read, though bytes may be there. */
+export const hold = { output: 1, acknowledgements: 2, rate: 4 } as const;
+type Hold = (typeof hold)[keyof typeof hold];
+
+export class Connection implements LiveSession {
+  readonly conn: Duplex;
+  readonly passport: Passport;
+  readonly address: string;
+  readonly output: Output;
+  readonly #surroundings: Surroundings;
+  /** `arriving`: before its CONNECT was accepted. */
+  state: 'arriving' | 'open' | 'ended' = 'arriving';
+  version: ProtocolVersion = 4;
+  admission: Admission | undefined = undefined;
+  session: Session | undefined = undefined;
+  account: Account | undefined = undefined;
+  /** Seconds; 0: none. */
+  keepAlive = 0;
+  /** Seconds that its session stays after it. */
+  expirySeconds = 0;
+  /** QoS 1 and 2 messages under way to it at most. */
+  window = 1;
+  maximumPacketSize = Infinity;
+  /** Neither a limit to look at for each packet, nor aliases. */
+  isPlain = true;
+  /** Request Problem Information (MQTT 5 §3.1.2.11.7). */
+  wantsReasons = true;
+  /** The topic of its last message, who gets it, and whether it may publish there: what most of its messages have in common. */
+  route: Route | undefined = undefined;
+  mayPublish = false;
+  /** Of an earlier connection, sent again as the window opens. */
+  toRepeat: Outgoing[] | undefined = undefined;
+  /** It ended with DISCONNECT 0x00: its will is void [MQTT-3.14.4-3]. */
+  hasSaidGoodbye = false;
+  incomingAliases: IncomingAliases | undefined = undefined;
+  outgoingAliases: OutgoingAliases | undefined = undefined;
+  /** Retained messages that it still has to get: each step is one of them. */
+  #feeds: Iterator<void>[] | undefined = undefined;
+  #acknowledgements: Acknowledgements | undefined = undefined;
+  #partial: PartialPacket | undefined = undefined;
+  /** What a turn had no time for. */
+  #backlog: Buffer | undefined = undefined;
+  #backlogStart = 0;
+  #isPaused = false;
+  #held = 0;
+  #work = 0;
+  /** Milliseconds of the engine's clock. */
+  readonly #since: number;
+  #lastPacket: number;
+  #lastProgress: number;
+
+  constructor({ conn, passport, address }: Visit, surroundings: Surroundings) {
+    this.conn = conn;
+    this.passport = passport;
+    this.address = address;
+    this.#surroundings = surroundings;
+    this.#since = this.#lastPacket = this.#lastProgress = surroundings.now();
+    this.output = new Output(conn, (unreadBytes) => {
+      this.#onUnread(unreadBytes);
+    });
+    conn.on('data', (chunk: Buffer) => {
+      try {
+        this.#receive(chunk);
+      } catch (error) {
+        this.fail(error);
+      }
+    });
+    conn.on('error', () => conn.destroy());
+    conn.on('end', () => {
+      this.close();
+    });
+    conn.on('close', () => {
+      this.#leave();
+    });
+  }
+
+  get identity(): Identity {
+    return this.#admitted.identity;
+  }
+
+  get username(): string {
+    return this.#admitted.identity.name;
+  }
+
+  get clientId(): string {
+    return this.#admitted.clientId;
+  }
+
+  get isAdmin(): boolean {
+    return this.#admitted.isAdmin;
+  }
+
+  get #admitted(): Admission {
+    if (this.admission === undefined) throw new Error('a connection that was not admitted');
+    return this.admission;
+  }
+
+  /** Answers that it is owed, in their order. */
+  get acknowledgements(): Acknowledgements {
+    this.#acknowledgements ??= new Acknowledgements((bytes) => {
+      this.output.append(bytes);
+    });
+    return this.#acknowledgements;
+  }
+
+  get acknowledgementsOwed(): number {
+    return this.#acknowledgements?.size ?? 0;
+  }
+
+  /** Ends it now; MQTT 5 clients are told why. */
+  end(reasonCode: number, reasonString: string): void {
+    const canBeTold = this.state === 'open' && this.version === 5;
+    this.close(
+      canBeTold
+        ? encodePacket({ type: 'disconnect', reasonCode, properties: { reasonString } }, 5)
+        : undefined,
+    );
+  }
+
+  /** Ends it now. @param last what it is told */
+  close(last?: Buffer): void {
+    if (this.state === 'ended') return;
+    this.#leave();
+    if (last !== undefined) this.output.append(last);
+    this.output.end();
+    // What it still sends is nobody's concern; but it may not read any more, and must not stay because of that.
+    this.conn.resume();
+    setTimeout(() => this.conn.destroy(), farewell).unref();
+  }
+
+  /** What was thrown while something was done for this peer: the end of this peer. */
+  fail(error: unknown): void {
+    const { onRefused, onFailure } = this.#surroundings;
+    if (this.state === 'ended') return;
+    try {
+      if (error instanceof MalformedPacket) onRefused(this, error);
+      else onFailure(this, error);
+    } finally {
+      this.close();
+    }
+  }
+
+  applyRights(): void {
+    this.#surroundings.applyRights(this);
+  }
+
+  send(topic: string, payload: string): void {
+    this.#surroundings.sendTo(this, topic, payload);
+  }
+
+  sendPacket(packet: Packet): void {
+    if (this.state !== 'ended') this.output.append(encodePacket(packet, this.version));
+  }
+
+  /** PUBACK, PUBREC, PUBREL and PUBCOMP without a reason. */
+  sendShort(first: number, packetId: number): void {
+    const bytes = this.output.reserve(4);
+    const { at } = this.output;
+    bytes[at] = first;
+    bytes[at + 1] = 2;
+    bytes[at + 2] = packetId >> 8;
+    bytes[at + 3] = packetId;
+  }
+
+  /** It is not read until `letGo`. */
+  hold(reason: Hold): void {
+    this.#held |= reason;
+  }
+
+  letGo(reason: Hold): void {
+    if ((this.#held & reason) === 0) return;
+    this.#held &= ~reason;
+    if (this.#held === 0) this.#surroundings.busy.add(this);
+  }
+
+  #isHeld(): boolean {
+    return this.#held !== 0;
+  }
+
+  isHeldBy(reason: Hold): boolean {
+    return (this.#held & reason) !== 0;
+  }
+
+  /** In a turn of its own: with what an earlier one had no time for. */
+  goOn(): void {
+    if (this.state === 'ended' || this.#isHeld()) return;
+    this.#work = 0;
+    const backlog = this.#backlog;
+    if (backlog !== undefined) {
+      this.#backlog = undefined;
+      this.#read(backlog, this.#backlogStart);
+    }
+    this.#feed();
+    if (this.#backlog !== undefined || this.#isHeld() || !this.#isPaused) return;
+    this.#isPaused = false;
+    this.conn.resume();
+  }
+
+  addFeed(feed: Iterator<void>): void {
+    (this.#feeds ??= []).push(feed);
+    this.#feed();
+  }
+
+  /** When its peer has read or acknowledged something. */
+  wake(): void {
+    if (this.#feeds !== undefined) this.#surroundings.busy.add(this);
+  }
+
+  /** What it holds of the memory for packets that are not whole, and for topics behind aliases. */
+  countPartial(): void {
+    const bytes = (this.#partial?.bytes ?? 0) + (this.incomingAliases?.length ?? 0) * 2;
+    this.#surroundings.partials.set(this, bytes);
+  }
+
+  /** The memory that all connections share is used up, and this one has the most of it. */
+  evict(what: string): void {
+    this.end(
+      0x97,
+      `The broker's memory for ${what} is used up, and this connection held the most of it.`,
+    );
+  }
+
+  /** Called now and then. @param now milliseconds of the engine's clock @returns why it has to end */
+  findOverdue(now: number): { readonly reasonCode: number; readonly text: string } | undefined {
+    const { connectTimeout, packetTimeout } = this.#surroundings.limits;
+    if (this.state === 'arriving') {
+      return now - this.#since > connectTimeout
+        ? { reasonCode: 0x80, text: 'connect did not arrive in time' }
+        : undefined;
+    }
+    if (this.#partial !== undefined && now - this.#partial.since > packetTimeout) {
+      return {
+        reasonCode: 0x80,
+        text: `A packet did not come to its end within ${packetTimeout} ms.`,
+      };
+    }
+    if (this.output.unreadBytes === 0) this.#lastProgress = now;
+    else if (now - this.#lastProgress > longestStall) {
+      return { reasonCode: 0x80, text: 'The client does not read what it is sent.' };
+    }
+    // While the broker is what does not read, there may be packets that it has not seen.
+    if ((this.#held & ~hold.output) !== 0 || this.#backlog !== undefined) this.#lastPacket = now;
+    else if (this.keepAlive > 0 && now - this.#lastPacket > this.keepAlive * 1500) {
+      return { reasonCode: 0x8d, text: `No packet within 1.5 times ${this.keepAlive} s.` };
+    }
+    return undefined;
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.state === 'ended') return;
+    this.#work = 0;
+    let at = 0;
+    if (this.#partial !== undefined) {
+      at = this.#partial.take(chunk, 0, this.#surroundings.limits.maxPacketSize);
+      const { whole } = this.#partial;
+      if (whole !== undefined) {
+        this.#partial = undefined;
+        this.#read(whole, 0);
+      }
+      this.countPartial();
+    }
+    if (at === chunk.length) return;
+    if (this.#backlog === undefined) this.#read(chunk, at);
+    else
+      this.#setAside(
+        Buffer.concat([this.#backlog.subarray(this.#backlogStart), chunk.subarray(at)]),
+        0,
+      );
+  }
+
+  #read(bytes: Buffer, start: number): void {
+    const { limits, readLimits, onPublish, onPacket, now } = this.#surroundings;
+    const end = bytes.length;
+    let at = start;
+    while (at < end && this.state !== 'ended') {
+      if (this.output.unreadBytes > limits.maxUnreadBytes) this.hold(hold.output);
+      if (this.#work >= workPerTurn || this.#held !== 0) {
+        this.#setAside(bytes, at);
+        return;
+      }
+      const total = readPacketLength(bytes, at, end, limits.maxPacketSize);
+      if (total === 0 || at + total > end) {
+        this.#partial = new PartialPacket(now());
+        this.#partial.take(bytes, at, limits.maxPacketSize);
+        this.countPartial();
+        return;
+      }
+      const next = at + total;
+      let work = 0;
+      if (((bytes[at] ?? 0) & 0xf0) === 0x30 && this.state === 'open') {
+        work = onPublish(this, bytes, at, next);
+      }
+      if (work === 0) work = onPacket(this, readPacket(bytes, at, next, this.version, readLimits));
+      this.#work += work;
+      // Only whole packets count: bytes that trickle in keep nobody alive.
+      this.#lastPacket = now();
+      at = next;
+    }
+  }
+
+  #setAside(bytes: Buffer, at: number): void {
+    this.#backlog = bytes;
+    this.#backlogStart = at;
+    if (!this.#isPaused) {
+      this.#isPaused = true;
+      this.conn.pause();
+    }
+    if (this.#held === 0) this.#surroundings.busy.add(this);
+  }
+
+  /** As long as its peer reads and its window is open: what waits here takes no memory. */
+  #feed(): void {
+    const feeds = this.#feeds;
+    if (feeds === undefined || this.state !== 'open') return;
+    const { limits, busy } = this.#surroundings;
+    while (
+      this.output.unreadBytes < limits.maxUnreadBytes &&
+      (this.session?.queue?.length ?? 0) === 0
+    ) {
+      if (this.#work >= workPerTurn) {
+        busy.add(this);
+        return;
+      }
+      this.#work += 1;
+      if (feeds[0]?.next().done === true) feeds.shift();
+      if (feeds.length === 0) {
+        this.#feeds = undefined;
+        return;
+      }
+    }
+  }
+
+  #onUnread(unreadBytes: number): void {
+    const { limits, unread, onDrained } = this.#surroundings;
+    this.#lastProgress = this.#surroundings.now();
+    unread.set(this, unreadBytes > limits.maxUnreadBytes / 4 ? unreadBytes : 0);
+    if (this.state !== 'open') return;
+    if (unreadBytes > limits.maxUnreadBytes * endFactor) {
+      this.end(0x97, `More than ${limits.maxUnreadBytes * endFactor} bytes wait to be read.`);
+    } else if (unreadBytes > limits.maxUnreadBytes) this.hold(hold.output);
+    else if (unreadBytes <= limits.maxUnreadBytes / 2) {
+      try {
+        this.letGo(hold.output);
+        onDrained(this);
+        this.wake();
+      } catch (error) {
+        this.fail(error);
+      }
+    }
+  }
+
+  #leave(): void {
+    if (this.state === 'ended') return;
+    const { partials, unread, onLeave } = this.#surroundings;
+    this.state = 'ended';
+    this.#partial = this.#backlog = this.#feeds = undefined;
+    partials.set(this, 0);
+    unread.set(this, 0);
+    try {
+      onLeave(this);
+    } catch (error) {
+      this.#surroundings.onFailure(this, error);
+    }
+  }
+}

@@ -1,0 +1,139 @@
+// What goes to one connection: collected in a block within a turn of the event loop and written in one piece at its end.
+import type { Duplex } from 'node:stream';
+
+const blockBytes = 4096;
+const mostFreeBlocks = 1024;
+const freeBlocks: Buffer[] = [];
+let dirty: Output[] = [];
+/** Above it, whoever watches is told also when it grows. */
+const worthTelling = 65_536;
+
+/** A chunk of bytes on its way. One write is with the stream at a time: what comes meanwhile waits here, where it can be counted. */
+export class Output {
+  readonly #conn: Duplex;
+  readonly #onUnread: (unreadBytes: number) => void;
+  #block: Buffer | undefined;
+  #blockLength = 0;
+  /** Before the block, in this order. */
+  #waiting: Buffer[] | undefined;
+  #writtenBlock: Buffer | undefined;
+  #writtenBytes = 0;
+  #isWriting = false;
+  #isDirty = false;
+  #isEnding = false;
+  /** Bytes that the peer's side has not taken yet. */
+  unreadBytes = 0;
+  /** Where in the buffer of the last `reserve` the reserved bytes begin. */
+  at = 0;
+
+  constructor(conn: Duplex, onUnread: (unreadBytes: number) => void) {
+    this.#conn = conn;
+    this.#onUnread = onUnread;
+  }
+
+  /** @returns a buffer in which `bytes` bytes from `this.at` on are the caller's to fill, at once */
+  reserve(bytes: number): Buffer {
+    this.unreadBytes += bytes;
+    if (!this.#isDirty) this.#makeDirty();
+    let block = this.#block;
+    if (block === undefined || this.#blockLength + bytes > blockBytes) {
+      if (block !== undefined) this.#setBlockAside(block);
+      if (bytes > blockBytes) {
+        const own = Buffer.allocUnsafeSlow(bytes);
+        (this.#waiting ??= []).push(own);
+        this.at = 0;
+        return own;
+      }
+      block = this.#block = freeBlocks.pop() ?? Buffer.allocUnsafeSlow(blockBytes);
+    }
+    this.at = this.#blockLength;
+    this.#blockLength += bytes;
+    return block;
+  }
+
+  /** Bytes that nobody changes any more: they are not copied. */
+  push(bytes: Buffer): void {
+    this.unreadBytes += bytes.length;
+    if (!this.#isDirty) this.#makeDirty();
+    if (this.#block !== undefined) this.#setBlockAside(this.#block);
+    (this.#waiting ??= []).push(bytes);
+  }
+
+  /** Small packets by copy, large ones as they are. */
+  append(bytes: Buffer): void {
+    if (bytes.length > 512) this.push(bytes);
+    else bytes.copy(this.reserve(bytes.length), this.at);
+  }
+
+  /** Ends the stream behind what was appended. */
+  end(): void {
+    this.#isEnding = true;
+    this.flush();
+  }
+
+  flush(): void {
+    this.#isDirty = false;
+    if (this.#conn.destroyed) return;
+    if (this.#isWriting) {
+      if (this.unreadBytes > worthTelling) this.#onUnread(this.unreadBytes);
+      return;
+    }
+    this.#write();
+    if (this.#isEnding) this.#conn.end();
+  }
+
+  #write(): void {
+    const block = this.#block;
+    const waiting = this.#waiting;
+    if (block === undefined && waiting === undefined) return;
+    this.#isWriting = true;
+    this.#writtenBytes = this.unreadBytes;
+    this.#writtenBlock = block;
+    this.#block = undefined;
+    this.#waiting = undefined;
+    const last =
+      block === undefined || this.#blockLength === blockBytes
+        ? block
+        : block.subarray(0, this.#blockLength);
+    this.#blockLength = 0;
+    if (waiting === undefined) {
+      this.#conn.write(last, this.#afterWrite);
+      return;
+    }
+    if (last !== undefined) waiting.push(last);
+    this.#conn.cork();
+    for (let at = 0; at < waiting.length - 1; at += 1) this.#conn.write(waiting[at]);
+    this.#conn.write(waiting.at(-1), this.#afterWrite);
+    this.#conn.uncork();
+  }
+
+  #makeDirty(): void {
+    this.#isDirty = true;
+    if (dirty.length === 0) setImmediate(flushDirty);
+    dirty.push(this);
+  }
+
+  #setBlockAside(block: Buffer): void {
+    (this.#waiting ??= []).push(block.subarray(0, this.#blockLength));
+    this.#block = undefined;
+    this.#blockLength = 0;
+  }
+
+  readonly #afterWrite = (error?: Error | null): void => {
+    this.#isWriting = false;
+    this.unreadBytes -= this.#writtenBytes;
+    const block = this.#writtenBlock;
+    this.#writtenBlock = undefined;
+    // The stream is ended by whoever listens to its error; what it still holds is left to it.
+    if (error) return;
+    if (block !== undefined && freeBlocks.length < mostFreeBlocks) freeBlocks.push(block);
+    if (this.unreadBytes > 0 || this.#isEnding) this.flush();
+    this.#onUnread(this.unreadBytes);
+  };
+}
+
+function flushDirty(): void {
+  const outputs = dirty;
+  dirty = [];
+  for (const output of outputs) output.flush();
+}

@@ -1,0 +1,58 @@
+// The beginning of a packet whose end has not come yet: one buffer that grows by doubling up to the length the packet announced.
+import { readPacketLength } from '@keyline/mqtt';
+
+const mostHeaderBytes = 5;
+const firstBytes = 64;
+
+export class PartialPacket {
+  /** Monotonic milliseconds at which its first byte came. */
+  readonly since: number;
+  #buffer = Buffer.allocUnsafeSlow(firstBytes);
+  #length = 0;
+  /** 0 while not even that is known. */
+  #total = 0;
+
+  constructor(since: number) {
+    this.since = since;
+  }
+
+  /** Memory it takes. */
+  get bytes(): number {
+    return this.#buffer.length;
+  }
+
+  /** The packet, when it is whole. */
+  get whole(): Buffer | undefined {
+    return this.#total > 0 && this.#length === this.#total
+      ? this.#buffer.subarray(0, this.#length)
+      : undefined;
+  }
+
+  /**
+   * Takes what belongs to this packet from a chunk.
+   * @returns where in the chunk the rest begins
+   * @throws {MalformedPacket} 0x81, 0x95
+   */
+  take(chunk: Buffer, start: number, maximumBytes: number): number {
+    let at = start;
+    while (this.#total === 0 && at < chunk.length && this.#length < mostHeaderBytes) {
+      this.#buffer[this.#length++] = chunk[at++] ?? 0;
+      this.#total = readPacketLength(this.#buffer, 0, this.#length, maximumBytes);
+    }
+    const wanted = Math.min(chunk.length - at, this.#total - this.#length);
+    if (wanted <= 0) return at;
+    this.#makeRoom(this.#length + wanted);
+    chunk.copy(this.#buffer, this.#length, at, at + wanted);
+    this.#length += wanted;
+    return at + wanted;
+  }
+
+  #makeRoom(bytes: number): void {
+    if (bytes <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafeSlow(
+      Math.min(this.#total, Math.max(bytes, this.#buffer.length * 2)),
+    );
+    this.#buffer.copy(larger, 0, 0, this.#length);
+    this.#buffer = larger;
+  }
+}
