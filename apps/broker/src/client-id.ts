@@ -7,6 +7,8 @@ export interface ClientIdQuestion {
   /** As in the CONNECT packet; empty asks the broker to choose. */
   readonly requested: string;
   readonly isAdmin: boolean;
+  /** Any client id that belongs to no other identity: what Mosquitto's users come with. */
+  readonly choosesFreely?: boolean;
   /** dynsec's `clientid` of this client, when it has one: then only that. */
   readonly bound: string | undefined;
   /** Whether a name is an identity of its own, registered or administrative. */
@@ -23,7 +25,7 @@ const longest = 256;
 /**
  * `CN`, or `CN:suffix` for further connections. A device may itself be called `a:b`, so `a` may not use `a:b` or `a:b:x` as soon
  * as `a:b` is an identity: a client id belongs to the longest identity it begins with. Administrative identities may use any id
- * that begins with their name.
+ * that begins with their name, and password clients any that is nobody's.
  */
 export function decideClientId(question: ClientIdQuestion): ClientIdAnswer {
   const { name, requested, isAdmin, bound } = question;
@@ -50,8 +52,10 @@ export function decideClientId(question: ClientIdQuestion): ClientIdAnswer {
     };
   }
   if (requested === name) return { clientId: requested, assigned: false };
-  const mayExtend = isAdmin ? requested.startsWith(name) : requested.startsWith(`${name}:`);
-  const other = mayExtend ? longerIdentity(question) : undefined;
+  const mayExtend =
+    question.choosesFreely === true ||
+    (isAdmin ? requested.startsWith(name) : requested.startsWith(`${name}:`));
+  const other = mayExtend ? otherIdentity(question) : undefined;
   if (!mayExtend || other !== undefined) {
     const owner = other === undefined ? '' : `, which belongs to "${other}"`;
     return { problem: `"${name}" asked for the client id ${quoted}${owner}.` };
@@ -59,9 +63,11 @@ export function decideClientId(question: ClientIdQuestion): ClientIdAnswer {
   return { clientId: requested, assigned: false };
 }
 
-function longerIdentity({ name, requested, isIdentity }: ClientIdQuestion): string | undefined {
+/** The identity that a client id, or a part of it up to a colon, is the name of: beyond the own name, where it begins with that. */
+function otherIdentity({ name, requested, isIdentity }: ClientIdQuestion): string | undefined {
   if (isIdentity(requested)) return requested;
-  for (let end = requested.indexOf(':', name.length + 1); end !== -1;) {
+  const own = requested.startsWith(name) ? name.length + 1 : 0;
+  for (let end = requested.indexOf(':', own); end !== -1;) {
     const prefix = requested.slice(0, end);
     if (isIdentity(prefix)) return prefix;
     end = requested.indexOf(':', end + 1);

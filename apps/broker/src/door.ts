@@ -1,27 +1,22 @@
 // The TLS listener: bounded handshakes, a certificate asked of everybody, and a verdict on it that still lets the broker answer in MQTT.
-import { constants } from 'node:crypto';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  createSecureContext,
-  createServer,
-  type Server,
-  type TLSSocket,
-  type TlsOptions,
-} from 'node:tls';
+import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Logger } from 'pino';
-import { KeylineError, type Clock } from '@keyline/kernel';
+import { messageOf, type Clock } from '@keyline/kernel';
 import { createBoundary, type Boundary } from './boundary.ts';
 import type { ClientAuthorities } from './client-authorities.ts';
 import { FairShare, shareOf } from './fair-share.ts';
+import { handshakeRemedy, labelOf } from './handshake-failure.ts';
 import type { Metrics } from './metrics.ts';
-import { defaultSignatureAlgorithms, type Limits, type TlsPolicy } from './options.ts';
+import type { Limits, TlsPolicy } from './options.ts';
 import { readPassport, type Passport } from './passport.ts';
 import type { PeerRules } from './peer-rules.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import type { ServerCertificate } from './server-certificate.ts';
+import { contextOf } from './tls-context.ts';
 import { httpBounds, serveWebSocket } from './web-socket.ts';
 
 interface DoorOptions {
@@ -38,6 +33,9 @@ interface DoorOptions {
   readonly prepare: PeerRules['prepare'];
   /** MQTT directly on TLS, or in WebSocket messages. */
   readonly carrier: 'tls' | 'websocket';
+  /** For clients that bring no certificate: reads who it is from the connection itself. Undefined: certificates are asked for. */
+  readonly judgeLogin?:
+    ((conn: Duplex, address: string) => Promise<Passport | undefined>) | undefined;
   /** Called with everybody whose handshake ended well, whatever their certificate. */
   readonly onVisitor: (visit: Visit) => void;
 }
@@ -87,7 +85,7 @@ export class Door {
     });
     const tlsOptions: TlsOptions = {
       ...contextOf(certificate, tls),
-      requestCert: true,
+      requestCert: options.judgeLogin === undefined,
       // With `true` a refused device sees a bare reset and nobody learns why. The verdict is ours: passport.ts.
       rejectUnauthorized: false,
       handshakeTimeout: limits.handshakeTimeout,
@@ -229,7 +227,7 @@ export class Door {
   }
 
   #admit(socket: TLSSocket): void {
-    const { metrics, carrier, prepare } = this.#options;
+    const { metrics, carrier, prepare, judgeLogin } = this.#options;
     const peer = peerOf(socket);
     const raw = this.#raw.get(peer);
     if (raw !== undefined) {
@@ -252,6 +250,11 @@ export class Door {
       }
       taken.insteadOf.destroy();
     }
+    if (judgeLogin !== undefined) {
+      metrics.handshakes.inc({ result: 'ok', reason: '' });
+      this.#login(socket, judgeLogin);
+      return;
+    }
     const first = this.#judge(socket);
     const preparation = prepare(first.verdict, socket.authorized);
     if (preparation === undefined) this.#judged.set(socket, this.#settleVerdict(socket, first));
@@ -261,6 +264,37 @@ export class Door {
       this.#judged.set(socket, judged);
     }
     if (carrier === 'tls') this.#visit(socket, socket);
+  }
+
+  #login(socket: TLSSocket, judgeLogin: NonNullable<DoorOptions['judgeLogin']>): void {
+    const { limits, log, onVisitor } = this.#options;
+    const address = socket.remoteAddress ?? '';
+    const late = setTimeout(() => {
+      socket.destroy();
+    }, limits.connectTimeout);
+    socket.once('close', () => {
+      clearTimeout(late);
+    });
+    judgeLogin(socket, address).then(
+      (passport) => {
+        clearTimeout(late);
+        this.#inBoundary('login', socket, () => {
+          if (passport === undefined || socket.destroyed) {
+            socket.destroy();
+            return;
+          }
+          this.#waitingOf.set(passport, socket);
+          onVisitor({ conn: socket, passport, address });
+        });
+      },
+      (error: unknown) => {
+        log.error(
+          { event: 'login failed', error: messageOf(error) },
+          'a login could not be judged',
+        );
+        socket.destroy();
+      },
+    );
   }
 
   #judge(socket: TLSSocket): Passport {
@@ -321,86 +355,11 @@ export class Door {
       certificate: { cn: undefined, serialHex: undefined },
       peer,
       happened: `The TLS handshake failed (${error.message.trim().slice(0, 200)}).`,
-      remedy: handshakeRemedies.find(([pattern]) => pattern.test(code))?.[1] ?? defaultRemedy,
+      remedy: handshakeRemedy(code),
     });
   }
 }
 
-const defaultRemedy =
-  'Try it with: openssl s_client -connect HOST:PORT -CAfile CA -cert CERT -key KEY.';
-
-// By what OpenSSL and Node call it: ours when we gave up, the peer's alert when it did.
-const handshakeRemedies: readonly (readonly [RegExp, string])[] = [
-  [
-    /ALERT_UNKNOWN_CA|ALERT_BAD_CERTIFICATE|ALERT_CERTIFICATE/,
-    'The client did not accept the broker’s certificate: give the client the trust bundle (trust.pem) and connect by a name that is in the certificate.',
-  ],
-  [
-    /WRONG_VERSION_NUMBER|HTTP_REQUEST|UNKNOWN_PROTOCOL|PACKET_LENGTH_TOO_LONG/,
-    'The client speaks no TLS here: use mqtts:// instead of mqtt://.',
-  ],
-  [/UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/, 'The client is too old: TLS 1.2 or 1.3 is needed.'],
-  [
-    /NO_SHARED_CIPHER|NO_SUITABLE/,
-    'Client and broker share no cipher, curve or signature algorithm.',
-  ],
-  [/TIMEOUT/, 'The client began a handshake and did not finish it in time: look at its network.'],
-  [
-    /ECONNRESET|EPIPE/,
-    'The client went away during the handshake: often it did not accept the broker’s certificate; its own log says why.',
-  ],
-];
-
 function peerOf(socket: Socket): string {
   return `${socket.remoteAddress ?? ''} ${socket.remotePort ?? 0}`;
-}
-
-// A label must have few values, and an error code from the other side is not ours to trust.
-function labelOf(code: string): string {
-  return /^[A-Z0-9_]{1,60}$/.test(code) ? code : 'other';
-}
-
-/** @throws {KeylineError} USAGE when this OpenSSL does not know what the policy names */
-export function assertTlsPolicy({ groups, signatureAlgorithms, ciphers }: TlsPolicy): void {
-  const lists = [
-    ['--tls-groups', groups, { ecdhCurve: groups }, 'X25519MLKEM768:X25519'],
-    [
-      '--tls-signature-algorithms',
-      signatureAlgorithms,
-      { sigalgs: signatureAlgorithms },
-      'mldsa65:ecdsa_secp256r1_sha256',
-    ],
-    ['--ciphers', ciphers, { ciphers }, 'ECDHE-ECDSA-AES128-GCM-SHA256:TLS_AES_128_GCM_SHA256'],
-  ] as const;
-  for (const [flag, list, options, example] of lists) {
-    if (list === undefined) continue;
-    try {
-      createSecureContext(options);
-    } catch (cause) {
-      throw new KeylineError(
-        'USAGE',
-        `${flag} "${list.slice(0, 200)}" names something that this OpenSSL does not know. Separate its names by colons, for instance ${example}.`,
-        { cause },
-      );
-    }
-  }
-}
-
-function contextOf(
-  { cert, key, ca, clientAuthorities }: ServerCertificate,
-  tls: TlsPolicy,
-): TlsOptions {
-  return {
-    cert,
-    key,
-    // A client may send its certificate alone. Node's servers do not take allowPartialTrustChain: the root has to be there too.
-    ca: [ca, clientAuthorities],
-    minVersion: `TLSv${tls.minVersion}`,
-    ...(tls.groups === undefined ? {} : { ecdhCurve: tls.groups }),
-    sigalgs: tls.signatureAlgorithms ?? defaultSignatureAlgorithms,
-    ...(tls.ciphers === undefined ? {} : { ciphers: tls.ciphers, honorCipherOrder: true }),
-    // A renegotiation could bring another certificate, and costs us more than the peer. A ticket holds the whole certificate, which keeps
-    // 16 KiB busy for each connection, and lets a session go on that should be judged anew.
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
-  };
 }

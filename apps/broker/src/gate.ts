@@ -38,7 +38,8 @@ export class Gate {
   }
 
   /**
-   * User name and password of the packet are not looked at: beside a certificate they can neither raise rights nor replace it.
+   * User name and password of the packet are not looked at: beside a certificate they can neither raise rights nor replace it, and where
+   * there is none they were looked at before.
    */
   decide(
     passport: Passport,
@@ -58,7 +59,7 @@ export class Gate {
     const { dynsec, admins, sessions, maxConnections } = this.#options;
     const refusal = this.refusalOf(identity);
     if (refusal !== undefined) return refusal;
-    const isAdmin = admins.has(identity.name);
+    const isAdmin = admins.has(identity.name) && identity.login === 'certificate';
     if (sessions.size >= maxConnections && !isAdmin) {
       return refuse('connections', `All ${maxConnections} connections are in use.`);
     }
@@ -66,6 +67,7 @@ export class Gate {
       name: identity.name,
       requested: packet.clientId,
       isAdmin,
+      choosesFreely: identity.login === 'password',
       bound: dynsec.boundClientId(identity.name),
       isIdentity: (name) => admins.has(name) || dynsec.checkIdentity(name) !== 'unknown',
     });
@@ -96,17 +98,17 @@ export class Gate {
   /** Whether the identity may be here at all; asked again whenever something is done in its name later (wills). */
   refusalOf(identity: Identity): Refusal | undefined {
     const { dynsec, admins, rules } = this.#options;
-    const { name, serialHex } = identity;
-    const refusal = rules.refusalOf(identity);
+    const { name, serialHex, login } = identity;
+    const refusal = login === 'certificate' ? rules.refusalOf(identity) : undefined;
     if (refusal !== undefined) return refusal;
-    if (dynsec.isRevoked(serialHex)) {
+    if (login === 'certificate' && dynsec.isRevoked(serialHex)) {
       return refuse(
         'certificate-revoked',
         `The certificate of "${name}" (serial ${serialHex}) is revoked.`,
       );
     }
     // An admin named on the command line has to be able to make the first entries, and to mend the last.
-    if (admins.has(name)) return undefined;
+    if (admins.has(name) && login === 'certificate') return undefined;
     switch (dynsec.checkIdentity(name)) {
       case 'known':
         return undefined;

@@ -36,7 +36,7 @@ const program = createProgram(async ({ options, mosquitto, readyFile }) => {
     mosquitto === undefined
       ? await openBroker(options, context)
       : await openMosquittoBroker({ ...options, ...mosquitto }, { ...context, host });
-  const { port, webSocketPort, metricsPort } = broker;
+  const { port, passwordPort, webSocketPort, metricsPort } = broker;
   process.on('SIGHUP', () => void broker.reload());
   const stopped = new Promise<string>((resolve) => {
     // Also after the first: a second one must not end it in the middle of stopping.
@@ -45,10 +45,13 @@ const program = createProgram(async ({ options, mosquitto, readyFile }) => {
   if (readyFile !== undefined) {
     await writeFile(
       readyFile,
-      `${JSON.stringify({ pid: process.pid, port, webSocketPort, metricsPort })}\n`,
+      `${JSON.stringify({ pid: process.pid, port, passwordPort, webSocketPort, metricsPort })}\n`,
     );
   }
-  log.info({ event: 'serving', host: options.host, port, webSocketPort, metricsPort }, 'serving');
+  log.info(
+    { event: 'serving', host: options.host, port, passwordPort, webSocketPort, metricsPort },
+    'serving',
+  );
   const signal = await stopped;
   log.info({ event: 'stopping', signal }, 'stopping');
   if (readyFile !== undefined) await rm(readyFile, { force: true });

@@ -80,6 +80,10 @@ export interface Limits {
   readonly maxWaitingConnections: number;
   /** Connections at once from one address (IPv6: one /64), whatever they are. 0: no limit, for a plant may be behind one address. */
   readonly maxConnectionsPerAddress: number;
+  /** Wrong passwords a minute from one address (IPv6: one /64); beyond it none of its passwords is looked at. */
+  readonly maxGuessesPerAddress: number;
+  /** Wrong passwords a minute at one user name, from addresses that did not get in under it last. */
+  readonly maxGuessesPerName: number;
 }
 
 export const defaultLimits: Limits = {
@@ -114,6 +118,8 @@ export const defaultLimits: Limits = {
   maxHandshakes: 2000,
   maxWaitingConnections: 2000,
   maxConnectionsPerAddress: 0,
+  maxGuessesPerAddress: 30,
+  maxGuessesPerName: 10,
 };
 
 /** What TLS may be spoken. The lists are OpenSSL's, separated by colons; undefined: what it would choose itself. */
@@ -156,6 +162,8 @@ export interface BrokerOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  /** MQTT over TLS for clients with user name and password instead of a certificate, when it is asked for. 0: any free port. */
+  readonly passwordPort?: number | undefined;
   /** MQTT over WebSocket over TLS, when it is asked for. 0: any free port. */
   readonly webSocketPort?: number | undefined;
   /** Plain HTTP on 127.0.0.1: /metrics, /healthz. 0: any free port. */

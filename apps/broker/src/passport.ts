@@ -5,7 +5,9 @@ import { keyIdOf, type ClientAuthorities } from './client-authorities.ts';
 import { refuse, type Refusal } from './refusal.ts';
 
 export interface Identity {
-  /** The certificate's one CN: user name everywhere in the broker. */
+  /** How it has shown who it is. With a password there is no certificate: serial, issuer and key are empty, and it has no end. */
+  readonly login: 'certificate' | 'password';
+  /** The certificate's one CN, or MQTT's user name: user name everywhere in the broker. */
   readonly name: string;
   readonly serialHex: SerialHex;
   readonly notAfter: Instant;
@@ -122,7 +124,16 @@ function judge(
       refusal: refuse('certificate-name', `The certificate with serial ${serialHex} has ${what}.`),
     };
   }
-  return { identity: { name, serialHex, notAfter, issuerId, keyId: keyIdOf(parsed.publicKey) } };
+  return {
+    identity: {
+      login: 'certificate',
+      name,
+      serialHex,
+      notAfter,
+      issuerId,
+      keyId: keyIdOf(parsed.publicKey),
+    },
+  };
 }
 
 type ClientCertificate = Omit<PeerCertificate, 'ca'> & { readonly ca?: boolean };
@@ -185,7 +196,7 @@ function commonNames(subject: { CN?: string | string[] }): string[] {
 }
 
 // A name becomes a level of topics (%u) and part of client ids, so it may hold nothing that has a meaning there.
-function isName(name: string): boolean {
+export function isName(name: string): boolean {
   return name.length > 0 && name.length <= 64 && !/[/+#\p{Cc}\p{Cs}]/u.test(name);
 }
 

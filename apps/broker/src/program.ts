@@ -83,12 +83,18 @@ const limitOptions: Record<keyof Limits, readonly [flag: string, help: string]> 
     '--max-connections-per-address <n>',
     'connections from one address (IPv6: /64), 0 for no limit',
   ],
+  maxGuessesPerAddress: [
+    '--max-guesses-per-address <n>',
+    'wrong passwords a minute from one address',
+  ],
+  maxGuessesPerName: ['--max-guesses-per-name <n>', 'wrong passwords a minute at one user name'],
 };
 
 interface Flags extends Limits {
   readonly data: string;
   readonly host: string;
   readonly port: number;
+  readonly passwordPort?: number;
   readonly websocketPort?: number;
   readonly metricsPort: number;
   readonly cert: string;
@@ -120,6 +126,11 @@ export function createProgram(serve: (command: ServeCommand) => Promise<void>): 
     .requiredOption('--data <dir>', 'folder of the broker’s state, created when absent')
     .option('--host <host>', 'address to listen on', '127.0.0.1')
     .option('--port <port>', 'MQTT over TLS; 0: any free port', parseCount, 8883)
+    .option(
+      '--password-port <port>',
+      'MQTT over TLS for clients with user name and password as well, no certificate asked for; 0: any',
+      parseCount,
+    )
     .option('--websocket-port <port>', 'MQTT over WebSocket over TLS as well; 0: any', parseCount)
     .option('--metrics-port <port>', '/metrics and /healthz on 127.0.0.1; 0: any', parseCount, 0)
     .requiredOption('--cert <file>', 'server certificate with its chain, PEM')
@@ -206,6 +217,7 @@ Example:
           data,
           host,
           port,
+          passwordPort: flags.passwordPort,
           webSocketPort: websocketPort,
           metricsPort,
           certificates: { cert, key, ca, clientAuthorities: flags.clientAuthorities },
@@ -240,6 +252,12 @@ function mosquittoOf(flags: Flags): ServeCommand['mosquitto'] {
     throw new KeylineError(
       'USAGE',
       '--admin-certificate and --client-authorities go with the embedded broker: Mosquitto checks chains against --ca, and knows an administrator by the name in its certificate.',
+    );
+  }
+  if (flags.passwordPort !== undefined) {
+    throw new KeylineError(
+      'USAGE',
+      '--password-port goes with the embedded broker: the supervised Mosquitto asks everybody for a certificate.',
     );
   }
   if (config === undefined) {

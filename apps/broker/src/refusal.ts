@@ -67,6 +67,22 @@ const kinds = {
     ...notAuthorized,
     remedy: 'It was suspended by an operator: resume it (keyline device resume ID).',
   },
+  'no-login': {
+    reasonCode: 0x86,
+    returnCode: 4,
+    remedy:
+      'On this port a client logs in with user name and password; certificates go to the other.',
+  },
+  'bad-login': {
+    reasonCode: 0x86,
+    returnCode: 4,
+    remedy: 'Set its password with: mosquitto_ctrl dynsec setClientPassword NAME.',
+  },
+  'login-limit': {
+    reasonCode: 0x9f,
+    returnCode: 3,
+    remedy: 'Wait a minute, and look who guesses.',
+  },
   'client-id': {
     ...badClientId,
     remedy: 'Use the certificate’s CN as client id, or CN:suffix for several connections at once.',

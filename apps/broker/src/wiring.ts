@@ -7,7 +7,7 @@ import { openDynsecEngine } from '@keyline/dynsec';
 import { AdminCertificates } from './admin-certificates.ts';
 import { ClientAuthorities } from './client-authorities.ts';
 import { ControlApi } from './control-api.ts';
-import { assertTlsPolicy, Door } from './door.ts';
+import { Door } from './door.ts';
 import { endSession } from './end-session.ts';
 import { watchExpiry } from './expired-sessions.ts';
 import { lockFolder } from './engine/folder-lock.ts';
@@ -18,14 +18,17 @@ import { LiveSessions } from './live-sessions.ts';
 import { openMetricsServer } from './metrics-server.ts';
 import { Metrics } from './metrics.ts';
 import type { BrokerOptions } from './options.ts';
+import { PasswordLogins } from './password-login.ts';
 import { PeerRules } from './peer-rules.ts';
 import { reasonStringOf } from './refusal.ts';
 import { RefusalLog } from './refusal-log.ts';
+import { assertTlsPolicy } from './tls-context.ts';
 import { SysTopics } from './sys-topics.ts';
 import { CertificateWatch, loadServerCertificate } from './server-certificate.ts';
 
 export interface Broker {
   readonly port: number;
+  readonly passwordPort: number | undefined;
   readonly webSocketPort: number | undefined;
   readonly metricsPort: number;
   /** Looks at the certificate files now. */
@@ -137,9 +140,16 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     refusals,
     log,
   });
-  const openDoor = (carrier: 'tls' | 'websocket'): Door =>
+  const logins = new PasswordLogins({
+    dynsec,
+    admins,
+    guesses: { perAddress: limits.maxGuessesPerAddress, perName: limits.maxGuessesPerName },
+  });
+  const openDoor = (carrier: 'tls' | 'websocket' | 'password'): Door =>
     new Door({
-      carrier,
+      carrier: carrier === 'websocket' ? 'websocket' : 'tls',
+      judgeLogin:
+        carrier === 'password' ? (conn, address) => logins.judge(conn, address) : undefined,
       certificate,
       tls,
       limits,
@@ -156,7 +166,8 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     });
   const door = openDoor('tls');
   const webDoor = options.webSocketPort === undefined ? undefined : openDoor('websocket');
-  const doors = webDoor === undefined ? [door] : [door, webDoor];
+  const passwordDoor = options.passwordPort === undefined ? undefined : openDoor('password');
+  const doors = [door, webDoor, passwordDoor].filter((each) => each !== undefined);
   addGauges();
 
   let serving = true;
@@ -202,8 +213,11 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
   const boundPort = await door.listen(host, port);
   const webSocketPort = await webDoor?.listen(host, options.webSocketPort ?? 0);
 
+  const passwordPort = await passwordDoor?.listen(host, options.passwordPort ?? 0);
+
   return {
     port: boundPort,
+    passwordPort,
     webSocketPort,
     metricsPort: metricsServer.port,
     reload: async () => {

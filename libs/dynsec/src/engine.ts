@@ -10,7 +10,7 @@ import {
   refusePayload,
   type Payload,
 } from './execute.ts';
-import { hashPassword, isPassword } from './passwords.ts';
+import { hashPassword, isPassword, nobodysPassword } from './passwords.ts';
 import { Rights } from './rights.ts';
 import type { ConnectionInfo, DynsecCounts, Executed, Session } from './session.ts';
 import { writeSnapshot } from './snapshot.ts';
@@ -153,10 +153,12 @@ class Engine implements DynsecEngine {
     password: string | Uint8Array,
   ): Promise<'ok' | 'unknown' | 'disabled' | 'wrong'> {
     const client = this.#state.clients.get(username);
+    const encoded = client?.password;
+    // It takes as long whether there is such a client, and one with a password, or not.
+    const isRight = await isPassword(encoded ?? nobodysPassword, password);
     if (client === undefined) return 'unknown';
     if (client.disabled) return 'disabled';
-    const { password: encoded } = client;
-    if (encoded === undefined || !(await isPassword(encoded, password))) return 'wrong';
+    if (encoded === undefined || !isRight) return 'wrong';
     // It took a while: is it still so?
     const now = this.#state.clients.get(username);
     if (now?.password !== encoded) return 'wrong';

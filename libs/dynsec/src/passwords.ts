@@ -45,6 +45,13 @@ const pbkdf2Form = /^\$7\$(\d{1,8})\$([A-Za-z0-9+/]+={0,2})\$([A-Za-z0-9+/]+={0,
 const argon2Form =
   /^\$argon2id\$v=19\$m=(\d{1,8}),t=(\d{1,4}),p=(\d{1,3})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/;
 
+/** One that nothing is: to be checked where there is none. */
+export const nobodysPassword = encode(
+  iterationsOfNew,
+  Buffer.alloc(saltBytes).toString('base64'),
+  Buffer.alloc(hashBytes).toString('base64'),
+);
+
 export async function isPassword(encoded: string, password: string | Uint8Array): Promise<boolean> {
   const [, iterations, salt, hash] = pbkdf2Form.exec(encoded) ?? [];
   if (salt !== undefined && hash !== undefined) {

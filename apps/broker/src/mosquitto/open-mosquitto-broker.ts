@@ -218,6 +218,7 @@ export async function openMosquittoBroker(
 
   return {
     port,
+    passwordPort: undefined,
     webSocketPort: undefined,
     metricsPort: metricsServer.port,
     async reload() {

@@ -94,6 +94,7 @@ export class TestBroker {
         host: '127.0.0.1',
         port: 0,
         webSocketPort: 0,
+        passwordPort: 0,
         metricsPort: 0,
         certificates: {
           cert: this.server.certFile,
@@ -148,7 +149,7 @@ export class TestBroker {
 
   /** @param prepare sees the client before it has connected, to hear everything from the first packet on */
   async connect(
-    certificate: TestCertificate,
+    certificate: TestCertificate | undefined,
     options: ConnectOptions = {},
     prepare: (client: MqttClient) => void = () => undefined,
   ): Promise<MqttClient> {

@@ -1,0 +1,35 @@
+// Handshakes that failed, in words: what OpenSSL and Node call it, and what to do.
+
+const defaultRemedy =
+  'Try it with: openssl s_client -connect HOST:PORT -CAfile CA -cert CERT -key KEY.';
+
+// By what OpenSSL and Node call it: ours when we gave up, the peer's alert when it did.
+const handshakeRemedies: readonly (readonly [RegExp, string])[] = [
+  [
+    /ALERT_UNKNOWN_CA|ALERT_BAD_CERTIFICATE|ALERT_CERTIFICATE/,
+    'The client did not accept the broker’s certificate: give the client the trust bundle (trust.pem) and connect by a name that is in the certificate.',
+  ],
+  [
+    /WRONG_VERSION_NUMBER|HTTP_REQUEST|UNKNOWN_PROTOCOL|PACKET_LENGTH_TOO_LONG/,
+    'The client speaks no TLS here: use mqtts:// instead of mqtt://.',
+  ],
+  [/UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/, 'The client is too old: TLS 1.2 or 1.3 is needed.'],
+  [
+    /NO_SHARED_CIPHER|NO_SUITABLE/,
+    'Client and broker share no cipher, curve or signature algorithm.',
+  ],
+  [/TIMEOUT/, 'The client began a handshake and did not finish it in time: look at its network.'],
+  [
+    /ECONNRESET|EPIPE/,
+    'The client went away during the handshake: often it did not accept the broker’s certificate; its own log says why.',
+  ],
+];
+
+export function handshakeRemedy(code: string): string {
+  return handshakeRemedies.find(([pattern]) => pattern.test(code))?.[1] ?? defaultRemedy;
+}
+
+/** A label must have few values, and an error code from the other side is not ours to trust. */
+export function labelOf(code: string): string {
+  return /^[A-Z0-9_]{1,60}$/.test(code) ? code : 'other';
+}
