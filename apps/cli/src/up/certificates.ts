@@ -29,16 +29,20 @@ const renewAtShare = 2 / 3;
 
 /**
  * Issues it when it is missing or two thirds of its life are over. The key stays, so that a renewal is the swap of one file.
+ * @param revoked certificates of authorities that are revoked, PEM: what they issued is replaced, too
  * @returns a sentence about what was done, undefined when nothing was due
  * @throws {KeylineError}
  */
 export async function keepFresh(
   kept: KeptCertificate,
   issuing: Issuing,
+  revoked: readonly string[] = [],
 ): Promise<string | undefined> {
   const now = issuing.clock.now();
   const current = await readTextIfThere(kept.certificateFile, kept.what);
-  if (current !== undefined && isFresh(current, now)) return undefined;
+  if (current !== undefined && isFresh(current, now) && !isOfOne(current, revoked)) {
+    return undefined;
+  }
   const key = await loadOrCreateKey(kept.keyFile);
   return callAsAdmin(issuing, async (client) => {
     const answer = await client.call('issueCertificate', {
@@ -83,6 +87,11 @@ function isFresh(pem: string, now: number): boolean {
   const { validFromDate, validToDate } = new X509Certificate(pem);
   const from = validFromDate.getTime();
   return now >= from && now < from + (validToDate.getTime() - from) * renewAtShare;
+}
+
+function isOfOne(pem: string, authorities: readonly string[]): boolean {
+  const leaf = new X509Certificate(pem);
+  return authorities.some((one) => leaf.checkIssued(new X509Certificate(one)));
 }
 
 async function loadOrCreateKey(file: string): Promise<KeyObject> {

@@ -1,15 +1,33 @@
 // Roots and issuing authorities come and go while everything runs: the files that clients and the broker trust follow.
 import { readTextIfThere } from '../files/read-file.ts';
 import { replaceFile } from '../files/write-file.ts';
-import { callAsAdmin, type Issuing } from './certificates.ts';
+import { callAsAdmin, keepFresh, type Issuing, type KeptCertificate } from './certificates.ts';
 import type { Layout } from './layout.ts';
 
 /**
- * Brings the trust anchor, the broker's CA bundle and the list of its CRLs up to date.
+ * Brings the trust anchor, the broker's CA bundle and the list of its CRLs up to date, and replaces certificates of authorities that
+ * were revoked.
+ * @param kept certificates that `up` keeps
  * @returns a sentence about what changed, undefined when nothing did
  * @throws {KeylineError}
  */
-export async function refreshTrust(layout: Layout, issuing: Issuing): Promise<string | undefined> {
+export async function refreshTrust(
+  layout: Layout,
+  issuing: Issuing,
+  kept: readonly KeptCertificate[],
+): Promise<string | undefined> {
+  const { said, revoked } = await bringTrust(layout, issuing);
+  const sentences = [said];
+  for (const one of revoked.length === 0 ? [] : kept) {
+    sentences.push(await keepFresh(one, issuing, revoked));
+  }
+  return sentences.filter((sentence) => sentence !== undefined).join('; ') || undefined;
+}
+
+async function bringTrust(
+  layout: Layout,
+  issuing: Issuing,
+): Promise<{ readonly said: string | undefined; readonly revoked: readonly string[] }> {
   return callAsAdmin(issuing, async (client) => {
     const bundle = await client.getText('/v1/trust-bundle');
     const { items } = await client.call('listAuthorities', {});
@@ -28,8 +46,12 @@ export async function refreshTrust(layout: Layout, issuing: Issuing): Promise<st
         issuers.flatMap(({ crl }) => (crl === null ? [] : [`${crl.url}\n`])).join(''),
       ),
     ];
-    if (!changed.includes(true)) return undefined;
-    return `the trust bundle changed: ${String(issuers.length)} issuing ${issuers.length === 1 ? 'authority' : 'authorities'} now`;
+    const revoked = items
+      .filter(({ state }) => state === 'revoked')
+      .map(({ certificate }) => certificate);
+    if (!changed.includes(true)) return { said: undefined, revoked };
+    const said = `the trust bundle changed: ${String(issuers.length)} issuing ${issuers.length === 1 ? 'authority' : 'authorities'} now`;
+    return { said, revoked };
   });
 }
 

@@ -137,7 +137,8 @@ async function supervise(
     signal.throwIfAborted();
     const kept = [admin, brokerCertificate(layout, plan)];
     for (const certificate of kept) await refresh(certificate, issuing, say);
-    await refreshTrust(layout, issuing);
+    // Where no authority issues any more, an administrator must still find the service.
+    await refreshTrust(layout, issuing, []);
     await children.broker.start();
     signal.throwIfAborted();
     stopUpkeep = startUpkeep(
@@ -145,7 +146,7 @@ async function supervise(
         {
           what: 'look for new authorities',
           everyMilliseconds: trustCheckEvery,
-          run: () => refreshTrust(layout, issuing),
+          run: () => refreshTrust(layout, issuing, kept),
         },
         {
           what: "renew the root's CRL",
