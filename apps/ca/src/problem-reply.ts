@@ -41,16 +41,26 @@ interface ValidationIssue {
 
 function validationDetail(where: string, issues: readonly ValidationIssue[]): string {
   return issues
+    .filter(({ keyword }) => keyword !== 'boolean') // says "schema is false" of what additionalProperties names
     .slice(0, 5)
     .map((issue) => {
       const path = issue.instancePath.slice(1).replaceAll('/', '.');
       const name = path === '' ? where : `${where}: "${path}"`;
       if (issue.keyword === 'additionalProperties') {
-        return `${name} has no member "${String(issue.params['additionalProperty'])}"`;
+        return `${name} has no ${unknownMembers(issue.params['additionalProperties'])}`;
       }
       return `${name} ${issue.message ?? 'is not valid'}`;
     })
     .join('; ');
+}
+
+/** Names that a caller chose: a few, each cut short. */
+function unknownMembers(names: unknown): string {
+  if (!Array.isArray(names)) return 'such members';
+  return names
+    .slice(0, 3)
+    .map((name) => `member ${JSON.stringify(String(name).slice(0, 60))}`)
+    .join(', ');
 }
 
 /** Fastify's own errors in our codes. */

@@ -252,3 +252,12 @@ describe('the OpenAPI document', () => {
     expect(Object.keys(post.requestBody.content)).toEqual([json, 'application/pkcs10']);
   });
 });
+
+it('names the members of a body that a route does not have', async () => {
+  const { status, body } = await plant.call('POST', '/v1/batches', {
+    body: { id: 'b2', quota: 5, quotta: 6, [`x${'y'.repeat(5000)}`]: 1 },
+    as: plant.admin,
+  });
+  expect(status).toBe(400);
+  expect(body.detail).toMatch(/^body has no member "quotta", member "xy{59}"\. /);
+});
