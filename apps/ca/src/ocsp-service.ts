@@ -94,9 +94,7 @@ export function createOcspService(options: {
 
   async function answer(requestDer: Uint8Array): Promise<OcspAnswer> {
     const request = parseOcspRequest(requestDer);
-    const answering = options
-      .responders()
-      .find(({ responder }) => request.certIds.every((certId) => responder.matches(certId)));
+    const answering = choose(options.responders(), request.certIds);
     if (answering === undefined) return { der: ocspError('unauthorized') };
     const { responder, authority } = answering;
     const now = clock.now();
@@ -116,7 +114,8 @@ export function createOcspService(options: {
     const responses = request.certIds.map((certId, index) => {
       const known = found[index];
       // A serial says nothing without its issuer: the same number may be another authority's.
-      return { certId, status: known?.authority === authority ? known.status : unknown };
+      const isOurs = known?.authority === authority && responder.matches(certId);
+      return { certId, status: isOurs ? known.status : unknown };
     });
     const der = await responder.respond({
       responses,
@@ -165,6 +164,27 @@ function statusUnder(
   return authority === undefined || own.status !== 'good'
     ? own
     : { status: 'revoked', ...authority };
+}
+
+/**
+ * The responder for most of what is asked. An answer has one signature, which a relying party believes of that authority's certificates
+ * alone (RFC 6960 §4.2.2.2); of the others the answer says "unknown", since it must say something of each (§4.2.1).
+ */
+function choose(
+  responders: readonly AuthorityResponder[],
+  certIds: readonly OcspCertId[],
+): AuthorityResponder | undefined {
+  let best: AuthorityResponder | undefined;
+  let most = 0;
+  for (const one of responders) {
+    let matching = 0;
+    for (const certId of certIds) if (one.responder.matches(certId)) matching++;
+    if (matching <= most) continue;
+    best = one;
+    most = matching;
+    if (most === certIds.length) break;
+  }
+  return best;
 }
 
 const unknown: CertificateStatus = { status: 'unknown' };

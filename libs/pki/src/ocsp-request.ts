@@ -11,10 +11,16 @@ import {
   type Extension,
 } from '@keyline/x509';
 
+/** Digests a CertID may name its issuer by; SHA-1 says who it is, and proves nothing. */
+export const ocspDigests = ['sha1', 'sha256', 'sha384', 'sha512'] as const;
+export type OcspDigest = (typeof ocspDigests)[number];
+
+const digestsByOid = new Map<string, OcspDigest>(ocspDigests.map((name) => [oids[name], name]));
+
 /** One certificate asked about. */
 export interface OcspCertId {
   /** `other`: a digest that nobody here computes; it matches no authority. */
-  readonly hashAlgorithm: 'sha1' | 'sha256' | 'other';
+  readonly hashAlgorithm: OcspDigest | 'other';
   /** Lower-case hex. */
   readonly issuerNameHash: string;
   readonly issuerKeyHash: string;
@@ -93,7 +99,7 @@ function parseCertId(reader: DerReader, certIdDer: Uint8Array): OcspCertId {
   const issuerKeyHash = hexOf(reader.readOctetString());
   const serial = serialText(reader.readInteger());
   reader.finish();
-  const hashAlgorithm = digest === oids.sha1 ? 'sha1' : digest === oids.sha256 ? 'sha256' : 'other';
+  const hashAlgorithm = digestsByOid.get(digest) ?? 'other';
   return { hashAlgorithm, issuerNameHash, issuerKeyHash, serial, certIdDer };
 }
 

@@ -12,7 +12,7 @@ import {
   verifySignature,
   type Signer,
 } from '@keyline/x509';
-import type { OcspCertId } from './ocsp-request.ts';
+import { ocspDigests, type OcspCertId } from './ocsp-request.ts';
 import type { Authority, CertificateStatus } from './ports.ts';
 import { signTbs } from './sign-tbs.ts';
 
@@ -48,13 +48,12 @@ export function createOcspResponder(options: OcspResponderOptions): OcspResponde
   const issuer = parseCertificate(authority.certificateDer);
   assertDelegated(options);
   const issuerKey = parsePublicKey(issuer.spkiDer).publicKey;
-  const hashes = {
-    sha1: { name: hash('sha1', issuer.subjectDer, 'hex'), key: hash('sha1', issuerKey, 'hex') },
-    sha256: {
-      name: hash('sha256', issuer.subjectDer, 'hex'),
-      key: hash('sha256', issuerKey, 'hex'),
-    },
-  };
+  const hashes = new Map<OcspCertId['hashAlgorithm'], { name: string; key: string }>(
+    ocspDigests.map((digest) => [
+      digest,
+      { name: hash(digest, issuer.subjectDer, 'hex'), key: hash(digest, issuerKey, 'hex') },
+    ]),
+  );
   const responderKey = parsePublicKey(responder.signer.spkiDer).publicKey;
   // §4.2.1: byKey is the SHA-1 of the key's BIT STRING content.
   const responderId = der.explicit(2, der.octetString(hash('sha1', responderKey, 'buffer')));
@@ -63,9 +62,8 @@ export function createOcspResponder(options: OcspResponderOptions): OcspResponde
 
   return {
     matches({ hashAlgorithm, issuerNameHash, issuerKeyHash }) {
-      if (hashAlgorithm === 'other') return false;
-      const { name, key } = hashes[hashAlgorithm];
-      return issuerNameHash === name && issuerKeyHash === key;
+      const own = hashes.get(hashAlgorithm);
+      return own !== undefined && issuerNameHash === own.name && issuerKeyHash === own.key;
     },
     async respond(content) {
       const { responses, nonce } = content;

@@ -1,0 +1,82 @@
+// Java's own path validation as a relying party of the running service. A second opinion where a JDK is at hand: it is too large to be
+// among the parts that every machine must have (test/support/real-parts.txt).
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { createCrl } from '@keyline/pki';
+import { decodePem, encodePem } from '@keyline/x509';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findCommand } from '../../../test/support/needs.ts';
+import { buildPlant, makeCsr, type Plant } from './support/plant.ts';
+
+const run = promisify(execFile);
+const java = findCommand('javac') === undefined ? undefined : findCommand('java');
+
+describe.skipIf(java === undefined)("Java's PKIX validator", () => {
+  let plant: Plant;
+  const file = (name: string): string => join(plant.folder, name);
+  beforeAll(async () => {
+    plant = await buildPlant();
+    for (const id of ['good', 'bad']) {
+      const csr = await makeCsr(id);
+      const token = await plant.call('POST', '/v1/tokens', { as: plant.admin, body: {} });
+      const { body } = await plant.call('POST', '/v1/enroll', {
+        body: { csr: csr.pem, token: token.body.secret },
+      });
+      await writeFile(file(`${id}.crt`), body.certificate as string);
+    }
+    await plant.call('POST', '/v1/devices/bad/revoke', {
+      as: plant.admin,
+      body: { reason: 'keyCompromise', wait: true },
+    });
+    for (const name of ['issuing-1.crl', 'issuing-1.full.crl', 'issuing-1.full.crl.pem']) {
+      await writeFile(file(name), (await plant.plain('GET', `/crl/${name}`)).bytes);
+    }
+    const root = {
+      certificateDer: decodePem(plant.trust, 'CERTIFICATE'),
+      signer: plant.rootSigner,
+    };
+    for (const scope of ['ca', 'all'] as const) {
+      const thisUpdate = Date.now() - 1000;
+      const nextUpdate = thisUpdate + 86_400_000;
+      const crl = { number: 1, thisUpdate, nextUpdate, entries: [] };
+      const der = await createCrl({ authority: root, ...crl, scope });
+      await writeFile(file(`root-${scope}.crl`), encodePem('X509 CRL', der));
+    }
+  });
+  afterAll(() => plant.close());
+
+  async function judge(id: string, mode: string, ...crls: string[]): Promise<string> {
+    const { port } = plant.service.http.server.address() as AddressInfo;
+    const { stdout } = await run(java ?? '', [
+      '-Xshare:auto',
+      '-XX:TieredStopAtLevel=1',
+      resolve(import.meta.dirname, 'support/PathCheck.java'),
+      ...[file('root.crt'), file('issuing.crt'), file(`${id}.crt`), mode],
+      mode.startsWith('ocsp') ? `http://127.0.0.1:${String(port)}/ocsp` : '',
+      ...crls.map(file),
+    ]);
+    return stdout.trim();
+  }
+
+  it('believes OCSP of a device', async () => {
+    expect(await judge('good', 'ocsp-leaf')).toBe('VALID');
+    expect(await judge('bad', 'ocsp-leaf')).toMatch(/^INVALID REVOKED .*KEY_COMPROMISE/);
+  });
+
+  it("goes on to the root's CRL where nobody answers for the issuing authority", async () => {
+    expect(await judge('good', 'ocsp-then-crl', 'root-ca.crl')).toBe('VALID');
+    expect(await judge('good', 'ocsp-then-crl')).toMatch(/^INVALID/);
+  });
+
+  it.each([
+    ['issuing-1.crl', 'root-ca.crl'],
+    ['issuing-1.full.crl', 'root-ca.crl'],
+    ['issuing-1.full.crl.pem', 'root-all.crl'],
+  ])('believes the CRLs %s and %s', async (...crls) => {
+    expect(await judge('good', 'crl', ...crls)).toBe('VALID');
+    expect(await judge('bad', 'crl', ...crls)).toMatch(/^INVALID REVOKED/);
+  });
+});
