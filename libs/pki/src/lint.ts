@@ -42,8 +42,8 @@ interface IssuerContext {
 const commonRules: readonly Rule<IssuerContext>[] = [
   {
     rule: 'RFC 5280 §4.1.2.2',
-    finding: 'the serial has fewer than 64 bits',
-    holds: ({ serial }) => serial.length >= 16,
+    finding: 'the serial is not positive, has fewer than 64 bits or more than 20 octets',
+    holds: ({ serial }) => /^[0-9a-f]{16,40}$/.test(serial),
   },
   {
     rule: 'RFC 5280 §4.1.2.5',

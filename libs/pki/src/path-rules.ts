@@ -1,7 +1,7 @@
 // The rules of RFC 5280 §6.1 for one certificate, for an authority in its place, and for the names of a whole path. Each answers with
 // a sentence when it is broken.
 import {
-  equalBytes,
+  isSameName,
   oids,
   parseCertificatePolicies,
   type Extension,
@@ -128,5 +128,5 @@ export function findPathNameFault(path: Path): string | undefined {
 }
 
 function isSelfIssued({ issuerDer, subjectDer }: ParsedCertificate): boolean {
-  return equalBytes(issuerDer, subjectDer);
+  return isSameName(issuerDer, subjectDer);
 }

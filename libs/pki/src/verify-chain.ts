@@ -3,6 +3,7 @@
 import { isKeylineError } from '@keyline/kernel';
 import {
   equalBytes,
+  isSameName,
   oids,
   parseCertificate,
   verifySignature,
@@ -33,16 +34,19 @@ export interface ChainQuestion {
   readonly statusOf?: StatusOf | undefined;
 }
 
-/** Revocation status of a certificate that this issuer signed; everything but `good` makes the path invalid. */
+/**
+ * Revocation status of a certificate that this issuer signed; everything but `good` makes the path invalid. `anchor`: the end of the path,
+ * which whoever signed the status must lead to as well (RFC 5280 §6.3.3 (f)).
+ */
 export type StatusOf = (
   certificate: ParsedCertificate,
   issuer: ParsedCertificate,
+  anchor: ParsedCertificate,
 ) => CertificateStatus;
 
 /** The same, asked elsewhere. */
 export type AskStatus = (
-  certificate: ParsedCertificate,
-  issuer: ParsedCertificate,
+  ...of: Parameters<StatusOf>
 ) => CertificateStatus | Promise<CertificateStatus>;
 
 /**
@@ -71,11 +75,7 @@ export function verifyChain(question: ChainQuestion): ChainVerdict {
     const search = new PathSearch(question);
     let refused: Invalid | undefined;
     for (const path of search.paths()) {
-      const fault =
-        statusOf &&
-        firstOf(linksOf(path), ([certificate, issuer]) =>
-          judge(certificate, statusOf(certificate, issuer)),
-        );
+      const fault = statusOf && firstOf(linksOf(path), (link) => judge(link[0], statusOf(...link)));
       if (fault === undefined) return { status: 'valid', path };
       refused ??= fault;
     }
@@ -100,8 +100,8 @@ export async function verifyChainWithStatus(
   });
   for (const path of paths) {
     let fault: Invalid | undefined;
-    for (const [certificate, issuer] of linksOf(path)) {
-      fault ??= judge(certificate, await askStatus(certificate, issuer));
+    for (const link of linksOf(path)) {
+      fault = judge(link[0], await askStatus(...link));
       if (fault !== undefined) break;
     }
     if (fault === undefined) return { status: 'valid', path };
@@ -135,11 +135,14 @@ function firstOf<Item, Found>(
 }
 
 /** Certificates whose status matters, each with its issuer, from the trust anchor's side. */
-function linksOf(path: Path): [certificate: ParsedCertificate, issuer: ParsedCertificate][] {
-  const links: [ParsedCertificate, ParsedCertificate][] = [];
+function linksOf(path: Path): Parameters<StatusOf>[] {
+  const links: Parameters<StatusOf>[] = [];
+  const anchor = path[path.length - 1];
   for (let i = path.length - 2; i >= 0; i--) {
     const [certificate, issuer] = [path[i], path[i + 1]];
-    if (certificate && issuer && !isExempt(certificate)) links.push([certificate, issuer]);
+    if (certificate && issuer && anchor && !isExempt(certificate)) {
+      links.push([certificate, issuer, anchor]);
+    }
   }
   return links;
 }
@@ -245,9 +248,9 @@ class PathSearch {
     }
   }
 
-  /** By name; those whose key identifier is the one asked for come first (RFC 4158 §3.5.12). */
+  /** By name (§7.1); those whose key identifier is the one asked for come first (RFC 4158 §3.5.12). */
   #candidates({ issuerDer, authorityKeyId }: ParsedCertificate): ParsedCertificate[] {
-    const named = this.#issuers.filter(({ subjectDer }) => equalBytes(subjectDer, issuerDer));
+    const named = this.#issuers.filter(({ subjectDer }) => isSameName(subjectDer, issuerDer));
     if (authorityKeyId === undefined || named.length < 2) return named;
     const fits = ({ subjectKeyId }: ParsedCertificate): number =>
       subjectKeyId !== undefined && equalBytes(subjectKeyId, authorityKeyId) ? 0 : 1;
@@ -270,8 +273,10 @@ class PathSearch {
     if (!isRoot) return undefined;
     // Not asked for by §6.1.1 (d). But a root whose own signature is wrong was damaged on its way here; and a trust anchor that is no root
     // (an authority of somebody else's PKI, pinned) says whose key certified it (§4.2.1.1), which a damaged root does not.
-    const claimsRoot = equalBytes(issuer.issuerDer, issuer.subjectDer);
-    if (!issuer.selfSigned && (claimsRoot || issuer.authorityKeyId === undefined)) {
+    const isDamaged = isSameName(issuer.issuerDer, issuer.subjectDer)
+      ? !isSignedBy(issuer, issuer)
+      : issuer.authorityKeyId === undefined;
+    if (isDamaged) {
       return `The root "${nameOf(issuer)}" does not verify with its own key.`;
     }
     return findPathNameFault([...path, issuer]);
@@ -283,5 +288,5 @@ class PathSearch {
 }
 
 function isSameAuthority(a: ParsedCertificate, b: ParsedCertificate): boolean {
-  return equalBytes(a.subjectDer, b.subjectDer) && equalBytes(a.spkiDer, b.spkiDer);
+  return isSameName(a.subjectDer, b.subjectDer) && equalBytes(a.spkiDer, b.spkiDer);
 }

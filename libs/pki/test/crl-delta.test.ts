@@ -87,7 +87,9 @@ const valueOf = (crlDer: Uint8Array, oid: string): string | undefined => {
 const statuses = (...crls: Uint8Array[]): string[] => {
   const statusOf = createCrlStatusSource({ crls, now: now + Duration.hours(1) });
   const issuer = parseCertificate(hierarchy.issuing.certificateDer);
-  return [held, stolen, well].map((one) => statusOf(parseCertificate(one.der), issuer).status);
+  return [held, stolen, well].map(
+    (one) => statusOf(parseCertificate(one.der), issuer, issuer).status,
+  );
 };
 
 describe('createDeltaCrl', () => {
@@ -233,12 +235,13 @@ describe.skipIf(!has('openssl', 'certtool'))('OpenSSL and GnuTLS', () => {
         intermediates: [hierarchy.issuing.certificateDer],
         roots: [hierarchy.root.certificateDer],
         now: now + Duration.hours(1),
-        statusOf: (certificate, issuer) =>
+        statusOf: (certificate, issuer, anchor) =>
           certificate.isCa
             ? { status: 'good' }
             : createCrlStatusSource({ crls: [base, delta], now: now + Duration.hours(1) })(
                 certificate,
                 issuer,
+                anchor,
               ),
       });
       expect([name, ours.status]).toEqual([name, theirs ? 'valid' : 'invalid']);

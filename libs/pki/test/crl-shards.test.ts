@@ -124,6 +124,7 @@ describe('a sharded authority', () => {
       createCrlStatusSource({ crls, now })(
         parseCertificate(der),
         parseCertificate(authority.certificateDer),
+        parseCertificate(authority.certificateDer),
       ).status;
     const others = await Promise.all(
       [0, 1, 2, 3].filter((index) => index !== own).map((index) => shardCrl(index, [serial])),
@@ -145,7 +146,7 @@ describe('a sharded authority', () => {
     });
     const statusOf = createCrlStatusSource({ crls: [whole], now });
     const issuing = parseCertificate(authority.certificateDer);
-    expect(statusOf(parseCertificate(der), issuing).status).toBe('revoked');
+    expect(statusOf(parseCertificate(der), issuing, issuing).status).toBe('revoked');
   });
 });
 

@@ -33,6 +33,11 @@ export interface MakeOptions {
   readonly extensions?: readonly Extension[] | undefined;
   readonly signer?: typeof sharedKey | undefined;
   readonly notAfter?: number | undefined;
+  /** INTEGER, DER. */
+  readonly serialDer?: Uint8Array | undefined;
+  /** Names as they are to be written, where they differ in writing from what they are. */
+  readonly issuerDer?: Uint8Array | undefined;
+  readonly subjectDer?: Uint8Array | undefined;
 }
 
 export async function make(
@@ -44,11 +49,11 @@ export async function make(
   const by = options.issuer ?? { subject, signer };
   const tbs = der.sequence(
     der.explicit(0, der.integer(2)),
-    der.unsignedInteger(createSerial()),
+    options.serialDer ?? der.unsignedInteger(createSerial()),
     algorithms[by.signer.algorithm].signature.identifierDer,
-    encodeName(by.subject),
+    options.issuerDer ?? encodeName(by.subject),
     der.sequence(der.time(now - 1000), der.time(options.notAfter ?? now + Duration.days(1))),
-    encodeName(subject),
+    options.subjectDer ?? encodeName(subject),
     signer.spkiDer,
     ...(extensions.length === 0
       ? []

@@ -124,18 +124,16 @@ function readVersion(tbs: DerReader): 1 | 2 | 3 {
   return version === 1 ? 2 : 3;
 }
 
-/** The next INTEGER as a certificate serial: positive, at most 20 octets (RFC 5280 §4.1.2.2). @throws {KeylineError} DER_MALFORMED */
+/**
+ * The next INTEGER as the text of a certificate's serial. Other authorities' serials may be zero, negative or longer than 20 octets, against
+ * RFC 5280 §4.1.2.2, which wants them taken gracefully: zero is `00`, a negative one begins with "-", and neither is a serial of ours.
+ * @throws {KeylineError} DER_MALFORMED
+ */
 export function readSerial(reader: DerReader): SerialHex {
-  const start = reader.offset;
   const content = reader.readInteger();
-  const magnitude = content[0] === 0 ? content.subarray(1) : content;
-  if ((content[0] ?? 0) >= 0x80 || magnitude.length === 0 || content.length > 20) {
-    throw derMalformed(
-      'a serial that is not positive or longer than 20 octets (RFC 5280 §4.1.2.2)',
-      start,
-    );
-  }
-  return hexOf(magnitude) as SerialHex;
+  const isNegative = (content[0] ?? 0) >= 0x80;
+  const magnitude = content[0] === 0 && content.length > 1 ? content.subarray(1) : content;
+  return `${isNegative ? '-' : ''}${hexOf(magnitude)}` as SerialHex;
 }
 
 type KnownExtensions = Pick<

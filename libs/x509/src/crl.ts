@@ -4,6 +4,7 @@ import { equalBytes } from './bytes.ts';
 import { readSerial } from './certificate.ts';
 import { DerReader, derMalformed, readSequence } from './der-reader.ts';
 import { contextConstructedTag, contextTag, tags } from './der-writer.ts';
+import { parsePointNames } from './distribution-points.ts';
 import {
   parseAuthorityKeyIdentifier,
   parseCrlDistributionPoints,
@@ -48,7 +49,10 @@ export interface ParsedCrl {
   readonly authorityKeyId?: Uint8Array;
   /** From the issuing distribution point; absent when there is none. `other`: some reasons, indirect, attribute certificates. */
   readonly scope?: 'user' | 'ca' | 'all' | 'other';
+  /** URIs among the names of the issuing distribution point. */
   readonly distributionPoints: string[];
+  /** All its names, as `parsePointNames` writes them: the CRL speaks only of certificates with one of them. Absent: it has no name. */
+  readonly pointNames?: readonly string[];
   readonly isDelta: boolean;
   /** BaseCRLNumber of a delta (§5.2.4). */
   readonly baseNumber?: bigint;
@@ -112,7 +116,9 @@ export function parseCrl(der: Uint8Array): ParsedCrl {
     thisUpdate,
     nextUpdate,
     ...(keyId === undefined ? {} : { authorityKeyId: keyId }),
-    ...(pointDer === undefined ? { distributionPoints: [] } : readIssuingPoint(pointDer)),
+    ...(pointDer === undefined
+      ? { distributionPoints: [] }
+      : readIssuingPoint(pointDer, issuerDer)),
     isDelta: baseDer !== undefined,
     ...(baseDer === undefined ? {} : { baseNumber: readNumber(baseDer) }),
     freshestCrl: freshestDer === undefined ? [] : parseCrlDistributionPoints(freshestDer),
@@ -146,9 +152,8 @@ function readReason(valueDer: Uint8Array): CrlReasonName {
   const reader = new DerReader(valueDer);
   const code = reader.readSmallInteger(tags.enumerated);
   reader.finish();
-  const name = reasonNames.get(code);
-  if (name === undefined) throw derMalformed(`an unknown revocation reason ${String(code)}`);
-  return name;
+  // A reason that is not known makes the certificate no less revoked.
+  return reasonNames.get(code) ?? 'unspecified';
 }
 
 function readNumber(valueDer: Uint8Array): bigint {
@@ -163,17 +168,27 @@ function readNumber(valueDer: Uint8Array): bigint {
 
 function readIssuingPoint(
   valueDer: Uint8Array,
-): Required<Pick<ParsedCrl, 'scope' | 'distributionPoints'>> {
+  issuerDer: Uint8Array,
+): Pick<ParsedCrl, 'scope' | 'distributionPoints' | 'pointNames'> {
   const point = readSequence(valueDer);
-  const name = point.enterOptional(contextConstructedTag(0));
-  const distributionPoints = name === undefined ? [] : parseDistributionPointName(name);
+  const name = point.readOptional(contextConstructedTag(0));
+  const distributionPoints =
+    name === undefined ? [] : parseDistributionPointName(point.inside(name));
+  const pointNames = name && parsePointNames(point.inside(name), issuerDer);
   let scope: ParsedCrl['scope'] = 'all';
   while (!point.isAtEnd()) {
-    const { tag } = point.read();
+    const element = point.read();
+    const { tag } = element;
+    // A FALSE that is written out, against X.690 §11.5, says nothing. (onlySomeReasons [3] is no flag.)
+    if (tag !== contextTag(3) && point.content(element).every((octet) => octet === 0)) continue;
     if (scope !== 'all') scope = 'other';
     else if (tag === contextTag(1)) scope = 'user';
     else if (tag === contextTag(2)) scope = 'ca';
     else scope = 'other';
   }
-  return { scope, distributionPoints };
+  return {
+    scope,
+    distributionPoints,
+    ...(pointNames === undefined ? {} : { pointNames }),
+  };
 }

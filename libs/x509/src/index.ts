@@ -6,6 +6,7 @@ export * from './certificate-template.ts';
 export * from './crl.ts';
 export * from './csr.ts';
 export * from './der-reader.ts';
+export * from './distribution-points.ts';
 export * as der from './der-writer.ts';
 export * from './extensions.ts';
 export * from './ip-address.ts';
