@@ -16,7 +16,7 @@ import { installBodyParsers } from './request-body.ts';
 import { registerAuthorities } from './routes/authorities.ts';
 import { registerCertificates } from './routes/certificates.ts';
 import { registerDevices } from './routes/devices.ts';
-import { registerHealth } from './routes/health.ts';
+import { registerHealth, registerTrust } from './routes/health.ts';
 import { registerLine } from './routes/line.ts';
 import { registerOperations } from './routes/operations.ts';
 import { createRegister } from './routes/register.ts';
@@ -77,8 +77,17 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
   });
   installIdempotency(app, { store: service.fleet.store, clock: service.fleet.clock });
   metrics.observe(app);
+  // Documentation, health and what is not there have no guard of their own.
+  app.addHook('onRequest', (request, _reply, done) => {
+    try {
+      if (request.routeOptions.config.isGuarded !== true) work.admit(request.ip);
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  });
   const limits = createRateLimits(service.rateLimits, service.fleet.clock);
-  const origins = service.origins;
+  const { origins, reserve } = service;
 
   await app.register(swagger, {
     openapi: {
@@ -100,7 +109,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
   // The routes come after the plugin that collects them.
   await app.register(async (routes: FastifyInstance) => {
     const register = createRegister(routes, {
-      ...{ authenticator, limits, origins, bounds, work },
+      ...{ authenticator, limits, origins, bounds, work, reserve },
     });
     registerDevices(register, service, limits);
     registerLine(register, service, bounds);
@@ -108,6 +117,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     registerCertificates(register, service);
     registerAuthorities(register, service);
     registerOperations(register, service);
+    registerTrust(register, service);
     registerHealth(routes, { service, authenticator, metrics });
   });
   await app.register(swaggerUi, {
@@ -116,6 +126,10 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     theme: { title: 'Keyline API' },
     logo: { type: 'image/svg+xml', content: Buffer.from(wordmark), href: '/docs' },
   });
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  let openapi: string | undefined;
+  app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => {
+    openapi ??= JSON.stringify(app.swagger());
+    return reply.header('content-type', 'application/json; charset=utf-8').send(openapi);
+  });
   return app;
 }

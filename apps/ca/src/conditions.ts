@@ -3,6 +3,7 @@ import { conditionFinding, type Finding } from '@keyline/alerts';
 import { formatDuration, formatInstant } from '@keyline/kernel';
 import type { Authorities, RunningAuthority } from './authorities.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
+import type { DiskReserve } from './disk-reserve.ts';
 import type { TargetView } from './effects.ts';
 
 /** Brokers that have not taken something, or were away, for longer than that. */
@@ -18,11 +19,24 @@ export function findConditions(given: {
   readonly crl: Pick<CrlPublisher, 'latest'>;
   readonly targets: readonly Pick<TargetView, 'name' | 'behindFor' | 'lastError'>[];
   readonly behindAfter: number;
+  readonly reserve: Pick<DiskReserve, 'isLow'>;
   /** Epoch milliseconds. */
   readonly now: number;
 }): Finding[] {
-  const { authorities, crl, targets, behindAfter, now } = given;
+  const { authorities, crl, targets, behindAfter, reserve, now } = given;
   return [
+    ...(reserve.isLow()
+      ? [
+          conditionFinding({
+            subject: 'storage',
+            group: 'ca',
+            state: 'reserved',
+            severity: 'critical',
+            summary:
+              'The disk of the issuing CA is nearly full: nobody enrolls or renews, only revocations are taken. Make room beside its database.',
+          }),
+        ]
+      : []),
     ...authorities
       .all()
       .filter(({ state, certificate }) => state === 'revoked' && now < certificate.notAfter)

@@ -5,6 +5,7 @@ import type { Clock } from '@keyline/kernel';
 import type { Authorities } from './authorities.ts';
 import { brokersBehind } from './conditions.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
+import type { DiskReserve } from './disk-reserve.ts';
 import type { TargetView } from './effects.ts';
 
 export function createHealth(given: {
@@ -15,8 +16,9 @@ export function createHealth(given: {
   readonly targets: readonly Pick<TargetView, 'behindFor'>[];
   /** Milliseconds. */
   readonly behindAfter: number;
+  readonly reserve: Pick<DiskReserve, 'isLow'>;
 }): () => Promise<Health> {
-  const { store, clock, authorities, crl, targets, behindAfter } = given;
+  const { store, clock, authorities, crl, targets, behindAfter, reserve } = given;
   return async () => {
     // Throws when the database does not answer, which is no "ok" either.
     await store.countDevicesByState();
@@ -26,11 +28,13 @@ export function createHealth(given: {
     });
     const behind = brokersBehind(targets, behindAfter);
     const revoked = authorities.all().filter(({ state }) => state === 'revoked');
-    const needsSomebody = behind.length > 0 || revoked.some(({ id }) => !authorities.isLeftBy(id));
+    const needsSomebody =
+      reserve.isLow() || behind.length > 0 || revoked.some(({ id }) => !authorities.isLeftBy(id));
     return {
       status: stale.length > 0 ? 'failing' : needsSomebody ? 'degraded' : 'ok',
       checks: {
         database: 'ok',
+        storage: reserve.isLow() ? 'nearly full: only revocations are taken' : 'ok',
         crl: stale.length === 0 ? 'ok' : `stale: ${namesOf(stale)}`,
         // Anybody may ask: how many is enough.
         brokers:

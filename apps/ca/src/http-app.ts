@@ -1,5 +1,4 @@
 // Plain HTTP for relying parties: CRL, OCSP, AIA, trust bundle. Nothing here takes a change, so nothing needs proof.
-import { Readable } from 'node:stream';
 import Fastify, {
   LogController,
   type FastifyBaseLogger,
@@ -10,7 +9,8 @@ import type { ServiceConfig } from '@keyline/config';
 import { KeylineError, type Clock } from '@keyline/kernel';
 import { latin1Of } from '@keyline/x509';
 import type { Authorities, RunningAuthority } from './authorities.ts';
-import { createCrlFiles, type CrlFile } from './crl-files.ts';
+import { formatHttpDate, judgeConditions } from './conditional.ts';
+import { createCrlFiles } from './crl-files.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
 import type { FairWork } from './fair-work.ts';
 import { httpServerOptions, installListenerBounds } from './listener-bounds.ts';
@@ -18,7 +18,8 @@ import type { Metrics } from './metrics.ts';
 import type { OcspAnswer, OcspService } from './ocsp-service.ts';
 import { createProblemHandlers, installProblemHandlers } from './problem-reply.ts';
 import type { RefusalLog } from './refusal-log.ts';
-import { registerLiveness } from './routes/health.ts';
+import { createTrustAnswer, registerLiveness } from './routes/health.ts';
+import { etagOf, preconditionFailed, sendCacheable } from './send-cacheable.ts';
 import type { ServiceContext } from './service-context.ts';
 
 export interface HttpAppOptions {
@@ -75,6 +76,8 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
     }
   });
   registerLiveness(app, service);
+  const answerTrust = createTrustAnswer({ authorities: service.authorities, fleet: { clock } });
+  app.get('/v1/trust-bundle', (_request, reply) => answerTrust(reply));
 
   const crlFiles = createCrlFiles({ crl, authorities });
   app.get<{ Params: { file: string } }>('/crl/:file', (request, reply) => {
@@ -97,10 +100,14 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
       ({ id }) => `${id}.cer` === file,
     );
     if (found === undefined) throw noSuchFile('certificate', authorities.all(), 'caIssuers');
-    return reply
-      .header('content-type', 'application/pkix-cert')
-      .header('cache-control', 'public, max-age=3600')
-      .send(Buffer.from(found.certificate.der));
+    const { der, notBefore } = found.certificate;
+    return sendCacheable(reply, {
+      body: der,
+      type: 'application/pkix-cert',
+      etag: etagOf(der),
+      modifiedAt: notBefore,
+      cacheControl: 'public, max-age=3600',
+    });
   });
 
   // RFC 6960 appendix A.1. Hostile bytes are answered as OCSP, with malformedRequest.
@@ -114,20 +121,26 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   });
 
   function sendOcsp(reply: FastifyReply, { der, cache }: OcspAnswer): FastifyReply {
-    const headers: string[] = ['content-type', 'application/ocsp-response'];
-    if (cache === undefined) headers.push('cache-control', 'no-store');
-    else {
-      const { etag, producedAt, nextUpdate } = cache;
-      const maxAge = Math.max(0, Math.floor((nextUpdate - clock.now()) / 1000));
-      headers.push('etag', etag, 'last-modified', httpDate(producedAt));
-      headers.push(
-        'cache-control',
-        `max-age=${String(maxAge)}, public, no-transform, must-revalidate`,
-      );
-      // RFC 9919 §7; only a GET is ever cached (RFC 9110 §9.3.3).
-      if (reply.request.method === 'GET') headers.push('expires', httpDate(nextUpdate));
+    const type = ['content-type', 'application/ocsp-response'];
+    if (cache === undefined) return sendAtOnce(reply, [...type, 'cache-control', 'no-store'], der);
+    const { etag, producedAt, nextUpdate } = cache;
+    const verdict = judgeConditions(reply.request, { etag, modifiedAt: producedAt });
+    if (verdict === 'precondition-failed') throw preconditionFailed();
+    const maxAge = Math.max(0, Math.floor((nextUpdate - clock.now()) / 1000));
+    const cacheControl = `max-age=${String(maxAge)}, public, no-transform, must-revalidate`;
+    const caching = ['etag', etag, 'cache-control', cacheControl];
+    // RFC 9919 §7; only a GET is ever cached (RFC 9110 §9.3.3).
+    if (reply.request.method === 'GET') caching.push('expires', formatHttpDate(nextUpdate));
+    if (verdict === 'not-modified') {
+      void reply.hijack();
+      reply.raw.writeHead(304, caching).end();
+      return reply;
     }
-    return sendAtOnce(reply, headers, der, cache?.etag);
+    return sendAtOnce(
+      reply,
+      [...type, ...caching, 'last-modified', formatHttpDate(producedAt)],
+      der,
+    );
   }
   return app;
 }
@@ -143,51 +156,14 @@ function noSuchFile(
   return new KeylineError('NOT_FOUND', `There is no such ${what} here. There are: ${offered}.`);
 }
 
-const atOnceBytes = 64 * 1024;
-
-interface Cacheable {
-  /** Made only when it is sent. */
-  readonly body: CrlFile['body'];
-  readonly type: string;
-  readonly etag: string;
-  readonly modifiedAt: number;
-  readonly cacheControl: string;
-}
-
-async function sendCacheable(reply: FastifyReply, given: Cacheable): Promise<FastifyReply> {
-  void reply
-    .header('etag', given.etag)
-    .header('last-modified', httpDate(given.modifiedAt))
-    .header('cache-control', given.cacheControl);
-  if (reply.request.headers['if-none-match'] === given.etag) return reply.status(304).send();
-  const { bytes, pieces } = await given.body();
-  void reply.header('content-type', given.type).header('content-length', bytes);
-  // HEAD needs the size alone; of anything but a stream Fastify would state the size it has, none.
-  if (reply.request.method === 'HEAD') return reply.send(Readable.from([]));
-  if (bytes <= atOnceBytes) {
-    return reply.send(Buffer.concat(Array.from(pieces, (piece) => Buffer.from(piece))));
-  }
-  // As fast as the client reads: a large CRL never stands in memory once more.
-  return reply.send(Readable.from(pieces, { objectMode: false }));
-}
-
 /** Head and body in one string and so in one write: a Buffer is handed to the system beside its head, for a quarter of an answer's time. */
 function sendAtOnce(
   reply: FastifyReply,
   headers: readonly string[],
   body: Uint8Array,
-  etag: string | undefined,
 ): FastifyReply {
   void reply.hijack();
-  if (etag !== undefined && reply.request.headers['if-none-match'] === etag) {
-    reply.raw.writeHead(304, [...headers]).end();
-    return reply;
-  }
   reply.raw.writeHead(200, [...headers, 'content-length', String(body.length)]);
   reply.raw.end(latin1Of(body), 'latin1');
   return reply;
-}
-
-function httpDate(instant: number): string {
-  return new Date(instant).toUTCString();
 }

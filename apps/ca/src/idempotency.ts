@@ -1,16 +1,24 @@
-// Idempotency-Key on POSTs: the answer is kept, encrypted under the caller's own key, and given again.
+// Idempotency-Key where a repeat would make something new (the route's row says so): the answer is kept, encrypted under the caller's own key, and given again.
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
-import type { Store } from '@keyline/fleet';
+import type { Caller, Store } from '@keyline/fleet';
 import { Duration, KeylineError, type Clock } from '@keyline/kernel';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type {} from './authenticate.ts';
+import { createLimiter } from './rate-limits.ts';
 
 const keep = Duration.hours(24);
+
+/** What is kept of one caller in that time. A device renews some times in its life; a line's computer makes tokens all day. */
+const quotas = {
+  device: { answers: 24, bytes: 512 * 1024 },
+  others: { answers: 20_000, bytes: 32 * 1024 * 1024 },
+} as const;
 
 interface Pending {
   readonly storeKey: string;
   readonly requestHash: string;
   readonly headerKey: string;
+  readonly caller: Caller;
 }
 
 declare module 'fastify' {
@@ -20,8 +28,8 @@ declare module 'fastify' {
 }
 
 /**
- * The use cases are safe to repeat by themselves; this makes the answer of a repeat equal to the first one. Only success is kept: what
- * was refused may be tried again. The store holds a hash of the key and a ciphertext: answers carry secrets.
+ * Calls that are safe to repeat by themselves (enroll, revoke, sign) need no key and heed none. Only success is kept: what was refused may
+ * be tried again. The store holds a hash of the key and a ciphertext: answers carry secrets.
  */
 export function installIdempotency(
   app: FastifyInstance,
@@ -29,20 +37,41 @@ export function installIdempotency(
 ): void {
   const { store, clock } = options;
   const running = new Set<string>();
+  const limiter = (requests: number) => createLimiter({ requests, window: keep }, clock);
+  const kept = {
+    device: { answers: limiter(quotas.device.answers), bytes: limiter(quotas.device.bytes) },
+    others: { answers: limiter(quotas.others.answers), bytes: limiter(quotas.others.bytes) },
+  };
+  const quotaOf = ({ role }: Caller) => (role === 'device' ? kept.device : kept.others);
+  const keyOf = ({ via, name }: Caller): string => `${via}:${name}`;
+
+  /** Before anything is done: what could not be kept would be done twice. @throws {KeylineError} RATE_LIMITED */
+  function assertQuota(caller: Caller): void {
+    const { answers, bytes } = quotaOf(caller);
+    const full = [answers, bytes].find((quota) => quota.isUsedUp(keyOf(caller)));
+    if (full === undefined) return;
+    throw new KeylineError(
+      'RATE_LIMITED',
+      `So many answers are kept for "${caller.name}" that no further Idempotency-Key is taken for now. Leave the header out, or try again later.`,
+      { context: { retryAfterSeconds: full.secondsLeft() } },
+    );
+  }
   app.decorateRequest('idempotency', undefined);
 
-  async function replay(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    headerKey: string | string[],
-  ): Promise<FastifyReply | undefined> {
+  async function replay(given: {
+    readonly request: FastifyRequest;
+    readonly reply: FastifyReply;
+    readonly headerKey: string | string[];
+    readonly caller: Caller;
+  }): Promise<FastifyReply | undefined> {
+    const { request, reply, headerKey, caller } = given;
     if (typeof headerKey !== 'string' || !/^[\x21-\x7e]{8,200}$/.test(headerKey)) {
       throw new KeylineError(
         'REQUEST_INVALID',
         'An Idempotency-Key has 8 to 200 printable characters; a random UUID is a good one.',
       );
     }
-    const pending = describe(request, headerKey);
+    const pending = describe(request, headerKey, caller);
     const earlier = await store.findIdempotency(pending.storeKey, clock.now());
     if (earlier !== undefined) {
       if (earlier.requestHash !== pending.requestHash) {
@@ -65,6 +94,7 @@ export function installIdempotency(
         'A request with this Idempotency-Key is being worked on. Try again in a second.',
       );
     }
+    assertQuota(caller);
     running.add(pending.storeKey);
     request.idempotency = pending;
     return undefined;
@@ -73,13 +103,13 @@ export function installIdempotency(
   // Most requests have no key: for them the hooks must cost nothing.
   app.addHook('preHandler', (request, reply, done) => {
     const headerKey = request.headers['idempotency-key'];
-    // A stream has no single answer to keep; its units are idempotent one by one.
-    const isStream = request.headers['content-type']?.startsWith('application/x-ndjson') === true;
-    if (request.method !== 'POST' || headerKey === undefined || isStream) {
+    const { caller } = request;
+    const { keepsAnswer } = request.routeOptions.config;
+    if (headerKey === undefined || keepsAnswer !== true || caller === undefined) {
       done();
       return;
     }
-    replay(request, reply, headerKey).then(
+    replay({ request, reply, headerKey, caller }).then(
       (replayed) => {
         if (replayed === undefined) done();
       },
@@ -88,6 +118,10 @@ export function installIdempotency(
   });
 
   async function keepAnswer(pending: Pending, status: number, payload: string): Promise<void> {
+    const body = encrypt(payload, pending.headerKey);
+    const { answers, bytes } = quotaOf(pending.caller);
+    answers.add(keyOf(pending.caller), 1);
+    bytes.add(keyOf(pending.caller), body.length);
     await store.commit({
       writes: [
         {
@@ -96,7 +130,7 @@ export function installIdempotency(
             key: pending.storeKey,
             requestHash: pending.requestHash,
             status,
-            body: encrypt(payload, pending.headerKey),
+            body,
             expiresAt: clock.now() + keep,
           },
         },
@@ -126,11 +160,11 @@ export function installIdempotency(
   });
 }
 
-function describe(request: FastifyRequest, headerKey: string): Pending {
-  const caller = request.caller;
-  const who = caller === undefined ? 'anyone' : `${caller.role}:${caller.name}`;
+function describe(request: FastifyRequest, headerKey: string, caller: Caller): Pending {
+  const who = `${caller.role}:${caller.name}`;
   return {
     headerKey,
+    caller,
     storeKey: createHash('sha256').update(`${who}\n${headerKey}`).digest('hex'),
     requestHash: createHash('sha256')
       .update(`${request.method} ${request.url}\n${JSON.stringify(request.body ?? null)}`)

@@ -3,6 +3,7 @@ import { routes } from '@keyline/api';
 import { deviceStates, type Crl, type Store } from '@keyline/fleet';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { DiskReserve } from './disk-reserve.ts';
 import type { TargetView } from './effects.ts';
 import type { BoundReason } from './listener-bounds.ts';
 
@@ -39,6 +40,7 @@ export function createMetrics(options: {
   readonly followers: () => readonly FollowerView[];
   readonly targets: () => readonly Pick<TargetView, 'name' | 'compared' | 'lastError'>[];
   readonly certificates: () => readonly WatchedCertificate[];
+  readonly reserve: Pick<DiskReserve, 'isLow' | 'freeBytes'>;
 }): Metrics {
   const { store } = options;
   const registry = new Registry();
@@ -145,6 +147,18 @@ export function createMetrics(options: {
     ['name'],
     (set) => {
       for (const { name, notAfter } of options.certificates()) set({ name }, notAfter / 1000);
+    },
+  );
+  gauge('keyline_disk_free_bytes', 'Free space beside the database.', [], (set) => {
+    const free = options.reserve.freeBytes();
+    if (Number.isFinite(free)) set({}, free);
+  });
+  gauge(
+    'keyline_disk_reserved',
+    '1 while the disk is so full that only revocations are taken.',
+    [],
+    (set) => {
+      set({}, options.reserve.isLow() ? 1 : 0);
     },
   );
   gauge('x509_crl_number', 'Number of the CRL in force.', ['authority'], (set) => {

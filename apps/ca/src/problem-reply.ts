@@ -103,7 +103,19 @@ function translate(error: unknown): KeylineError {
       { cause: error },
     );
   }
+  // SQLite's, when a file can't grow: the transaction was undone.
+  if (codeOf(error) === 'SQLITE_FULL') {
+    return new KeylineError(
+      'STORAGE_RESERVED',
+      'The disk of the issuing CA is full, and nothing was done. Make room there.',
+      { cause: error },
+    );
+  }
   return new KeylineError('INTERNAL', 'An unexpected error.', { cause: error });
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown } | undefined)?.code;
 }
 
 export function replyProblem(reply: FastifyReply, error: KeylineError): FastifyReply {

@@ -59,7 +59,10 @@ const mostKeys = 50_000;
 interface Limiter {
   /** @throws {KeylineError} RATE_LIMITED */
   count(key: string): void;
+  /** Counts more than one, or what was done already; never throws. */
+  add(key: string, amount: number): void;
   isUsedUp(key: string): boolean;
+  secondsLeft(): number;
   refusal(): KeylineError;
 }
 
@@ -80,8 +83,19 @@ export function createLimiter(
     }
   }
 
+  const secondsLeft = (): number => Math.max(1, Math.ceil((windowEnd - clock.now()) / 1000));
+
+  function add(key: string, amount: number): number {
+    turn();
+    const before = counts.get(key);
+    if (before === undefined && counts.size >= mostKeys) counts.clear();
+    const count = (before ?? 0) + amount;
+    counts.set(key, count);
+    return count;
+  }
+
   function refusal(): KeylineError {
-    const seconds = Math.ceil((windowEnd - clock.now()) / 1000);
+    const seconds = secondsLeft();
     return new KeylineError(
       'RATE_LIMITED',
       `More than ${String(requests)} requests in ${String(window / 1000)} s. Try again in ${String(seconds)} s.`,
@@ -91,16 +105,14 @@ export function createLimiter(
 
   return {
     refusal,
+    secondsLeft,
+    add,
     isUsedUp(key) {
       turn();
       return (counts.get(key) ?? 0) >= requests;
     },
     count(key) {
-      turn();
-      const count = (counts.get(key) ?? 0) + 1;
-      if (count === 1 && counts.size >= mostKeys) counts.clear();
-      counts.set(key, count);
-      if (count > requests) throw refusal();
+      if (add(key, 1) > requests) throw refusal();
     },
   };
 }

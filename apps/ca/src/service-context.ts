@@ -5,6 +5,7 @@ import type { Caller, FleetContext } from '@keyline/fleet';
 import type { Authorities } from './authorities.ts';
 import type { AuthorityKeys } from './ca-folder.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
+import type { DiskReserve } from './disk-reserve.ts';
 import type { Effects } from './effects.ts';
 import type { OwnOrigins } from './own-origin.ts';
 
@@ -14,6 +15,7 @@ export interface ServiceContext {
   readonly limits: ServiceConfig['limits'];
   readonly rateLimits: ServiceConfig['rateLimits'];
   readonly brokerUrl: string;
+  readonly reserve: DiskReserve;
   readonly listeners: ServiceConfig['listeners'];
   readonly origins: OwnOrigins;
   readonly authorities: Authorities;

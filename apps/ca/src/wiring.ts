@@ -19,6 +19,7 @@ import {
 import { caFolderOf } from './ca-folder.ts';
 import { findConditions } from './conditions.ts';
 import { createCrlPublisher } from './crl-publisher.ts';
+import { openDiskReserve } from './disk-reserve.ts';
 import { createEffects } from './effects.ts';
 import { createFairWork } from './fair-work.ts';
 import { createHealth } from './health.ts';
@@ -57,6 +58,7 @@ export interface Service {
 
 const renewalCheck = Duration.minutes(1);
 const crlCheck = Duration.seconds(10);
+const reserveCheck = Duration.seconds(2);
 const compareCheck = Duration.seconds(1);
 /** Well below what a supervisor waits before it kills. */
 const stopPatience = Duration.seconds(5);
@@ -84,6 +86,12 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     });
   };
   try {
+    const reserve = await openDiskReserve({
+      folder: caFolderOf(options.data).path,
+      bytes: config.service.storage.reserveBytes,
+      log,
+    });
+    every(reserveCheck, 'looking at the free disk space', () => reserve.tick());
     const own = await createOwnTls(issuing, options.host);
     const responders = await createResponders(fleet, authorities);
     const ocsp = createOcspService({
@@ -163,7 +171,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
             : {}),
         })),
       conditions: () =>
-        findConditions({ authorities, crl, targets, behindAfter, now: clock.now() }),
+        findConditions({ authorities, crl, targets, behindAfter, reserve, now: clock.now() }),
       log,
     });
     const alertFollowers: RunningFollower[] = [];
@@ -176,6 +184,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     const metrics = createMetrics({
       store,
       crls,
+      reserve,
       followers: () => [crlFollower, ...alertFollowers, ...targets],
       targets: () => targets,
       certificates: () => [
@@ -220,6 +229,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       limits: config.service.limits,
       rateLimits: config.service.rateLimits,
       brokerUrl: brokerUrl ?? '',
+      reserve,
       listeners: config.service.listeners,
       origins: { hostNames: serverNamesOf(options.host), allowed: config.service.origins },
       authorities,
@@ -233,7 +243,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         await crl.tick();
         swapServerTls();
       },
-      health: createHealth({ store, clock, authorities, crl, targets, behindAfter }),
+      health: createHealth({ store, clock, authorities, crl, targets, behindAfter, reserve }),
     };
     const https = serverOptions(authorities, own.api, apiTls);
     const refusals = createRefusalLog({ log, clock, count: (code) => metrics.refused(code) });

@@ -4,23 +4,33 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { routes, type RouteContract, type RouteName } from '@keyline/api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, makeCsr, type Plant } from './support/plant.ts';
+import { buildPlant, changedConfig, makeCsr, type Identity, type Plant } from './support/plant.ts';
 
 let plant: Plant;
 let token: string;
+let device: Identity;
 let ids: Record<string, string>;
 
 beforeAll(async () => {
   plant = await buildPlant();
+  // Nobody's refusals are counted, and here are thousands of them.
+  await plant.restart(
+    await changedConfig(plant, [
+      ['anonymous: { requests: 300,', 'anonymous: { requests: 1000000,'],
+      ['device: { requests: 60,', 'device: { requests: 1000000,'],
+    ]),
+  );
   const made = await plant.call('POST', '/v1/tokens', {
     body: { use: 'api', role: 'admin' },
     as: plant.admin,
   });
   token = made.body.secret as string;
   const enrollment = await plant.call('POST', '/v1/tokens', { body: {}, as: plant.admin });
+  const csr = await makeCsr('d1');
   const enrolled = await plant.call('POST', '/v1/enroll', {
-    body: { csr: (await makeCsr('d1')).pem, token: enrollment.body.secret },
+    body: { csr: csr.pem, token: enrollment.body.secret },
   });
+  device = { cert: enrolled.body.certificate + enrolled.body.chain.join(''), key: csr.key };
   await plant.call('POST', '/v1/batches', { body: { id: 'b1', quota: 5 }, as: plant.admin });
   ids = {
     '/v1/devices/:id': 'd1',
@@ -128,8 +138,13 @@ describe.each(Object.keys(routes) as RouteName[])('%s', (name) => {
           expect(answer.statusCode, what).toBeGreaterThanOrEqual(400);
           expect(answer.statusCode, what).toBeLessThan(500);
           expect(answer.headers['content-type'], what).toContain('application/problem+json');
-          if (kind !== 'empty' && !listed(contract, type))
-            expect(answer.statusCode, what).toBe(415);
+          if (kind === 'empty' || listed(contract, type)) continue;
+          // Those who are not admitted are not told what a route takes.
+          const admits: readonly string[] = contract.admits;
+          const refusal = who === 'nobody' ? 401 : 403;
+          const isAdmitted =
+            admits.includes('anyone') || (who !== 'nobody' && admits.includes('admin'));
+          expect(answer.statusCode, what).toBe(isAdmitted ? 415 : refusal);
         }
       }
       expect(await written()).toEqual(before);
@@ -150,6 +165,24 @@ describe('a body', () => {
       });
       expect([answer.status, answer.body.code]).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE']);
     }
+  });
+
+  it('of a renewal is held against its row like any other, from the device itself', async () => {
+    const before = await written();
+    for (const type of types) {
+      for (const [kind, body] of Object.entries(bodies)) {
+        if (kind === 'empty') continue;
+        const answer = await plant.call('POST', '/v1/renew', {
+          body,
+          headers: type === undefined ? {} : { 'content-type': type },
+          as: device,
+        });
+        const what = `${String(type)}, ${kind}: ${answer.text.slice(0, 300)}`;
+        expect(answer.status, what).toBeGreaterThanOrEqual(400);
+        expect(answer.status, what).toBeLessThan(500);
+      }
+    }
+    expect(await written()).toEqual(before);
   });
 
   it('may be left out where the row says so, and is an empty object then', async () => {

@@ -97,28 +97,6 @@ describe('POST /v1/enroll', () => {
     const answer = await plant.call('POST', '/v1/enroll', { body: { csr: stolen, token } });
     expect([answer.status, answer.body.code]).toEqual([409, 'CSR_KEY_IN_USE']);
   });
-
-  it('keeps the answer of an Idempotency-Key and refuses the key for another request', async () => {
-    const token = await createToken({ maxUses: 5 });
-    const csr = await makeCsr('idem1');
-    const headers = { 'idempotency-key': 'a3b1c2d4-0001' };
-    const first = await plant.call('POST', '/v1/enroll', {
-      body: { csr: csr.pem, token },
-      headers,
-    });
-    const again = await plant.call('POST', '/v1/enroll', {
-      body: { csr: csr.pem, token },
-      headers,
-    });
-    expect(again.status).toBe(first.status);
-    expect(again.text).toBe(first.text);
-    expect(again.headers['idempotency-replayed']).toBe('true');
-    const other = await plant.call('POST', '/v1/enroll', {
-      body: { csr: (await makeCsr('idem2')).pem, token },
-      headers,
-    });
-    expect(other.body.code).toBe('IDEMPOTENCY_KEY_REUSED');
-  });
 });
 
 describe('POST /v1/renew', () => {

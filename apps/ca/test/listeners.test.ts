@@ -1,27 +1,19 @@
 // What both listeners bear: slow heads and bodies, floods from one address, guesses, broken TLS. With real sockets.
-import { cp, readFile, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, config, makeCsr, type Plant } from './support/plant.ts';
+import { buildPlant, changedConfig, makeCsr, type Plant } from './support/plant.ts';
 
 let plant: Plant;
 beforeAll(async () => {
   plant = await buildPlant();
-  const folder = join(plant.folder, 'config');
-  await cp(config, folder, { recursive: true });
-  const file = join(folder, 'service.yaml');
-  const text = await readFile(file, 'utf8');
-  await writeFile(
-    file,
-    text
-      .replace('connections: 4096', 'connections: 16')
-      .replace('headerTime: PT10S', 'headerTime: PT1S')
-      .replace('bodyTime: PT20S', 'bodyTime: PT1S')
-      .replace('bodyBytesInFlight: 67108864', 'bodyBytesInFlight: 1048576')
-      .replace('anonymous: { requests: 300,', 'anonymous: { requests: 5,'),
-  );
+  const folder = await changedConfig(plant, [
+    ['connections: 4096', 'connections: 16'],
+    ['headerTime: PT10S', 'headerTime: PT1S'],
+    ['bodyTime: PT20S', 'bodyTime: PT1S'],
+    ['bodyBytesInFlight: 67108864', 'bodyBytesInFlight: 1048576'],
+    ['anonymous: { requests: 300,', 'anonymous: { requests: 5,'],
+  ]);
   await plant.restart(folder);
 });
 afterAll(() => plant.close());

@@ -24,6 +24,7 @@ const exitCodeOfError = {
   RATE_LIMITED: refused,
   IDEMPOTENCY_KEY_REUSED: refused,
   IDEMPOTENCY_IN_PROGRESS: refused,
+  PRECONDITION_FAILED: refused,
   HEAD_TOO_LARGE: refused,
   REQUEST_TIMEOUT: notReachable,
   SERVICE_BUSY: notReachable,

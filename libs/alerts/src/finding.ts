@@ -11,7 +11,8 @@ export type AlertSubject =
   | 'ocsp'
   | 'authority'
   | 'crl'
-  | 'target';
+  | 'target'
+  | 'storage';
 
 export interface Finding {
   /** `expiry:device:sensor:7d`; stable, because it is what makes two findings the same alert. */

@@ -11,6 +11,7 @@ export const problemTable = {
   RATE_LIMITED: [429, 'Too many requests'],
   IDEMPOTENCY_KEY_REUSED: [422, 'The Idempotency-Key was used for another request'],
   IDEMPOTENCY_IN_PROGRESS: [409, 'The same request is still being worked on'],
+  PRECONDITION_FAILED: [412, 'What is here is another version'],
   HEAD_TOO_LARGE: [431, 'The head of the request is too large'],
   REQUEST_TIMEOUT: [408, 'The request did not come in time'],
   SERVICE_BUSY: [503, 'Too much is being done at once'],

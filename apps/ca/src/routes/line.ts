@@ -52,6 +52,7 @@ export function registerLine(
         window: service.limits.bulkWindow,
         sign: async (unit) => {
           await stillAllowed();
+          service.reserve.assertRoom();
           return viewSigned(await signUnit(fleet, { caller, batch, ...unit }));
         },
       });

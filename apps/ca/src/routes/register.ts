@@ -4,11 +4,21 @@ import type { Caller } from '@keyline/fleet';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Static, TSchema } from 'typebox';
 import { bearerOf, type Authenticator } from '../authenticate.ts';
+import type { DiskReserve } from '../disk-reserve.ts';
 import type { FairWork } from '../fair-work.ts';
 import type { ListenerBounds } from '../listener-bounds.ts';
 import { assertOwnOrigin, type OwnOrigins } from '../own-origin.ts';
 import { assertBodyTaken, completeBody } from '../request-body.ts';
 import type { RateLimits } from '../rate-limits.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Its own guard sees to strangers. */
+    isGuarded?: boolean;
+    /** Whether an Idempotency-Key means something here. */
+    keepsAnswer?: boolean;
+  }
+}
 
 type Part<Contract, Key extends string> =
   Contract extends Record<Key, infer Schema extends TSchema> ? Static<Schema> : undefined;
@@ -38,17 +48,24 @@ export function createRegister(
     readonly origins: OwnOrigins;
     readonly bounds: ListenerBounds;
     readonly work: FairWork;
+    readonly reserve: Pick<DiskReserve, 'assertRoom'>;
   },
 ): Register {
-  const { authenticator, limits, origins, bounds, work } = given;
+  const { authenticator, limits, origins, bounds, work, reserve } = given;
 
   async function guard(request: FastifyRequest, contract: RouteContract): Promise<void> {
     assertOwnOrigin(request, origins);
-    assertBodyTaken(request, contract);
     if (contract.admits.includes('anyone')) {
       work.admit(request.ip);
-      return;
+    } else {
+      await prove(request, contract);
     }
+    // After the proof: what a route takes is not told to strangers.
+    assertBodyTaken(request, contract);
+    if (contract.method !== 'GET' && contract.underReserve !== true) reserve.assertRoom();
+  }
+
+  async function prove(request: FastifyRequest, contract: RouteContract): Promise<void> {
     request.proofEpoch = authenticator.epoch();
     const secret = bearerOf(request);
     if (secret !== undefined) limits.assertMayGuess(request, secret);
@@ -70,7 +87,12 @@ export function createRegister(
 
   return (name, handler) => {
     const contract: RouteContract = routes[name];
+    const answer =
+      contract.responseType === undefined
+        ? contract.response
+        : { content: { [contract.responseType]: { schema: contract.response } } };
     app.route({
+      config: { isGuarded: true, keepsAnswer: contract.keepsAnswer === true },
       method: contract.method,
       url: contract.url,
       schema: {
@@ -99,8 +121,8 @@ export function createRegister(
             }),
         // A repeat answers 200 where the first time answered 201.
         response: {
-          [contract.status]: contract.response,
-          '2xx': contract.response,
+          [contract.status]: answer,
+          '2xx': answer,
           default: { content: { 'application/problem+json': { schema: ProblemSchema } } },
         },
       },

@@ -1,5 +1,5 @@
 // An issuing CA for tests, made as an operator would make it, with a root from libs/pki in place of the offline one.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { readFile } from 'node:fs/promises';
@@ -163,6 +163,23 @@ export async function buildPlant(): Promise<Plant> {
     },
   };
   return plant;
+}
+
+/** A copy of the shipped ca-config with changes to service.yaml, each of which must hit. @returns its folder */
+export async function changedConfig(
+  plant: Pick<Plant, 'folder'>,
+  changes: readonly (readonly [from: string, to: string])[],
+): Promise<string> {
+  const folder = await mkdtemp(join(plant.folder, 'config-'));
+  await cp(config, folder, { recursive: true });
+  const file = join(folder, 'service.yaml');
+  let text = await readFile(file, 'utf8');
+  for (const [from, to] of changes) {
+    if (!text.includes(from)) throw new Error(`service.yaml has no "${from}"`);
+    text = text.replace(from, to);
+  }
+  await writeFile(file, text);
+  return folder;
 }
 
 function portOf(address: string | AddressInfo | null): number {

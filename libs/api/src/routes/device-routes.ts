@@ -36,6 +36,7 @@ export const deviceRoutes = {
     takes: jsonOrCsr,
     bodyOptional: true,
     response: s.EnrollResponseSchema,
+    keepsAnswer: true,
   },
   listDevices: {
     method: 'GET',
@@ -79,6 +80,7 @@ export const deviceRoutes = {
     takes: json,
     bodyOptional: true,
     response: s.DeviceChangeResponseSchema,
+    underReserve: true,
   },
   suspendDevice: {
     method: 'POST',
@@ -92,6 +94,7 @@ export const deviceRoutes = {
     takes: json,
     bodyOptional: true,
     response: s.DeviceChangeResponseSchema,
+    underReserve: true,
   },
   resumeDevice: {
     method: 'POST',
@@ -118,6 +121,7 @@ export const deviceRoutes = {
     takes: json,
     bodyOptional: true,
     response: s.DeviceChangeResponseSchema,
+    underReserve: true,
   },
   allowRenewal: {
     method: 'POST',
@@ -141,6 +145,7 @@ export const deviceRoutes = {
     body: s.CreateBatchRequestSchema,
     takes: json,
     response: s.BatchSchema,
+    keepsAnswer: true,
   },
   listBatches: {
     method: 'GET',
@@ -199,6 +204,7 @@ export const deviceRoutes = {
     body: s.CreateTokenRequestSchema,
     takes: json,
     response: s.CreateTokenResponseSchema,
+    keepsAnswer: true,
   },
   listTokens: {
     method: 'GET',
@@ -219,5 +225,6 @@ export const deviceRoutes = {
     status: 200,
     params: s.TokenParamsSchema,
     response: s.TokenSchema,
+    underReserve: true,
   },
 } as const satisfies Record<string, RouteContract>;

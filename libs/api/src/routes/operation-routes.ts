@@ -13,6 +13,7 @@ export const operationRoutes = {
     body: s.IssueCertificateRequestSchema,
     takes: json,
     response: s.IssueCertificateResponseSchema,
+    keepsAnswer: true,
   },
   getCertificate: {
     method: 'GET',
@@ -48,6 +49,7 @@ export const operationRoutes = {
     takes: json,
     bodyOptional: true,
     response: s.CertificateChangeResponseSchema,
+    underReserve: true,
   },
   listAlerts: {
     method: 'GET',
@@ -93,6 +95,7 @@ export const operationRoutes = {
     takes: json,
     bodyOptional: true,
     response: s.TargetSchema,
+    underReserve: true,
   },
   listAuthorities: {
     method: 'GET',
@@ -138,6 +141,17 @@ export const operationRoutes = {
     body: s.ImportRootCrlRequestSchema,
     takes: json,
     response: s.ImportRootCrlResponseSchema,
+    underReserve: true,
+  },
+  trustBundle: {
+    method: 'GET',
+    url: '/v1/trust-bundle',
+    admits: ['anyone'],
+    tag: 'operations',
+    summary: 'The roots that relying parties trust, PEM; also on the plain listener',
+    status: 200,
+    response: s.TrustBundleSchema,
+    responseType: 'application/pem-certificate-chain',
   },
   addTrustCertificate: {
     method: 'POST',

@@ -24,6 +24,12 @@ export interface RouteContract {
   /** Whether an empty body stands for `{}`; otherwise it is refused (400). */
   readonly bodyOptional?: true;
   readonly response: TSchema;
+  /** Media type of the answer, when it is not JSON. */
+  readonly responseType?: string;
+  /** Whether an Idempotency-Key is heeded: only where the same call again would make something new. */
+  readonly keepsAnswer?: true;
+  /** Whether it is taken also when the disk is nearly full: what takes rights away, or writes nothing. */
+  readonly underReserve?: true;
 }
 
 export const json = ['application/json'] as const;

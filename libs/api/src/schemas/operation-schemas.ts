@@ -181,6 +181,8 @@ export const WhoAmISchema = object({
 });
 export type WhoAmI = Static<typeof WhoAmISchema>;
 
+export const TrustBundleSchema = Type.String({ description: 'Certificates, PEM.' });
+
 export const HealthSchema = object({
   status: Type.Union(
     [
