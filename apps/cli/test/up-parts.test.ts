@@ -1,10 +1,12 @@
 import { createServer } from 'node:net';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Child } from '../src/up/child.ts';
+import { defaultLogBounds, ServiceLog } from '../src/up/service-log.ts';
 import { stopLeftovers } from '../src/up/leftovers.ts';
 import { acquireLock } from '../src/up/lock.ts';
 import { assertPortsFree, loadPlan, urlsOf } from '../src/up/plan.ts';
@@ -96,6 +98,11 @@ describe('a supervised process', () => {
       readyFile: join(folder, 'ready'),
       pidFile: join(folder, 'program.pid'),
       logFile: join(folder, 'program.log'),
+      log: new ServiceLog({
+        path: join(folder, 'program.log'),
+        bounds: defaultLogBounds,
+        now: Date.now,
+      }),
       say: (text) => said.push(text),
       onReady,
     });
@@ -124,6 +131,33 @@ describe('a supervised process', () => {
     await child.stop();
   });
 
+  it('is started again when it is killed during its own start, and is then watched as ever', async () => {
+    const said: string[] = [];
+    const file = join(folder, 'tries');
+    // The first two are killed before they serve.
+    const child = createChild(
+      `echo x >> "${file}"; [ $(wc -l < "${file}") -lt 3 ] && kill -9 $$; ${serving}`,
+      said,
+    );
+    await child.start();
+    expect(said).toEqual([
+      'program ended while it was starting (SIGKILL); starting it again in 0.5 s',
+      'program ended while it was starting (SIGKILL); starting it again in 1 s',
+    ]);
+    expect(child.pid).toBeDefined();
+    await child.stop();
+  });
+
+  it('that never serves is given up with the number of attempts and its last words', async () => {
+    const said: string[] = [];
+    const child = createChild('echo "the port is taken" >&2; exit 3', said);
+    await expect(child.start()).rejects.toThrow(
+      /did not start: exit code 3[^]*the port is taken\n\(2 attempts\)$/,
+    );
+    expect(said).toHaveLength(1);
+    await child.stop();
+  });
+
   it('stops while it is still starting', async () => {
     const child = createChild('sleep 60', []);
     const started = child.start();
@@ -137,6 +171,27 @@ describe('a supervised process', () => {
 });
 
 describe('services that outlived their supervisor', () => {
+  it('are found without a file too, as after a kill between a start and its note', async () => {
+    const run = join(folder, 'run-2');
+    mkdirSync(run);
+    const program = join(folder, 'idle-2');
+    writeFileSync(program, '#!/bin/sh\nwhile :; do sleep 0.05; done\n', { mode: 0o755 });
+    const data = join(folder, 'data-2');
+    const ours = spawn(program, ['serve', '--data', join(data, 'ca')]);
+    const ended = once(ours, 'exit');
+    // Until it is what it will be: before, it is a copy of this process.
+    await once(ours, 'spawn');
+    const said: string[] = [];
+    await stopLeftovers({
+      folder: run,
+      data,
+      signalProcess: (pid, signal) => process.kill(pid, signal),
+      say: (text) => said.push(text),
+    });
+    await ended;
+    expect(said).toHaveLength(1);
+  });
+
   it('are stopped when they belong to the folder, and others left alone', async () => {
     const run = join(folder, 'run');
     mkdirSync(run);

@@ -1,8 +1,9 @@
 // The words of `keyline up`.
-import { Option, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { engines } from '../up/plan.ts';
 import type { Act } from './act.ts';
-import { example, parsePort } from './client-options.ts';
+import { defaultLogBounds } from '../up/service-log.ts';
+import { example, parseCount, parsePort } from './client-options.ts';
 import type { UpOptions } from '../up/up.ts';
 
 export function addUpCommand(program: Command, act: Act): void {
@@ -31,6 +32,18 @@ export function addUpCommand(program: Command, act: Act): void {
           'Keyline’s own broker, or Eclipse Mosquitto of this machine, supervised (default: embedded; kept)',
         ).choices(engines),
       )
+      .option(
+        '--log-size <bytes>',
+        'size at which a log file is renamed and a new one begun',
+        parseLogSize,
+        defaultLogBounds.fileBytes,
+      )
+      .option(
+        '--log-files <n>',
+        'log files kept of each kind; the oldest is deleted',
+        parseLogFiles,
+        defaultLogBounds.files,
+      )
       .addOption(new Option('--json', 'print endpoints as one JSON line when ready')),
     'keyline up --data .keyline',
   ).action(
@@ -39,4 +52,18 @@ export function addUpCommand(program: Command, act: Act): void {
       return await runUp(context, options);
     }),
   );
+}
+
+/** commander argument parser. */
+function parseLogSize(text: string): number {
+  const bytes = parseCount(text);
+  if (bytes < 65_536) throw new InvalidArgumentError('Give at least 65536 bytes.');
+  return bytes;
+}
+
+/** commander argument parser. */
+function parseLogFiles(text: string): number {
+  const files = parseCount(text);
+  if (files < 2 || files > 1000) throw new InvalidArgumentError('Give 2 to 1000.');
+  return files;
 }

@@ -1,9 +1,9 @@
 // One supervised process: started, waited for, started again with back-off when it dies, stopped cleanly.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { open, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KeylineError, messageOf } from '@keyline/kernel';
+import { isKeylineError, KeylineError, messageOf } from '@keyline/kernel';
 import { readTextIfThere } from '../files/read-file.ts';
+import type { ServiceLog } from './service-log.ts';
 import { removeFile, replaceFile } from '../files/write-file.ts';
 
 export interface ChildSpec {
@@ -16,7 +16,10 @@ export interface ChildSpec {
   readonly readyFile: string;
   /** Remembers the process for a start after this supervisor was killed. */
   readonly pidFile: string;
+  /** For messages; `log` writes it. */
   readonly logFile: string;
+  /** Takes what the process writes. */
+  readonly log: ServiceLog;
   readonly say: (text: string) => void;
   /** After each start, when the process serves. */
   readonly onReady: () => void;
@@ -29,11 +32,24 @@ const shortestDelay = 500;
 const longestDelay = 30_000;
 /** A process that served this long has earned a quick restart. */
 const settledAfter = 60_000;
+/** Attempts of a first start: killed, it may be another time; one that ended by itself has mostly said why, and says it again. */
+const attemptsWhenKilled = 5;
+const attemptsWhenEnded = 2;
+/** What was written before the end may still be in the pipe. */
+const lastWordsWithin = 500;
+
+interface Ending {
+  /** `SIGKILL`, `exit code 1`. */
+  readonly how: string;
+  /** By a signal, so not by a decision of its own. */
+  readonly wasKilled: boolean;
+}
 
 export class Child {
   readonly #spec: ChildSpec;
   #process: ChildProcess | undefined;
-  #exited: Promise<string> = Promise.resolve('not started');
+  #exited: Promise<Ending> = Promise.resolve({ how: 'not started', wasKilled: false });
+  #said: Promise<unknown> = Promise.resolve();
   #stopping = new AbortController();
   #delay = shortestDelay;
 
@@ -46,9 +62,29 @@ export class Child {
     return this.#process?.pid;
   }
 
-  /** Starts it and answers when it serves. @throws {KeylineError} INTERNAL with the end of its log */
+  /**
+   * Starts it and answers when it serves; one that dies meanwhile is started again, a bounded number of times.
+   * @throws {KeylineError} INTERNAL with the end of its log
+   */
   async start(): Promise<void> {
-    await this.#launch();
+    const { name, say } = this.#spec;
+    const { signal } = this.#stopping;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#launch();
+        break;
+      } catch (error) {
+        if (isAborted(signal)) throw error;
+        const { how, wasKilled } = await this.#exited;
+        const most = wasKilled ? attemptsWhenKilled : attemptsWhenEnded;
+        if (attempt >= most) throw withAttempts(error, attempt);
+        say(
+          `${name} ended while it was starting (${how}); starting it again in ${String(this.#delay / 1000)} s`,
+        );
+        await sleep(this.#delay, undefined, { signal });
+        this.#delay = Math.min(this.#delay * 2, longestDelay);
+      }
+    }
     void this.#watch();
   }
 
@@ -65,56 +101,60 @@ export class Child {
       await this.#exited;
       clearTimeout(killer);
     }
+    await this.#untilSaid();
+    this.#spec.log.close();
     await removeFile(this.#spec.pidFile);
     await removeFile(this.#spec.readyFile);
   }
 
   async #launch(): Promise<void> {
-    const { name, program, args, env, readyFile, pidFile, logFile, onReady } = this.#spec;
+    const { name, program, args, env, readyFile, pidFile, logFile, log, onReady } = this.#spec;
     await removeFile(readyFile);
-    const log = await open(logFile, 'a', 0o600);
-    if (this.#stopping.signal.aborted) {
-      // Stopped since: nobody would stop what is started now.
-      await log.close();
-      this.#stopping.signal.throwIfAborted();
-    }
+    // Stopped since: nobody would stop what is started now.
+    this.#stopping.signal.throwIfAborted();
     // A group of its own: Ctrl-C in the terminal reaches this supervisor alone, which then stops it in order.
     const child = spawn(program, args, {
       env,
       detached: true,
-      stdio: ['ignore', log.fd, log.fd],
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
+    this.#said = Promise.all([log.follow(child.stdout), log.follow(child.stderr)]);
     this.#process = child;
     let gone: string | undefined;
     // Before anything is awaited: a process that ends at once ends during the next await.
     this.#exited = new Promise((resolve) => {
-      const end = (how: string): void => {
+      const end = (how: string, wasKilled = false): void => {
         gone = how;
         if (this.#process === child) this.#process = undefined;
-        resolve(how);
+        resolve({ how, wasKilled });
       };
       child.once('error', (error) => {
         end(messageOf(error));
       });
       child.once('exit', (code, signal) => {
-        end(signal === null ? `exit code ${String(code)}` : signal);
+        end(signal ?? `exit code ${String(code)}`, signal !== null);
       });
     });
-    await log.close();
     if (child.pid !== undefined) await replaceFile(pidFile, `${String(child.pid)}\n`);
     const deadline = performance.now() + readyTimeout;
     while ((await readTextIfThere(readyFile, 'ready file')) === undefined) {
       this.#stopping.signal.throwIfAborted();
       if (gone !== undefined || performance.now() > deadline) {
         if (gone === undefined) child.kill('SIGKILL');
+        await this.#untilSaid();
         throw new KeylineError(
           'INTERNAL',
-          `${name} did not start: ${gone ?? `not ready after ${String(readyTimeout / 1000)} s`}. The end of its log (${logFile}):\n${await tailOf(logFile)}`,
+          `${name} did not start: ${gone ?? `not ready after ${String(readyTimeout / 1000)} s`}. The end of its log (${logFile}):\n${log.tail}`,
         );
       }
       await sleep(readyPoll);
     }
     onReady();
+  }
+
+  /** A process that it has started itself may hold the pipe open for longer than it lives. */
+  async #untilSaid(): Promise<void> {
+    await Promise.race([this.#said, sleep(lastWordsWithin, undefined, { ref: false })]);
   }
 
   /** Until stop(): waits for its end and starts it again. */
@@ -123,7 +163,7 @@ export class Child {
     const { signal } = this.#stopping;
     for (;;) {
       const startedAt = performance.now();
-      const how = await this.#exited;
+      const { how } = await this.#exited;
       if (signal.aborted) return;
       if (performance.now() - startedAt > settledAfter) this.#delay = shortestDelay;
       say(`${name} ended (${how}); starting it again in ${String(this.#delay / 1000)} s`);
@@ -145,15 +185,9 @@ function isAborted(signal: AbortSignal): boolean {
   return signal.aborted;
 }
 
-const tailLines = 15;
-
-async function tailOf(file: string): Promise<string> {
-  const text = await readFile(file, 'utf8').catch(() => '');
-  return text
-    .slice(-20_000)
-    .trimEnd()
-    .split('\n')
-    .slice(-tailLines)
-    .map((line) => `  ${line.slice(0, 500)}`)
-    .join('\n');
+function withAttempts(error: unknown, attempts: number): unknown {
+  if (!isKeylineError(error) || attempts === 1) return error;
+  return new KeylineError(error.code, `${error.detail}\n(${String(attempts)} attempts)`, {
+    cause: error,
+  });
 }

@@ -17,7 +17,7 @@ export interface Leftovers {
   readonly say: (text: string) => void;
 }
 
-/** Stops the processes that the files name, if they still are what they were. */
+/** Stops the processes that the files name, if they still are what they were, and those of which no file was written any more. */
 export async function stopLeftovers(given: Leftovers): Promise<void> {
   const { folder, data, say } = given;
   for (const name of await readdir(folder)) {
@@ -32,6 +32,17 @@ export async function stopLeftovers(given: Leftovers): Promise<void> {
     }
     await removeFile(file);
   }
+  for (const pid of await listProcesses()) {
+    if (!(await belongsTo(pid, data))) continue;
+    say(`a service of an earlier start still runs (process ${String(pid)}); stopping it`);
+    await stop(pid, given);
+  }
+}
+
+/** A supervisor that is killed between starting a process and writing down its id leaves no file. Linux only; elsewhere none. */
+async function listProcesses(): Promise<readonly number[]> {
+  const names = await readdir('/proc').catch(() => []);
+  return names.filter((name) => /^\d+$/.test(name)).map(Number);
 }
 
 async function stop(pid: number, { data, signalProcess }: Leftovers): Promise<void> {
@@ -50,7 +61,10 @@ async function belongsTo(pid: number, data: string): Promise<boolean> {
     const folder = args[args.indexOf('--data') + 1] ?? '';
     return args.includes('serve') && (folder === data || folder.startsWith(`${data}/`));
   } catch (error) {
-    if (isNodeError(error, 'ENOENT') || isNodeError(error, 'ESRCH')) return false;
+    // Gone, or another user's and so not of this folder.
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].some((code) => isNodeError(error, code))) {
+      return false;
+    }
     throw error;
   }
 }

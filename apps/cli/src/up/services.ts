@@ -2,6 +2,8 @@
 import { join } from 'node:path';
 import type { ChildSpec } from './child.ts';
 import type { Layout } from './layout.ts';
+import type { LogBounds } from './rotating-file.ts';
+import { ServiceLog } from './service-log.ts';
 import { urlsOf, type Plan } from './plan.ts';
 import { programs } from './programs.ts';
 
@@ -11,15 +13,18 @@ interface Shared {
   readonly env: NodeJS.ProcessEnv;
   readonly say: (text: string) => void;
   readonly onReady: () => void;
+  readonly logBounds: LogBounds;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
 }
 
 /** CN of the certificate with which the issuing CA administers the broker. */
 const issuingAdmin = 'keyline@service';
 
-export function caSpec({ layout, plan, config, ...rest }: Shared & { config: string }): ChildSpec {
+export function caSpec(given: Shared & { config: string }): ChildSpec {
+  const { layout, plan, config } = given;
   return {
-    ...rest,
-    ...filesOf('keyline-ca', layout),
+    ...watchedBy('keyline-ca', given),
     program: programs['keyline-ca'],
     args: [
       'serve',
@@ -35,16 +40,10 @@ export function caSpec({ layout, plan, config, ...rest }: Shared & { config: str
 }
 
 /** @param admin CN of the person who may administer the broker too, with mosquitto_ctrl for instance */
-export function brokerSpec({
-  layout,
-  plan,
-  admin,
-  config,
-  ...rest
-}: Shared & { admin: string; config: string }): ChildSpec {
+export function brokerSpec(given: Shared & { admin: string; config: string }): ChildSpec {
+  const { layout, plan, admin, config } = given;
   return {
-    ...rest,
-    ...filesOf('keyline-broker', layout),
+    ...watchedBy('keyline-broker', given),
     program: programs['keyline-broker'],
     args: [
       'serve',
@@ -76,6 +75,15 @@ function mosquittoArguments(layout: Layout, config: string): string[] {
     // The embedded broker is told of revocations by the issuing CA; Mosquitto reads them from the CRL.
     ...['--crl-urls', layout.broker.crls],
   ];
+}
+
+function watchedBy(
+  name: string,
+  { layout, env, say, onReady, logBounds, now }: Shared,
+): Omit<ChildSpec, 'program' | 'args'> {
+  const files = filesOf(name, layout);
+  const log = new ServiceLog({ path: files.logFile, bounds: logBounds, now });
+  return { ...files, env, say, onReady, log };
 }
 
 function filesOf(

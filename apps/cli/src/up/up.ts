@@ -19,6 +19,7 @@ import { brokerSpec, caSpec } from './services.ts';
 import { keepRootCrl } from './root-crl.ts';
 import { refreshTrust } from './trust.ts';
 import { startUpkeep } from './upkeep.ts';
+import { whileRestarting } from './while-restarting.ts';
 import { describeReady } from './welcome.ts';
 
 export interface UpOptions extends JsonOption {
@@ -29,6 +30,9 @@ export interface UpOptions extends JsonOption {
   readonly config?: string;
   readonly host?: string;
   readonly broker?: Engine;
+  /** Bytes. */
+  readonly logSize: number;
+  readonly logFiles: number;
 }
 
 const renewalCheckEvery = 10 * 60 * 1000;
@@ -114,7 +118,11 @@ async function supervise(
         say(`could not write ${layout.endpoints}: ${messageOf(error)}`);
       });
   };
-  const shared = { layout, plan, env, say, onReady: publish };
+  const shared = {
+    ...{ layout, plan, env, say, onReady: publish },
+    logBounds: { fileBytes: options.logSize, files: options.logFiles },
+    now: () => context.clock.now(),
+  };
   children.ca = new Child(caSpec({ ...shared, config }));
   const admin = await adminCertificate(layout);
   if (!(await isStillGood(admin, context.clock))) {
@@ -136,9 +144,12 @@ async function supervise(
     await children.ca.start();
     signal.throwIfAborted();
     const kept = [admin, brokerCertificate(layout, plan)];
-    for (const certificate of kept) await refresh(certificate, issuing, say);
+    // The issuing CA may die in between, and is then started again.
+    for (const certificate of kept) {
+      await whileRestarting(() => refresh(certificate, issuing, say), { signal, say });
+    }
     // Where no authority issues any more, an administrator must still find the service.
-    await refreshTrust(layout, issuing, []);
+    await whileRestarting(() => refreshTrust(layout, issuing, []), { signal, say });
     await children.broker.start();
     signal.throwIfAborted();
     stopUpkeep = startUpkeep(
