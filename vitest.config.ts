@@ -4,13 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['libs/*/test/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: [
-      '**/node_modules/**',
-      'test/bench/**',
-      'build/**',
-      // What it finds in aedes' parser ends with that parser; until then it is run by `make fuzz` alone.
-      ...(process.env['FUZZ_SECONDS'] === undefined ? ['test/fuzz/mqtt-packets.test.ts'] : []),
-    ],
+    exclude: ['**/node_modules/**', 'test/bench/**', 'build/**'],
     // Tests start real processes (brokers, services, openssl): generous, but nothing may hang.
     testTimeout: 30_000,
     // What follows an answer (a broker, a CRL) may take a moment on a loaded machine.

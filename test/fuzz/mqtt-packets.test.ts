@@ -9,7 +9,7 @@ import { Dice } from './support/dice.ts';
 import { fuzz, fuzzTimeout, isLongRun } from './support/fuzz.ts';
 import { mutateBytes } from './support/mutate-bytes.ts';
 import { Vitals } from './support/vitals.ts';
-import { Wire } from './support/wire.ts';
+import { StrictWire } from '../../apps/broker/test/support/strict-wire.ts';
 
 const rounds = 60;
 const connectionsAtOnce = 6;
@@ -20,7 +20,7 @@ let parts: BrokerParts;
 let broker: BrokerProcess;
 let rogue: MqttIdentity;
 let healthy: MqttDevice;
-let observers: Wire[];
+let observers: StrictWire[];
 let vitals: Vitals;
 
 beforeAll(async () => {
@@ -59,9 +59,14 @@ const target = (): { port: number; ca: string } => ({
   ca: broker.address.ca,
 });
 
+const proofOf = ({ certificate, key }: MqttIdentity): { cert: string; key: string } => ({
+  cert: certificate,
+  key,
+});
+
 /** Somebody who subscribed to everything and believes nothing: what a publisher sends must not make what it gets malformed. */
-async function observe(identity: MqttIdentity, version: 4 | 5): Promise<Wire> {
-  const wire = await Wire.open(target(), identity, version);
+async function observe(identity: MqttIdentity, version: 4 | 5): Promise<StrictWire> {
+  const wire = await StrictWire.open(target(), proofOf(identity), version);
   wire.send(
     encodePacket(
       {
@@ -125,7 +130,7 @@ async function attack(dice: Dice): Promise<void> {
   const packets = drawPackets(version, dice).map((packet) => encodePacket(packet, version));
   const isFirstWrong = dice.happens(0.25);
   const first = isFirstWrong ? mutateBytes(connect, dice, packets) : connect;
-  const wire = await Wire.open(target(), rogue, isFirstWrong ? undefined : version);
+  const wire = await StrictWire.open(target(), proofOf(rogue), isFirstWrong ? undefined : version);
   if (dice.happens(0.95)) wire.send(first);
   if (dice.happens(0.8))
     await wire.until(({ type }) => type === 'connack', isFirstWrong ? 50 : patience);

@@ -57,6 +57,12 @@ export class Connecting {
     const answer = gate.decide(passport, packet);
     if ('reason' in answer) return answer;
     const { name } = answer.identity;
+    if (packet.protocolVersion !== 5 && packet.clientId === '' && !packet.clean) {
+      return refuse(
+        'client-id',
+        `"${name}" asked for a session that stays and gave no client id to keep it under (MQTT-3.1.3-8).`,
+      );
+    }
     const method = packet.properties?.authenticationMethod;
     if (method !== undefined) {
       return refuse(

@@ -239,7 +239,8 @@ export class MqttEngine {
     metrics.refusedPackets.inc({ reason: reasonCode.toString(16) });
     this.#reportEnd(connection, text);
     if (connection.state !== 'arriving') {
-      connection.end(reasonCode, text);
+      // A second CONNECT that is wrong in itself: DISCONNECT has no word for its version.
+      connection.end(reasonCode === 0x84 ? 0x82 : reasonCode, text);
       return;
     }
     const properties = { reasonString: text };

@@ -1,4 +1,4 @@
-// One connection of a fuzzer: sends what it is given, and reads what comes as strictly as MQTT lets a client.
+// One connection that sends the bytes it is given, right or wrong, and reads what comes as strictly as MQTT lets a client.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type TLSSocket } from 'node:tls';
 import {
@@ -9,7 +9,6 @@ import {
   type ProtocolVersion,
   type ReadLimits,
 } from '@keyline/mqtt';
-import type { MqttIdentity } from '../../support/mqtt-device.ts';
 
 /** A client that takes whatever MQTT allows, and nothing else. */
 const strict: ReadLimits = {
@@ -18,9 +17,11 @@ const strict: ReadLimits = {
   userPropertiesPerPacket: Number.MAX_SAFE_INTEGER,
   topicLevels: Number.MAX_SAFE_INTEGER,
 };
+/** Of packets that came; older ones are forgotten. */
+const mostKept = 4000;
 const mostPacketBytes = 268_435_460;
 
-export class Wire {
+export class StrictWire {
   readonly packets: Packet[] = [];
   readonly #socket: TLSSocket;
   readonly #version: ProtocolVersion | undefined;
@@ -38,12 +39,12 @@ export class Wire {
 
   /** @param version of what comes back; undefined where nobody can tell, and then it is not read */
   static async open(
-    { port, ca }: { readonly port: number; readonly ca: string },
-    { certificate, key }: MqttIdentity,
+    { port, ca }: { readonly port: number; readonly ca: string | Buffer },
+    { cert, key }: { readonly cert: string | Buffer; readonly key: string | Buffer },
     version: ProtocolVersion | undefined,
-  ): Promise<Wire> {
-    const socket = connect({ host: '127.0.0.1', port, ca, cert: certificate, key });
-    const wire = new Wire(socket, version);
+  ): Promise<StrictWire> {
+    const socket = connect({ host: '127.0.0.1', port, ca, cert, key });
+    const wire = new StrictWire(socket, version);
     await new Promise((resolve) => {
       socket.once('secureConnect', resolve);
       socket.once('close', resolve);
@@ -67,6 +68,12 @@ export class Wire {
     }
   }
 
+  /** @throws {Error} when the other side does not end the connection within so long */
+  async untilClosed(milliseconds: number): Promise<void> {
+    await this.until(() => false, milliseconds);
+    if (this.isOpen) throw new Error('The connection was not ended.');
+  }
+
   /** @throws {MalformedPacket} when something came that a strict client would refuse */
   check(): void {
     if (this.#fault !== undefined) throw this.#fault as Error;
@@ -86,7 +93,7 @@ export class Wire {
         if (total === 0 || total > length) return;
         // Payloads are not kept: what is looked at is the form.
         this.packets.push(readPacket(this.#rest, 0, total, this.#version, strict));
-        if (this.packets.length > 1000) this.packets.splice(0, 500);
+        if (this.packets.length > mostKept) this.packets.splice(0, mostKept / 2);
         this.#rest = this.#rest.subarray(total);
       }
     } catch (fault) {
