@@ -36,6 +36,10 @@ export interface CaFolder {
   readonly clientAuthorities: string;
 }
 
+/** CRLs as they were published last. */
+export const publishedFolderOf = ({ path }: Pick<CaFolder, 'path'>): string =>
+  join(path, 'published');
+
 export const firstAuthority = 'issuing-1';
 
 export function caFolderOf(data: string): CaFolder {

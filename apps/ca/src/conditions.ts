@@ -5,6 +5,7 @@ import type { Authorities, RunningAuthority } from './authorities.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import type { TargetView } from './effects.ts';
+import type { RestoredCopy } from './restored-copy.ts';
 
 /** Brokers that have not taken something, or were away, for longer than that. */
 export function brokersBehind<View extends Pick<TargetView, 'behindFor'>>(
@@ -20,10 +21,12 @@ export function findConditions(given: {
   readonly targets: readonly Pick<TargetView, 'name' | 'behindFor' | 'lastError'>[];
   readonly behindAfter: number;
   readonly reserve: Pick<DiskReserve, 'isLow'>;
+  /** What was found at the start of this service. */
+  readonly restored?: RestoredCopy | undefined;
   /** Epoch milliseconds. */
   readonly now: number;
 }): Finding[] {
-  const { authorities, crl, targets, behindAfter, reserve, now } = given;
+  const { authorities, crl, targets, behindAfter, reserve, restored, now } = given;
   return [
     ...(reserve.isLow()
       ? [
@@ -37,6 +40,17 @@ export function findConditions(given: {
           }),
         ]
       : []),
+    ...(restored === undefined
+      ? []
+      : [
+          conditionFinding({
+            subject: 'database',
+            group: 'keyline.db',
+            state: 'restored',
+            severity: 'critical',
+            summary: describeRestored(restored),
+          }),
+        ]),
     ...authorities
       .all()
       .filter(({ state, certificate }) => state === 'revoked' && now < certificate.notAfter)
@@ -63,6 +77,10 @@ export function findConditions(given: {
       }),
     ),
   ];
+}
+
+export function describeRestored({ lists, revoked, ended }: RestoredCopy): string {
+  return `The database is an older copy: newer CRLs of ${lists.join(', ')} had been published. ${String(revoked)} certificates were revoked anew from them, and ${String(ended)} tokens and batches, which may have been revoked or used since, were ended. Devices that enrolled after the copy was made are not known here: enroll them anew.`;
 }
 
 function describeRevoked({ id, revocation }: RunningAuthority, isLeft: boolean): Finding {

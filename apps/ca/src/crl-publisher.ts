@@ -51,8 +51,10 @@ export async function createCrlPublisher(options: {
   /** Lists that others make and bring: the roots'. */
   brought: () => readonly string[];
   schedule: CrlSchedule;
+  /** Told of each that is published or brought. */
+  onPublished?: (crl: Crl) => void;
 }): Promise<CrlPublisher> {
-  const { store, clock, schedule } = options;
+  const { store, clock, schedule, onPublished } = options;
   const states = new Map<string, ListState>();
   let chain: Promise<void> = Promise.resolve();
 
@@ -85,7 +87,10 @@ export async function createCrlPublisher(options: {
         },
       ],
     });
-    if (result.ok) return;
+    if (result.ok) {
+      onPublished?.(crl);
+      return;
+    }
     // Numbers go on from those in the store. The changes stay: more of them than the base lacks is no fault, less would be.
     state.complete = await store.findLatestCrl(name, 'complete');
     state.delta = await store.findLatestCrl(name, 'delta');
@@ -251,7 +256,10 @@ export async function createCrlPublisher(options: {
   }
   return {
     name: 'crl',
-    imported: (crl) => void brought.set(crl.list, crl),
+    imported(crl) {
+      brought.set(crl.list, crl);
+      onPublished?.(crl);
+    },
     latest: (list, kind) =>
       states.get(list)?.[kind] ?? (kind === 'complete' ? brought.get(list) : undefined),
     async waitForComplete(list, timeoutMilliseconds) {

@@ -1,7 +1,7 @@
 // Puts the service together: authorities, own certificates, followers, the two apps. Nothing here decides anything.
 import type { Server as TlsServer } from 'node:tls';
 import { createAlertFollower, loadAlertChannels, type WatchedAuthority } from '@keyline/alerts';
-import type { Crl, LedgerEntry } from '@keyline/fleet';
+import { obeyRootCrls, type Crl, type LedgerEntry } from '@keyline/fleet';
 import { Duration, messageOf } from '@keyline/kernel';
 import { startFollower, type Follower, type RunningFollower } from '@keyline/ledger';
 import type { FastifyInstance } from 'fastify';
@@ -16,8 +16,8 @@ import {
   type BrokerTarget,
   type Credentials,
 } from './broker-targets.ts';
-import { caFolderOf } from './ca-folder.ts';
-import { findConditions } from './conditions.ts';
+import { caFolderOf, publishedFolderOf } from './ca-folder.ts';
+import { describeRestored, findConditions } from './conditions.ts';
 import { createCrlPublisher } from './crl-publisher.ts';
 import { openDiskReserve } from './disk-reserve.ts';
 import { createEffects } from './effects.ts';
@@ -28,6 +28,8 @@ import { createMetrics } from './metrics.ts';
 import { createOcspService } from './ocsp-service.ts';
 import { openIssuing } from './open-issuing.ts';
 import { createRefusalLog } from './refusal-log.ts';
+import { createPublishedLists, readPublishedLists } from './published-lists.ts';
+import { recoverRestoredCopy } from './restored-copy.ts';
 import { createResponders } from './responders.ts';
 import type { ServiceContext } from './service-context.ts';
 import { reportTlsFailures } from './tls-failures.ts';
@@ -104,12 +106,30 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     closers.push(() => {
       ocsp.close();
     });
+    const publishedFolder = publishedFolderOf(caFolderOf(options.data));
+    const restored = await recoverRestoredCopy(
+      { store, clock },
+      authorities,
+      await readPublishedLists(publishedFolder),
+    );
+    if (restored !== undefined) {
+      log.error({ ...restored }, describeRestored(restored));
+      await obeyRootCrls({ store, clock }, authorities.roots());
+      await authorities.reload();
+    }
+    const published = createPublishedLists(publishedFolder, (error) => {
+      log.error({ err: error }, `A CRL was not kept in ${publishedFolder}: ${messageOf(error)}`);
+    });
+    closers.push(() => published.close());
     const crl = await createCrlPublisher({
       store,
       clock,
       lists: () => authorities.all().flatMap(({ crlLists }) => crlLists),
       brought: () => authorities.roots().map(({ id }) => id),
       schedule: config.service.crl,
+      onPublished: (one) => {
+        published.note(one);
+      },
     });
     // Brokers and devices must find one from the first moment.
     await crl.tick();
@@ -171,7 +191,15 @@ export async function createService(options: ServiceOptions): Promise<Service> {
             : {}),
         })),
       conditions: () =>
-        findConditions({ authorities, crl, targets, behindAfter, reserve, now: clock.now() }),
+        findConditions({
+          authorities,
+          crl,
+          targets,
+          behindAfter,
+          reserve,
+          restored,
+          now: clock.now(),
+        }),
       log,
     });
     const alertFollowers: RunningFollower[] = [];

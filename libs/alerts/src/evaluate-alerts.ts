@@ -136,6 +136,7 @@ const nouns: Readonly<Record<Exclude<AlertSubject, 'device'>, string>> = {
   crl: 'CRL',
   target: 'broker',
   storage: 'storage',
+  database: 'database',
 };
 
 function describeGroup(

@@ -12,7 +12,8 @@ export type AlertSubject =
   | 'authority'
   | 'crl'
   | 'target'
-  | 'storage';
+  | 'storage'
+  | 'database';
 
 export interface Finding {
   /** `expiry:device:sensor:7d`; stable, because it is what makes two findings the same alert. */

@@ -82,6 +82,13 @@ export type EntryData =
       /** What became of it: refused, or answered with a certificate that ends the one in force, which nobody had used. */
       readonly answered: boolean;
     }
+  | {
+      /** The database was an older copy: lists that were published knew of revocations that it did not. */
+      readonly kind: 'database-restored';
+      readonly subject: 'database';
+      readonly lists: readonly string[];
+      readonly revoked: number;
+    }
   | { readonly kind: 'trust-added'; readonly subject: string; readonly sha256: string }
   | {
       readonly kind: 'crl-published';

@@ -188,6 +188,7 @@ export function subjectOf({ data }: { data: LedgerEntry['data'] }): string {
   if ('device' in data) return data.device;
   if ('owner' in data) return data.owner;
   if ('identity' in data) return data.identity;
+  if ('subject' in data && data.kind !== 'trust-added') return data.subject;
   if ('token' in data) return data.token;
   if ('batch' in data) return data.batch;
   if ('authority' in data) return data.authority;

@@ -1,0 +1,180 @@
+// A database that is an older copy: the CRLs that were published are ahead of those it knows. It must not take a revocation back, so
+// what the published lists say is taken into it, and whatever could have been revoked or used up since, unseen, ends.
+import { isSignedBy, type Crl, type FleetContext, type NewEntry, type Write } from '@keyline/fleet';
+import type { SerialHex } from '@keyline/kernel';
+import { revocationReasons } from '@keyline/pki';
+import { parseCrl, type ParsedCertificate, type ParsedCrl } from '@keyline/x509';
+import type { Authorities } from './authorities.ts';
+
+export interface RestoredCopy {
+  /** Lists of which a newer one had been published. */
+  readonly lists: readonly string[];
+  /** Certificates that only the published lists said to be revoked. */
+  readonly revoked: number;
+  /** Tokens and batches that ended. */
+  readonly ended: number;
+}
+
+type Context = Pick<FleetContext, 'store' | 'clock'>;
+
+interface Ahead {
+  readonly list: string;
+  readonly kind: Crl['kind'];
+  readonly crl: ParsedCrl;
+}
+
+/** Writes of one commit: the event loop has its turns between them. */
+const writesAtOnce = 500;
+
+/**
+ * @param published DER by file name, as `readPublishedLists` gives it; what none of the authorities signed is left alone
+ * @returns undefined when the database is as new as what was published
+ */
+export async function recoverRestoredCopy(
+  context: Context,
+  authorities: Pick<Authorities, 'all' | 'roots'>,
+  published: ReadonlyMap<string, Uint8Array>,
+): Promise<RestoredCopy | undefined> {
+  const ahead = await findAhead(context, authorities, published);
+  if (ahead.length === 0) return undefined;
+  const at = context.clock.now();
+  const ledgerSeq = await context.store.lastSeq();
+  const revoked = await revokeListed(context, ahead, at);
+  const ended = await endTokensAndBatches(context, at);
+  // Last: a crash before this finds the same again. Numbers go on from those the world has seen (RFC 5280 §5.2.3).
+  const writes = ahead
+    .toSorted((a, b) => (a.crl.number < b.crl.number ? -1 : 1))
+    .map(({ list, kind, crl }): Write => {
+      const { der, thisUpdate, nextUpdate, number, baseNumber } = crl;
+      return {
+        op: 'insert-crl',
+        crl: {
+          ...{ list, kind, der, thisUpdate, nextUpdate, ledgerSeq },
+          number: Number(number),
+          baseNumber: baseNumber === undefined ? null : Number(baseNumber),
+        },
+      };
+    });
+  const lists = [...new Set(ahead.map(({ list }) => list))];
+  const data = { kind: 'database-restored', subject: 'database', lists, revoked } as const;
+  await context.store.commit({ writes, entries: [{ at, actor: 'keyline', data }] });
+  return { lists, revoked, ended };
+}
+
+async function findAhead(
+  { store }: Context,
+  authorities: Pick<Authorities, 'all' | 'roots'>,
+  published: ReadonlyMap<string, Uint8Array>,
+): Promise<Ahead[]> {
+  const issuers: { list: string; certificate: ParsedCertificate }[] = [
+    ...authorities
+      .all()
+      .flatMap(({ crlLists, certificate }) =>
+        crlLists.map(({ name }) => ({ list: name, certificate })),
+      ),
+    ...authorities.roots().map(({ id, certificate }) => ({ list: id, certificate })),
+  ];
+  const ahead: Ahead[] = [];
+  for (const { list, certificate } of issuers) {
+    for (const kind of ['complete', 'delta'] as const) {
+      const der = published.get(kind === 'complete' ? `${list}.crl` : `${list}-delta.crl`);
+      const crl = der && parseIfOurs(der, certificate);
+      if (crl === undefined) continue;
+      const known = Math.max(
+        (await store.findLatestCrl(list, 'complete'))?.number ?? 0,
+        (await store.findLatestCrl(list, 'delta'))?.number ?? 0,
+      );
+      if (Number(crl.number) > known) ahead.push({ list, kind, crl });
+    }
+  }
+  return ahead;
+}
+
+function parseIfOurs(der: Uint8Array, issuer: ParsedCertificate): ParsedCrl | undefined {
+  try {
+    const crl = parseCrl(der);
+    return isSignedBy(crl, issuer) ? crl : undefined;
+  } catch {
+    // A file that was cut or changed proves nothing.
+    return undefined;
+  }
+}
+
+async function revokeListed(
+  { store }: Context,
+  ahead: readonly Ahead[],
+  at: number,
+): Promise<number> {
+  const entries = new Map<string, { revokedAt: number; reason: string | undefined }>();
+  for (const { crl } of ahead) {
+    for (const { serial, revokedAt, reason } of crl.entries) {
+      // A resumed device stays on hold until somebody resumes it again.
+      if (reason !== 'removeFromCRL') entries.set(serial, { revokedAt, reason });
+    }
+  }
+  let count = 0;
+  let writes: Write[] = [];
+  let notes: NewEntry[] = [];
+  const flush = async (): Promise<void> => {
+    if (writes.length > 0) await store.commit({ writes, entries: notes });
+    writes = [];
+    notes = [];
+  };
+  for (const [serial, entry] of entries) {
+    const certificate = await store.findCertificate(serial as SerialHex);
+    if (certificate === undefined || certificate.state === 'revoked') continue;
+    const reason = revocationReasons.find((known) => known === entry.reason) ?? 'unspecified';
+    const { owner } = certificate;
+    writes.push({
+      op: 'revoke-certificate',
+      serial: certificate.serial,
+      at: entry.revokedAt,
+      reason,
+    });
+    notes.push({
+      at,
+      actor: 'keyline',
+      data: { kind: 'certificate-revoked', owner, serial: certificate.serial, reason },
+    });
+    count++;
+    if (writes.length >= writesAtOnce) await flush();
+  }
+  await flush();
+  return count;
+}
+
+/** Whether a token was revoked or used up since, and how far a batch came, is not known: they end, and are made anew in a minute. */
+async function endTokensAndBatches({ store }: Context, at: number): Promise<number> {
+  let count = 0;
+  const end = async (write: Write, data: NewEntry['data']): Promise<void> => {
+    await store.commit({ writes: [write], entries: [{ at, actor: 'keyline', data }] });
+    count++;
+  };
+  for await (const { id, revokedAt } of all((page) => store.listTokens(page))) {
+    if (revokedAt !== null) continue;
+    await end({ op: 'revoke-token', id, at }, { kind: 'token-revoked', token: id, use: 'enroll' });
+  }
+  for await (const { id, revokedAt } of all((page) => store.listApiTokens(page))) {
+    if (revokedAt !== null) continue;
+    await end({ op: 'revoke-api-token', id, at }, { kind: 'token-revoked', token: id, use: 'api' });
+  }
+  for await (const { id, state, quota } of all((page) => store.listBatches(page))) {
+    if (state === 'closed') continue;
+    await end({ op: 'close-batch', id }, { kind: 'batch-closed', batch: id, quota });
+  }
+  return count;
+}
+
+async function* all<Item>(
+  list: (page: {
+    limit: number;
+    cursor?: string | undefined;
+  }) => Promise<{ items: readonly Item[]; nextCursor: string | null }>,
+): AsyncGenerator<Item> {
+  let cursor: string | undefined;
+  do {
+    const page = await list({ limit: 500, cursor });
+    yield* page.items;
+    cursor = page.nextCursor ?? undefined;
+  } while (cursor !== undefined);
+}

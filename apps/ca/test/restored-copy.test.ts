@@ -1,0 +1,109 @@
+// A database that somebody brought back from an older day: nobody who was revoked since gets in again.
+import { cp, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseCrl } from '@keyline/x509';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { buildPlant, makeCsr, type Answer, type Plant } from './support/plant.ts';
+
+let plant: Plant;
+beforeEach(async () => {
+  plant = await buildPlant();
+});
+afterEach(() => plant.close());
+
+const call = (method: string, path: string, body?: unknown): Promise<Answer> =>
+  plant.call(method, path, { as: plant.admin, ...(body === undefined ? {} : { body }) });
+
+async function enroll(id: string): Promise<Answer> {
+  const token = await call('POST', '/v1/tokens', { maxUses: 9 });
+  return plant.call('POST', '/v1/enroll', {
+    body: { csr: (await makeCsr(id)).pem, token: token.body.secret },
+  });
+}
+
+const database = async (): Promise<string[]> =>
+  (await readdir(plant.data)).filter((name) => /^keyline\.db(-wal|-shm)?$/.test(name));
+
+/** The service is stopped, and what `work` does to the folder is done. */
+async function whileStopped(work: () => Promise<void>): Promise<void> {
+  await plant.service.close();
+  await work();
+  await plant.restart();
+}
+
+async function backup(to: string): Promise<void> {
+  for (const name of await database()) await cp(join(plant.data, name), join(to, name));
+}
+async function restore(from: string): Promise<void> {
+  for (const name of await database()) await rm(join(plant.data, name));
+  for (const name of (await readdir(from)).filter((one) => one.startsWith('keyline.db'))) {
+    await cp(join(from, name), join(plant.data, name));
+  }
+}
+
+const crlOf = async () => parseCrl((await plant.plain('GET', '/crl/issuing-1.crl')).bytes);
+const stateOf = async (serial: string): Promise<string> =>
+  (await call('GET', `/v1/certificates/${serial}`)).body.state as string;
+
+describe('a database from an older day', () => {
+  it('takes the revocations since from the lists that were published, and numbers on from them (RFC 5280 §5.2.3)', async () => {
+    const copy = join(plant.folder, 'copy');
+    const before = await enroll('gone-1');
+    const held = await enroll('held-1');
+    const kept = await enroll('kept-1');
+    const open = await call('POST', '/v1/tokens', { use: 'api', role: 'admin' });
+    await whileStopped(() => backup(copy));
+    await call('POST', '/v1/devices/gone-1/revoke', { reason: 'keyCompromise', wait: true });
+    await call('POST', '/v1/devices/held-1/suspend', { wait: true });
+    await call('DELETE', `/v1/tokens/${String(open.body.token?.id ?? open.body.id)}`);
+    const published = await crlOf();
+    await whileStopped(() => restore(copy));
+
+    expect(await stateOf(before.body.serial as string)).toBe('revoked');
+    expect(await stateOf(held.body.serial as string)).toBe('revoked');
+    expect(await stateOf(kept.body.serial as string)).toBe('active');
+    await expect.poll(async () => (await crlOf()).number).toBeGreaterThan(published.number);
+    const serials = (await crlOf()).entries.map(({ serial }) => serial);
+    expect(serials).toEqual(expect.arrayContaining([before.body.serial, held.body.serial]));
+    // A token that was revoked since must not be good again; which those are is not known.
+    const asToken = await plant.call('GET', '/v1/whoami', {
+      headers: { authorization: `Bearer ${String(open.body.secret)}` },
+    });
+    expect(asToken.status).toBe(401);
+    await expect
+      .poll(async () => (await call('GET', '/v1/alerts')).body.items)
+      .toContainEqual(
+        expect.objectContaining({
+          key: 'state:database:keyline.db:restored',
+          severity: 'critical',
+        }),
+      );
+    // Once: the next start finds nothing more, and takes no new token away.
+    const token = await call('POST', '/v1/tokens', {});
+    await plant.restart();
+    const list = await call('GET', '/v1/tokens');
+    const found = (list.body.items as { id: string; revokedAt: string | null }[]).filter(
+      ({ revokedAt }) => revokedAt === null,
+    );
+    expect(found).toHaveLength(1);
+    expect(token.status).toBe(201);
+  });
+
+  it('is not made out of what somebody else put there, or of half a file', async () => {
+    await enroll('kept-1');
+    const published = join(plant.data, 'published');
+    await whileStopped(async () => {
+      const other = await buildPlant();
+      await other.service.close();
+      const foreign = join(other.data, 'published', 'issuing-1.crl');
+      await cp(foreign, join(published, 'issuing-1.crl'));
+      await writeFile(join(published, 'issuing-1-delta.crl'), Buffer.from('3082ffff', 'hex'));
+      await rm(other.folder, { recursive: true });
+    });
+    const { body } = await call('GET', '/v1/devices/kept-1');
+    expect(body.state).toBe('active');
+    expect((await call('GET', '/v1/alerts')).body.items).not.toContainEqual(
+      expect.objectContaining({ key: 'state:database:keyline.db:restored' }),
+    );
+  });
+});
