@@ -9,6 +9,7 @@ import { qos0, qos1 } from './broker/throughput.ts';
 import { bulkSign } from './ca/bulk-sign.ts';
 import { crlDelta, crlFull } from './ca/crl.ts';
 import { enroll } from './ca/enroll.ts';
+import { enrollAtPersonsLoad, renewAtPersonsLoad } from './ca/persons-load.ts';
 import { issue } from './ca/issue.ts';
 import { listPage } from './ca/list-page.ts';
 import { ocspCached, ocspFresh } from './ca/ocsp.ts';
@@ -22,6 +23,8 @@ export const benches: readonly Bench[] = [
   bulkSign,
   enroll,
   renew,
+  ...enrollAtPersonsLoad,
+  ...renewAtPersonsLoad,
   revoke,
   ocspCached,
   ocspFresh,

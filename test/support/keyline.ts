@@ -16,18 +16,21 @@ export interface StartOptions {
   readonly config?: string | undefined;
   /** Chosen at the first start, and kept; Keyline's own when absent. */
   readonly broker?: 'mosquitto' | undefined;
+  /** Instead of this process's own. */
+  readonly env?: NodeJS.ProcessEnv | undefined;
 }
 
 const startTimeout = 60_000;
 const stopTimeout = 20_000;
 
 /** Answers when it was started, not when it serves: see `ready`. */
-export function launchKeyline({ data, config, broker }: StartOptions): RunningKeyline {
-  return new RunningKeyline(data, [
+export function launchKeyline({ data, config, broker, env }: StartOptions): RunningKeyline {
+  const args = [
     ...['up', '--data', data, '--json'],
     ...(config === undefined ? [] : ['--config', config]),
     ...(broker === undefined ? [] : ['--broker', broker]),
-  ]);
+  ];
+  return new RunningKeyline(data, args, env);
 }
 
 /** Answers when it serves. */
@@ -47,12 +50,13 @@ export class RunningKeyline {
   #isEnded = false;
   #said = '';
 
-  constructor(data: string, args: readonly string[]) {
+  constructor(data: string, args: readonly string[], env?: NodeJS.ProcessEnv) {
     this.data = data;
     // A group of its own: Ctrl-C reaches the starter alone, which then decides.
     const child = spawn(keylineCommand, args, {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: env ?? process.env,
     });
     this.#process = child;
     this.#stopOnExit = (): void => void child.kill('SIGTERM');

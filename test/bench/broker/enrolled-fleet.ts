@@ -1,16 +1,15 @@
 // A whole Keyline as `keyline up` starts it, with devices enrolled over its API whose keys a load process has.
 import { createPrivateKey } from 'node:crypto';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSigner } from '@keyline/keys';
 import { createCsr, encodePem } from '@keyline/x509';
 import { startKeyline, type RunningKeyline } from '../../support/keyline.ts';
 import { enrollAll } from '../support/devices.ts';
 import type { LoadTarget } from '../support/http-load.ts';
-import type { IssuingCa } from '../support/issuing-ca.ts';
+import { copyConfig } from '../support/issuing-ca.ts';
+import { seenAsCa } from '../support/served-keyline.ts';
 import { prepareFleet, readProofs, type Proof } from './fleet-certificates.ts';
-
-const project = join(import.meta.dirname, '../../..');
 
 export interface EnrolledFleet {
   readonly keyline: RunningKeyline;
@@ -44,18 +43,10 @@ export async function startEnrolledFleet(options: {
     broker: broker === 'mosquitto' ? broker : undefined,
   });
   try {
-    const { api, broker: brokerUrl, ca, admin } = keyline.endpoints;
-    const trust = readFileSync(ca, 'utf8');
-    const adminProof = {
-      cert: readFileSync(admin.certificate, 'utf8'),
-      key: readFileSync(admin.key, 'utf8'),
-    };
-    const target = { host: '127.0.0.1', port: Number(new URL(api).port) };
-    const client = keyline.asAdmin();
-    // What enrollAll looks at.
-    const service = { api: { ...target, tls: { ca: trust } }, trust, adminProof, admin: client };
-    const units = await enrollAll(service as unknown as IssuingCa, csrs);
-    client.close();
+    const { broker: brokerUrl, ca } = keyline.endpoints;
+    const service = await seenAsCa(keyline);
+    const units = await enrollAll(service, csrs);
+    service.admin.close();
     const devicesFile = join(folder, 'devices.json');
     const certificates = new Map(units.map(({ id, certificate }) => [id, certificate]));
     const proofs: Proof[] = known.devices
@@ -65,7 +56,7 @@ export async function startEnrolledFleet(options: {
     return {
       keyline,
       brokerPort: Number(new URL(brokerUrl).port),
-      api: { ...target, tls: { ca: trust, ...adminProof } },
+      api: { ...service.api, tls: { ca: service.trust, ...service.adminProof } },
       caFile: ca,
       devicesFile,
       ids: csrs.map(({ id }) => id),
@@ -75,12 +66,4 @@ export async function startEnrolledFleet(options: {
     await keyline.stop();
     throw error;
   }
-}
-
-/** One client here stands for a fleet: rate limits are out of the way. */
-function copyConfig(folder: string): void {
-  cpSync(join(project, 'ca-config'), folder, { recursive: true });
-  const file = join(folder, 'service.yaml');
-  const text = readFileSync(file, 'utf8');
-  writeFileSync(file, text.replace(/requests: \d+/g, 'requests: 100000000'));
 }

@@ -1,16 +1,9 @@
-import { createSigner, generateKey } from '@keyline/keys';
-import { createCsr, encodePem } from '@keyline/x509';
 import type { Bench } from '../support/bench.ts';
 import { assertIssued, keepSome } from '../support/certificates.ts';
 import { enrollAll } from '../support/devices.ts';
-import {
-  encodeJson,
-  encodeRequest,
-  openConnections,
-  runLoad,
-  type Connection,
-} from '../support/http-load.ts';
+import { encodeJson, openConnections, runLoad, type Connection } from '../support/http-load.ts';
 import { startIssuingCa } from '../support/issuing-ca.ts';
+import { eachOnce, makeDevice, whoAmI } from '../support/renewing.ts';
 import { bestOf } from '../support/rounds.ts';
 
 const deviceCount = 512;
@@ -93,31 +86,3 @@ export const renew: Bench = {
     }
   },
 };
-
-const whoAmI = encodeRequest({ method: 'GET', path: '/v1/whoami' });
-
-/** Each connection sends it one time. */
-function eachOnce(request: Buffer): (connection: number) => Buffer | undefined {
-  const sent = new Set<number>();
-  return (connection) => {
-    if (sent.has(connection)) return undefined;
-    sent.add(connection);
-    return request;
-  };
-}
-
-/** A device with `count` CSRs, each for another key; `keyPem` is the last one's. */
-async function makeDevice(
-  id: string,
-  count: number,
-): Promise<{ id: string; keyPem: string; csrs: string[] }> {
-  const csrs: string[] = [];
-  let keyPem = '';
-  for (let i = 0; i < count; i++) {
-    const key = generateKey('ec-p256');
-    keyPem = key.export({ type: 'pkcs8', format: 'pem' });
-    const der = await createCsr({ signer: createSigner(key), commonName: id });
-    csrs.push(encodePem('CERTIFICATE REQUEST', der));
-  }
-  return { id, keyPem, csrs };
-}

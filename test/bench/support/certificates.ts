@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { encodePem } from '@keyline/x509';
 import type { LoadAnswer } from './http-load.ts';
-import type { IssuingCa } from './issuing-ca.ts';
+import type { ServedCa } from './issuing-ca.ts';
 
 interface Issued {
   readonly serial: string;
@@ -26,7 +26,7 @@ export function keepSome(expected: number): {
 }
 
 /** @throws {Error} unless each is signed by the issuing CA and the service knows it */
-export async function assertIssued(service: IssuingCa, issued: readonly Issued[]): Promise<void> {
+export async function assertIssued(service: ServedCa, issued: readonly Issued[]): Promise<void> {
   if (issued.length === 0) throw new Error('no answer was kept to check');
   const issuer = new X509Certificate(encodePem('CERTIFICATE', service.issuingDer));
   for (const { serial, certificate } of issued) {

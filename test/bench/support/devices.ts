@@ -1,7 +1,7 @@
 // Devices that exist before anything is measured, enrolled over the API like any other.
 import type { NamedCsr } from './csrs.ts';
 import { encodeJson, openConnections, runLoad } from './http-load.ts';
-import type { IssuingCa } from './issuing-ca.ts';
+import type { ServedCa } from './issuing-ca.ts';
 import { createSharedToken } from './tokens.ts';
 
 export interface EnrolledUnit {
@@ -12,7 +12,7 @@ export interface EnrolledUnit {
 
 /** In no particular order. */
 export async function enrollAll(
-  service: IssuingCa,
+  service: ServedCa,
   csrs: readonly NamedCsr[],
 ): Promise<readonly EnrolledUnit[]> {
   const token = await createSharedToken(service, csrs.length);

@@ -125,7 +125,7 @@ export interface LoadResult {
  * @throws {Error} for the first answer with another status
  */
 export async function runLoad(options: {
-  readonly connections: readonly Connection[];
+  readonly connections: readonly Pick<Connection, 'send'>[];
   readonly requests: readonly Buffer[] | ((connection: number) => Buffer | undefined);
   readonly status: number;
   readonly onAnswer?: (answer: LoadAnswer) => void;

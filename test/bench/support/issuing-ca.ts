@@ -33,6 +33,12 @@ export interface IssuingCa {
   stop(): Promise<void>;
 }
 
+/** What enrolling, proving and counting need of it, however it was started. */
+export type ServedCa = Pick<
+  IssuingCa,
+  'trust' | 'issuingDer' | 'admin' | 'api' | 'adminProof' | 'cpuSeconds'
+>;
+
 /** A folder with key, certificates, configuration, admin and an empty database; nothing runs yet. */
 export async function createIssuingCa(folder: string): Promise<void> {
   const data = join(folder, 'ca');
@@ -61,7 +67,7 @@ export async function createIssuingCa(folder: string): Promise<void> {
   writeFileSync(join(folder, 'root.crt'), encodePem('CERTIFICATE', certificateDer));
   writeFileSync(join(folder, 'issuing.crt'), encodePem('CERTIFICATE', issuingDer));
   writeFileSync(join(folder, 'issuing.der'), issuingDer);
-  writeConfig(join(folder, 'config'));
+  copyConfig(join(folder, 'config'));
   await run(command, [
     'install',
     ...['--data', data, '--config', join(folder, 'config')],
@@ -71,7 +77,7 @@ export async function createIssuingCa(folder: string): Promise<void> {
 }
 
 /** The project's own configuration; only its limits are out of the way: one client here stands for a fleet, a minute for months. */
-function writeConfig(folder: string): void {
+export function copyConfig(folder: string): void {
   cpSync(join(project, 'ca-config'), folder, { recursive: true });
   const file = join(folder, 'service.yaml');
   const text = readFileSync(file, 'utf8');
@@ -144,7 +150,7 @@ export async function startIssuingCa(folder: string): Promise<IssuingCa> {
 }
 
 /** PROFILE=folder leaves a CPU profile of the service there; PERF=1 lets Linux's perf name its functions. */
-function serviceEnvironment(): NodeJS.ProcessEnv {
+export function serviceEnvironment(): NodeJS.ProcessEnv {
   const { PROFILE: folder, PERF: perf } = process.env;
   const options = [
     ...(folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`]),
