@@ -1,5 +1,5 @@
 // Listening on one address or several: the first is the app's own, the others hand their connections to it.
-import { createServer, type Server } from 'node:net';
+import { createServer, type ListenOptions, type Server } from 'node:net';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import type { FastifyInstance } from 'fastify';
 
@@ -13,26 +13,31 @@ export async function listenOn(
   port: number,
 ): Promise<void> {
   const [first = '127.0.0.1', ...others] = new Set(addresses);
+  // "::" is IPv4 too, unless that was asked for beside it.
+  const ipv6Only = addresses.includes('0.0.0.0');
   const doors: Server[] = [];
   app.addHook('onClose', (_instance, done) => {
     for (const door of doors) door.close();
     done();
   });
-  await orExplain(first, port, () => app.listen({ host: first, port }));
+  await orExplain(first, port, () =>
+    app.listen({ host: first, port, ipv6Only: ipv6Only && first === '::' }),
+  );
   for (const host of others) {
     const door = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       app.server.emit('connection', socket);
     });
     doors.push(door);
-    await orExplain(host, port, () => listen(door, host, portOf(app) ?? port));
+    await orExplain(host, port, () =>
+      listen(door, { host, port: portOf(app) ?? port, ipv6Only: ipv6Only && host === '::' }),
+    );
   }
 }
 
-function listen(door: Server, host: string, port: number): Promise<void> {
+function listen(door: Server, address: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     door.once('error', reject);
-    // An address of both families beside one of them would take its port.
-    door.listen({ host, port, ipv6Only: host === '::' }, () => {
+    door.listen(address, () => {
       door.off('error', reject);
       resolve();
     });

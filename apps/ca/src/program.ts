@@ -165,6 +165,10 @@ Example:
     .requiredOption('--port <port>', 'HTTPS port of the API', parsePort)
     .requiredOption('--http-port <port>', 'plain-HTTP port for CRL, OCSP and AIA', parsePort)
     .option('--broker-url <url>', 'mqtts:// URL of the broker that identities are pushed to')
+    .option(
+      '--broker-inner-url <url>',
+      'URL by which this service reaches that broker, when it is another',
+    )
     .option('--ready-file <file>', 'written when it serves')
     .action(async (options: ServeOptions) => {
       const { runServe } = await import('./commands/serve.ts');

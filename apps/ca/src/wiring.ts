@@ -47,8 +47,10 @@ export interface ServiceOptions {
   /** Stands in the API's certificate. */
   readonly host: string;
   readonly tlsVersion: TlsVersion;
-  /** mqtts:// URL, as devices get it and as the service itself reaches it; absent: no broker. */
+  /** mqtts:// URL, as devices get it; absent: no broker. */
   readonly brokerUrl: string | undefined;
+  /** As the service itself reaches it, when that is another. */
+  readonly brokerInnerUrl?: string | undefined;
   readonly log: Logger;
 }
 
@@ -67,7 +69,7 @@ const stopPatience = Duration.seconds(5);
 
 /** @throws {KeylineError} CONFIG_INVALID, STORE_*, FILE_*, KEY_DECRYPT_FAILED */
 export async function createService(options: ServiceOptions): Promise<Service> {
-  const { log, brokerUrl } = options;
+  const { log, brokerUrl, brokerInnerUrl = brokerUrl } = options;
   const issuing = await openIssuing(options);
   const { fleet, authorities, keys, config } = issuing;
   const { store, clock } = fleet;
@@ -150,9 +152,9 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     // The broker may be started before it is first connected to.
     ownCredentials();
     const specs = [
-      ...(brokerUrl === undefined
+      ...(brokerInnerUrl === undefined
         ? []
-        : [{ name: 'broker', url: brokerUrl, exclusive: true, credentials: ownCredentials }]),
+        : [{ name: 'broker', url: brokerInnerUrl, exclusive: true, credentials: ownCredentials }]),
       ...(await Promise.all(
         config.targets.map(async (target) => ({
           ...target,

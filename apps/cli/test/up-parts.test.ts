@@ -9,7 +9,7 @@ import { Child } from '../src/up/child.ts';
 import { defaultLogBounds, ServiceLog } from '../src/up/service-log.ts';
 import { stopLeftovers } from '../src/up/leftovers.ts';
 import { acquireLock } from '../src/up/lock.ts';
-import { assertPortsFree, loadPlan, urlsOf } from '../src/up/plan.ts';
+import { assertPortsFree, innerUrlsOf, loadPlan, urlsOf } from '../src/up/plan.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -39,6 +39,20 @@ describe('the plan of a data folder', () => {
     await expect(loadPlan(file, { host: '127.0.0.2', ports: {} })).rejects.toMatchObject({
       code: 'USAGE',
     });
+  });
+
+  it('listens elsewhere than it is called, when told so, and finds its own programs without leaving the machine', async () => {
+    const file = join(folder, 'keyline.json');
+    const host = 'ca.example.org';
+    const { ports } = await loadPlan(file, { host, listen: '0.0.0.0', ports: {} });
+    const plan = await loadPlan(file, { ports: {} });
+    expect(plan).toMatchObject({ host, listen: '0.0.0.0' });
+    expect(urlsOf(plan).api).toBe(`https://ca.example.org:${String(ports.api)}`);
+    expect(innerUrlsOf(plan).broker).toBe(`mqtts://127.0.0.1:${String(ports.broker)}`);
+    await assertPortsFree(plan);
+    const one = await loadPlan(file, { listen: '127.0.0.1', ports: {} });
+    expect(innerUrlsOf(one)).toEqual(urlsOf(one));
+    await expect(loadPlan(file, { listen: 'localhost', ports: {} })).rejects.toThrow(/no IP address/);
   });
 
   it('keeps the engine of the broker until another is asked for, and takes older plans for embedded', async () => {

@@ -16,6 +16,7 @@ export interface ServeOptions {
   readonly port: number;
   readonly httpPort: number;
   readonly brokerUrl?: string;
+  readonly brokerInnerUrl?: string;
   /** Written when both listeners serve. */
   readonly readyFile?: string;
 }
@@ -26,7 +27,12 @@ export async function runServe(
   given: { readonly log: Logger; readonly stop: AbortSignal },
 ): Promise<void> {
   const { log, stop } = given;
-  const service = await createService({ ...options, brokerUrl: options.brokerUrl, log });
+  const service = await createService({
+    ...options,
+    brokerUrl: options.brokerUrl,
+    brokerInnerUrl: options.brokerInnerUrl,
+    log,
+  });
   try {
     const addresses = options.listen.length === 0 ? [options.host] : options.listen;
     await listenOn(service.http, addresses, options.httpPort);

@@ -24,7 +24,11 @@ export function addUpCommand(program: Command, act: Act): void {
       )
       .option(
         '--host <address>',
-        'address to listen on and to write into URLs (default: 127.0.0.1)',
+        'address or name by which devices reach it: in URLs and certificates (default: 127.0.0.1)',
+      )
+      .option(
+        '--listen <address>',
+        'IP address to listen on, when it is another: 0.0.0.0 or :: in a container, behind NAT',
       )
       .addOption(
         new Option(

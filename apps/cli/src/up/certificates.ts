@@ -19,6 +19,8 @@ export interface KeptCertificate {
 
 export interface Issuing {
   readonly api: string;
+  /** Origins of the plain listener: as certificates name it, and as this machine's own programs reach it. */
+  readonly http: { readonly outer: string; readonly inner: string };
   readonly trustFile: string;
   readonly admin: Endpoints['admin'];
   readonly clock: Clock;
@@ -56,7 +58,7 @@ export async function keepFresh(
 
 /** One piece of work with the API, as the admin of this folder. */
 export async function callAsAdmin<Result>(
-  issuing: Omit<Issuing, 'clock'>,
+  issuing: Pick<Issuing, 'api' | 'trustFile' | 'admin'>,
   work: (client: ApiClient) => Promise<Result>,
 ): Promise<Result> {
   const location = {

@@ -1,5 +1,5 @@
 // Which address and ports this Keyline uses: chosen once, kept in keyline.json, because URLs inside certificates and devices hold them.
-import { createServer } from 'node:net';
+import { createServer, isIP } from 'node:net';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import { isNodeError, readTextIfThere } from '../files/read-file.ts';
 import { replaceFile } from '../files/write-file.ts';
@@ -14,14 +14,17 @@ export type Engine = (typeof engines)[number];
 export interface Plan {
   readonly version: 1;
   readonly engine: Engine;
-  /** Listened on, and written into URLs. */
+  /** Written into URLs and certificates: how devices reach this machine. */
   readonly host: string;
+  /** IP address to listen on, when that is not the host: in a container, behind NAT. `0.0.0.0` and `::` are all addresses. */
+  readonly listen?: string | undefined;
   readonly ports: Readonly<Record<PortName, number>>;
 }
 
 export interface PlanOptions {
   readonly engine?: Engine | undefined;
   readonly host?: string | undefined;
+  readonly listen?: string | undefined;
   readonly ports: Readonly<Partial<Record<PortName, number | undefined>>>;
 }
 
@@ -49,11 +52,18 @@ export async function loadPlan(file: string, options: PlanOptions): Promise<Plan
 async function createPlan(options: PlanOptions): Promise<Plan> {
   const host = options.host ?? defaultHost;
   assertHost(host);
-  const free = await findFreePorts(host, portNames.length);
+  const listen = listenOf(options, host);
+  const free = await findFreePorts(listen ?? host, portNames.length);
   const ports = Object.fromEntries(
     portNames.map((name, index) => [name, options.ports[name] ?? free[index] ?? 0]),
   ) as Record<PortName, number>;
-  return { version: 1, engine: options.engine ?? 'embedded', host, ports };
+  return {
+    version: 1,
+    engine: options.engine ?? 'embedded',
+    host,
+    ...(listen === undefined ? {} : { listen }),
+    ports,
+  };
 }
 
 function changePlan(plan: Plan, options: PlanOptions): Plan {
@@ -72,31 +82,53 @@ function changePlan(plan: Plan, options: PlanOptions): Plan {
   }
   const ports = { ...plan.ports };
   for (const name of portNames) ports[name] = options.ports[name] ?? ports[name];
-  return { ...plan, engine: options.engine ?? plan.engine, ports };
+  const { listen: before, ...rest } = plan;
+  const listen = options.listen === undefined ? before : listenOf(options, plan.host);
+  return {
+    ...rest,
+    engine: options.engine ?? plan.engine,
+    ...(listen === undefined ? {} : { listen }),
+    ports,
+  };
 }
+
+/** Undefined when it is the host: that needs no saying. */
+function listenOf({ listen }: Pick<PlanOptions, 'listen'>, host: string): string | undefined {
+  if (listen === undefined || listen === host) return undefined;
+  if (isIP(listen) === 0) {
+    throw new KeylineError(
+      'USAGE',
+      `"${listen.slice(0, 100)}" is no IP address to listen on. Give one of this machine's, or 0.0.0.0 or :: for all of them; names go with --host.`,
+    );
+  }
+  return listen;
+}
+
+const everywhere: readonly string[] = ['0.0.0.0', '::'];
 
 /** A wildcard can be listened on but not be dialled, and a bare word is no host name in a certificate's URLs. */
 function assertHost(host: string): void {
   if (host === '0.0.0.0' || host === '::' || !/[.:]/.test(host)) {
     throw new KeylineError(
       'USAGE',
-      `"${host}" can't stand in a URL that devices call. Give the address or full name by which they reach this machine, for instance 127.0.0.1 or ca.example.org.`,
+      `"${host}" can't stand in a URL that devices call. Give the address or full name by which they reach this machine, for instance 127.0.0.1 or ca.example.org; what to listen on goes with --listen.`,
     );
   }
 }
 
 function parsePlan(text: string, file: string): Plan {
   try {
-    const { version, engine = 'embedded', host, ports } = JSON.parse(text) as Partial<Plan>;
+    const { version, engine = 'embedded', host, listen, ports } = JSON.parse(text) as Partial<Plan>;
     const isPort = (name: PortName): boolean => Number.isInteger(ports?.[name]);
     if (
       version === 1 &&
       engines.includes(engine) &&
       typeof host === 'string' &&
+      (listen === undefined || isIP(listen) !== 0) &&
       ports !== undefined &&
       portNames.every(isPort)
     ) {
-      return { version, engine, host, ports };
+      return { version, engine, host, ...(listen === undefined ? {} : { listen }), ports };
     }
   } catch (error) {
     throw new KeylineError('FILE_UNREADABLE', `${file} is not JSON (${messageOf(error)}).`, {
@@ -113,10 +145,11 @@ function parsePlan(text: string, file: string): Plan {
 export async function assertPortsFree(plan: Plan): Promise<void> {
   for (const name of portNames) {
     const port = plan.ports[name];
-    const error = await tryListen(plan.host, port);
+    const host = plan.listen ?? plan.host;
+    const error = await tryListen(host, port);
     if (error === undefined) continue;
     const { what, option } = purposes[name];
-    const where = `${plan.host}:${String(port)} (${what})`;
+    const where = `${host}:${String(port)} (${what})`;
     if (isNodeError(error, 'EADDRINUSE')) {
       throw new KeylineError(
         'USAGE',
@@ -170,8 +203,23 @@ async function findFreePorts(host: string, count: number): Promise<number[]> {
   }
 }
 
+interface Urls {
+  readonly api: string;
+  readonly http: string;
+  readonly broker: string;
+}
+
+/**
+ * URLs by which this machine's own programs reach each other. What listens on all addresses is reached without leaving the machine: from
+ * inside a container or a NAT, its outer name often leads nowhere. The certificates carry 127.0.0.1 too.
+ */
+export function innerUrlsOf(plan: Plan): Urls {
+  const isEverywhere = plan.listen !== undefined && everywhere.includes(plan.listen);
+  return urlsOf(isEverywhere ? { ...plan, host: '127.0.0.1' } : plan);
+}
+
 /** URLs as devices and scripts use them. */
-export function urlsOf({ host, ports }: Plan): { api: string; http: string; broker: string } {
+export function urlsOf({ host, ports }: Plan): Urls {
   const name = host.includes(':') ? `[${host}]` : host;
   return {
     api: `https://${name}:${String(ports.api)}`,

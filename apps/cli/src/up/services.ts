@@ -4,7 +4,7 @@ import type { ChildSpec } from './child.ts';
 import type { Layout } from './layout.ts';
 import type { LogBounds } from './rotating-file.ts';
 import { ServiceLog } from './service-log.ts';
-import { urlsOf, type Plan } from './plan.ts';
+import { innerUrlsOf, urlsOf, type Plan } from './plan.ts';
 import { programs } from './programs.ts';
 
 interface Shared {
@@ -31,9 +31,11 @@ export function caSpec(given: Shared & { config: string }): ChildSpec {
       ...['--data', layout.ca.folder],
       ...['--config', config],
       ...['--host', plan.host],
+      ...(plan.listen === undefined ? [] : ['--listen', plan.listen]),
       ...['--port', String(plan.ports.api)],
       ...['--http-port', String(plan.ports.http)],
       ...['--broker-url', urlsOf(plan).broker],
+      ...['--broker-inner-url', innerUrlsOf(plan).broker],
       ...['--ready-file', filesOf('keyline-ca', layout).readyFile],
     ],
   };
@@ -48,7 +50,7 @@ export function brokerSpec(given: Shared & { admin: string; config: string }): C
     args: [
       'serve',
       ...['--data', layout.broker.folder],
-      ...['--host', plan.host],
+      ...['--host', plan.listen ?? plan.host],
       ...['--port', String(plan.ports.broker)],
       ...['--metrics-port', String(plan.ports.metrics)],
       ...['--cert', layout.broker.certificate],

@@ -43,7 +43,9 @@ async function bringTrust(
       // One for each of them: a broker that checks CRLs refuses devices of an authority that it has none of.
       await bring(
         layout.broker.crls,
-        issuers.flatMap(({ crl }) => (crl === null ? [] : [`${crl.url}\n`])).join(''),
+        issuers
+          .flatMap(({ crl }) => (crl === null ? [] : [`${innerOf(crl.url, issuing)}\n`]))
+          .join(''),
       ),
     ];
     const revoked = items
@@ -53,6 +55,11 @@ async function bringTrust(
     const said = `the trust bundle changed: ${String(issuers.length)} issuing ${issuers.length === 1 ? 'authority' : 'authorities'} now`;
     return { said, revoked };
   });
+}
+
+/** Where the broker of this machine fetches what certificates name by an outer address. */
+function innerOf(url: string, { http: { outer, inner } }: Issuing): string {
+  return url.startsWith(`${outer}/`) ? inner + url.slice(outer.length) : url;
 }
 
 async function bring(file: string, text: string): Promise<boolean> {

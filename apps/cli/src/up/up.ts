@@ -13,7 +13,7 @@ import { createMissing, replaceAdmin } from './first-start.ts';
 import { layoutOf, type Layout } from './layout.ts';
 import { stopLeftovers } from './leftovers.ts';
 import { acquireLock } from './lock.ts';
-import { assertPortsFree, loadPlan, urlsOf, type Engine, type Plan } from './plan.ts';
+import { assertPortsFree, loadPlan, innerUrlsOf, urlsOf, type Engine, type Plan } from './plan.ts';
 import { defaultConfig } from './programs.ts';
 import { brokerSpec, caSpec } from './services.ts';
 import { keepRootCrl } from './root-crl.ts';
@@ -29,6 +29,7 @@ export interface UpOptions extends JsonOption {
   readonly portBroker?: number;
   readonly config?: string;
   readonly host?: string;
+  readonly listen?: string;
   readonly broker?: Engine;
   /** Bytes. */
   readonly logSize: number;
@@ -49,6 +50,7 @@ export async function runUp(context: CliContext, options: UpOptions): Promise<nu
   try {
     const plan = await loadPlan(layout.plan, {
       host: options.host,
+      listen: options.listen,
       engine: options.broker,
       ports: { api: options.portApi, http: options.portHttp, broker: options.portBroker },
     });
@@ -99,7 +101,8 @@ async function supervise(
   const metrics = `http://127.0.0.1:${String(plan.ports.metrics)}`;
   const endpoints = { ...urls, metrics, ca: layout.trust, admin: layout.admin };
   const issuing: Issuing = {
-    api: urls.api,
+    api: innerUrlsOf(plan).api,
+    http: { outer: urls.http, inner: innerUrlsOf(plan).http },
     trustFile: layout.trust,
     admin: layout.admin,
     clock: context.clock,
