@@ -5,7 +5,7 @@ import { reconnectHerd } from './broker/reconnect-herd.ts';
 import { revokeCutEmbedded, revokeCutMosquitto } from './broker/revoke-cut.ts';
 import { rightsBulkEmbedded, rightsBulkMosquitto } from './broker/rights-bulk.ts';
 import { rightsStall } from './broker/rights-stall.ts';
-import { qos0, qos1 } from './broker/throughput.ts';
+import { fanOut, qos0, qos0Single, qos1, qos1Single } from './broker/throughput.ts';
 import { bulkSign } from './ca/bulk-sign.ts';
 import { crlDelta, crlFull } from './ca/crl.ts';
 import { enroll } from './ca/enroll.ts';
@@ -37,8 +37,11 @@ export const benches: readonly Bench[] = [
   rightsBulkEmbedded,
   rightsBulkMosquitto,
   rightsStall,
+  qos0Single,
   qos0,
+  qos1Single,
   qos1,
+  fanOut,
   connectionMemory,
   reconnectHerd,
   fleetDelivery,

@@ -1,5 +1,6 @@
 // A node:tls server with client certificates that answers CONNECT and PINGREQ and keeps nothing: what Node itself costs.
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:crypto';
 import { createServer } from 'node:tls';
 import { generate } from 'mqtt-packet';
 
@@ -18,6 +19,8 @@ createServer(
     requestCert: true,
     rejectUnauthorized: true,
     noDelay: true,
+    // As the broker has it.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
   },
   (socket) => {
     socket.on('error', () => undefined);

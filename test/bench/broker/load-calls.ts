@@ -26,9 +26,12 @@ export interface LoadCalls {
   };
   /** Ends every connection without a word, as a power cut does. */
   readonly dropAll: { readonly asked: undefined; readonly answer: undefined };
-  /** The last `count` clients subscribe, each to a topic of its own: those of group i get what publishers i, i + count, … send. */
+  /**
+   * The last `count` clients subscribe, each to a topic of its own: those of group i get what publishers i, i + count, … send. With
+   * `toAll` everybody to everything.
+   */
   readonly subscribe: {
-    readonly asked: { readonly count: number; readonly qos: 0 | 1 };
+    readonly asked: { readonly count: number; readonly qos: 0 | 1; readonly toAll?: boolean };
     readonly answer: undefined;
   };
   /** The others publish: `burst` messages in one write, and the next when all of them have arrived (and, with QoS 1, are acknowledged). */

@@ -20,6 +20,8 @@ const patience = 3_000;
 let port = 0;
 let seats: Seat[] = [];
 let subscribers = 0;
+/** How many subscribers get each message. */
+let copies = 1;
 let latencies: number[] = [];
 let pings: number[] | undefined;
 
@@ -81,12 +83,15 @@ const handlers: LoadHandlers = {
     return undefined;
   },
 
-  async subscribe({ count, qos }) {
+  async subscribe({ count, qos, toAll = false }) {
     subscribers = count;
+    copies = toAll ? count : 1;
     await Promise.all(
       clients()
         .slice(-count)
-        .map((client, group) => client.subscribe(`${benchTopic}/${group}/+`, qos)),
+        .map((client, group) =>
+          client.subscribe(toAll ? `${benchTopic}/+/+` : `${benchTopic}/${group}/+`, qos),
+        ),
     );
     return undefined;
   },
@@ -111,7 +116,7 @@ const handlers: LoadHandlers = {
           return;
         }
         waiting += 1;
-        missing[index] = burst;
+        missing[index] = burst * copies;
         unacknowledged[index] = qos === 0 ? 0 : burst;
         publishers[index]!.socket.write(bursts[index]!);
       };
