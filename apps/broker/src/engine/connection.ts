@@ -80,6 +80,7 @@ export class Connection implements LiveSession {
   readonly #since: number;
   #lastPacket: number;
   #lastProgress: number;
+  #writesTaken = 0;
 
   constructor({ conn, passport, address }: Visit, surroundings: Surroundings) {
     this.conn = conn;
@@ -266,12 +267,15 @@ export class Connection implements LiveSession {
         text: `A packet did not come to its end within ${packetTimeout} ms.`,
       };
     }
-    if (this.output.unreadBytes === 0) this.#lastProgress = now;
-    else if (now - this.#lastProgress > longestStall) {
+    if (this.output.unreadBytes === 0 || this.output.writesTaken !== this.#writesTaken) {
+      this.#lastProgress = now;
+      this.#writesTaken = this.output.writesTaken;
+    } else if (now - this.#lastProgress > longestStall) {
       return { reasonCode: 0x80, text: 'The client does not read what it is sent.' };
     }
     // While the broker is what does not read, there may be packets that it has not seen.
-    if ((this.#held & ~hold.output) !== 0 || this.#backlog !== undefined) this.#lastPacket = now;
+    const isOurs = this.#held === 0 ? this.#backlog !== undefined : !this.isHeldBy(hold.output);
+    if (isOurs) this.#lastPacket = now;
     else if (this.keepAlive > 0 && now - this.#lastPacket > this.keepAlive * 1500) {
       return { reasonCode: 0x8d, text: `No packet within 1.5 times ${this.keepAlive} s.` };
     }
@@ -364,7 +368,6 @@ export class Connection implements LiveSession {
 
   #onUnread(unreadBytes: number): void {
     const { limits, unread, onDrained } = this.#surroundings;
-    this.#lastProgress = this.#surroundings.now();
     unread.set(this, unreadBytes > limits.maxUnreadBytes / 4 ? unreadBytes : 0);
     if (this.state !== 'open') return;
     if (unreadBytes > limits.maxUnreadBytes * endFactor) {

@@ -4,6 +4,8 @@ import type { Duplex } from 'node:stream';
 const blockBytes = 4096;
 const mostFreeBlocks = 1024;
 const freeBlocks: Buffer[] = [];
+/** Most bytes that are with the stream at once. */
+const pieceBytes = 65_536;
 let dirty: Output[] = [];
 /** Above it, whoever watches is told also when it grows. */
 const worthTelling = 65_536;
@@ -23,6 +25,8 @@ export class Output {
   #isEnding = false;
   /** Bytes that the peer's side has not taken yet. */
   unreadBytes = 0;
+  /** Grows as the peer takes what it is sent. */
+  writesTaken = 0;
   /** Where in the buffer of the last `reserve` the reserved bytes begin. */
   at = 0;
 
@@ -79,31 +83,42 @@ export class Output {
       return;
     }
     this.#write();
-    if (this.#isEnding) this.#conn.end();
+    if (this.#isEnding && this.unreadBytes === this.#writtenBytes) this.#conn.end();
   }
 
   #write(): void {
-    const block = this.#block;
-    const waiting = this.#waiting;
-    if (block === undefined && waiting === undefined) return;
-    this.#isWriting = true;
-    this.#writtenBytes = this.unreadBytes;
-    this.#writtenBlock = block;
-    this.#block = undefined;
-    this.#waiting = undefined;
-    const last =
-      block === undefined || this.#blockLength === blockBytes
-        ? block
-        : block.subarray(0, this.#blockLength);
-    this.#blockLength = 0;
-    if (waiting === undefined) {
-      this.#conn.write(last, this.#afterWrite);
-      return;
+    if (this.#waiting !== undefined) this.#writeWaiting(this.#waiting);
+    else if (this.#block !== undefined) {
+      const block = this.#block;
+      const length = this.#blockLength;
+      this.#isWriting = true;
+      this.#writtenBytes = length;
+      this.#writtenBlock = block;
+      this.#block = undefined;
+      this.#blockLength = 0;
+      this.#conn.write(length === blockBytes ? block : block.subarray(0, length), this.#afterWrite);
     }
-    if (last !== undefined) waiting.push(last);
+  }
+
+  /** Not more at a time than a slow peer takes within a reasonable time: that it takes some is how one knows that it is there. */
+  #writeWaiting(waiting: Buffer[]): void {
+    this.#isWriting = true;
+    this.#writtenBytes = 0;
+    if (this.#block !== undefined) this.#setBlockAside(this.#block);
     this.#conn.cork();
-    for (let at = 0; at < waiting.length - 1; at += 1) this.#conn.write(waiting[at]);
-    this.#conn.write(waiting.at(-1), this.#afterWrite);
+    while (this.#writtenBytes < pieceBytes) {
+      const first = waiting[0] as Buffer;
+      const piece = first.length > pieceBytes ? first.subarray(0, pieceBytes) : first;
+      if (piece === first) waiting.shift();
+      else waiting[0] = first.subarray(pieceBytes);
+      this.#writtenBytes += piece.length;
+      if (waiting.length === 0 || this.#writtenBytes >= pieceBytes) {
+        this.#conn.write(piece, this.#afterWrite);
+        break;
+      }
+      this.#conn.write(piece);
+    }
+    if (waiting.length === 0) this.#waiting = undefined;
     this.#conn.uncork();
   }
 
@@ -121,12 +136,14 @@ export class Output {
 
   readonly #afterWrite = (error?: Error | null): void => {
     this.#isWriting = false;
+    this.writesTaken += 1;
     this.unreadBytes -= this.#writtenBytes;
     const block = this.#writtenBlock;
     this.#writtenBlock = undefined;
     // The stream is ended by whoever listens to its error; what it still holds is left to it.
     if (error) return;
     if (block !== undefined && freeBlocks.length < mostFreeBlocks) freeBlocks.push(block);
+    this.#writtenBytes = 0;
     if (this.unreadBytes > 0 || this.#isEnding) this.flush();
     this.#onUnread(this.unreadBytes);
   };

@@ -91,10 +91,15 @@ function parse(bytes: Buffer): unknown {
   }
 }
 
-/** The beginning of a line without its end, or a line with holes where blocks did not reach the disk. Neither ends as a whole one does. */
+/**
+ * The beginning of a line without its end, or a line with holes where blocks did not reach the disk. Neither ends as a whole line
+ * does; one that has its length and another end was changed.
+ */
 function isTorn(rest: Buffer): boolean {
   if (rest.at(-1) === 0 || rest.includes(Buffer.alloc(leastHole))) return true;
-  return !rest.includes(newline);
+  const [head, , length] = headForm.exec(rest.toString('latin1', 0, longestHead)) ?? [];
+  const isWhole = head !== undefined && rest.length > head.length + Number(length);
+  return !isWhole && !rest.includes(newline);
 }
 
 function damaged(file: string, line: number): KeylineError {

@@ -27,6 +27,7 @@ export class RawClient {
     clientId: string,
     version: 4 | 5,
     properties: IConnectPacket['properties'] = {},
+    more: Partial<IConnectPacket> = {},
   ): Promise<RawClient> {
     const { port, pki } = broker;
     const socket = connect({ host: '127.0.0.1', port, ca: pki.ca.cert, cert, key });
@@ -39,6 +40,7 @@ export class RawClient {
       clean: false,
       clientId,
       keepalive: 60,
+      ...more,
       properties: { sessionExpiryInterval: 3600, ...properties },
     });
     await client.until('connack');
@@ -51,6 +53,36 @@ export class RawClient {
 
   send(packet: Packet): void {
     writeToStream(packet, this.#socket, { protocolVersion: this.#version });
+  }
+
+  /** As they are, whatever MQTT says of them. @returns false when the other side takes no more for now */
+  sendBytes(bytes: Buffer): boolean {
+    return this.#socket.write(bytes);
+  }
+
+  /** From now on nothing is read. */
+  stopReading(): void {
+    this.#socket.pause();
+  }
+
+  startReading(): void {
+    this.#socket.resume();
+  }
+
+  get isClosed(): boolean {
+    return this.#socket.closed;
+  }
+
+  /** Bytes that were sent and that nobody has taken. */
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Waits for the other side to end the connection. @returns the reason code of its DISCONNECT, if it sent one */
+  async ended(): Promise<number | undefined> {
+    if (!this.#socket.closed) await once(this.#socket, 'close');
+    const last = this.packets.find((packet) => packet.cmd === 'disconnect');
+    return last === undefined ? undefined : (last.reasonCode ?? 0);
   }
 
   async until(cmd: Packet['cmd']): Promise<void> {
