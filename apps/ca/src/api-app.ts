@@ -13,6 +13,7 @@ import { createProblemHandlers, installProblemHandlers } from './problem-reply.t
 import { createRateLimits } from './rate-limits.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import { installBodyParsers } from './request-body.ts';
+import { registerApprovals } from './routes/approvals.ts';
 import { registerAuthorities } from './routes/authorities.ts';
 import { registerCertificates } from './routes/certificates.ts';
 import { registerDevices } from './routes/devices.ts';
@@ -116,6 +117,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     registerTokens(register, service);
     registerCertificates(register, service);
     registerAuthorities(register, service);
+    registerApprovals(register, service);
     registerOperations(register, service);
     registerTrust(register, service);
     registerHealth(routes, { service, authenticator, metrics });

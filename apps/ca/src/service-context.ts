@@ -7,6 +7,7 @@ import type { AuthorityKeys } from './ca-folder.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import type { Effects } from './effects.ts';
+import type { SecondAdministrator } from './second-administrator.ts';
 import type { OwnOrigins } from './own-origin.ts';
 
 export interface ServiceContext {
@@ -19,6 +20,7 @@ export interface ServiceContext {
   readonly listeners: ServiceConfig['listeners'];
   readonly origins: OwnOrigins;
   readonly authorities: Authorities;
+  readonly second: SecondAdministrator;
   readonly keys: AuthorityKeys;
   readonly crl: CrlPublisher;
   /** Where a root's CRL is served once one was brought. */

@@ -31,6 +31,7 @@ import { createRefusalLog } from './refusal-log.ts';
 import { createPublishedLists, readPublishedLists } from './published-lists.ts';
 import { recoverRestoredCopy } from './restored-copy.ts';
 import { createResponders } from './responders.ts';
+import { createSecondAdministrator } from './second-administrator.ts';
 import type { ServiceContext } from './service-context.ts';
 import { reportTlsFailures } from './tls-failures.ts';
 import {
@@ -263,6 +264,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       listeners: config.service.listeners,
       origins: { hostNames: serverNamesOf(options.host), allowed: config.service.origins },
       authorities,
+      second: createSecondAdministrator(fleet, config.service.authorities),
       keys,
       crl,
       rootCrlUrl: (root) => issuing.urlsOf(root).crl,

@@ -31,6 +31,8 @@ const exitCodeOfError = {
   STORAGE_RESERVED: refused,
   UNAUTHENTICATED: refused,
   FORBIDDEN: refused,
+  APPROVAL_NEEDED: refused,
+  APPROVAL_CLOSED: refused,
   CERTIFICATE_NOT_ACCEPTED: refused,
   CSR_MALFORMED: refused,
   CSR_TOO_LARGE: refused,

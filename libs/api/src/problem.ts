@@ -17,6 +17,8 @@ export const problemTable = {
   SERVICE_BUSY: [503, 'Too much is being done at once'],
   STORAGE_RESERVED: [507, 'The disk is nearly full'],
   UNAUTHENTICATED: [401, 'Who is calling is not known'],
+  APPROVAL_NEEDED: [403, 'Another administrator must approve this'],
+  APPROVAL_CLOSED: [409, 'The request was decided, or has expired'],
   FORBIDDEN: [403, 'The caller may not do this'],
   CERTIFICATE_NOT_ACCEPTED: [401, 'The client certificate is not accepted'],
   CSR_MALFORMED: [400, 'The CSR can not be read'],

@@ -19,7 +19,11 @@ export interface ServiceConfig {
   readonly ocsp: { readonly validity: number };
   readonly brokers: { readonly behindAfter: number };
   readonly renewal: { readonly earlyWithSameKey: boolean; readonly perDay: number };
-  readonly authorities: { readonly requireRootCrl: boolean };
+  readonly authorities: {
+    readonly requireRootCrl: boolean;
+    readonly secondAdministrator: boolean;
+    readonly approvalWithin: number;
+  };
   readonly limits: {
     readonly bodyBytes: number;
     readonly csrBytes: number;
@@ -85,7 +89,11 @@ export function toServiceConfig(raw: Checked<'service'>): ServiceConfig {
       earlyWithSameKey: raw.renewal?.earlyWithSameKey ?? false,
       perDay: raw.renewal?.perDay ?? 24,
     },
-    authorities: { requireRootCrl: raw.authorities?.requireRootCrl ?? false },
+    authorities: {
+      requireRootCrl: raw.authorities?.requireRootCrl ?? false,
+      secondAdministrator: raw.authorities?.secondAdministrator ?? false,
+      approvalWithin: parseDuration(raw.authorities?.approvalWithin ?? 'P1D'),
+    },
     limits: {
       ...raw.limits,
       provisionWait: parseDuration(raw.enrollment.provisionWait),
@@ -139,6 +147,11 @@ export function findServiceFaults(service: ServiceConfig): Fault[] {
     Duration.seconds(1),
     Duration.minutes(10),
     'from PT1S to PT10M',
+  ]);
+  within(['authorities', 'approvalWithin'], service.authorities.approvalWithin, [
+    Duration.minutes(1),
+    Duration.days(30),
+    'from PT1M to P30D',
   ]);
   within(['brokers', 'behindAfter'], service.brokers.behindAfter, [
     Duration.seconds(5),

@@ -1,3 +1,4 @@
+export * from './approvals.ts';
 export * from './authorities.ts';
 export * from './batches.ts';
 export * from './caller.ts';

@@ -89,6 +89,14 @@ export type EntryData =
       readonly lists: readonly string[];
       readonly revoked: number;
     }
+  | {
+      /** A change waits for a second administrator; one allowed it, or not. */
+      readonly kind: 'approval-requested' | 'approval-approved' | 'approval-rejected';
+      readonly approval: string;
+      readonly action: string;
+      readonly summary: string;
+      readonly requestedBy: string;
+    }
   | { readonly kind: 'trust-added'; readonly subject: string; readonly sha256: string }
   | {
       readonly kind: 'crl-published';

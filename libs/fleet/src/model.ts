@@ -136,6 +136,24 @@ export interface AuthorityRecord {
   readonly reason: RevocationReason | null;
 }
 
+/** A change that waits for a second administrator. */
+export interface Approval {
+  readonly id: string;
+  /** Name of the route. */
+  readonly action: string;
+  /** What it was called with, JSON. */
+  readonly input: string;
+  /** For people: "activate issuing-2 for all profiles". */
+  readonly summary: string;
+  /** The administrator, also where a token of theirs asked. */
+  readonly requestedBy: string;
+  readonly requestedAt: number;
+  readonly expiresAt: number;
+  readonly state: 'open' | 'approved' | 'rejected';
+  readonly decidedBy: string | null;
+  readonly decidedAt: number | null;
+}
+
 export interface Crl {
   /**
    * Which list it is one of, and its file name in URLs: an authority's id, or that with a shard behind it (`issuing-1-3of16`). Complete

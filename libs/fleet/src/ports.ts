@@ -5,6 +5,7 @@ import type { LedgerEntry, NewEntry } from './ledger-entry.ts';
 import type {
   Alert,
   ApiToken,
+  Approval,
   AuthorityRecord,
   AuthorityState,
   Batch,
@@ -101,6 +102,15 @@ export type Write =
   | { readonly op: 'assign-profile'; readonly profile: string; readonly authority: string }
   /** Fails with STORE_CONFLICT unless number is above every earlier one of the list. Keeps the newest few of each kind. */
   | { readonly op: 'insert-crl'; readonly crl: Crl }
+  | { readonly op: 'insert-approval'; readonly approval: Approval }
+  /** Fails with APPROVAL_CLOSED unless it is open, and not expired at `at`. */
+  | {
+      readonly op: 'decide-approval';
+      readonly id: string;
+      readonly state: 'approved' | 'rejected';
+      readonly by: string;
+      readonly at: number;
+    }
   /** Insert or replace by key. */
   | { readonly op: 'put-alert'; readonly alert: Alert }
   /** Fails with IDEMPOTENCY_IN_PROGRESS when the key is there already. */
@@ -195,6 +205,8 @@ export interface StoreReader {
   findLastEnd(authority: string): Promise<number | undefined>;
   findLatestCrl(list: string, kind: Crl['kind']): Promise<Crl | undefined>;
   findIdempotency(key: string, at: number): Promise<IdempotencyRecord | undefined>;
+  findApproval(id: string): Promise<Approval | undefined>;
+  listApprovals(page: PageRequest): Promise<Page<Approval>>;
   findAlert(key: string): Promise<Alert | undefined>;
   listAlerts(options: { readonly includeResolved: boolean }): Promise<readonly Alert[]>;
   /**

@@ -20,6 +20,8 @@ export type ErrorCode =
   | 'UNAUTHENTICATED'
   | 'FORBIDDEN'
   | 'CERTIFICATE_NOT_ACCEPTED'
+  | 'APPROVAL_NEEDED'
+  | 'APPROVAL_CLOSED'
   // CSR intake
   | 'CSR_MALFORMED'
   | 'CSR_TOO_LARGE'

@@ -10,7 +10,13 @@ import {
   type Crl,
 } from '@keyline/fleet';
 import { formatInstant, KeylineError } from '@keyline/kernel';
-import { decodePem, parseName, readSequence, type ParsedCertificate } from '@keyline/x509';
+import {
+  decodePem,
+  parseCertificate,
+  parseName,
+  readSequence,
+  type ParsedCertificate,
+} from '@keyline/x509';
 import type { RunningAuthority } from '../authorities.ts';
 import { assertOwnKey } from '../commands/install.ts';
 import { parseKeyAlgorithm } from '../key-algorithm.ts';
@@ -19,7 +25,7 @@ import { certificatePem } from '../views.ts';
 import type { Register } from './register.ts';
 
 export function registerAuthorities(register: Register, service: ServiceContext): void {
-  const { fleet, authorities, keys, crl } = service;
+  const { fleet, authorities, keys, crl, second } = service;
 
   async function view(running: RunningAuthority): Promise<AuthorityView> {
     const { id, state, revocation, certificate, authority } = running;
@@ -86,49 +92,70 @@ export function registerAuthorities(register: Register, service: ServiceContext)
     return { id, csr, createdAt: formatInstant(added.createdAt) };
   });
 
-  register('installAuthority', async ({ params, body, request }) => {
-    const certificate = decodePem(body.certificate, 'CERTIFICATE');
-    const root = decodePem(body.root, 'CERTIFICATE');
-    await assertOwnKey(keys, params.id, certificate);
-    // Before it is on record: a service that could not open one of its authorities would not start again.
-    await authorities.assertUsable(params.id, certificate);
-    await installAuthority(fleet, {
-      caller: requireCaller(request.caller),
-      id: params.id,
-      certificate,
-      root,
-      roots: authorities.roots(),
-    });
-    await service.authoritiesChanged();
-    return view(authorities.get(params.id));
+  const install = second.guard({
+    action: 'installAuthority',
+    describe: ({ id }: { id: string }) => `install ${id}`,
+    async work(caller, given: { id: string; certificate: string; root: string }) {
+      const certificate = decodePem(given.certificate, 'CERTIFICATE');
+      const root = decodePem(given.root, 'CERTIFICATE');
+      await assertOwnKey(keys, given.id, certificate);
+      // Before it is on record: a service that could not open one of its authorities would not start again.
+      await authorities.assertUsable(given.id, certificate);
+      await installAuthority(fleet, {
+        caller,
+        id: given.id,
+        certificate,
+        root,
+        roots: authorities.roots(),
+      });
+      await service.authoritiesChanged();
+      return view(authorities.get(given.id));
+    },
   });
+  register('installAuthority', ({ params, body, request }) =>
+    install(requireCaller(request.caller), { id: params.id, ...body }),
+  );
 
-  register('activateAuthority', async ({ params, body, request }) => {
-    await activateAuthority(fleet, {
-      caller: requireCaller(request.caller),
-      id: params.id,
-      profiles: body.profiles,
-    });
-    await service.authoritiesChanged();
-    return view(authorities.get(params.id));
+  const activate = second.guard({
+    action: 'activateAuthority',
+    describe: ({ id, profiles }: { id: string; profiles?: readonly string[] | undefined }) =>
+      `activate ${id} for ${profiles?.join(', ') ?? 'all profiles'}`,
+    async work(caller, { id, profiles }) {
+      await activateAuthority(fleet, { caller, id, profiles });
+      await service.authoritiesChanged();
+      return view(authorities.get(id));
+    },
   });
+  register('activateAuthority', ({ params, body, request }) =>
+    activate(requireCaller(request.caller), { id: params.id, profiles: body.profiles }),
+  );
 
-  register('addTrustCertificate', async ({ body, request }) => {
-    const added = await addTrust(fleet, {
-      caller: requireCaller(request.caller),
-      certificate: decodePem(body.certificate, 'CERTIFICATE'),
-      roots: authorities.trust(),
-    });
-    await service.authoritiesChanged();
-    const { commonName, issuerDer, serial, notAfter, selfSigned } = added;
-    return {
-      subject: commonName ?? '',
-      issuer: parseName(readSequence(issuerDer)).commonNames.at(-1) ?? '',
-      serial,
-      notAfter: formatInstant(notAfter),
-      selfSigned,
-    };
+  const trust = second.guard({
+    action: 'addTrustCertificate',
+    describe: ({ certificate }: { certificate: string }) => {
+      const { commonName, serial } = parseCertificate(decodePem(certificate, 'CERTIFICATE'));
+      return `add "${commonName ?? ''}" (serial ${serial}) to the trust bundle`;
+    },
+    async work(caller, { certificate }) {
+      const added = await addTrust(fleet, {
+        caller,
+        certificate: decodePem(certificate, 'CERTIFICATE'),
+        roots: authorities.trust(),
+      });
+      await service.authoritiesChanged();
+      const { commonName, issuerDer, serial, notAfter, selfSigned } = added;
+      return {
+        subject: commonName ?? '',
+        issuer: parseName(readSequence(issuerDer)).commonNames.at(-1) ?? '',
+        serial,
+        notAfter: formatInstant(notAfter),
+        selfSigned,
+      };
+    },
   });
+  register('addTrustCertificate', ({ body, request }) =>
+    trust(requireCaller(request.caller), body),
+  );
 
   register('importRootCrl', async ({ body, request }) => {
     const crlDer = decodePem(body.crl, ['X509 CRL', 'CRL']);
@@ -143,15 +170,18 @@ export function registerAuthorities(register: Register, service: ServiceContext)
     return { authority: imported.list, ...view, revoked: [...imported.revoked] };
   });
 
-  register('retireAuthority', async ({ params, request }) => {
-    await retireAuthority(fleet, {
-      caller: requireCaller(request.caller),
-      id: params.id,
-      issues: authorities.profilesOf(params.id),
-    });
-    await service.authoritiesChanged();
-    return view(authorities.get(params.id));
+  const retire = second.guard({
+    action: 'retireAuthority',
+    describe: ({ id }: { id: string }) => `retire ${id}`,
+    async work(caller, { id }) {
+      await retireAuthority(fleet, { caller, id, issues: authorities.profilesOf(id) });
+      await service.authoritiesChanged();
+      return view(authorities.get(id));
+    },
   });
+  register('retireAuthority', ({ params, request }) =>
+    retire(requireCaller(request.caller), { id: params.id }),
+  );
 }
 
 function viewCertificateOf(

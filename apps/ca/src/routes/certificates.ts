@@ -1,4 +1,5 @@
 // Certificates by serial, and certificates for what is not a device.
+import type { IssueCertificateRequest } from '@keyline/api';
 import { getCertificate, issueCertificate, revokeCertificate } from '@keyline/fleet';
 import { formatInstant, KeylineError, parseSerialHex } from '@keyline/kernel';
 import { parseCertificateId, suggestedWindowOf } from '@keyline/pki';
@@ -14,23 +15,29 @@ const empty = new Uint8Array();
 export function registerCertificates(register: Register, service: ServiceContext): void {
   const { fleet, effects, limits } = service;
 
-  register('issueCertificate', async ({ body, request }) => {
-    const certificate = await issueCertificate(fleet, {
-      caller: requireCaller(request.caller),
-      profile: body.profile,
-      name: body.name,
-      csr: body.csr,
-      dnsNames: body.dnsNames,
-      ipAddresses: body.ipAddresses,
-      validity: validityOf(body.validity),
-    });
-    return {
-      serial: certificate.serial,
-      notAfter: formatInstant(certificate.notAfter),
-      certificate: certificatePem(certificate.der),
-      chain: [service.authorities.get(certificate.authority).pem],
-    };
+  const issue = service.second.guard({
+    action: 'issueCertificate',
+    describe: ({ profile, name }: IssueCertificateRequest) =>
+      `issue a certificate of the profile ${profile} to ${name}`,
+    // Whoever makes administrators could be two of them; one's own renewal makes none.
+    needsTwo: ({ name }, asked) =>
+      fleet.profiles.get(asked.profile)?.apiRole === 'admin' && asked.name !== name,
+    async work(caller, asked) {
+      const certificate = await issueCertificate(fleet, {
+        ...{ caller, profile: asked.profile, name: asked.name, csr: asked.csr },
+        dnsNames: asked.dnsNames,
+        ipAddresses: asked.ipAddresses,
+        validity: validityOf(asked.validity),
+      });
+      return {
+        serial: certificate.serial,
+        notAfter: formatInstant(certificate.notAfter),
+        certificate: certificatePem(certificate.der),
+        chain: [service.authorities.get(certificate.authority).pem],
+      };
+    },
   });
+  register('issueCertificate', ({ body, request }) => issue(requireCaller(request.caller), body));
 
   register('getCertificate', async ({ params, request, reply }) => {
     const certificate = await getCertificate(fleet, parseSerialHex(params.serial));

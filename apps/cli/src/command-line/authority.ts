@@ -105,4 +105,29 @@ export function addAuthorityCommands(program: Command, act: Act): void {
         await addTrust(context, file, options);
       }),
     );
+
+  command(
+    'approvals',
+    'Changes that wait for a second administrator, and those that were decided.',
+    'keyline ca approvals',
+  ).action(
+    act(async (context, options: ClientOptions) => {
+      const { listApprovals } = await import('../operations/approvals.ts');
+      await listApprovals(context, options);
+    }),
+  );
+
+  for (const [decision, text] of [
+    ['approve', 'Approve a change that another administrator asked for: it is done then.'],
+    ['reject', 'Reject a change that waits, or take back what you asked for.'],
+  ] as const) {
+    command(decision, text, `keyline ca ${decision} apr_…`)
+      .argument('<id>', 'the request, as keyline ca approvals shows it')
+      .action(
+        act(async (context, id: string, options: ClientOptions) => {
+          const { decide } = await import('../operations/approvals.ts');
+          await decide(context, { decision, id, options });
+        }),
+      );
+  }
 }

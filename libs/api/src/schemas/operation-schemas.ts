@@ -173,6 +173,39 @@ export const AuthorityListSchema = object({
 });
 export type AuthorityList = Static<typeof AuthorityListSchema>;
 
+export const ApprovalSchema = object({
+  id: Type.String(),
+  action: Type.String({ description: 'The operation, as the API calls it.' }),
+  summary: Type.String(),
+  requestedBy: Type.String(),
+  requestedAt: timestamp('Asked for.'),
+  expiresAt: timestamp('Open until.'),
+  state: Type.Union([
+    Type.Literal('open'),
+    Type.Literal('approved'),
+    Type.Literal('rejected'),
+    Type.Literal('expired'),
+  ]),
+  decidedBy: nullable(Type.String()),
+  decidedAt: nullable(timestamp('Approved or rejected.')),
+});
+export type ApprovalView = Static<typeof ApprovalSchema>;
+export const ApprovalListSchema = object({
+  items: Type.Array(ApprovalSchema),
+  nextCursor: nullable(Type.String()),
+});
+export type ApprovalList = Static<typeof ApprovalListSchema>;
+export const ApprovalParamsSchema = object({
+  id: Type.String({ maxLength: 64, pattern: '^apr_[A-Za-z0-9_-]+$' }),
+});
+export const ApproveResponseSchema = object({
+  approval: ApprovalSchema,
+  result: Type.Record(Type.String(), Type.Unknown(), {
+    description: 'What the operation itself answers.',
+  }),
+});
+export type ApproveResponse = Static<typeof ApproveResponseSchema>;
+
 export const WhoAmISchema = object({
   name: Type.String(),
   role: Type.String(),

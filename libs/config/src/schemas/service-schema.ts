@@ -75,10 +75,21 @@ export const ServiceSchema = Type.Object(
     authorities: Type.Optional(
       Type.Object(
         {
-          requireRootCrl: Type.Boolean({
-            description:
-              "Issue nothing while the CRL of the authority's root is missing or has ended. Without it that is a critical alert. Default false.",
-          }),
+          requireRootCrl: Type.Optional(
+            Type.Boolean({
+              description:
+                "Issue nothing while the CRL of the authority's root is missing or has ended. Without it that is a critical alert. Default false.",
+            }),
+          ),
+          secondAdministrator: Type.Optional(
+            Type.Boolean({
+              description:
+                'Whether installing, activating and retiring an authority, adding to the trust bundle, and certificates for other administrators take the approval of a second one. Default false.',
+            }),
+          ),
+          approvalWithin: Type.Optional(
+            duration('How long a request waits for the second administrator. Default P1D.'),
+          ),
         },
         closed,
       ),

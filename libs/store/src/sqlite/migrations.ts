@@ -178,4 +178,19 @@ export const migrations: readonly string[] = [
   ALTER TABLE certificates ADD COLUMN used_at INTEGER;
   CREATE TABLE renewal_allowances (device TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
   `,
+  `
+  -- Changes that wait for a second administrator.
+  CREATE TABLE approvals (
+    id TEXT PRIMARY KEY,
+    action TEXT NOT NULL,
+    input TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    requested_by TEXT NOT NULL,
+    requested_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    decided_by TEXT,
+    decided_at INTEGER
+  );
+  `,
 ];

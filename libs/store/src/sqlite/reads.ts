@@ -9,6 +9,7 @@ import {
   hexBytes,
   toAlert,
   toApiToken,
+  toApproval,
   toAuthority,
   toBatch,
   toCertificate,
@@ -86,6 +87,7 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
   const listDevices = createDeviceList(db);
   const listTokens = createKeyedList(db, { table: 'tokens', key: 'id', toItem: toToken });
   const listApiTokens = createKeyedList(db, { table: 'api_tokens', key: 'id', toItem: toApiToken });
+  const listApprovals = createKeyedList(db, { table: 'approvals', key: 'id', toItem: toApproval });
   const listBatches = createKeyedList(db, { table: 'batches', key: 'id', toItem: toBatch });
 
   return {
@@ -152,6 +154,8 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
       'SELECT * FROM idempotency WHERE key = ? AND expires_at > ?',
       toIdempotency,
     ),
+    findApproval: one('SELECT * FROM approvals WHERE id = ?', toApproval),
+    listApprovals: async (page) => listApprovals(page),
     findAlert,
     listAlerts: ({ includeResolved }) => (includeResolved ? allAlerts() : openAlerts()),
     readEntries: many('SELECT * FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?', toEntry),

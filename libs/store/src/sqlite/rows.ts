@@ -3,6 +3,7 @@ import {
   deviceStates,
   type Alert,
   type ApiToken,
+  type Approval,
   type AuthorityRecord,
   type Batch,
   type Certificate,
@@ -163,6 +164,21 @@ export function toAlert(row: Row): Alert {
   };
 }
 
+export function toApproval(row: Row): Approval {
+  return {
+    id: row['id'] as string,
+    action: row['action'] as string,
+    input: row['input'] as string,
+    summary: row['summary'] as string,
+    requestedBy: row['requested_by'] as string,
+    requestedAt: row['requested_at'] as number,
+    expiresAt: row['expires_at'] as number,
+    state: row['state'] as Approval['state'],
+    decidedBy: row['decided_by'] as string | null,
+    decidedAt: row['decided_at'] as number | null,
+  };
+}
+
 export function toIdempotency(row: Row): IdempotencyRecord {
   return {
     key: row['key'] as string,
@@ -187,6 +203,7 @@ export function toEntry(row: Row): LedgerEntry {
 export function subjectOf({ data }: { data: LedgerEntry['data'] }): string {
   if ('device' in data) return data.device;
   if ('owner' in data) return data.owner;
+  if ('approval' in data) return data.approval;
   if ('identity' in data) return data.identity;
   if ('subject' in data && data.kind !== 'trust-added') return data.subject;
   if ('token' in data) return data.token;

@@ -46,6 +46,14 @@ export function prepareStatements(db: Database) {
        ON CONFLICT (device) DO UPDATE SET until = excluded.until`,
     ),
     endAllowance: sql('DELETE FROM renewal_allowances WHERE device = ?'),
+    insertApproval: sql(
+      `INSERT INTO approvals (id, action, input, summary, requested_by, requested_at, expires_at, state, decided_by, decided_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
+    decideApproval: sql(
+      `UPDATE approvals SET state = @state, decided_by = @by, decided_at = @at
+       WHERE id = @id AND state = 'open' AND expires_at > @at`,
+    ),
     insertToken: sql(
       `INSERT INTO tokens (id, secret_hash, description, id_pattern, type, labels, max_uses, uses, expires_at, created_at, created_by, revoked_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,

@@ -263,6 +263,25 @@ export function prepareWrites(db: Database): ApplyWrite {
       prune.run(crl.list, crl.number);
       return undefined;
     },
+    'insert-approval': ({ approval }) => {
+      statements.insertApproval.run(
+        approval.id,
+        approval.action,
+        approval.input,
+        approval.summary,
+        approval.requestedBy,
+        approval.requestedAt,
+        approval.expiresAt,
+        approval.state,
+        approval.decidedBy,
+        approval.decidedAt,
+      );
+      return undefined;
+    },
+    'decide-approval': ({ id, state, by, at }) =>
+      done(statements.decideApproval, { id, state, by, at })
+        ? undefined
+        : { code: 'APPROVAL_CLOSED', context: { approval: id } },
     'put-alert': ({ alert }) => {
       statements.putAlert.run(
         alert.key,

@@ -1,0 +1,54 @@
+import { Duration } from '@keyline/kernel';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { decideApproval, requestApproval, type Approval } from '../src/index.ts';
+import { caller, codeOf, kinds, openWorks, type Works } from './works.ts';
+
+let works: Works;
+let asked: Approval;
+beforeEach(async () => {
+  works = await openWorks();
+  asked = await requestApproval(works, {
+    caller: caller('admin', 'a@works'),
+    action: 'activateAuthority',
+    input: '{"id":"issuing-2"}',
+    summary: 'activate issuing-2',
+    lifetime: Duration.hours(1),
+  });
+});
+afterEach(() => works.close());
+
+const decide = (name: string, decision: 'approved' | 'rejected' = 'approved') =>
+  decideApproval(works, { caller: caller('admin', name), id: asked.id, decision });
+
+describe('a change that waits for a second administrator', () => {
+  it('is open to another until its end, to the millisecond', async () => {
+    works.clock.advance(Duration.hours(1) - 1);
+    expect((await decide('b@works')).state).toBe('approved');
+    expect(kinds(await works.store.listEntriesOf(asked.id, 9))).toEqual([
+      'approval-approved',
+      'approval-requested',
+    ]);
+  });
+
+  it('is APPROVAL_CLOSED from its end on', async () => {
+    works.clock.advance(Duration.hours(1));
+    expect(await codeOf(decide('b@works'))).toBe('APPROVAL_CLOSED');
+    expect(await works.store.findApproval(asked.id)).toEqual(asked);
+  });
+
+  it('by twenty at once is decided once', async () => {
+    const codes = await Promise.all(
+      Array.from({ length: 20 }, (_, n) => codeOf(decide(`b${String(n)}@works`))),
+    );
+    expect(codes.filter((code) => code === 'done')).toHaveLength(1);
+  });
+
+  it('is NOT_FOUND under another id', async () => {
+    const given = {
+      caller: caller('admin', 'b@works'),
+      id: 'apr_x',
+      decision: 'approved',
+    } as const;
+    expect(await codeOf(decideApproval(works, given))).toBe('NOT_FOUND');
+  });
+});
