@@ -15,6 +15,8 @@ export type Node = Primitive | Constructed;
 
 const constructedBit = 0x20;
 const deepest = 20;
+/** Bytes; larger elements are doubled at most, or three repetitions of each other make megabytes. */
+const largestRepeated = 500;
 
 /** Only of bytes that are known to be good DER with tags of one octet: certificates, CSRs and OCSP requests of our own. */
 export function readTree(der: Buffer): Node {
@@ -74,7 +76,8 @@ const bends: readonly ((node: Node, parent: Constructed, dice: Dice) => void)[] 
     parent.children.splice(parent.children.indexOf(node), 1);
   },
   (node, parent, dice) => {
-    for (let copies = dice.pick([1, 2, 50]); copies > 0; copies -= 1) parent.children.push(node);
+    const most = writeTree(node).length < largestRepeated ? 50 : 2;
+    for (let copies = dice.pick([1, 2, most]); copies > 0; copies -= 1) parent.children.push(node);
   },
   (node, parent, dice) => {
     parent.children.reverse();
