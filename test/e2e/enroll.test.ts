@@ -197,9 +197,10 @@ describe('a renewal over mTLS', () => {
     expect(publicKeys[0]).toEqual(publicKeys[1]);
     expect(await session.publish('devices/renew-1/state', 'still here')).toBe('accepted');
     await session.close();
-    expect(await fleet.whyRefused(renewed)).toBeUndefined();
-    // A device that lost the answer is not stranded: the broker takes the old one too.
+    // A device that lost the answer is not stranded: the broker takes the old one too, until the new one has come.
     expect(await fleet.whyRefused(device)).toBeUndefined();
+    expect(await fleet.whyRefused(renewed)).toBeUndefined();
+    expect(await fleet.whyRefused(device)).toMatch(/not authorized/i);
   });
 
   it('changes the key with a CSR, and the new pair is the device from then on', async () => {

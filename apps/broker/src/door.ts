@@ -256,7 +256,10 @@ export class Door {
       return;
     }
     const first = this.#judge(socket);
-    const preparation = prepare(first.verdict, socket.authorized);
+    const preparation = prepare(first.verdict, {
+      chainHolds: socket.authorized,
+      address: socket.remoteAddress ?? '',
+    });
     if (preparation === undefined) this.#judged.set(socket, this.#settleVerdict(socket, first));
     else {
       const judged = preparation.then(() => this.#settleVerdict(socket, this.#judge(socket)));

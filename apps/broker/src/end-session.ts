@@ -5,7 +5,7 @@ import type { Metrics } from './metrics.ts';
 
 interface End {
   /** Label of the metric, and in the log. */
-  readonly reason: 'administrative' | 'certificate-expired' | 'no-longer-let-in';
+  readonly reason: 'administrative' | 'certificate-expired' | 'no-longer-let-in' | 'superseded';
   readonly message: string;
   /** MQTT 5 DISCONNECT. */
   readonly reasonCode: number;

@@ -10,7 +10,7 @@ import { refuse, type Refusal } from './refusal.ts';
 interface GateOptions {
   readonly dynsec: Pick<
     DynsecEngine,
-    'checkIdentity' | 'isRevoked' | 'boundClientId' | 'mayPublish'
+    'checkIdentity' | 'checkCertificate' | 'isRevoked' | 'boundClientId' | 'mayPublish'
   >;
   readonly admins: ReadonlySet<string>;
   readonly rules: Pick<PeerRules, 'refusalOf'>;
@@ -111,7 +111,12 @@ export class Gate {
     if (admins.has(name) && login === 'certificate') return undefined;
     switch (dynsec.checkIdentity(name)) {
       case 'known':
-        return undefined;
+        return login === 'certificate' && dynsec.checkCertificate(name, serialHex) === 'unlisted'
+          ? refuse(
+              'certificate-unlisted',
+              `The certificate of "${name}" (serial ${serialHex}) is not, or no more, on the issuing CA's list.`,
+            )
+          : undefined;
       case 'disabled':
         return refuse('identity-disabled', `The identity "${name}" is disabled.`);
       case 'unknown':

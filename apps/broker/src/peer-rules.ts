@@ -1,5 +1,7 @@
 // Whether an identity whose certificate held in the handshake still may be here: asked at CONNECT, and of everybody again whenever the
 // authorities or the administrators' keys change.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DynsecEngine } from '@keyline/dynsec';
 import type { AdminCertificates } from './admin-certificates.ts';
 import type { ClientAuthorities } from './client-authorities.ts';
 import type { Identity, Passport } from './passport.ts';
@@ -11,7 +13,12 @@ interface PeerRulesOptions {
   readonly adminCertificates: Pick<AdminCertificates, 'areGiven' | 'isPinned' | 'check'>;
   /** Looks at the authorities' file now. */
   readonly refreshAuthorities: () => Promise<void>;
+  readonly dynsec: Pick<DynsecEngine, 'checkCertificate' | 'reportUnlisted'>;
 }
+
+/** Milliseconds that a certificate may be ahead of the news of it: a device connects right after it was issued. */
+const newsPatience = 3000;
+const lookEvery = 50;
 
 export class PeerRules {
   readonly #options: PeerRulesOptions;
@@ -42,15 +49,31 @@ export class PeerRules {
    * administrator may have got a new key.
    * @param chainHolds whether OpenSSL found the chain to be good
    */
-  prepare(verdict: Passport['verdict'], chainHolds: boolean): Promise<void> | undefined {
+  prepare(
+    verdict: Passport['verdict'],
+    { chainHolds, address }: { readonly chainHolds: boolean; readonly address: string },
+  ): Promise<void> | undefined {
     if ('refusal' in verdict) {
       return chainHolds && verdict.refusal.reason === 'unknown-ca'
         ? this.#options.refreshAuthorities()
         : undefined;
     }
-    return this.#isUnknownAdmin(verdict.identity)
-      ? this.#options.adminCertificates.check()
-      : undefined;
+    const { identity } = verdict;
+    if (this.#isUnknownAdmin(identity)) return this.#options.adminCertificates.check();
+    return this.#isListed(identity) ? undefined : this.#waitForNews(identity, address);
+  }
+
+  #isListed({ name, serialHex }: Identity): boolean {
+    const { dynsec, admins } = this.#options;
+    return admins.has(name) || dynsec.checkCertificate(name, serialHex) !== 'unlisted';
+  }
+
+  /** The issuing CA hears of it at once: it may know better, and what is not known to it is an alert. */
+  async #waitForNews(identity: Identity, address: string): Promise<void> {
+    const { name, serialHex } = identity;
+    this.#options.dynsec.reportUnlisted(name, serialHex, address);
+    const deadline = performance.now() + newsPatience;
+    while (!this.#isListed(identity) && performance.now() < deadline) await sleep(lookEvery);
   }
 
   #isUnknownAdmin({ name, keyId }: Identity): boolean {

@@ -48,6 +48,11 @@ const kinds = {
     ...notAuthorized,
     remedy: 'The certificate was revoked for good: enroll the device anew with a new key.',
   },
+  'certificate-unlisted': {
+    ...notAuthorized,
+    remedy:
+      'Use the newest certificate of this device; if its successor was lost, fetch it again (POST /v1/renew). If nobody issued this one, look for who has the key of the authority.',
+  },
   'certificate-name': {
     ...notAuthorized,
     remedy:

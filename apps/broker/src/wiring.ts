@@ -19,6 +19,7 @@ import { openMetricsServer } from './metrics-server.ts';
 import { Metrics } from './metrics.ts';
 import type { BrokerOptions } from './options.ts';
 import { PasswordLogins } from './password-login.ts';
+import type { Passport } from './passport.ts';
 import { PeerRules } from './peer-rules.ts';
 import { reasonStringOf } from './refusal.ts';
 import { RefusalLog } from './refusal-log.ts';
@@ -87,12 +88,6 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       judgeAgain();
     },
   });
-  const rules = new PeerRules({
-    authorities,
-    admins,
-    adminCertificates,
-    refreshAuthorities: () => watch.check(),
-  });
   const dynsec = await openDynsecEngine({
     folder: join(data, 'dynsec'),
     admins: options.admins,
@@ -100,6 +95,13 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       log[level]({ part: 'dynsec' }, message);
     },
     connectionsOf: (username) => sessions.connectionsOf(username),
+  });
+  const rules = new PeerRules({
+    authorities,
+    admins,
+    adminCertificates,
+    refreshAuthorities: () => watch.check(),
+    dynsec,
   });
   const control = new ControlApi({
     dynsec,
@@ -125,6 +127,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     ownerOf: (clientId) => store.find(clientId)?.account.name,
     onAdmitted: (passport) => {
       for (const each of doors) each.settle(passport);
+      endSuperseded(passport);
     },
   });
   const engine = new MqttEngine({
@@ -159,7 +162,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       clock,
       authorities,
       isRevoked: (serialHex) => dynsec.isRevoked(serialHex),
-      prepare: (verdict, chainHolds) => rules.prepare(verdict, chainHolds),
+      prepare: (verdict, peer) => rules.prepare(verdict, peer),
       onVisitor: (visit) => {
         engine.accept(visit);
       },
@@ -239,6 +242,27 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       await metricsServer.close();
     },
   };
+
+  /** A successor is in use: whoever is here with what it took the place of is so no longer. */
+  function endSuperseded({ verdict }: Passport): void {
+    if ('refusal' in verdict || verdict.identity.login !== 'certificate') return;
+    const { name, serialHex } = verdict.identity;
+    const superseded = dynsec.noteUse(name, serialHex, '');
+    if (superseded.length === 0) return;
+    for (const session of sessions.named(name)) {
+      if (!superseded.includes(session.identity.serialHex)) continue;
+      endSession(
+        session,
+        {
+          reason: 'superseded',
+          message: 'session ended, because the successor of its certificate is in use',
+          reasonCode: 0x87,
+          reasonString: `The certificate of "${name}" was superseded by ${serialHex}, which is in use. Use that one.`,
+        },
+        { metrics, log },
+      );
+    }
+  }
 
   /** Authorities or administrators' keys have changed: who would not be let in now does not stay either. */
   function judgeAgain(): void {

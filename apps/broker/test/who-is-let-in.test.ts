@@ -147,3 +147,68 @@ describe('an administrator', () => {
     expect(refused.code).toBe(0x87);
   });
 });
+
+describe('a device with a list of certificates', () => {
+  async function listed(name: string, ...certificates: TestCertificate[]): Promise<void> {
+    await broker.control({
+      command: 'admitCertificates',
+      certificates: certificates.map(({ serialHex }) => ({ username: name, serial: serialHex })),
+    });
+  }
+
+  it('is refused with one that its own authority has signed and that is not listed, which is reported', async () => {
+    broker = await TestBroker.start();
+    const device = await broker.device('pump');
+    await listed('pump', device);
+    const forged = await broker.pki.issue('pump');
+    const refused = await broker.refusal(forged, { clientId: 'pump', connectTimeout: 10_000 });
+    expect(refused).toEqual({
+      code: 0x87,
+      reasonString: expect.stringMatching(/not, or no more, on the issuing CA's list/),
+    });
+    expect(broker.line('connection refused')?.reason).toBe('certificate-unlisted');
+    const [answer] = await broker.control({ command: 'getCertificateReports', after: 0 });
+    expect(answer?.data?.['reports']).toEqual([
+      {
+        n: 1,
+        kind: 'unlisted',
+        username: 'pump',
+        serial: forged.serialHex,
+        address: expect.stringMatching(/127\.0\.0\.1/),
+      },
+    ]);
+    await (await broker.connect(device, { clientId: 'pump' })).endAsync();
+  });
+
+  it('is let in with a certificate whose news comes after the device', async () => {
+    broker = await TestBroker.start();
+    const device = await broker.device('pump');
+    await listed('pump', device);
+    const renewed = await broker.pki.issue('pump');
+    const arriving = broker.connect(renewed, { clientId: 'pump' });
+    await expect
+      .poll(async () => {
+        const [answer] = await broker.control({ command: 'getCertificateReports', after: 0 });
+        return answer?.data?.['reports'];
+      })
+      .toHaveLength(1);
+    await listed('pump', renewed);
+    await (await arriving).endAsync();
+  });
+
+  it('uses old and new until the new one is used; then the old one’s session is cut, and it stays out', async () => {
+    broker = await TestBroker.start();
+    const old = await broker.device('pump');
+    const renewed = await broker.pki.issue('pump');
+    await listed('pump', old, renewed);
+    const before = await broker.connect(old, { clientId: 'pump:a' });
+    const end = ended(before);
+    const after = await broker.connect(renewed, { clientId: 'pump:b' });
+    expect(await end).toEqual({ reasonCode: 0x87, text: expect.stringMatching(/was superseded/) });
+    const refused = await broker.refusal(old, { clientId: 'pump:a', connectTimeout: 10_000 });
+    expect(refused.code).toBe(0x87);
+    expect(after.connected).toBe(true);
+    await after.endAsync();
+    expect(await broker.metrics()).toMatch(/kicked_total\{reason="superseded"\} 1/);
+  });
+});

@@ -10,6 +10,7 @@ import { assertPrivate, Duration, isKeylineError, KeylineError, messageOf } from
 import type { Follower, RunningFollower } from '@keyline/ledger';
 import { createDynsecTarget, type Reconciliation } from '@keyline/targets';
 import type { Logger } from 'pino';
+import { judgeReport } from './broker-reports.ts';
 import type { TargetView } from './effects.ts';
 
 export interface Credentials {
@@ -57,6 +58,7 @@ export async function startBrokerTarget(
   let due = true;
   let restUntil = -Infinity;
   let connections = 0;
+  let isTaking = false;
   let disconnectedAt: number | undefined = performance.now();
   let lastReason = '';
   /** The head of the ledger at a time: what has not come that far since is behind for so long. */
@@ -133,6 +135,24 @@ export async function startBrokerTarget(
     }
   }
 
+  /** Again and again: a device that renewed waits for a moment at the broker, if it came before the news of its certificate. */
+  async function takeReports(): Promise<void> {
+    if (isTaking || !client.isConnected) return;
+    isTaking = true;
+    try {
+      for (const report of await target.takeReports()) {
+        await judgeReport({ store: fleet.store, clock: fleet.clock, target }, report);
+      }
+    } catch (error) {
+      // What was not judged comes again with the client that it is about.
+      log.warn(
+        { target: name },
+        `What the broker "${name}" reported was not judged: ${messageOf(error)}`,
+      );
+    }
+    isTaking = false;
+  }
+
   /** Why what is asked of it now would not be done in time. */
   function problem(): string | undefined {
     const error = running.lastError();
@@ -169,9 +189,10 @@ export async function startBrokerTarget(
     acknowledgedAt: (device, seq) => target.acknowledgedAt(device, seq),
     compared: () => target.lastReconciliation(),
     compare,
-    tick() {
+    async tick() {
       moveMark();
-      return compareIfDue();
+      // A comparison may take long; what is reported waits for none.
+      await Promise.all([compareIfDue(), takeReports()]);
     },
     reconnect: () => client.reconnect(),
     close: () => client.close(),

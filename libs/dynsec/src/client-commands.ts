@@ -1,4 +1,5 @@
 // Commands about clients. Order of checks and words are Mosquitto's: scripts match on them.
+import { joinSerials } from './admitted-certificates.ts';
 import {
   found,
   listPage,
@@ -9,6 +10,7 @@ import {
 } from './command.ts';
 import { describeClient, listGroups } from './documents.ts';
 import {
+  readField,
   readName,
   readNewName,
   readOptionalText,
@@ -18,6 +20,7 @@ import {
   type Fields,
 } from './fields.ts';
 import { isName } from './names.ts';
+import { normalizeSerial } from './serial.ts';
 import {
   Client,
   inOrder,
@@ -51,7 +54,10 @@ const createClient: Command = (given, { state, passwordHash }) => {
     groups.push({ of, priority: readPriority(entry, -1) });
   }
 
+  const serials = readSerials(given);
+
   const client = new Client(username);
+  client.serials = serials;
   client.clientId = clientId === '' ? undefined : clientId;
   client.textName = textName;
   client.textDescription = textDescription;
@@ -62,6 +68,18 @@ const createClient: Command = (given, { state, passwordHash }) => {
   if (groups.length > 0) state.setClientGroups(client, inOrder(groups));
   return undefined;
 };
+
+/** Keyline's own: the certificates it may come with (admitCertificates). */
+function readSerials(given: Fields): string | undefined {
+  const serials = readField(given, 'serials');
+  if (serials === undefined) return undefined;
+  if (!Array.isArray(serials)) throw new Refusal('Invalid serials');
+  return joinSerials(
+    serials.map((serial: unknown) =>
+      found(typeof serial === 'string' ? normalizeSerial(serial) : undefined, 'Invalid serial'),
+    ),
+  );
+}
 
 const modifyClient: Command = (given, { state, effects, passwordHash }) => {
   const client = findClient(given, state);

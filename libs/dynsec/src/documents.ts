@@ -1,4 +1,5 @@
 // Clients, groups and roles as Mosquitto writes them in JSON: in its file, in answers, and in our journal.
+import { joinSerials, listedSerials } from './admitted-certificates.ts';
 import { listAcls, readAcls } from './acl.ts';
 import { isFields, readField, readFlag, readInteger, readPriority, readText } from './fields.ts';
 import type { Fields } from './fields.ts';
@@ -35,6 +36,8 @@ export function describeClient(client: Client): Record<string, unknown> {
     ...(client.textName === undefined ? {} : { textname: client.textName }),
     ...(client.textDescription === undefined ? {} : { textdescription: client.textDescription }),
     ...(client.disabled ? { disabled: true } : {}),
+    // Keyline's own: Mosquitto passes over what it does not know.
+    ...(client.serials === undefined ? {} : { serials: listedSerials(client) }),
     roles: listRoles(client.roles),
   };
 }
@@ -129,6 +132,7 @@ export function loadClient(state: DynsecState, document: Fields): void {
   client.textDescription = readText(document, 'textdescription');
   client.disabled = readFlag(document, 'disabled') ?? false;
   client.password = loadPassword(document);
+  client.serials = loadSerials(document);
   state.putClient(client);
   state.setClientRoles(client, loadRoles(state, document));
   if (readField(document, 'groups') !== undefined) {
@@ -139,6 +143,14 @@ export function loadClient(state: DynsecState, document: Fields): void {
     }
     state.setClientGroups(client, inOrder(groups));
   }
+}
+
+function loadSerials(document: Fields): string | undefined {
+  const serials = readField(document, 'serials');
+  if (!Array.isArray(serials)) return undefined;
+  return joinSerials(
+    serials.filter((serial): serial is string => /^(?:[0-9a-f]{2}){1,20}$/.test(String(serial))),
+  );
 }
 
 function loadPassword(document: Fields): string | undefined {

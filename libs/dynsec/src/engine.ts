@@ -1,10 +1,15 @@
 // The dynamic-security state machine with its durable state, as a broker uses it: commands in, verdicts out.
 import { setImmediate } from 'node:timers/promises';
-import { KeylineError } from '@keyline/kernel';
+import { KeylineError, messageOf } from '@keyline/kernel';
+import {
+  CertificateReports,
+  joinSerials,
+  listedSerials,
+  type CertificateVerdict,
+} from './admitted-certificates.ts';
 import { Effects } from './effects.ts';
 import {
   executePayload,
-  normalizeSerial,
   parsePayload,
   passwordsOf,
   refusePayload,
@@ -12,6 +17,7 @@ import {
 } from './execute.ts';
 import { hashPassword, isPassword, nobodysPassword } from './passwords.ts';
 import { Rights } from './rights.ts';
+import { normalizeSerial } from './serial.ts';
 import type { ConnectionInfo, DynsecCounts, Executed, Session } from './session.ts';
 import { writeSnapshot } from './snapshot.ts';
 import type { DynsecState } from './state.ts';
@@ -36,6 +42,15 @@ export interface DynsecEngine {
   boundClientId(username: string): string | undefined;
   /** Keyline's extension (`revokeCertificates`). Any hex spelling: case, colons and leading zeros do not matter. */
   isRevoked(serialHex: string): boolean;
+  /** What the issuing CA's list says of a certificate that shows this name. */
+  checkCertificate(username: string, serialHex: string): CertificateVerdict;
+  /**
+   * A client is here with a listed certificate: those before it are good no more, and leave the list.
+   * @returns those
+   */
+  noteUse(username: string, serialHex: string, address: string): readonly string[];
+  /** A client came with a certificate that is not listed: the issuing CA is told when it asks. */
+  reportUnlisted(username: string, serialHex: string, address: string): void;
   /** ACL type publishClientSend. */
   mayPublish(session: Session, topic: string): boolean;
   /** ACL type publishClientReceive. */
@@ -72,6 +87,7 @@ class Engine implements DynsecEngine {
   readonly #store: DynsecStore;
   readonly #admins: ReadonlySet<string>;
   readonly #rights: Rights;
+  readonly #reports = new CertificateReports();
   readonly #log: Log;
   readonly #connectionsOf: (username: string) => readonly ConnectionInfo[];
   /** Payloads, exports: each is carried out whole before the next. Durable they become together. */
@@ -126,6 +142,7 @@ class Engine implements DynsecEngine {
     const { response, effects } = executePayload(payload, {
       state,
       passwordHashes,
+      reports: this.#reports,
       connectionsOf: this.#connectionsOf,
     });
     const before = state.recordIndex;
@@ -173,6 +190,42 @@ class Engine implements DynsecEngine {
     const serial = normalizeSerial(serialHex);
     // What is no serial can't be vouched for.
     return serial === undefined || this.#state.isRevoked(serial);
+  }
+
+  checkCertificate(username: string, serialHex: string): CertificateVerdict {
+    const client = this.#state.clients.get(username);
+    if (client?.serials === undefined) return 'no list';
+    const serial = normalizeSerial(serialHex);
+    const isListed =
+      client.serials === serial || (serial !== undefined && listedSerials(client).includes(serial));
+    return isListed ? 'listed' : 'unlisted';
+  }
+
+  noteUse(username: string, serialHex: string, address: string): readonly string[] {
+    const client = this.#state.clients.get(username);
+    const serial = normalizeSerial(serialHex);
+    if (client?.serials === undefined || client.serials === serial) return [];
+    const listed = listedSerials(client);
+    const at = listed.indexOf(serial ?? '');
+    if (at <= 0 || serial === undefined || this.#closing !== undefined) return [];
+    client.serials = joinSerials(listed.slice(at));
+    this.#state.touchClient(client);
+    this.#reports.add({ kind: 'used', username, serial, address });
+    // In turn like every other change; what holds from now on need not wait for the disk.
+    this.#turns
+      .take(() => Promise.resolve({ saved: this.#store.save() }))
+      .then(({ saved }) => saved)
+      .catch((error: unknown) => {
+        this.#log('error', `The use of a new certificate could not be kept: ${messageOf(error)}`);
+      });
+    return listed.slice(0, at);
+  }
+
+  reportUnlisted(username: string, serialHex: string, address: string): void {
+    const serial = normalizeSerial(serialHex);
+    if (serial !== undefined) {
+      this.#reports.add({ kind: 'unlisted', username, serial, address });
+    }
   }
 
   mayPublish(session: Session, topic: string): boolean {

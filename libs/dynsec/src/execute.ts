@@ -1,8 +1,11 @@
 // One payload: taken apart, carried out command by command, answered. Bounded in what it takes and in what it gives back.
+import { randomUUID } from 'node:crypto';
+import { admitCertificates } from './admitted-certificates.ts';
 import { clientCommands } from './client-commands.ts';
 import type { Command, CommandContext } from './command.ts';
 import { Effects } from './effects.ts';
-import { isFields, readField, readText, Refusal, type Fields } from './fields.ts';
+import { normalizeSerial } from './serial.ts';
+import { isFields, readField, readInteger, readText, Refusal, type Fields } from './fields.ts';
 import { groupCommands } from './group-commands.ts';
 import { roleCommands } from './role-commands.ts';
 import type { DynsecState } from './state.ts';
@@ -69,15 +72,15 @@ const revokeCertificates: Command = (given, { state, effects }) => {
   return undefined;
 };
 
-/** Lower-case hex of even length without leading zeros beyond that; undefined when it is no serial (at most 20 octets). */
-export function normalizeSerial(text: string): string | undefined {
-  if (text.length > 64) return undefined;
-  const hex = text.replaceAll(':', '').toLowerCase();
-  if (!/^[0-9a-f]+$/.test(hex)) return undefined;
-  const digits = hex.replace(/^0+(?=.)/, '');
-  if (digits.length > 40) return undefined;
-  return digits.length % 2 === 0 ? digits : `0${digits}`;
-}
+/** `{after}`: what was seen since that report of this start of the broker. */
+const getCertificateReports: Command = (given, { reports }) => ({
+  start: startId,
+  last: reports.last,
+  reports: reports.after(readInteger(given, 'after', 0)),
+});
+
+/** Reports are numbered anew at each start. */
+const startId = randomUUID();
 
 interface NamedCommand {
   readonly name: string;
@@ -93,9 +96,11 @@ const commandsByName = new Map<string, NamedCommand>(
     ...roleCommands,
     getDetails,
     revokeCertificates,
+    admitCertificates,
+    getCertificateReports,
   }).map(([name, run]) => [
     name.toLowerCase(),
-    { name, run, changes: !/^(?:get|list|revoke)/.test(name) },
+    { name, run, changes: !/^(?:get|list|revoke|admit)/.test(name) },
   ]),
 );
 

@@ -55,6 +55,8 @@ export class Client {
   disabled = false;
   /** In Mosquitto 2.1's one-string form; see passwords.ts. */
   password: string | undefined;
+  /** Certificates it may come with, hex, oldest first, separated by commas; undefined: nobody keeps a list. */
+  serials: string | undefined;
   roles: readonly Membership<Role>[] = none;
   groups: readonly Membership<Group>[] = none;
 

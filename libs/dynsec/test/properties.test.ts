@@ -3,7 +3,8 @@ import { compileFilter, covers, takeApart } from '@keyline/mqtt';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compileAclFilter, isAclTopic } from '../src/acl-filter.ts';
-import { normalizeSerial, parsePayload } from '../src/execute.ts';
+import { parsePayload } from '../src/execute.ts';
+import { normalizeSerial } from '../src/serial.ts';
 import { SortedNames } from '../src/sorted-names.ts';
 import { answersOf, openEngine } from './engine-fixture.ts';
 

@@ -11,6 +11,8 @@ export interface WantedClient {
   readonly restarts: boolean;
   /** None of its certificates can be used any more: it need not be known to be denied. */
   readonly isOver?: boolean;
+  /** Certificates that have to be on its list, oldest first. */
+  readonly serials?: readonly string[];
 }
 
 interface Membership {
@@ -64,14 +66,34 @@ export function commandsFor(wanted: WantedClient, dialect: Dialect): DynsecComma
       { command: 'modifyClient', username, roles, groups: [] },
     ];
   }
+  const { serials = [] } = wanted;
+  const list = dialect.knowsSerials && serials.length > 0 ? { serials } : {};
   return [
     ...(wanted.restarts ? [{ command: 'deleteClient', username }] : []),
     ...(dialect.inlineRoles
-      ? [{ command: 'createClient', username, roles }]
+      ? [{ command: 'createClient', username, roles, ...list }]
       : [
-          { command: 'createClient', username },
+          { command: 'createClient', username, ...list },
           ...roles.map((membership) => ({ command: 'addClientRole', username, ...membership })),
         ]),
+  ];
+}
+
+/** Those that the broker does not have on the client's list yet. */
+function listCommandsFor(
+  { device: username, state, serials = [] }: WantedClient,
+  listed: readonly string[],
+  { knowsSerials }: Dialect,
+): DynsecCommand[] {
+  const missing = serials.filter((serial) => !listed.includes(serial));
+  if (!knowsSerials || state !== 'active' || missing.length === 0) return [];
+  return [
+    {
+      command: 'admitCertificates',
+      // So that whatever queues commands by client finds it.
+      username,
+      certificates: missing.map((serial) => ({ username, serial })),
+    },
   ];
 }
 
@@ -82,6 +104,8 @@ export interface ActualClient {
   readonly groups: number;
   /** Somebody tied it to a client id, with which alone it may connect. */
   readonly isBound: boolean;
+  /** Certificates on its list. */
+  readonly serials: readonly string[];
 }
 
 export function readClient(client: Readonly<Record<string, unknown>>): ActualClient {
@@ -89,6 +113,9 @@ export function readClient(client: Readonly<Record<string, unknown>>): ActualCli
     disabled: client['disabled'] === true,
     roles: readList(client, 'roles').map(({ rolename }) => rolename),
     groups: readList(client, 'groups').length,
+    serials: Array.isArray(client['serials'])
+      ? client['serials'].filter((serial): serial is string => typeof serial === 'string')
+      : [],
     isBound: typeof client['clientid'] === 'string' && client['clientid'] !== '',
   };
 }
@@ -124,5 +151,6 @@ export function correctionsFor(
     });
   }
   if (!form.disabled && actual.disabled) commands.push({ command: 'enableClient', username });
+  commands.push(...listCommandsFor(wanted, actual.serials, dialect));
   return commands;
 }

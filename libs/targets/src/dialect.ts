@@ -6,7 +6,7 @@ export interface Dialect {
    * names, so that "device12" would get into "device1"'s topics: there an acl_file has these rights (`compileAclFile`).
    */
   readonly fillsNames: boolean;
-  /** Keyline's own extension: certificates are refused by serial. Elsewhere the CRL does it. */
+  /** Keyline's own extension: certificates are refused, and listed for each client, by serial. Elsewhere the CRL does what it can. */
   readonly knowsSerials: boolean;
   /** createClient may give roles. On Mosquitto 2.0 that is a use-after-free once the role is deleted. */
   readonly inlineRoles: boolean;

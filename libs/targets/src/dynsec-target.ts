@@ -3,6 +3,7 @@
 import type { DeviceTypes, Roles } from '@keyline/access';
 import type { LedgerEntry } from '@keyline/fleet';
 import { systemClock, type Clock, type DeviceId, type KeylineError } from '@keyline/kernel';
+import { readReports, type CertificateReport } from './certificate-reports.ts';
 import { createAcknowledgements } from './acknowledgements.ts';
 import { openBrokerLine } from './broker-line.ts';
 import { commandsFor, correctionsFor, readClient } from './client-commands.ts';
@@ -36,6 +37,15 @@ export interface DynsecTarget {
   acknowledgedAt(device: string, seq: number): number | undefined;
   /** Milliseconds that the payload under way has waited for its answers; 0 when there is none. */
   unansweredFor(): number;
+  /**
+   * What the broker has seen of its clients' certificates since the last time. Nothing from one that keeps no list.
+   * @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED
+   */
+  takeReports(): Promise<readonly CertificateReport[]>;
+  /** Puts two certificates of one device on its list, and nothing else. @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
+  admitBoth(device: string, predecessor: string, serial: string): Promise<void>;
+  /** Puts the certificate in force on a device's list. @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
+  admitCurrent(device: string, serial: string): Promise<void>;
   /** Whether it refuses certificates by serial, or needs a CRL for that; undefined before it was first spoken to. */
   refusesSerials(): boolean | undefined;
 }
@@ -58,6 +68,7 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
   let dialect: Dialect = { fillsNames: true, knowsSerials: true, inlineRoles: true };
   let isKnown = false;
   let repairedRoles = 0;
+  let reportsSeen = { start: '', last: 0 };
   let last: Reconciliation | undefined;
   let turn: Promise<unknown> = Promise.resolve();
   /** Entries that came during a comparison; it lets them through between its payloads. */
@@ -161,12 +172,36 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     return (known.length === 0 ? undefined : await correct(known)) ?? failure;
   }
 
+  /** Certificates of devices that are otherwise as they were: each is on its list before the device comes with it, if all goes well. */
+  async function admit(changes: readonly DeviceChange[]): Promise<void> {
+    if (!dialect.knowsSerials) return;
+    for (let start = 0; start < changes.length; start += serialsPerPayload) {
+      const some = await withCurrentSerials(changes.slice(start, start + serialsPerPayload));
+      const certificates = some.flatMap(({ device, serials }) =>
+        serials.map((serial) => ({ username: device, serial })),
+      );
+      await line.ask([{ command: 'admitCertificates', certificates }]);
+    }
+  }
+
+  /** An old entry must not put an old certificate behind a newer one: only the one in force is ever added to a list. */
+  async function withCurrentSerials(changes: readonly DeviceChange[]): Promise<DeviceChange[]> {
+    return Promise.all(
+      changes.map(async (change) => {
+        if (change.serials.length === 0) return change;
+        const device = await fleet.findDevice(change.device as DeviceId);
+        return { ...change, serials: typeof device?.serial === 'string' ? [device.serial] : [] };
+      }),
+    );
+  }
+
   /** Clients the broker knows already: changed only where they differ, because a change ends the client's session. */
   async function correct(changes: readonly DeviceChange[]): Promise<KeylineError | undefined> {
     const clients = await line.ask(
       changes.map(({ device }) => ({ command: 'getClient', username: device })),
     );
-    const steps = changes.map((change, position) => ({
+    const current = dialect.knowsSerials ? await withCurrentSerials(changes) : changes;
+    const steps = current.map((change, position) => ({
       change,
       commands: correctionsFor(
         change,
@@ -254,7 +289,16 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
       )
       .map((change) => returned.get(change.device) ?? change);
     const changes = await asItIsNow(asked, entries.at(-1)?.seq ?? 0);
-    if (!prepared && (changes.length > 0 || endedSerials.length > 0)) await prepare();
+    const renewed = devices.filter(
+      ({ device, seq, touches, state, serials }) =>
+        !touches &&
+        state === 'active' &&
+        serials.length > 0 &&
+        acknowledgements.find(device, seq) === undefined,
+    );
+    const isAsked = changes.length > 0 || endedSerials.length > 0 || renewed.length > 0;
+    if (!prepared && isAsked) await prepare();
+    await admit(renewed);
     let failure: KeylineError | undefined;
     for (let device = 0, serial = 0; device < changes.length || serial < endedSerials.length;) {
       // A device takes three commands at most; its payload must not hold the broker for long.
@@ -281,6 +325,30 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     acknowledgedAt: (device, seq) => acknowledgements.find(device, seq),
     lastReconciliation: () => last,
     unansweredFor: () => line.unansweredFor(),
+    async takeReports() {
+      if (!isKnown || !dialect.knowsSerials) return [];
+      const [answer] = await line.ask([
+        { command: 'getCertificateReports', after: reportsSeen.last },
+      ]);
+      const { start, last } = readReports(answer?.data);
+      // Another start of the broker counts anew.
+      if (start !== reportsSeen.start && reportsSeen.last > 0) {
+        reportsSeen = { start, last: 0 };
+        const [again] = await line.ask([{ command: 'getCertificateReports', after: 0 }]);
+        reportsSeen = { start, last: readReports(again?.data).last };
+        return readReports(again?.data).reports;
+      }
+      reportsSeen = { start, last };
+      return readReports(answer?.data).reports;
+    },
+    admitCurrent: async (username, serial) => {
+      await line.ask([{ command: 'admitCertificates', certificates: [{ username, serial }] }]);
+    },
+    admitBoth: async (username, predecessor, serial) => {
+      await line.ask([
+        { command: 'admitCertificates', certificates: [{ username, predecessor, serial }] },
+      ]);
+    },
     refusesSerials: () => (isKnown ? dialect.knowsSerials : undefined),
     apply: (entries) =>
       touched === undefined

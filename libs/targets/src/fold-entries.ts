@@ -12,6 +12,8 @@ export interface DeviceChange {
   readonly touches: boolean;
   /** It ended in this run and came back: whoever is connected under its name must be cut. */
   readonly restarts: boolean;
+  /** Certificates that were issued to it in this run, oldest first, since it last restarted. */
+  readonly serials: readonly string[];
 }
 
 export interface FoldedEntries {
@@ -34,7 +36,11 @@ export function foldEntries(entries: readonly LedgerEntry[]): FoldedEntries {
       // A reissued device has another key; its sessions under the old one end.
       const restarts =
         state !== 'active' || data.kind === 'device-reissued' || earlier?.restarts === true;
-      devices.set(device, { device, seq, state, type, role, touches, restarts });
+      const issued = 'serial' in data ? [data.serial] : [];
+      // A reissue ends what was there before.
+      const before = data.kind === 'device-reissued' ? [] : (earlier?.serials ?? []);
+      const listed = [...before, ...issued];
+      devices.set(device, { device, seq, state, type, role, touches, restarts, serials: listed });
       // A hold (suspend) is not for good; the broker refuses a suspended device by its name.
       if (data.kind === 'device-revoked' || data.kind === 'device-decommissioned') {
         for (const serial of data.serials) serials.add(serial);

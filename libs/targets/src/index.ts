@@ -5,6 +5,7 @@ export {
   defaultAccess,
   type DynsecRole,
 } from './compile-role.ts';
+export type { CertificateReport } from './certificate-reports.ts';
 export { deniedPriority, deniedRole } from './dialect.ts';
 export type {
   DynsecAcl,

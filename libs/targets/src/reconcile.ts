@@ -153,7 +153,13 @@ export function wantedOf(device: Device, types: DeviceTypes): WantedClient {
       `The device "${device.id}" is of the type "${device.type}", which ca-config/types.yaml has no more. Bring it back, or decommission the device.`,
     );
   }
-  return { device: device.id, state: device.state, role: type?.role ?? '', restarts: false };
+  return {
+    device: device.id,
+    state: device.state,
+    role: type?.role ?? '',
+    restarts: false,
+    ...(device.serial === null ? {} : { serials: [device.serial] }),
+  };
 }
 
 /** Whether a device that was let go of could show no certificate any more, so that a broker may forget it. */
@@ -176,7 +182,9 @@ function compare(
 ): { kind: 'same' | 'missing' | 'changed' | 'stale'; commands: DynsecCommand[] } {
   const commands = correctionsFor(wanted, client, dialect);
   // Forgetting one that is over is no repair.
-  if (commands.length === 0 || wanted.isOver === true) return { kind: 'same', commands };
+  // Nor is a certificate that was issued while the broker was being listed.
+  const isListed = commands.every(({ command }) => command === 'admitCertificates');
+  if (isListed || wanted.isOver === true) return { kind: 'same', commands };
   if (client === undefined) return { kind: 'missing', commands };
   const ended = wanted.state === 'revoked' || wanted.state === 'decommissioned';
   return { kind: ended ? 'stale' : 'changed', commands };

@@ -124,6 +124,19 @@ function issued(
   return entry({ kind, ...data });
 }
 
+function renewed(id: string, serial: string): LedgerEntry {
+  const data = { device: id, type: 'default', state: 'active', role: 'device' } as const;
+  return entry({ kind: 'device-renewed', ...data, serial, notAfter: 1 });
+}
+
+/** What the fleet says is the newest certificate of a device. */
+function inForce(id: string, serial: string): void {
+  devices = [
+    ...devices.filter((one) => one.id !== id),
+    { ...deviceRow(id), serial: serial as SerialHex },
+  ];
+}
+
 function changed(
   id: string,
   change: 'suspended' | 'resumed' | 'revoked' | 'decommissioned',
@@ -207,7 +220,7 @@ describe('applying the ledger', () => {
     await target.apply([issued('d1')]);
     expect(broker.payloads).toEqual([
       [
-        { command: 'createClient', username: 'd1' },
+        { command: 'createClient', username: 'd1', serials: ['01'] },
         { command: 'addClientRole', username: 'd1', rolename: 'device', priority: -1 },
       ],
     ]);
@@ -246,12 +259,66 @@ describe('applying the ledger', () => {
     expect(rolesOf('d1')).toEqual(['gateway']);
   });
 
-  it('says nothing to the broker about a renewal, and acknowledges it', async () => {
+  it('puts a renewed certificate behind the old one on the list, kicks nobody, and acknowledges it', async () => {
     await target.apply([issued('d1')]);
     broker.payloads.length = 0;
-    await target.apply([issued('d1', 'device-renewed')]);
+    broker.kicked.length = 0;
+    inForce('d1', '0c');
+    await target.apply([renewed('d1', '0c')]);
+    expect(broker.payloads).toEqual([
+      [{ command: 'admitCertificates', certificates: [{ username: 'd1', serial: '0c' }] }],
+    ]);
+    expect(broker.clients.get('d1')?.serials).toEqual(['01', '0c']);
+    expect(broker.kicked).toEqual([]);
+    expect(target.acknowledgedAt('d1', 2)).toBe(clock.now());
+  });
+
+  it('puts the certificate in force on a list, whatever an old entry says', async () => {
+    await target.apply([issued('d1')]);
+    inForce('d1', '0d');
+    await target.apply([renewed('d1', '0c')]);
+    expect(broker.clients.get('d1')?.serials).toEqual(['01', '0d']);
+  });
+
+  it('says nothing of a renewal to a broker that keeps no lists', async () => {
+    broker.knowsSerials = false;
+    await target.apply([issued('d1')]);
+    broker.payloads.length = 0;
+    inForce('d1', '0c');
+    await target.apply([renewed('d1', '0c')]);
     expect(broker.payloads).toEqual([]);
     expect(target.acknowledgedAt('d1', 2)).toBe(clock.now());
+  });
+
+  it('brings a list that lacks the certificate in force up to date, which is no drift', async () => {
+    await target.apply([issued('d1')]);
+    inForce('d1', '0c');
+    const found = await target.reconcile();
+    expect(found).toMatchObject({ changed: 0, missing: 0, stale: 0 });
+    expect(broker.clients.get('d1')?.serials).toEqual(['01', '0c']);
+    broker.payloads.length = 0;
+    await target.reconcile();
+    expect(broker.commands).not.toContain('admitCertificates');
+  });
+
+  it('tells each report of the broker once, also after the broker began to count anew', async () => {
+    await target.prepare();
+    const report = (serial: string) => ({
+      n: 1,
+      kind: 'unlisted',
+      username: 'd1',
+      serial,
+      address: '::1',
+    });
+    broker.reports = [report('0a'), { kind: 'nonsense' }];
+    expect(await target.takeReports()).toEqual([
+      { kind: 'unlisted', device: 'd1', serial: '0a', address: '::1' },
+    ]);
+    expect(await target.takeReports()).toEqual([]);
+    broker.start = 'second';
+    broker.reports = [report('0b')];
+    expect((await target.takeReports()).map(({ serial }) => serial)).toEqual(['0b']);
+    expect(await target.takeReports()).toEqual([]);
   });
 
   it('suspends by disabling and taking the rights away in one payload, and resumes', async () => {

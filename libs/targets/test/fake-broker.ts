@@ -6,6 +6,7 @@ interface Client {
   disabled: boolean;
   roles: { rolename: string; priority: number }[];
   groups: unknown[];
+  serials?: string[];
 }
 
 export class FakeBroker implements DynsecSender {
@@ -14,6 +15,9 @@ export class FakeBroker implements DynsecSender {
   readonly roles = new Map<string, unknown>();
   readonly revoked = new Set<string>();
   readonly kicked: string[] = [];
+  /** What getCertificateReports tells. */
+  reports: Record<string, unknown>[] = [];
+  start = 'first';
   access: unknown[] = [];
   reachable = true;
   knowsSerials = true;
@@ -69,6 +73,25 @@ export class FakeBroker implements DynsecSender {
         if (!this.knowsSerials) return error('Unknown command');
         for (const serial of given['serials'] as string[]) this.revoked.add(serial);
         return ok();
+      case 'admitCertificates':
+        if (!this.knowsSerials) return error('Unknown command');
+        for (const entry of given['certificates'] as Record<string, string>[]) {
+          const known = this.clients.get(entry['username'] ?? '');
+          if (known === undefined) continue;
+          const before = entry['predecessor'];
+          known.serials = [
+            ...(before === undefined ? (known.serials ?? []) : [before]),
+            entry['serial'] ?? '',
+          ];
+        }
+        return ok();
+      case 'getCertificateReports':
+        if (!this.knowsSerials) return error('Unknown command');
+        return ok({
+          start: this.start,
+          last: this.reports.length,
+          reports: this.reports.slice(given['after'] as number),
+        });
       case 'createClient':
         if (client !== undefined) return error('Client already exists');
         this.clients.set(username, {
@@ -76,6 +99,9 @@ export class FakeBroker implements DynsecSender {
           disabled: false,
           roles: (given['roles'] as Client['roles'] | undefined) ?? [],
           groups: [],
+          ...(given['serials'] === undefined
+            ? {}
+            : { serials: [...(given['serials'] as string[])] }),
         });
         return ok();
     }

@@ -1,0 +1,36 @@
+// What a broker says of certificates that its clients came with, read as defensively as everything that comes over the wire.
+import { readList } from './dynsec-messages.ts';
+
+export interface CertificateReport {
+  /** `used`: for the first time, in place of an earlier one; `unlisted`: it was refused, because it is not on the client's list. */
+  readonly kind: 'used' | 'unlisted';
+  readonly device: string;
+  readonly serial: string;
+  /** Of the client, as the broker saw it; empty when it says none. */
+  readonly address: string;
+}
+
+export function readReports(data: unknown): {
+  readonly start: string;
+  readonly last: number;
+  readonly reports: readonly CertificateReport[];
+} {
+  const { start, last } = (data ?? {}) as Readonly<Record<string, unknown>>;
+  const reports = readList(data, 'reports').flatMap(({ kind, username, serial, address }) => {
+    if (kind !== 'used' && kind !== 'unlisted') return [];
+    if (typeof username !== 'string' || typeof serial !== 'string') return [];
+    return [
+      {
+        kind,
+        device: username,
+        serial,
+        address: typeof address === 'string' ? address : '',
+      } as const,
+    ];
+  });
+  return {
+    start: typeof start === 'string' ? start : '',
+    last: Number.isSafeInteger(last) ? (last as number) : 0,
+    reports,
+  };
+}
