@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { IncomingMessage } from 'node:http';
 import { X509Certificate } from 'node:crypto';
@@ -128,7 +128,9 @@ describe('keyline batch sign', () => {
     const { code, out, err } = await sign();
     expect(code).toBe(3);
     expect(out).toContain('2 signed, 0 the same as before, 2 refused');
-    expect(err).toBe('refused 2: The quota of wo-1 is used up. [BATCH_QUOTA_EXHAUSTED]\n  u2 u4\n');
+    expect(err).toBe(
+      'refused u2.csr: The quota of wo-1 is used up. [BATCH_QUOTA_EXHAUSTED]\nrefused u4.csr: The quota of wo-1 is used up. [BATCH_QUOTA_EXHAUSTED]\n',
+    );
     expect(existsSync(workshop.path('certs', 'u2.crt'))).toBe(false);
   });
 
@@ -168,6 +170,56 @@ describe('keyline batch sign', () => {
       code: 4,
       err: 'keyline: There is no batch "wo-1". [BATCH_NOT_FOUND]\n',
     });
+  });
+
+  it('takes CSRs by any name that tools give them, in any case', async () => {
+    const names = ['A1.CSR', 'a2.Pem', 'a3.req', 'a4.p10', 'a5.DER', 'a.6.csr'];
+    for (const name of names) {
+      workshop.write(`csrs/${name}`, await workshop.createCsr(name.slice(0, -4)));
+    }
+    const { code, out } = await sign('--json');
+    expect({ code, ...JSON.parse(out) }).toMatchObject({ code: 0, signed: 10, refused: [] });
+    const units = ['A1', 'a2', 'a3', 'a4', 'a5', 'a.6', 'u1', 'u2', 'u3', 'u4'];
+    expect(received.toSorted()).toEqual(units.toSorted());
+    expect(existsSync(workshop.path('certs', 'A1.crt'))).toBe(true);
+  });
+
+  it('names every file that it does not take, with the reason, and exits 3', async () => {
+    const csr = workshop.read('csrs', 'u1.csr');
+    mkdirSync(workshop.path('csrs', 'folder.csr'));
+    symlinkSync(workshop.path('csrs', 'u1.csr'), workshop.path('csrs', 'link.csr'));
+    workshop.write('csrs/empty.csr', '');
+    workshop.write('csrs/huge.pem', 'x'.repeat(100_000));
+    workshop.write('csrs/notes.txt', 'hello');
+    workshop.write('csrs/noending', csr);
+    workshop.write('csrs/.DS_Store', 'x');
+    workshop.write('csrs/cert.pem', workshop.caPem);
+    workshop.write('csrs/key.pem', workshop.caKeyPem);
+    workshop.write('csrs/two.pem', csr + csr);
+    workshop.write('csrs/u4.PEM', csr);
+    workshop.write('csrs/\u001b[2J.csr.bak', csr);
+    const { code, out, err } = await sign();
+    expect(code).toBe(3);
+    expect(out).toContain('3 signed, 0 the same as before, 12 refused');
+    for (const [file, why] of [
+      ['folder.csr', 'It is a folder'],
+      ['link.csr', 'It is a symbolic link'],
+      ['empty.csr', 'It is empty'],
+      ['huge.pem', 'is larger than 16000 bytes'],
+      ['notes.txt', 'Its name does not say that it is a CSR'],
+      ['noending', 'Its name does not say that it is a CSR'],
+      ['cert.pem', 'It holds no CSR but: CERTIFICATE'],
+      ['key.pem', 'It holds a private key'],
+      ['two.pem', 'It holds several CSRs'],
+      ['u4.csr', 'u4.PEM and u4.csr are all of the unit "u4"'],
+      ['u4.PEM', 'u4.PEM and u4.csr are all of the unit "u4"'],
+      [String.raw`\u001b[2J.csr.bak`, 'Its name does not say'],
+    ]) {
+      const line = err.split('\n').find((each) => each.startsWith(`refused ${file!}: `));
+      expect(line, file).toContain(why);
+    }
+    expect(err).toContain('not looked at .DS_Store: It is hidden.\n');
+    expect(received.toSorted()).toEqual(['u1', 'u2', 'u3']);
   });
 
   it('exits 6 when the folder has no CSR', async () => {

@@ -1,19 +1,18 @@
 // `keyline batch sign`: a folder of CSRs in, a folder of certificates out; may be interrupted and called again at any time.
 import { X509Certificate } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SignLine, SignRequest } from '@keyline/api';
-import { isKeylineError, KeylineError, messageOf } from '@keyline/kernel';
-import { encodePem } from '@keyline/x509';
+import { escapeLine, isKeylineError, KeylineError } from '@keyline/kernel';
 import { openClient, type ApiClient } from '../client/api-client.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { exitCodes } from '../exit-code.ts';
 import { joinChain } from '../device/device-key.ts';
-import { readBounded } from '../files/read-file.ts';
 import { createFolder, replaceFile } from '../files/write-file.ts';
 import { createProgressBar } from '../print/progress-bar.ts';
+import { listUnits, type LeftFile, type UnitFile } from './list-units.ts';
+import { readCsr } from './read-csr.ts';
 import { signStream } from './sign-stream.ts';
 
 export interface SignBatchOptions extends ClientOptions {
@@ -22,7 +21,9 @@ export interface SignBatchOptions extends ClientOptions {
 }
 
 interface Refusal {
-  readonly id: string;
+  /** Absent where a file says of no unit. */
+  readonly id?: string;
+  readonly file: string;
   readonly code: string;
   readonly detail: string;
 }
@@ -31,9 +32,9 @@ interface Summary {
   signed: number;
   same: number;
   readonly refused: Refusal[];
+  readonly passedOver: readonly LeftFile[];
 }
 
-const maxCsrBytes = 16_000;
 const triesWithoutProgress = 5;
 
 export async function signBatch(
@@ -43,17 +44,22 @@ export async function signBatch(
 ): Promise<number> {
   const csrFolder = resolve(context.cwd, options.csrDir);
   const outFolder = resolve(context.cwd, options.out);
-  const ids = await listUnits(csrFolder);
+  const { units, refused, passedOver } = await listUnits(csrFolder);
   const client = await openClient(context, options);
-  const summary: Summary = { signed: 0, same: 0, refused: [] };
-  const progress = createProgressBar(context.terminal, ids.length);
+  const summary: Summary = {
+    signed: 0,
+    same: 0,
+    refused: refused.map(({ file, why }) => ({ file, code: 'FILE_UNREADABLE', detail: why })),
+    passedOver,
+  };
+  const progress = createProgressBar(context.terminal, units.length + refused.length);
   try {
     await createFolder(outFolder);
     const issuers = await loadIssuers(client);
     await replaceFile(join(outFolder, 'ca.pem'), await client.getText('/v1/trust-bundle'));
-    const keep = async (id: string, line: SignLine): Promise<void> => {
+    const keep = async ({ id, file }: UnitFile, line: SignLine): Promise<void> => {
       if ('error' in line) {
-        summary.refused.push({ id, code: line.error.code, detail: line.error.detail });
+        summary.refused.push({ id, file, code: line.error.code, detail: line.error.detail });
       } else {
         await replaceFile(join(outFolder, `${id}.crt`), withChain(line.certificate, issuers));
         if (line.status === 200) summary.same += 1;
@@ -61,7 +67,7 @@ export async function signBatch(
       }
       progress.advanceTo(summary.signed + summary.same + summary.refused.length);
     };
-    await signAll(context, { client, batch, csrFolder, ids, summary, keep });
+    await signAll(context, { client, batch, csrFolder, units, summary, keep });
   } finally {
     progress.clear();
     client.close();
@@ -74,14 +80,14 @@ interface Signing {
   readonly client: ApiClient;
   readonly batch: string;
   readonly csrFolder: string;
-  readonly ids: readonly string[];
+  readonly units: readonly UnitFile[];
   readonly summary: Summary;
-  readonly keep: (id: string, line: SignLine) => Promise<void>;
+  readonly keep: (unit: UnitFile, line: SignLine) => Promise<void>;
 }
 
 /** Sends what has no answer yet, again after a broken connection: the same unit with the same key gets the same certificate. */
 async function signAll(context: CliContext, signing: Signing): Promise<void> {
-  let rest = signing.ids;
+  let rest = signing.units;
   for (let tries = 0; rest.length > 0;) {
     const before = rest.length;
     try {
@@ -102,8 +108,8 @@ async function signAll(context: CliContext, signing: Signing): Promise<void> {
 
 class Interrupted extends Error {
   readonly reason: KeylineError;
-  readonly rest: readonly string[];
-  constructor(reason: KeylineError, rest: readonly string[]) {
+  readonly rest: readonly UnitFile[];
+  constructor(reason: KeylineError, rest: readonly UnitFile[]) {
     super(reason.message, { cause: reason });
     this.name = 'Interrupted';
     this.reason = reason;
@@ -112,36 +118,37 @@ class Interrupted extends Error {
 }
 
 /** One stream. @throws {Interrupted} with the units that have no answer, and other errors as they are */
-async function signOnce(signing: Signing, ids: readonly string[]): Promise<void> {
+async function signOnce(signing: Signing, asked: readonly UnitFile[]): Promise<void> {
   const { client, batch, csrFolder, summary, keep } = signing;
-  const sent: string[] = [];
-  const settled = new Set<string>();
+  const sent: UnitFile[] = [];
+  const settled = new Set<UnitFile>();
   async function* units(): AsyncGenerator<SignRequest> {
-    for (const id of ids) {
+    for (const unit of asked) {
+      const { id, file } = unit;
       let csr;
       try {
-        csr = await readCsr(join(csrFolder, `${id}.csr`));
+        csr = await readCsr(join(csrFolder, file));
       } catch (error) {
         if (!isKeylineError(error)) throw error;
-        summary.refused.push({ id, code: error.code, detail: error.detail });
-        settled.add(id);
+        summary.refused.push({ id, file, code: error.code, detail: error.detail });
+        settled.add(unit);
         continue;
       }
-      sent.push(id);
+      sent.push(unit);
       yield { id, csr };
     }
   }
-  const rest = (): string[] => ids.filter((id) => !settled.has(id));
+  const rest = (): UnitFile[] => asked.filter((unit) => !settled.has(unit));
   let position = 0;
   try {
     for await (const line of signStream(client, batch, units())) {
-      const id = sent[position];
+      const unit = sent[position];
       position += 1;
-      if (id === undefined) {
+      if (unit === undefined) {
         throw new KeylineError('INTERNAL', 'The service answered more units than were sent to it.');
       }
-      await keep(id, line);
-      settled.add(id);
+      await keep(unit, line);
+      settled.add(unit);
     }
   } catch (error) {
     if (isKeylineError(error) && error.code === 'SERVICE_UNREACHABLE') {
@@ -159,36 +166,6 @@ async function signOnce(signing: Signing, ids: readonly string[]): Promise<void>
       left,
     );
   }
-}
-
-/** Unit ids by file name, in order. @throws {KeylineError} FILE_NOT_FOUND */
-async function listUnits(folder: string): Promise<string[]> {
-  let names;
-  try {
-    names = await readdir(folder);
-  } catch (error) {
-    throw new KeylineError(
-      'FILE_NOT_FOUND',
-      `Can't read the folder ${folder} (--csr-dir): ${messageOf(error)}.`,
-      {
-        cause: error,
-      },
-    );
-  }
-  const ids = names.filter((name) => name.endsWith('.csr') && !name.startsWith('.'));
-  if (ids.length === 0) {
-    throw new KeylineError(
-      'FILE_NOT_FOUND',
-      `There is no CSR in ${folder}: files must be named <unit id>.csr.`,
-    );
-  }
-  return ids.map((name) => name.slice(0, -'.csr'.length)).sort();
-}
-
-async function readCsr(path: string): Promise<string> {
-  const bytes = await readBounded(path, 'the CSR', maxCsrBytes);
-  const isPem = bytes.subarray(0, 1000).includes('-----BEGIN');
-  return isPem ? bytes.toString('utf8') : encodePem('CERTIFICATE REQUEST', bytes);
 }
 
 /** Certificates of the issuing authorities, which bulk answers leave out. */
@@ -213,28 +190,32 @@ function withChain(
   return joinChain(certificatePem, issuer === undefined ? [] : [issuer.pem]);
 }
 
-const shownRefusals = 10;
-
 function report(
   context: CliContext,
   batch: string,
   summary: Summary,
   options: SignBatchOptions,
 ): void {
-  const { signed, same, refused } = summary;
+  const { signed, same, refused, passedOver } = summary;
   if (options.json === true) {
-    printJson(context, { batch, signed, same, refused, out: resolve(context.cwd, options.out) });
+    printJson(context, {
+      batch,
+      signed,
+      same,
+      refused,
+      passedOver,
+      out: resolve(context.cwd, options.out),
+    });
     return;
   }
   context.terminal.out(
     `Batch ${batch}: ${String(signed)} signed, ${String(same)} the same as before, ${String(refused.length)} refused. Certificates are in ${options.out}.\n`,
   );
-  const byCode = Map.groupBy(refused, ({ code }) => code);
-  for (const [code, refusals] of byCode) {
-    const names = refusals.slice(0, shownRefusals).map(({ id }) => id);
-    const more = refusals.length - names.length;
-    context.terminal.err(
-      `refused ${String(refusals.length)}: ${refusals[0]?.detail ?? ''} [${code}]\n  ${names.join(' ')}${more > 0 ? ` and ${String(more)} more` : ''}\n`,
-    );
+  // Each by its name: somebody has to go to that unit.
+  for (const { file, code, detail } of refused.toSorted((a, b) => (a.file < b.file ? -1 : 1))) {
+    context.terminal.err(`refused ${escapeLine(file)}: ${detail} [${code}]\n`);
+  }
+  for (const { file, why } of passedOver) {
+    context.terminal.err(`not looked at ${escapeLine(file)}: ${why}\n`);
   }
 }

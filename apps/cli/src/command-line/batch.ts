@@ -70,7 +70,7 @@ export function addBatchCommands(program: Command, act: Act): void {
         .command('sign')
         .argument('<id>')
         .description(
-          'Sign a folder of CSRs named <unit id>.csr as one stream. May be called again at any time: units that were signed before get the same certificate.',
+          'Sign a folder of CSRs named <unit id>.csr (or .pem, .req, .p10, .der) as one stream. Every other file is named, and makes the exit code 3. May be called again at any time: units that were signed before get the same certificate.',
         ),
     )
       .requiredOption('--csr-dir <dir>', 'folder with the CSRs, PEM or DER')
