@@ -20,6 +20,10 @@ const shipped = join(import.meta.dirname, '..', 'ca-config');
 class MemoryChannel implements AlertChannel {
   readonly name = 'memory';
   readonly changes: AlertChange[] = [];
+  probe(): Promise<void> {
+    return Promise.resolve();
+  }
+
   deliver(changes: readonly AlertChange[]): Promise<void> {
     this.changes.push(...changes);
     return Promise.resolve();

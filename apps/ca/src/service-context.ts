@@ -1,5 +1,5 @@
 // What the routes are given.
-import type { Health } from '@keyline/api';
+import type { AlertChannelView, Health } from '@keyline/api';
 import type { ServiceConfig } from '@keyline/config';
 import type { Caller, FleetContext } from '@keyline/fleet';
 import type { Authorities } from './authorities.ts';
@@ -27,6 +27,8 @@ export interface ServiceContext {
   readonly rootCrlUrl: (root: string) => string;
   /** Everything that stands on the list of authorities follows it: call after one was installed, activated or retired. */
   authoritiesChanged(): Promise<void>;
+  /** Each is asked whether it could deliver, now and then. */
+  alertChannels(): Promise<readonly AlertChannelView[]>;
   health(): Promise<Health>;
 }
 

@@ -4,8 +4,10 @@ import { createAlertFollower, loadAlertChannels, type WatchedAuthority } from '@
 import { obeyRootCrls, type Crl, type LedgerEntry } from '@keyline/fleet';
 import { Duration, messageOf } from '@keyline/kernel';
 import { startFollower, type Follower, type RunningFollower } from '@keyline/ledger';
+import { encodePem } from '@keyline/x509';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { createChannelViews } from './alert-channels.ts';
 import { createApiApp } from './api-app.ts';
 import { createAuthenticator } from './authenticate.ts';
 import type { Authorities } from './authorities.ts';
@@ -177,11 +179,15 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       [...authorities.all(), ...authorities.roots()].flatMap(
         ({ id }) => crl.latest(id, 'complete') ?? [],
       );
+    const channels = await loadAlertChannels(config.alerts.channels, {
+      log,
+      ownRoots: () => authorities.trust().map(({ der }) => encodePem('CERTIFICATE', der)),
+    });
     const alerts = createAlertFollower({
       store,
       clock,
       rules: config.alerts,
-      channels: await loadAlertChannels(config.alerts.channels, { log }),
+      channels,
       authorities: () => watchedAuthorities(authorities),
       crls: () =>
         crls().map(({ list, thisUpdate, nextUpdate }) => ({
@@ -275,6 +281,12 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         await crl.tick();
         swapServerTls();
       },
+      alertChannels: createChannelViews(
+        channels.flatMap((channel, index) => {
+          const follower = alertFollowers[index];
+          return follower === undefined ? [] : [{ channel, follower }];
+        }),
+      ),
       health: createHealth({ store, clock, authorities, crl, targets, behindAfter, reserve }),
     };
     const https = serverOptions(authorities, own.api, apiTls);

@@ -11,6 +11,8 @@ export interface AlertChange {
 
 export interface AlertChannel {
   readonly name: string;
+  /** Whether it could deliver now, without telling anybody anything. @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
+  probe(): Promise<void>;
   /** Rejects when something was not delivered, or `stop` told it to give up; everything given then comes again. */
   deliver(changes: readonly AlertChange[], stop?: AbortSignal): Promise<void>;
 }

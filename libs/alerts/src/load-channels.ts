@@ -1,7 +1,9 @@
 // The channels of alerts.yaml, with the secrets of their headers files.
 import { assertPrivate, isKeylineError, KeylineError, messageOf, Secret } from '@keyline/kernel';
-import { open } from 'node:fs/promises';
+import { X509Certificate } from 'node:crypto';
+import { open, readFile } from 'node:fs/promises';
 import { platform } from 'node:os';
+import { getCACertificates } from 'node:tls';
 import type { AlertChannel, AlertLog } from './channel.ts';
 import { createLogChannel } from './log-channel.ts';
 import type { AlertRules } from './rules.ts';
@@ -12,18 +14,55 @@ const mostBytes = 16_384;
 /** @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE, CONFIG_INVALID */
 export async function loadAlertChannels(
   channels: AlertRules['channels'],
-  options: { readonly log: AlertLog; readonly externalUrl?: string | undefined },
+  options: {
+    readonly log: AlertLog;
+    readonly externalUrl?: string | undefined;
+    /** Keyline's own roots as they are now, PEM: servers that have certificates of ours are believed. */
+    readonly ownRoots?: (() => readonly string[]) | undefined;
+  },
 ): Promise<AlertChannel[]> {
+  const ownOrPublic = (): string[] => [
+    ...getCACertificates('default'),
+    ...(options.ownRoots?.() ?? []),
+  ];
   const webhooks = await Promise.all(
-    channels.webhooks.map(async ({ headersFile, ...config }) =>
+    channels.webhooks.map(async ({ headersFile, caFile, ...config }) =>
       createWebhookChannel({
         config,
+        ca: caFile === undefined ? ownOrPublic : await loadCa(caFile),
         headers: headersFile === undefined ? undefined : await loadWebhookHeaders(headersFile),
         externalUrl: options.externalUrl,
       }),
     ),
   );
   return channels.log ? [createLogChannel(options.log), ...webhooks] : webhooks;
+}
+
+/** @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE, CONFIG_INVALID when there is no certificate in it */
+async function loadCa(path: string): Promise<() => readonly string[]> {
+  let text;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new KeylineError(
+      missing ? 'FILE_NOT_FOUND' : 'FILE_UNREADABLE',
+      `The caFile ${path} of a webhook (alerts.yaml) ${missing ? 'is missing' : `can't be read: ${messageOf(cause)}`}.`,
+      { cause },
+    );
+  }
+  const pems = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  try {
+    for (const pem of pems) new X509Certificate(pem);
+    if (pems.length === 0) throw new Error('there is no certificate in it');
+  } catch (cause) {
+    throw new KeylineError(
+      'CONFIG_INVALID',
+      `The caFile ${path} of a webhook (alerts.yaml) is no list of CA certificates in PEM: ${messageOf(cause)}.`,
+      { cause },
+    );
+  }
+  return () => pems;
 }
 
 /**

@@ -6,6 +6,7 @@ const levels = { info: 'info', warning: 'warn', critical: 'error' } as const;
 export function createLogChannel(log: AlertLog): AlertChannel {
   return {
     name: 'log',
+    probe: () => Promise.resolve(),
     deliver(changes) {
       for (const { status, alert } of changes) {
         const { key, severity, count, examples, summary } = alert;

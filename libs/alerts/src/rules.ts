@@ -18,6 +18,8 @@ export interface WebhookChannelConfig {
   readonly url: string;
   /** Absolute path of a file with one `Name: value` a line; where secrets go. */
   readonly headersFile?: string | undefined;
+  /** Absolute path of a PEM file: its server's certificate must be of one of these authorities. Absent: a public one, or one of ours. */
+  readonly caFile?: string | undefined;
   /** Milliseconds one request may take. */
   readonly timeout: number;
   /** Requests tried, with growing pauses, before the follower's own retry takes over. */

@@ -2,12 +2,16 @@
 import { formatInstant, KeylineError, messageOf, type Secret } from '@keyline/kernel';
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { getCACertificates } from 'node:tls';
 import type { AlertChange, AlertChannel } from './channel.ts';
 import { parseAlertKey } from './finding.ts';
 import type { WebhookChannelConfig } from './rules.ts';
+import { sendRequest, type WebhookRequest } from './send-request.ts';
 
 export interface WebhookChannelOptions {
-  readonly config: Omit<WebhookChannelConfig, 'headersFile'>;
+  readonly config: Omit<WebhookChannelConfig, 'headersFile' | 'caFile'>;
+  /** Whose certificates its server may have, PEM; asked for each time, because roots come and go. */
+  readonly ca?: (() => readonly string[]) | undefined;
   /** From the headers file. @see loadWebhookHeaders */
   readonly headers?: ReadonlyMap<string, Secret> | undefined;
   /** Where a person finds the alerts; empty when there is no such page. */
@@ -24,35 +28,46 @@ const longestPause = 5000;
 export function createWebhookChannel(options: WebhookChannelOptions): AlertChannel {
   const { config, externalUrl = '', firstPause = 500 } = options;
   const { host } = new URL(config.url);
-  const headers = new Headers({ 'content-type': 'application/json' });
-  for (const [name, value] of options.headers ?? []) headers.set(name, value.reveal());
+  const { ca = () => getCACertificates('default') } = options;
+  const headers: Record<string, string> = { 'content-type': 'application/json' };
+  for (const [name, value] of options.headers ?? []) headers[name.toLowerCase()] = value.reveal();
 
-  async function post(body: string, stop: AbortSignal | undefined): Promise<void> {
-    let response;
+  async function ask(
+    what: Pick<WebhookRequest, 'method' | 'body'>,
+    stop: AbortSignal | undefined,
+  ): Promise<number> {
+    const late = AbortSignal.timeout(config.timeout);
     try {
-      response = await fetch(config.url, {
-        method: 'POST',
+      return await sendRequest({
+        ...what,
+        url: config.url,
         headers,
-        body,
-        // A redirect would carry the headers to somebody else.
-        redirect: 'manual',
-        signal: AbortSignal.any([AbortSignal.timeout(config.timeout), ...(stop ? [stop] : [])]),
+        ca: ca(),
+        signal: AbortSignal.any([late, ...(stop ? [stop] : [])]),
       });
     } catch (cause) {
-      const reason = cause instanceof Error && cause.cause !== undefined ? cause.cause : cause;
+      const reason = late.aborted
+        ? `nothing within ${String(config.timeout)} ms`
+        : messageOf(cause);
       throw new KeylineError(
         'TARGET_UNREACHABLE',
-        `The webhook "${config.name}" at ${host} did not answer (${messageOf(reason)}).`,
+        `The webhook "${config.name}" at ${host} did not answer (${reason}).${adviceFor(cause)}`,
         { cause },
       );
     }
-    await response.body?.cancel();
-    if (!response.ok) {
-      throw new KeylineError(
-        'TARGET_REFUSED',
-        `The webhook "${config.name}" at ${host} answered ${String(response.status)}. Check its URL and its headers file.`,
-      );
-    }
+  }
+
+  async function post(body: string, stop: AbortSignal | undefined): Promise<void> {
+    const status = await ask({ method: 'POST', body }, stop);
+    if (status >= 200 && status < 300) return;
+    throw refused(status);
+  }
+
+  function refused(status: number): KeylineError {
+    return new KeylineError(
+      'TARGET_REFUSED',
+      `The webhook "${config.name}" at ${host} answered ${String(status)}. Check its URL and its headers file.`,
+    );
   }
 
   async function postWithRetry(body: string, stop: AbortSignal | undefined): Promise<void> {
@@ -71,6 +86,11 @@ export function createWebhookChannel(options: WebhookChannelOptions): AlertChann
 
   return {
     name: config.name,
+    async probe() {
+      const status = await ask({ method: 'HEAD' }, undefined);
+      // Many take POSTs only and say so; what matters is that it is there, and lets these headers in.
+      if ([401, 403, 407].includes(status) || status >= 500) throw refused(status);
+    },
     async deliver(changes, stop) {
       // One group an alert: "resolved" of one says nothing about another.
       for (const change of changes) {
@@ -78,6 +98,16 @@ export function createWebhookChannel(options: WebhookChannelOptions): AlertChann
       }
     },
   };
+}
+
+function adviceFor(cause: unknown): string {
+  const code = (cause as { code?: unknown } | null)?.code;
+  const isUntrusted =
+    typeof code === 'string' &&
+    /SELF_SIGNED|UNABLE_TO_(?:GET_ISSUER|VERIFY)|CERT_(?:UNTRUSTED|SIGNATURE)/.test(code);
+  return isUntrusted
+    ? " Its certificate is of no public authority and none of Keyline's roots: give its CA as caFile in alerts.yaml."
+    : '';
 }
 
 /** @see https://prometheus.io/docs/alerting/latest/configuration/#webhook_config */

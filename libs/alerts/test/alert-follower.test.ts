@@ -18,6 +18,10 @@ class MemoryChannel implements AlertChannel {
   constructor(name: string) {
     this.name = name;
   }
+  probe(): Promise<void> {
+    return Promise.resolve();
+  }
+
   deliver(changes: readonly AlertChange[]): Promise<void> {
     if (this.down) return Promise.reject(new Error('down'));
     this.changes.push(...changes);
@@ -120,6 +124,7 @@ describe('delivery', () => {
 
   it('is given up when the service stops', async () => {
     const never: AlertChannel = {
+      probe: () => Promise.resolve(),
       name: 'never',
       deliver: (_changes, stop) =>
         new Promise((_done, fail) => {

@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import type { Checked } from './check-schema.ts';
 import type { Fault } from './service-config.ts';
 
-/** @param dir the folder that `headersFile` is relative to */
+/** @param dir the folder that files are relative to */
 export function toAlertRules(raw: Checked<'alerts'>, dir: string): AlertRules {
   const byTime = (thresholds: Checked<'alerts'>['longLived']): TimeThreshold[] =>
     thresholds.map(({ within, severity }) => ({ within: parseDuration(within), severity }));
@@ -19,10 +19,11 @@ export function toAlertRules(raw: Checked<'alerts'>, dir: string): AlertRules {
     crl: raw.crl,
     channels: {
       log: raw.channels.log,
-      webhooks: raw.channels.webhooks.map(({ headersFile, timeout, ...rest }) => ({
+      webhooks: raw.channels.webhooks.map(({ headersFile, caFile, timeout, ...rest }) => ({
         ...rest,
         timeout: parseDuration(timeout),
         ...(headersFile === undefined ? {} : { headersFile: resolve(dir, headersFile) }),
+        ...(caFile === undefined ? {} : { caFile: resolve(dir, caFile) }),
       })),
     },
   };

@@ -16,6 +16,11 @@ export function registerOperations(register: Register, service: ServiceContext):
     return { items: alerts.map(viewAlert), nextCursor: null };
   });
 
+  register('listAlertChannels', async () => ({
+    items: [...(await service.alertChannels())],
+    nextCursor: null,
+  }));
+
   register('listTargets', async () => ({
     items: effects.targets.map(viewTarget),
     nextCursor: null,

@@ -1,17 +1,25 @@
 // `keyline doctor`: every check, whatever the others said, and one verdict.
 import type { AuthorityList } from '@keyline/api';
-import { isKeylineError, messageOf } from '@keyline/kernel';
+import { escapeLine, isKeylineError, messageOf } from '@keyline/kernel';
 import { ApiClient, createTransport } from '../client/api-client.ts';
 import { findCaller, findService, type Caller } from '../client/find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { exitCodes } from '../exit-code.ts';
 import { checkEngine } from './engine-check.ts';
+import { checkFiles } from './file-checks.ts';
 import { fail, ok, warn, type Finding } from './finding.ts';
 import { checkOpenFileLimit } from './machine-checks.ts';
 import { checkAuthority, checkCrl, checkOcsp, checkPlainHttp } from './revocation-checks.ts';
 import { judgeRemainingLife } from './remaining-life.ts';
-import { checkApi, checkApiCertificate, checkCaller, checkTargets } from './service-checks.ts';
+import {
+  checkAlertChannels,
+  checkAlerts,
+  checkApi,
+  checkApiCertificate,
+  checkCaller,
+  checkTargets,
+} from './service-checks.ts';
 import { probeTls } from './tls-probe.ts';
 
 /** @returns 0 when nothing failed, else 1; warnings do not fail. */
@@ -81,6 +89,9 @@ async function examine(
     await attempt('broker', () => checkBroker(context, client, caller));
     await attempt('broker engine', () => checkEngine(endpoints?.metrics));
     await attempt('targets', () => checkTargets(client));
+    await attempt('open alerts', () => checkAlerts(client));
+    await attempt('alerts', () => checkAlertChannels(client));
+    await attempt('files', () => checkFiles(client.location));
     await attempt('open files', () => checkOpenFileLimit(endpoints?.pids));
   } finally {
     client.close();
@@ -139,6 +150,6 @@ function failed(check: string, error: unknown): Finding {
 }
 
 function formatFinding({ check, level, message, advice }: Finding): string {
-  const line = `${level.padEnd(4)}  ${check.padEnd(18)}  ${message}\n`;
+  const line = `${level.padEnd(4)}  ${check.padEnd(18)}  ${escapeLine(message)}\n`;
   return advice === undefined ? line : `${line}${' '.repeat(26)}→ ${advice}\n`;
 }

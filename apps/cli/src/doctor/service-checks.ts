@@ -85,6 +85,34 @@ export async function checkCaller(
   return findings;
 }
 
+/** Whether somebody would hear of an alert. */
+export async function checkAlertChannels(client: ApiClient): Promise<Finding[]> {
+  const { items } = await client.call('listAlertChannels', {});
+  if (items.length === 0) {
+    return [
+      warn('alerts', 'go nowhere', 'Give alerts.yaml a channel, or have it write to the log.'),
+    ];
+  }
+  return items.map(({ name, lag, lastError, unreachable }) => {
+    const check = `alerts to ${name}`;
+    const why = unreachable ?? lastError;
+    if (why === null) return ok(check, 'can be delivered');
+    const waiting =
+      lastError === null || lag === 0 ? '' : ` Alerts wait for it (${String(lag)} entries).`;
+    return fail(check, `${why}${waiting}`, 'See channels in alerts.yaml; deliveries are repeated.');
+  });
+}
+
+/** What the service itself complains of: a broker that falls behind, a disk that fills, an authority that was revoked, what ends soon. */
+export async function checkAlerts(client: ApiClient): Promise<Finding[]> {
+  const { items } = await client.call('listAlerts', { query: {} });
+  const worth = items.filter(({ severity }) => severity !== 'info');
+  if (worth.length === 0) return [ok('open alerts', 'none')];
+  return worth.map(({ severity, summary, key }) =>
+    (severity === 'critical' ? fail : warn)('open alerts', summary, `keyline alerts list (${key})`),
+  );
+}
+
 const largeLag = 1000;
 
 /** Whether every broker takes what it is told: this is the service's admin identity at work there. */

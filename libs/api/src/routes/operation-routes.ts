@@ -61,6 +61,15 @@ export const operationRoutes = {
     query: s.AlertQuerySchema,
     response: s.AlertListSchema,
   },
+  listAlertChannels: {
+    method: 'GET',
+    url: '/v1/alert-channels',
+    admits: readers,
+    tag: 'operations',
+    summary: 'Where alerts go, and whether each channel can deliver now',
+    status: 200,
+    response: s.AlertChannelListSchema,
+  },
   listTargets: {
     method: 'GET',
     url: '/v1/targets',

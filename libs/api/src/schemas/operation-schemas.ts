@@ -22,6 +22,24 @@ export const AlertListSchema = object({
 });
 export type AlertList = Static<typeof AlertListSchema>;
 
+export const AlertChannelSchema = object({
+  name: Type.String(),
+  lag: Type.Integer({ description: 'Ledger entries that it has not been told of yet.' }),
+  lastError: nullable(
+    Type.String({ description: 'Why the last delivery failed; it is tried again until it works.' }),
+  ),
+  unreachable: nullable(
+    Type.String({
+      description: 'Why it could not deliver now: it was asked without being told anything.',
+    }),
+  ),
+});
+export type AlertChannelView = Static<typeof AlertChannelSchema>;
+export const AlertChannelListSchema = object({
+  items: Type.Array(AlertChannelSchema),
+  nextCursor: Type.Null(),
+});
+
 export const TargetSchema = object({
   name: Type.String(),
   healthy: Type.Boolean({

@@ -66,6 +66,14 @@ export const AlertRulesSchema = Type.Object(
                     'File with one "Name: value" a line, relative to this folder. Secrets go there, never here.',
                 }),
               ),
+              caFile: Type.Optional(
+                Type.String({
+                  minLength: 1,
+                  maxLength: 1000,
+                  description:
+                    "PEM file, relative to this folder: the server's certificate must be of one of these authorities. Absent: of a public one, or of one of Keyline's roots.",
+                }),
+              ),
               timeout: duration('How long one request may take; at most PT1M.'),
               attempts: wholeNumber(
                 'Requests tried in a row before the ledger follower retries later.',
