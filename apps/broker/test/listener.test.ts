@@ -1,5 +1,6 @@
 // What the listener and the metrics port are sent by somebody who belongs to nobody.
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
@@ -186,6 +187,19 @@ describe('TLS', () => {
       '',
     );
     expect(output).toMatch(/Cipher is \(NONE\)|handshake failure|no shared|no suitable/i);
+  });
+
+  it('refuses a chain of more than 100 KiB, and whoever sends it alone', async () => {
+    broker = await TestBroker.start();
+    const { certFile, keyFile } = await broker.device('long');
+    const pem = broker.pki.ca.cert.toString();
+    const chain = join(broker.folder, 'chain.pem');
+    await writeFile(chain, pem.repeat(Math.ceil((110 * 1024) / (pem.length * 0.7))));
+    const args = ['-cert', certFile, '-key', keyFile, '-cert_chain', chain];
+    await sClient([...args, '-tls1_2'], '');
+    await expect.poll(() => broker.line('handshake failed')?.reason).toMatch(/MESSAGE_SIZE|LENGTH/);
+    const client = await broker.connect(await broker.device('short'), { clientId: 'short' });
+    await client.endAsync();
   });
 
   it('cuts a peer that draws its handshake out byte by byte, however steadily', async () => {

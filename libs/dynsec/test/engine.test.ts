@@ -261,6 +261,46 @@ describe("Keyline's revokeCertificates", () => {
   });
 });
 
+describe('Names that JavaScript knows', () => {
+  const names = ['constructor', '__proto__', 'toString', 'valueOf', 'hasOwnProperty', 'prototype'];
+
+  it.each(names)('are names like any other: %s', async (name) => {
+    const folder = temporaryFolder();
+    const engine = await openEngine(folder);
+    expect(engine.checkIdentity(name)).toBe('unknown');
+    expect(engine.mayPublish(session(name), name)).toBe(false);
+    expect(engine.checkCertificate(name, '01')).toBe('no list');
+    await carryOut(
+      engine,
+      {
+        command: 'createRole',
+        rolename: name,
+        acls: [{ acltype: 'publishClientSend', topic: `${name}/#`, allow: true }],
+      },
+      { command: 'createGroup', groupname: name, roles: [{ rolename: name }] },
+      { command: 'createClient', username: name, groups: [{ groupname: name }], serials: ['01'] },
+    );
+    const [refused] = answersOf(await execute(engine, { command: name, [name]: name }));
+    expect(refused).toMatchObject({ command: name, error: 'Unknown command' });
+    await engine.close();
+    const again = await openEngine(folder);
+    expect(again.mayPublish(session(name), `${name}/${name}`)).toBe(true);
+    expect(again.checkCertificate(name, '02')).toBe('unlisted');
+    await carryOut(again, { command: 'deleteClient', username: name });
+    expect(again.checkIdentity(name)).toBe('unknown');
+  });
+
+  it('do nothing as members of a payload', async () => {
+    const engine = await openEngine();
+    const payload =
+      '{"commands":[{"command":"createClient","username":"a","__proto__":{"disabled":true,"roles":[5]}}],"__proto__":{"commands":[]}}';
+    const { response } = await engine.execute(Buffer.from(payload), session('admin@keyline'));
+    expect(JSON.parse(response)).toEqual({ responses: [{ command: 'createClient' }] });
+    expect(engine.checkIdentity('a')).toBe('known');
+    expect(({} as Record<string, unknown>)['disabled']).toBeUndefined();
+  });
+});
+
 describe('Payloads', () => {
   it('that change nothing leave the change index', async () => {
     const engine = await openEngine();
