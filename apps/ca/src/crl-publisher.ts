@@ -3,7 +3,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { revokedPages, type Crl, type LedgerEntry, type Store } from '@keyline/fleet';
 import { KeylineError, type Clock, type SerialHex } from '@keyline/kernel';
-import { createCrl, createDeltaCrl, deltaCrlUrl, type DeltaCrlEntry } from '@keyline/pki';
+import {
+  createCrl,
+  createDeltaCrl,
+  deltaCrlUrl,
+  mergeCrlEntries,
+  type CrlEntries,
+  type DeltaCrlEntry,
+} from '@keyline/pki';
 import { listName, type CrlList } from './crl-lists.ts';
 
 export interface CrlSchedule {
@@ -28,8 +35,10 @@ export interface CrlPublisher {
   coverage(list: string, seq: number): Crl | undefined;
 }
 
-/** Publishing complete CRLs, and publishing deltas, may each take this share of the time at most, however many revocations come. */
-const mostShare = 0.1;
+/** Publishing complete CRLs, and publishing deltas, may take this share of the time at most, however many revocations come. */
+const mostShare = { complete: 0.05, delta: 0.1 };
+/** Up to here (some 100,000 entries, milliseconds) a complete CRL is made of the one before it; a larger one in slices from the database. */
+const mostMergedBytes = 4 << 20;
 
 interface ListState {
   complete: Crl | undefined;
@@ -39,6 +48,8 @@ interface ListState {
   /** `performance.now()` from which on the next may be published. */
   completeFrom: number;
   deltaFrom: number;
+  /** Epoch milliseconds from which on the next complete CRL is made anew from the database, not of the one before. */
+  anewFrom: number;
   /** A complete CRL is on its way. */
   owing: boolean;
 }
@@ -57,6 +68,8 @@ export async function createCrlPublisher(options: {
   const { store, clock, schedule, onPublished } = options;
   const states = new Map<string, ListState>();
   let chain: Promise<void> = Promise.resolve();
+  /** What the changes of all lists reach up to. */
+  let notedSeq = -1;
 
   /** Lists are loaded when they are first met. */
   async function stateOf({ name }: CrlList): Promise<ListState> {
@@ -68,6 +81,7 @@ export async function createCrlPublisher(options: {
       changes: new Map(),
       completeFrom: 0,
       deltaFrom: 0,
+      anewFrom: 0,
       owing: false,
     };
     states.set(name, state);
@@ -94,22 +108,56 @@ export async function createCrlPublisher(options: {
     // Numbers go on from those in the store. The changes stay: more of them than the base lacks is no fault, less would be.
     state.complete = await store.findLatestCrl(name, 'complete');
     state.delta = await store.findLatestCrl(name, 'delta');
+    state.anewFrom = 0;
     throw new KeylineError(
       'STORE_CONFLICT',
       `CRL number ${String(number)} of ${name} was published by somebody else; trying again with the next.`,
     );
   }
 
-  const restAfter = (begun: number): number => {
+  const restAfter = (begun: number, kind: Crl['kind']): number => {
     const ended = performance.now();
-    return ended + (ended - begun) * (1 / mostShare - 1);
+    return ended + (ended - begun) * (1 / mostShare[kind] - 1);
   };
+
+  /** All that is revoked, from the database, and how far that reaches at least. */
+  async function readEntries(
+    { authority, shard }: CrlList,
+    state: ListState,
+    now: number,
+  ): Promise<{ entries: CrlEntries; ledgerSeq: number }> {
+    const ledgerSeq = await store.lastSeq();
+    const entries = revokedPages(store, {
+      authority: authority.id,
+      shard,
+      // An entry stays until it has been in one CRL that came after its certificate's end (RFC 5280 §3.3).
+      endsFrom: Math.min(now, state.complete?.thisUpdate ?? 0),
+    });
+    return { entries, ledgerSeq };
+  }
+
+  /**
+   * The same, made of the CRL before and what changed since: what the database has of thousands of others is not read again. Whose
+   * certificate ended meanwhile stays in it until it is made anew. Undefined where that is not known to be the same.
+   */
+  function mergeEntries(
+    { complete, changes, anewFrom }: ListState,
+    now: number,
+  ): { entries: CrlEntries; ledgerSeq: number } | undefined {
+    // A clock that was set back does not put off the turn of the database.
+    if (now >= anewFrom || now < anewFrom - schedule.interval) return undefined;
+    if (complete === undefined || complete.der.length > mostMergedBytes) return undefined;
+    if (notedSeq < complete.ledgerSeq) return undefined;
+    const entries = mergeCrlEntries(complete.der, changes.values());
+    return entries && { entries, ledgerSeq: notedSeq };
+  }
 
   async function publishComplete(list: CrlList, state: ListState): Promise<void> {
     const begun = performance.now();
-    const { name, authority, shard, distributionPoint } = list;
+    const { name, authority, distributionPoint } = list;
     const now = clock.now();
-    const ledgerSeq = await store.lastSeq();
+    const merged = mergeEntries(state, now);
+    const { entries, ledgerSeq } = merged ?? (await readEntries(list, state, now));
     const { thisUpdate, nextUpdate } = timesOf(now, schedule);
     const number = nextNumber(state);
     const der = await createCrl({
@@ -117,12 +165,7 @@ export async function createCrlPublisher(options: {
       number,
       thisUpdate,
       nextUpdate,
-      entries: revokedPages(store, {
-        authority: authority.id,
-        shard,
-        // An entry stays until it has been in one CRL that came after its certificate's end (RFC 5280 §3.3).
-        endsFrom: Math.min(now, state.complete?.thisUpdate ?? 0),
-      }),
+      entries,
       scope: 'user',
       distributionPoint,
       freshestCrl: deltaCrlUrl(list.url),
@@ -133,7 +176,8 @@ export async function createCrlPublisher(options: {
     // The delta before stays to be had until the next is there: it adds to an older base and so to this one too (RFC 5280 §5.2.4).
     state.complete = complete;
     state.changes.clear();
-    state.completeFrom = restAfter(begun);
+    if (merged === undefined) state.anewFrom = now + schedule.interval;
+    state.completeFrom = restAfter(begun, 'complete');
     // Who follows FreshestCRL must find one, also when nothing has changed yet.
     await publishDelta(list, state, ledgerSeq);
   }
@@ -168,7 +212,7 @@ export async function createCrlPublisher(options: {
     };
     await insert(list, state, delta);
     state.delta = delta;
-    state.deltaFrom = restAfter(begun);
+    state.deltaFrom = restAfter(begun, 'delta');
   }
 
   /** One at a time, so that numbers stay in order whoever asks. */
@@ -200,6 +244,7 @@ export async function createCrlPublisher(options: {
           if (list !== undefined) changed.add(list);
         }
       }
+      notedSeq = seq;
     }
     return changed;
   }

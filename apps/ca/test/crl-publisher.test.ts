@@ -14,6 +14,8 @@ let entries: LedgerEntry[];
 /** Names of lists whose next CRL the store refuses. */
 let refused: Set<string>;
 let revoked: Map<string, number>;
+/** How often the database was asked for all that is revoked. */
+let reads: number;
 
 const latest = (list: string, kind: Crl['kind']): Crl | undefined =>
   crls.findLast((crl) => crl.list === list && crl.kind === kind);
@@ -31,10 +33,14 @@ const store = {
       revokedAt: revoked.get(serial) ?? null,
       reason: 'keyCompromise',
     }),
-  listRevoked: () =>
-    Promise.resolve(
-      [...revoked].map(([serial, revokedAt]) => ({ serial, revokedAt, reason: 'keyCompromise' })),
-    ),
+  listRevoked() {
+    reads++;
+    return Promise.resolve(
+      [...revoked]
+        .toSorted(([a], [b]) => (a < b ? -1 : 1))
+        .map(([serial, revokedAt]) => ({ serial, revokedAt, reason: 'keyCompromise' })),
+    );
+  },
   commit({ writes }: { writes: readonly { op: string; crl?: Crl }[] }) {
     for (const { crl } of writes) {
       if (crl === undefined) continue;
@@ -75,6 +81,7 @@ beforeEach(() => {
   entries = [];
   refused = new Set();
   revoked = new Map();
+  reads = 0;
 });
 
 describe('the CRL publisher', () => {
@@ -141,5 +148,44 @@ describe('the CRL publisher', () => {
       [...(base?.entries ?? []), ...(delta?.entries ?? [])].map((e) => e.serial),
     );
     expect([...held].toSorted()).toEqual(['01', '02', '03']);
+  });
+
+  it('makes a complete CRL of the one before and the changes, and once in an interval of the database', async () => {
+    const publisher = await open();
+    await publisher.tick();
+    expect(reads).toBe(1);
+    const serialsInForce = (): string[] =>
+      parseCrl(publisher.latest('issuing-1', 'complete')!.der).entries.map(({ serial }) => serial);
+    for (const serial of ['05', '02', '09']) {
+      const entry = revoke(serial);
+      await publisher.apply([entry]);
+      await publisher.waitForComplete('issuing-1', 10_000);
+      expect(serialsInForce()).toEqual([...revoked.keys()].toSorted());
+      expect(publisher.latest('issuing-1', 'complete')?.ledgerSeq).toBe(entry.seq);
+    }
+    expect(reads).toBe(1);
+    // Its certificate has ended: the database has it no more, and the list until it is made anew.
+    revoked.delete('02');
+    clock.advance(Duration.hours(23));
+    await publisher.apply([revoke('07')]);
+    await publisher.waitForComplete('issuing-1', 10_000);
+    expect(serialsInForce()).toEqual(['02', '05', '07', '09']);
+    clock.advance(Duration.hours(1));
+    await publisher.apply([revoke('08')]);
+    await publisher.waitForComplete('issuing-1', 10_000);
+    expect(serialsInForce()).toEqual(['05', '07', '08', '09']);
+    expect(reads).toBe(2);
+  });
+
+  it('asks the database first when it was started again, whatever CRL it finds', async () => {
+    const before = await open();
+    await before.tick();
+    await before.apply([revoke('01')]);
+    await before.waitForComplete('issuing-1', 10_000);
+    revoked.set('03', clock.now());
+    const publisher = await open();
+    await publisher.apply([revoke('04')]);
+    const { entries: held } = parseCrl(publisher.latest('issuing-1', 'complete')!.der);
+    expect(held.map(({ serial }) => serial)).toEqual(['01', '03', '04']);
   });
 });

@@ -8,6 +8,7 @@ export * from './csr.ts';
 export * from './full-crl.ts';
 export * from './issuer.ts';
 export * from './lint.ts';
+export { mergeCrlEntries } from './merge-crl-entries.ts';
 export * from './ocsp-request.ts';
 export * from './ocsp-responder.ts';
 export * from './ports.ts';
