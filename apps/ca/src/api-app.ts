@@ -10,6 +10,7 @@ import { installIdempotency } from './idempotency.ts';
 import type { Metrics } from './metrics.ts';
 import { httpServerOptions, installListenerBounds } from './listener-bounds.ts';
 import { createProblemHandlers, installProblemHandlers } from './problem-reply.ts';
+import { refuseOddForms } from './request-form.ts';
 import { createRateLimits } from './rate-limits.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import { installBodyParsers } from './request-body.ts';
@@ -69,6 +70,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
   app.decorateRequest('caller', undefined);
   app.decorateRequest('proofEpoch', 0);
   installProblemHandlers(app, refusals);
+  refuseOddForms(app);
   const bounds = installListenerBounds(app, {
     limits: listeners,
     bodyBytes: service.limits.bodyBytes,

@@ -17,6 +17,7 @@ import { httpServerOptions, installListenerBounds } from './listener-bounds.ts';
 import type { Metrics } from './metrics.ts';
 import type { OcspAnswer, OcspService } from './ocsp-service.ts';
 import { createProblemHandlers, installProblemHandlers } from './problem-reply.ts';
+import { refuseOddForms } from './request-form.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import { createTrustAnswer, registerLiveness } from './routes/health.ts';
 import { etagOf, preconditionFailed, sendCacheable } from './send-cacheable.ts';
@@ -60,6 +61,7 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
     (_request, body, done) => done(null, body),
   );
   installProblemHandlers(app, refusals);
+  refuseOddForms(app);
   installListenerBounds(app, {
     limits,
     bodyBytes: maxOcspBytes,

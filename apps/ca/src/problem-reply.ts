@@ -224,7 +224,8 @@ function notFound(
 ): KeylineError {
   const path = request.url.split('?', 1)[0] ?? '';
   const offered = methodsOf(path);
-  if (offered.length === 0) {
+  // Offered and not found: a path that only looks like one that is served ("/docs/static/../x").
+  if (offered.length === 0 || offered.includes(request.method)) {
     return new KeylineError(
       'NOT_FOUND',
       `There is no ${request.method} ${path.slice(0, 200)}. The API is described at /docs.`,

@@ -13,6 +13,14 @@ export const object = <T extends Record<string, TSchema>>(properties: T, descrip
 /** Of a call that needs to be told nothing. */
 export const NothingSchema = object({}, 'Nothing: {} or no body at all.');
 
+/** Text of people: no control characters, which terminals act on, and no halves of characters, which no file can hold. */
+export const plainText = (maxLength: number, description?: string) =>
+  Type.String({
+    maxLength,
+    pattern: '^[^\\p{Cc}\\p{Cs}]*$',
+    ...(description === undefined ? {} : { description }),
+  });
+
 export const DeviceIdSchema = Type.String({
   minLength: 1,
   maxLength: 64,
@@ -43,7 +51,7 @@ export const Name = Type.String({
 });
 export const LabelsSchema = Type.Record(
   Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' }),
-  Type.String({ maxLength: 200 }),
+  plainText(200),
   { maxProperties: 32, description: 'Free name → value pairs.' },
 );
 export const IdPattern = Type.String({

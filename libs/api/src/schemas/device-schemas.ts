@@ -3,6 +3,7 @@ import { Type, type Static } from 'typebox';
 import {
   timestamp,
   nullable,
+  plainText,
   object,
   DeviceIdSchema,
   PemCsr,
@@ -180,7 +181,7 @@ export const DeviceQuerySchema = object({
     Type.String({ maxLength: 270, pattern: '^[^=]+=.*$', description: 'name=value' }),
   ),
   expiresBefore: Type.Optional(timestamp('Newest certificate ends before.')),
-  q: Type.Optional(Type.String({ maxLength: 64, description: 'Id begins with.' })),
+  q: Type.Optional(plainText(64, 'Id begins with.')),
   ...pageQuery,
 });
 export const DeviceListSchema = listOf(DeviceSchema);

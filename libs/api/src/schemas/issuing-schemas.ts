@@ -3,6 +3,7 @@ import { Type, type Static } from 'typebox';
 import {
   timestamp,
   nullable,
+  plainText,
   object,
   DeviceIdSchema,
   SerialSchema,
@@ -64,7 +65,7 @@ export const CreateTokenRequestSchema = object({
   use: Type.Optional(
     Type.Union([Type.Literal('enroll'), Type.Literal('api')], { default: 'enroll' }),
   ),
-  description: Type.Optional(Type.String({ maxLength: 200 })),
+  description: Type.Optional(plainText(200)),
   expiresIn: Type.Optional(
     Type.String({ maxLength: 40, description: 'ISO 8601; default P1D (enroll), P90D (api).' }),
   ),
@@ -126,7 +127,7 @@ export const CreateBatchRequestSchema = object({
   ),
   idPattern: Type.Optional(IdPattern),
   stations: Type.Optional(
-    Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
+    Type.Array(plainText(64), {
       maxItems: 1000,
       description: 'Stations that may sign; empty: any.',
     }),

@@ -1,6 +1,6 @@
 // Messages about alerts, brokers, authorities and the service itself.
 import { Type, type Static } from 'typebox';
-import { timestamp, nullable, object, PemCertificate } from './common.ts';
+import { timestamp, nullable, object, plainText, PemCertificate } from './common.ts';
 
 export const AlertSchema = object({
   key: Type.String(),
@@ -76,10 +76,7 @@ export const TargetParamsSchema = object({
 });
 export const ExportQuerySchema = object({
   admin: Type.Optional(
-    Type.String({
-      maxLength: 64,
-      description: 'User name that administers the broker; default keyline@service.',
-    }),
+    plainText(64, 'User name that administers the broker; default keyline@service.'),
   ),
 });
 export const DynamicSecuritySchema = Type.Object(
