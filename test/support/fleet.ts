@@ -110,7 +110,7 @@ export class Fleet {
 
   /**
    * Entries of the ledger that came of somebody's call: what a refused request must leave as it is. Keyline's own (CRLs, alerts) are not
-   * counted: the list of the test before is followed by its delta at any moment.
+   * counted: the list of the test before is followed by its delta at any moment. Nor is that a call was refused.
    */
   countEntries(): number {
     const database = new DatabaseSync(join(this.keyline.data, 'ca', 'keyline.db'), {
@@ -118,7 +118,10 @@ export class Fleet {
     });
     try {
       const row = database
-        .prepare("SELECT count(*) AS n FROM ledger WHERE actor <> 'keyline'")
+        .prepare(
+          `SELECT count(*) AS n FROM ledger
+           WHERE actor <> 'keyline' AND json_extract(data, '$.kind') <> 'call-refused'`,
+        )
         .get();
       return Number(row?.['n']);
     } finally {

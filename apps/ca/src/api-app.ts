@@ -11,6 +11,7 @@ import type { Metrics } from './metrics.ts';
 import { httpServerOptions, installListenerBounds } from './listener-bounds.ts';
 import { createProblemHandlers, installProblemHandlers } from './problem-reply.ts';
 import { refuseOddForms } from './request-form.ts';
+import { createRefusalLedger, recordRefusals } from './refusal-ledger.ts';
 import { createRateLimits } from './rate-limits.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import { installBodyParsers } from './request-body.ts';
@@ -71,6 +72,10 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
   app.decorateRequest('proofEpoch', 0);
   installProblemHandlers(app, refusals);
   refuseOddForms(app);
+  const { store, clock } = service.fleet;
+  recordRefusals(app, createRefusalLedger({ store, clock }), (error) => {
+    log.error({ err: error }, 'A refused call could not be written into the ledger.');
+  });
   const bounds = installListenerBounds(app, {
     limits: listeners,
     bodyBytes: service.limits.bodyBytes,

@@ -84,6 +84,7 @@ export function createAuthenticator(options: {
       throw new KeylineError(
         'CERTIFICATE_NOT_ACCEPTED',
         `The client certificate ${certificate.serial} is revoked (${certificate.reason ?? 'unspecified'}).`,
+        { context: { owner: certificate.owner } },
       );
     }
     const profile = profiles.get(certificate.profile);
@@ -94,6 +95,7 @@ export function createAuthenticator(options: {
       throw new KeylineError(
         'CERTIFICATE_NOT_ACCEPTED',
         `The client certificate ${certificate.serial} is of the authority "${certificate.authority}", which its root revoked (${ended.reason}). Get one of another authority.`,
+        { context: { owner: certificate.owner } },
       );
     }
     // An expired certificate may still renew itself for the grace its profile gives.
@@ -163,6 +165,7 @@ export function createAuthenticator(options: {
         throw new KeylineError(
           'FORBIDDEN',
           `${route.method} ${route.url} is for ${admits.join(', ')}; "${caller.name}" is ${caller.role}.`,
+          { context: { owner: caller.name } },
         );
       }
       return { ...caller, address: request.ip };

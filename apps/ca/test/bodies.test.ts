@@ -56,7 +56,12 @@ function urlOf({ url }: RouteContract): string {
 
 async function written(): Promise<{ seq: unknown; files: string[] }> {
   const db = new DatabaseSync(join(plant.data, 'keyline.db'), { readOnly: true });
-  const { seq } = db.prepare('SELECT max(seq) AS seq FROM ledger').get() as { seq: number };
+  const { seq } = db
+    // That somebody was refused is written, too.
+    .prepare(
+      "SELECT max(seq) AS seq FROM ledger WHERE json_extract(data, '$.kind') <> 'call-refused'",
+    )
+    .get() as { seq: number };
   db.close();
   const files = await readdir(plant.data, { recursive: true });
   return { seq, files: files.filter((name) => !/-(wal|shm)$/.test(name)).toSorted() };

@@ -225,14 +225,17 @@ describe('device states', () => {
     const revoked = await plant.call('GET', '/v1/devices?state=revoked', { as: plant.admin });
     expect(revoked.body.items.map((device: { id: string }) => device.id)).toEqual(['v1']);
     const history = await plant.call('GET', '/v1/devices/v1/history', { as: plant.admin });
-    expect(history.body.items.map((item: { kind: string }) => item.kind)).toEqual([
-      'device-revoked',
-      'device-enrolled',
-    ]);
+    const changes = (history.body.items as { kind: string }[]).filter(
+      ({ kind }) => kind !== 'call-refused',
+    );
     // Who it was says the ledger, and from where.
-    expect(history.body.items).toMatchObject([
-      { actor: 'admin:admin@keyline', address: '127.0.0.1' },
-      { actor: expect.stringMatching(/^token:tok_/), address: '127.0.0.1' },
+    expect(changes).toMatchObject([
+      { kind: 'device-revoked', actor: 'admin:admin@keyline', address: '127.0.0.1' },
+      {
+        kind: 'device-enrolled',
+        actor: expect.stringMatching(/^token:tok_/),
+        address: '127.0.0.1',
+      },
     ]);
   });
 

@@ -86,5 +86,6 @@ export async function refuseSuperseded(
   return new KeylineError(
     'CERTIFICATE_NOT_ACCEPTED',
     `The client certificate ${old.serial} was superseded by ${current.serial}, which is in use. Use that one; with the old one it can only be fetched again, by renewing with its key.`,
+    { context: { owner: old.owner } },
   );
 }

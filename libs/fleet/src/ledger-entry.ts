@@ -97,6 +97,16 @@ export type EntryData =
       readonly summary: string;
       readonly requestedBy: string;
     }
+  | {
+      /** A call of note was refused: of somebody without the right, the role or the secret. */
+      readonly kind: 'call-refused';
+      /** The caller, the owner of the certificate that was presented, or the address. */
+      readonly subject: string;
+      readonly code: string;
+      readonly route: string;
+      /** With those since the last entry that were not written down. */
+      readonly count: number;
+    }
   | { readonly kind: 'trust-added'; readonly subject: string; readonly sha256: string }
   | {
       readonly kind: 'crl-published';
