@@ -52,6 +52,40 @@ describe.skipIf(!real)('Mosquitto, supervised', () => {
   });
   afterAll(() => broker.stop());
 
+  it('keeps nothing for a name that was disabled, for whoever may have it next', async () => {
+    const lasting = { clean: false, properties: { sessionExpiryInterval: 3600 } };
+    const subject = await broker.pki.issue('device7');
+    await broker.control(...activate('device7'));
+    const before = await broker.connect(subject, { clientId: 'device7', ...lasting });
+    await before.subscribeAsync('devices/device7/commands/#', { qos: 1 });
+    await before.endAsync();
+    await broker.control(
+      {
+        command: 'createRole',
+        rolename: 'sender',
+        acls: [{ acltype: 'publishClientSend', topic: 'devices/#', allow: true }],
+      },
+      { command: 'createClient', username: 'sender' },
+      { command: 'addClientRole', username: 'sender', rolename: 'sender' },
+    );
+    const sender = await broker.connect(await broker.pki.issue('sender'));
+    expect(await publish(sender, 'devices/device7/commands/secret')).toBe('accepted');
+    const offline = (): Promise<string | undefined> =>
+      broker.metric('keyline_broker_sessions_offline');
+    await expect.poll(offline, patience).toBe('1');
+    await broker.control({ command: 'disableClient', username: 'device7' });
+    // The supervisor reads of it in Mosquitto's log.
+    await expect.poll(offline, patience).toBe('0');
+    await broker.control({ command: 'enableClient', username: 'device7' });
+    const heard: string[] = [];
+    const after = await broker.connect(subject, { clientId: 'device7', ...lasting });
+    after.on('message', (topic) => heard.push(topic));
+    await after.subscribeAsync('devices/device7/commands/#', { qos: 1 });
+    expect(await publish(sender, 'devices/device7/commands/new')).toBe('accepted');
+    await expect.poll(() => heard, patience).toEqual(['devices/device7/commands/new']);
+    await Promise.all([after.endAsync(), sender.endAsync()]);
+  });
+
   describe('lets in', () => {
     it('a device by its certificate, under its own name whatever client id it asks for', async () => {
       const client = await broker.connect(one, { clientId: 'device12' });

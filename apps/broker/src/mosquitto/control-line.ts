@@ -36,6 +36,8 @@ export class ControlLine {
   readonly #figures = new Map<string, number>();
   readonly #opened: Promise<void>;
   readonly #folder: FileHandle | undefined;
+  readonly #path: string;
+  readonly #login: SupervisorLogin;
   #sequence = 0;
   #heardAt = performance.now();
 
@@ -46,6 +48,8 @@ export class ControlLine {
     // A long path does not fit into a socket's address; by its open folder it does.
     const reachable =
       folder === undefined ? path : `/proc/self/fd/${folder.fd}/${runtimeFiles.control}`;
+    this.#path = reachable;
+    this.#login = login;
     this.#client = new MqttClient(() => connectSocket(reachable), {
       ...login,
       clientId: login.username,
@@ -108,6 +112,33 @@ export class ControlLine {
     };
     await this.#client.publishAsync(requestTopic, JSON.stringify(payload), { qos: 1 });
     return answers;
+  }
+
+  /** A connection of its own under that client id, which wants no session: the one that is kept goes. @throws {Error} when it is not let in */
+  async discardSession(clientId: string): Promise<void> {
+    const client = new MqttClient(() => connectSocket(this.#path), {
+      ...this.#login,
+      clientId,
+      // What 3.1.1 calls a clean session leaves nothing behind.
+      protocolVersion: 4,
+      clean: true,
+      reconnectPeriod: 0,
+      connectTimeout: answerTimeout,
+    });
+    try {
+      await new Promise<void>((resolve, reject) => {
+        client.once('connect', () => {
+          resolve();
+        });
+        client.once('error', reject);
+        client.once('close', () => {
+          reject(notAnswered());
+        });
+      });
+    } finally {
+      client.on('error', () => undefined);
+      await client.endAsync();
+    }
   }
 
   async close(): Promise<void> {

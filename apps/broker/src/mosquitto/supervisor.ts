@@ -11,6 +11,7 @@ import { LogLines, type ConnectedClient } from './log-lines.ts';
 import { MosquittoProcess } from './mosquitto-process.ts';
 import type { Paces } from './options.ts';
 import { runtimeFiles, type RuntimeFolder } from './runtime-folder.ts';
+import { SessionPurge } from './session-purge.ts';
 import { StrangerGuard } from './stranger-guard.ts';
 
 interface SupervisorOptions {
@@ -46,6 +47,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #lines: LogLines;
   readonly #guard: StrangerGuard;
+  readonly #purge: SessionPurge;
   readonly #stopping = new AbortController();
   #process: MosquittoProcess | undefined;
   #control: ControlLine | undefined;
@@ -66,8 +68,19 @@ export class Supervisor {
         return this.#control.send(commands);
       },
     });
+    this.#purge = new SessionPurge({
+      log: options.log,
+      isReady: () => this.#control !== undefined,
+      discard: async (clientId) => {
+        if (this.#control === undefined) throw new KeylineError('TARGET_UNREACHABLE', 'It is down');
+        await this.#control.discardSession(clientId);
+      },
+    });
     this.#lines = new LogLines(options.log, {
-      onLine: options.events.onLine,
+      onLine: (line) => {
+        options.events.onLine(line);
+        this.#purge.read(line);
+      },
       onConnected: (client) => {
         const { username } = client;
         options.events.onConnected(client);
@@ -123,6 +136,7 @@ export class Supervisor {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#guard.reset();
+    this.#purge.stop();
     await this.#control?.close();
     await this.#process?.stop();
     await this.#watching;
@@ -164,6 +178,7 @@ export class Supervisor {
       events.onServing();
       // Whoever came before it could be asked.
       this.#guard.wake();
+      this.#purge.wake();
       return;
     }
     await control.close();
