@@ -156,6 +156,7 @@ it(
     if (tried > 100) expect(answered).toBeGreaterThan(0);
     const value = await broker.metrics();
     expect(value('keyline_broker_faults_total')).toBe(0);
+    expect(value('keyline_broker_connection_failures_total')).toBe(0);
     expect(broker.lines.filter(({ level }) => level >= 50)).toEqual([]);
   },
 );

@@ -2,12 +2,17 @@
 import fc from 'fast-check';
 import { encodePacket, type ConnectPacket, type Packet, type ProtocolVersion } from '@keyline/mqtt';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { clientPacket, connectPacket } from '../../libs/mqtt/test/arbitrary-packets.ts';
+import {
+  clientPacket,
+  connectPacket,
+  publishPacket,
+} from '../../libs/mqtt/test/arbitrary-packets.ts';
 import { MqttDevice, type MqttIdentity } from '../support/mqtt-device.ts';
 import { BrokerParts, BrokerProcess } from './support/broker-process.ts';
 import { Dice } from './support/dice.ts';
 import { fuzz, fuzzTimeout, isLongRun } from './support/fuzz.ts';
 import { mutateBytes } from './support/mutate-bytes.ts';
+import { attackWebSocket } from './support/web-socket-frames.ts';
 import { Vitals } from './support/vitals.ts';
 import { StrictWire } from '../../apps/broker/test/support/strict-wire.ts';
 
@@ -25,8 +30,11 @@ let vitals: Vitals;
 
 beforeAll(async () => {
   parts = await BrokerParts.create();
-  broker = await BrokerProcess.serve(parts, ['--connect-timeout', '2000']);
-  rogue = await broker.device('rogue');
+  broker = await BrokerProcess.serve(parts, [
+    ...['--connect-timeout', '2000', '--max-guesses-per-address', '1000000'],
+    ...['--max-guesses-per-name', '1000000'],
+  ]);
+  rogue = await broker.device('rogue', { password: login.password });
   healthy = await MqttDevice.connect(broker.address, await broker.device('healthy'));
   await healthy.subscribe('healthy/echo');
   const watcher = await broker.device('watcher');
@@ -113,29 +121,63 @@ function drawConnect(version: ProtocolVersion, dice: Dice): ConnectPacket {
   };
 }
 
+const login = { username: 'rogue', password: 'correct horse' };
+
+/** Right more often than not: wrong guesses are soon refused without being looked at. */
+function withLogin(packet: ConnectPacket, dice: Dice): ConnectPacket {
+  if (dice.happens(0.1)) return packet;
+  const password = Buffer.from(dice.happens(0.9) ? login.password : 'wrong');
+  return { ...packet, username: login.username, password };
+}
+
 /** Topics out of few, so that what is kept on purpose (retained messages) has a bound. */
 const tame = <Message extends { topic: string }>(message: Message, dice: Dice): Message =>
   message.topic === '' || dice.happens(0.05)
     ? message
     : { ...message, topic: `rogue/${dice.below(20)}` };
 
-const drawPackets = (version: ProtocolVersion, dice: Dice): Packet[] =>
-  draw(clientPacket(version), dice, 1 + dice.below(8)).map((packet) =>
-    packet.type === 'publish' ? tame(packet, dice) : packet,
-  );
+/** What ends a session at once is rare, and packet identifiers are few, so that answers meet what they answer. */
+function drawPackets(version: ProtocolVersion, dice: Dice): Packet[] {
+  const isUsual = fc.oneof({ weight: 2, arbitrary: clientPacket(version) }, publishPacket(version));
+  return draw(isUsual, dice, 1 + dice.below(20))
+    .filter(({ type }) => (type !== 'auth' && type !== 'disconnect') || dice.happens(0.1))
+    .map((packet) => (packet.type === 'publish' ? tame(packet, dice) : packet))
+    .map((packet) =>
+      'packetId' in packet && packet.packetId > 0 && dice.happens(0.8)
+        ? { ...packet, packetId: 1 + dice.below(4) }
+        : packet,
+    );
+}
 
 async function attack(dice: Dice): Promise<void> {
   const version = dice.pick([4, 5, 5, 3] as const);
-  const connect = encodePacket(drawConnect(version, dice), version);
+  // One wrong packet ends a session, and nothing behind it is tried.
+  const wildness = dice.pick([0, 0.05, 0.3]);
+  // On the port for passwords nobody has shown anything before the first packet.
+  const withPassword = dice.happens(0.2);
+  const drawn = drawConnect(version, dice);
+  const connect = encodePacket(withPassword ? withLogin(drawn, dice) : drawn, version);
   const packets = drawPackets(version, dice).map((packet) => encodePacket(packet, version));
   const isFirstWrong = dice.happens(0.25);
   const first = isFirstWrong ? mutateBytes(connect, dice, packets) : connect;
-  const wire = await StrictWire.open(target(), proofOf(rogue), isFirstWrong ? undefined : version);
+  if (dice.happens(0.15)) {
+    const bent = packets.map((packet) =>
+      dice.happens(wildness) ? mutateBytes(packet, dice, packets) : packet,
+    );
+    const place = { port: broker.ports.webSocketPort, ca: target().ca, ...proofOf(rogue) };
+    await attackWebSocket(place, [first, ...bent], dice, patience);
+    return;
+  }
+  const wire = await StrictWire.open(
+    withPassword ? { ...target(), port: broker.ports.passwordPort } : target(),
+    withPassword ? {} : proofOf(rogue),
+    isFirstWrong ? undefined : version,
+  );
   if (dice.happens(0.95)) wire.send(first);
   if (dice.happens(0.8))
     await wire.until(({ type }) => type === 'connack', isFirstWrong ? 50 : patience);
   for (const packet of packets) {
-    const bytes = dice.happens(0.4) ? mutateBytes(packet, dice, packets) : packet;
+    const bytes = dice.happens(wildness) ? mutateBytes(packet, dice, packets) : packet;
     // In pieces as well: a packet may be cut anywhere.
     const cut = dice.happens(0.2) ? dice.below(bytes.length + 1) : bytes.length;
     wire.send(bytes.subarray(0, cut));
@@ -166,6 +208,7 @@ it(
     expect(run).toBeGreaterThan(0);
     const value = await broker.metrics();
     expect(value('keyline_broker_faults_total')).toBe(0);
+    expect(value('keyline_broker_connection_failures_total')).toBe(0);
     expect(broker.lines.filter(({ level }) => level >= 50)).toEqual([]);
   },
 );

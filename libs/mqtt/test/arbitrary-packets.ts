@@ -228,6 +228,9 @@ export const clientPacket = (version: ProtocolVersion): fc.Arbitrary<Packet> =>
 
 export const connectPacket = connectIn;
 
+export const publishPacket = (version: ProtocolVersion): fc.Arbitrary<Packet> =>
+  publishIn(version, 'client');
+
 export const serverPacket = (version: ProtocolVersion): fc.Arbitrary<Packet> =>
   fc.oneof(
     ...fromBoth(version, 'server'),

@@ -24,6 +24,7 @@ export interface LogLine {
 interface Ports {
   readonly port: number;
   readonly webSocketPort: number;
+  readonly passwordPort: number;
   readonly metricsPort: number;
 }
 
@@ -86,7 +87,7 @@ export class BrokerProcess {
       process.execPath,
       [
         ...[join(projectFolder, 'apps/broker/src/main.ts'), 'serve', '--data', data],
-        ...['--port', '0', '--websocket-port', '0', '--metrics-port', '0'],
+        ...['--port', '0', '--websocket-port', '0', '--password-port', '0', '--metrics-port', '0'],
         ...['--cert', parts.server.certFile, '--key', parts.server.keyFile],
         ...['--ca', parts.pki.ca.certFile, '--admin', adminName, '--ready-file', readyFile],
         ...flags,
@@ -151,8 +152,8 @@ export class BrokerProcess {
     return `exit code ${String(exitCode)}, signal ${String(signalCode)}: ${last.join('\n')}`;
   }
 
-  /** Registers a client with every right but that of an administrator. */
-  async device(name: string): Promise<MqttIdentity> {
+  /** Registers a client with every right but that of an administrator. @param more of createClient: a password */
+  async device(name: string, more: object = {}): Promise<MqttIdentity> {
     const { pki, admin } = this.parts;
     const certificate = await pki.issue(name);
     const all = { topic: '#', allow: true, priority: 0 };
@@ -164,7 +165,7 @@ export class BrokerProcess {
         'subscribePattern',
         'unsubscribePattern',
       ].map((acltype) => ({ command: 'addRoleACL', rolename: `role-${name}`, acltype, ...all })),
-      { command: 'createClient', username: name },
+      { command: 'createClient', username: name, ...more },
       { command: 'addClientRole', username: name, rolename: `role-${name}` },
     ]);
     return identityOf(name, certificate);

@@ -40,10 +40,10 @@ export class StrictWire {
   /** @param version of what comes back; undefined where nobody can tell, and then it is not read */
   static async open(
     { port, ca }: { readonly port: number; readonly ca: string | Buffer },
-    { cert, key }: { readonly cert: string | Buffer; readonly key: string | Buffer },
+    proof: { readonly cert?: string | Buffer; readonly key?: string | Buffer },
     version: ProtocolVersion | undefined,
   ): Promise<StrictWire> {
-    const socket = connect({ host: '127.0.0.1', port, ca, cert, key });
+    const socket = connect({ host: '127.0.0.1', port, ca, ...proof });
     const wire = new StrictWire(socket, version);
     await new Promise((resolve) => {
       socket.once('secureConnect', resolve);
