@@ -3,6 +3,9 @@ import { createServer, type ListenOptions, type Server } from 'node:net';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import type { FastifyInstance } from 'fastify';
 
+/** Connections that wait to be taken: many devices may come at once. */
+const queue = { backlog: 4096 } as const;
+
 /**
  * Ends with the app. `0.0.0.0` is every IPv4 address of this machine, `::` every address.
  * @throws {KeylineError} USAGE naming the address that can't be listened on
@@ -21,7 +24,7 @@ export async function listenOn(
     done();
   });
   await orExplain(first, port, () =>
-    app.listen({ host: first, port, ipv6Only: ipv6Only && first === '::' }),
+    app.listen({ ...queue, host: first, port, ipv6Only: ipv6Only && first === '::' }),
   );
   for (const host of others) {
     const door = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -29,7 +32,12 @@ export async function listenOn(
     });
     doors.push(door);
     await orExplain(host, port, () =>
-      listen(door, { host, port: portOf(app) ?? port, ipv6Only: ipv6Only && host === '::' }),
+      listen(door, {
+        ...queue,
+        host,
+        port: portOf(app) ?? port,
+        ipv6Only: ipv6Only && host === '::',
+      }),
     );
   }
 }
