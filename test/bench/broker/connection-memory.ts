@@ -16,11 +16,12 @@ export const connectionMemory: Bench = {
     const mosquitto = await measure('mosquitto', context);
     const bare = await measure('bare', context);
     context.note(
-      `limit 40 KiB; Mosquitto ${mosquitto.toFixed(1)} KiB, bare node:tls ${bare.toFixed(1)} KiB`,
+      `${(embedded - bare).toFixed(1)} KiB above bare node:tls with the same settings (at most ${aboveBare}); Mosquitto ${mosquitto.toFixed(1)} KiB`,
     );
     return {
       value: embedded,
-      limit: 40,
+      limit: 58,
+      holds: embedded - bare <= aboveBare,
       peers: [
         { name: 'Mosquitto', value: mosquitto },
         { name: 'bare node:tls', value: bare },
@@ -28,6 +29,9 @@ export const connectionMemory: Bench = {
     };
   },
 };
+
+/** KiB. */
+const aboveBare = 3;
 
 async function measure(kind: BrokerKind, { folder, quick }: BenchContext): Promise<number> {
   const count = quick ? 1_000 : 5_000;
