@@ -1,6 +1,7 @@
 // The benches, in the order of the table.
 import { connectionMemory } from './broker/connection-memory.ts';
 import { fleetDelivery } from './broker/fleet-delivery.ts';
+import { hostileDevices } from './broker/hostile.ts';
 import { reconnectHerd } from './broker/reconnect-herd.ts';
 import { revokeCutEmbedded, revokeCutMosquitto } from './broker/revoke-cut.ts';
 import { rightsBulkEmbedded, rightsBulkMosquitto } from './broker/rights-bulk.ts';
@@ -45,4 +46,5 @@ export const benches: readonly Bench[] = [
   connectionMemory,
   reconnectHerd,
   fleetDelivery,
+  hostileDevices,
 ];

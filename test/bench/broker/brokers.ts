@@ -29,6 +29,8 @@ interface StartOptions {
   readonly fleet: FleetFiles;
   /** dynamic-security.json to begin with; the same for each. Absent: empty. */
   readonly state?: string;
+  /** More of the embedded broker's command line. */
+  readonly options?: readonly string[];
 }
 
 const project = join(import.meta.dirname, '../../..');
@@ -86,7 +88,7 @@ interface Launch extends StartOptions {
 }
 
 const launchers: Record<BrokerKind, (launch: Launch) => ChildProcess> = {
-  embedded: ({ folder, fleet, port, state }) => {
+  embedded: ({ folder, fleet, port, state, options = [] }) => {
     mkdirSync(join(folder, 'dynsec'), { mode: 0o700 });
     if (state !== undefined) writeFileSync(join(folder, 'dynsec/dynamic-security.json'), state);
     return spawn(
@@ -95,7 +97,7 @@ const launchers: Record<BrokerKind, (launch: Launch) => ChildProcess> = {
         'serve',
         ...['--data', folder, '--port', String(port)],
         ...['--cert', fleet.cert, '--key', fleet.key, '--ca', fleet.ca, '--admin', adminName],
-        ...['--max-inflight-messages', String(maxInflight)],
+        ...['--max-inflight-messages', String(maxInflight), ...options],
       ],
       { stdio: ['ignore', 'pipe', 'pipe'], env: profiled() },
     );

@@ -50,8 +50,11 @@ export interface LoadCalls {
     readonly asked: { readonly interval: number; readonly milliseconds: number };
     readonly answer: { readonly sent: number; readonly latest: number };
   };
-  /** The only client hears everything; the answer of `heard` are the latencies since, in ms, sorted. */
-  readonly listen: { readonly asked: undefined; readonly answer: undefined };
+  /** The only client hears everything, or what a filter below the bench's topic matches; the answer of `heard` are the latencies since, in ms, sorted. */
+  readonly listen: {
+    readonly asked: { readonly filter: string } | undefined;
+    readonly answer: undefined;
+  };
   readonly heard: { readonly asked: undefined; readonly answer: Float64Array };
   /** The first client pings, one after the other, until `pinged` asks for the longest times, in ms, sorted. */
   readonly ping: { readonly asked: undefined; readonly answer: undefined };

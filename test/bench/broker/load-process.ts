@@ -178,13 +178,13 @@ const handlers: LoadHandlers = {
     }
   },
 
-  async listen() {
+  async listen(asked) {
     const [client] = clients();
     latencies = [];
     client!.onMessage = (payload) => {
       latencies.push(Number(process.hrtime.bigint() - payload.readBigUInt64LE()) / 1e6);
     };
-    await client!.subscribe(`${benchTopic}/#`, 0);
+    await client!.subscribe(`${benchTopic}/${asked?.filter ?? '#'}`, 0);
     return undefined;
   },
 
