@@ -1,11 +1,15 @@
 // One MQTT 5 connection to a broker's dynamic-security API, from the handshake to its loss.
-import { connect as connectTcp, isIP } from 'node:net';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { KeylineError, messageOf } from '@keyline/kernel';
-import { ErrorWithSubackPacket, MqttClient } from 'mqtt';
+import type { ConnackPacket, Packet, PubackPacket, SubackPacket } from '@keyline/mqtt';
+import { PacketSocket } from './packet-socket.ts';
 
 const requestTopic = '$CONTROL/dynamic-security/v1';
 const responseTopic = `${requestTopic}/response`;
+/** Seconds without a word of ours after which a broker may end the connection. */
+const keepAlive = 30;
+const notAuthorized = 0x87;
 
 /** PEM. Without `cert` and `key` the connection is made without a client certificate. */
 export interface TlsCredentials {
@@ -46,29 +50,24 @@ export async function openConnection(
     readonly onLost: (reason: string) => void;
   },
 ): Promise<Connection> {
-  const { handshakeTimeout = 10_000 } = options;
-  const client = createClient(options, handshakeTimeout);
-  let problem = 'it closed the connection';
-  client.on('error', (error) => {
-    problem = messageOf(error);
-  });
-  client.on('disconnect', ({ reasonCode, properties }) => {
-    problem = `it disconnected with reason ${reasonCode ?? 0}${properties?.reasonString === undefined ? '' : `: ${properties.reasonString}`}`;
-  });
-  client.on('message', (topic, payload) => {
-    if (topic === responseTopic) events.onAnswers(payload);
-  });
-  const end = (): Promise<void> =>
-    new Promise((resolve) => {
-      client.end(true, () => resolve());
-    });
+  const { handshakeTimeout = 10_000, clientId = '', username, password } = options;
+  const dialogue = createDialogue(openSocket(options), events.onAnswers);
   try {
     await within(handshakeTimeout, events.signal, async () => {
-      await connected(client, () => problem);
-      await subscribe(client, options);
+      const { reasonCode } = await dialogue.connect({
+        ...{ type: 'connect', protocolVersion: 5, clean: true, keepAlive, clientId },
+        username,
+        password: password === undefined ? undefined : Buffer.from(password),
+      });
+      if (reasonCode !== 0) throw new Error(`it refused the connection (${hexOf(reasonCode)})`);
+      const { reasonCodes } = await dialogue.subscribe(responseTopic);
+      const refusal = reasonCodes.find((code) => code >= 0x80);
+      if (refusal !== undefined) {
+        throw notAllowed(options, `its subscription was refused (${hexOf(refusal)})`);
+      }
     });
   } catch (cause) {
-    await end();
+    await dialogue.end('it was given up');
     if (cause instanceof KeylineError) throw cause;
     throw new KeylineError(
       'TARGET_UNREACHABLE',
@@ -77,85 +76,160 @@ export async function openConnection(
     );
   }
   let closing = false;
-  client.once('close', () => {
-    if (!closing) events.onLost(problem);
-    client.end(true);
+  void dialogue.ended.then((reason) => {
+    if (!closing) events.onLost(reason);
   });
   return {
     publish: async (payload) => {
-      try {
-        await client.publishAsync(requestTopic, payload, { qos: 1 });
-      } catch (cause) {
-        if (!isNotAuthorized(cause)) throw cause;
-        throw notAllowed(options, `its request was refused (${messageOf(cause)})`, cause);
-      }
+      const { reasonCode } = await dialogue.publish(requestTopic, Buffer.from(payload));
+      if (reasonCode < 0x80) return;
+      const what = `its request was refused (${hexOf(reasonCode)})`;
+      throw reasonCode === notAuthorized ? notAllowed(options, what) : new Error(what);
     },
     close: async () => {
       closing = true;
-      await end();
+      await dialogue.end('it was closed');
     },
   };
 }
 
-function createClient(options: ConnectionOptions, handshakeTimeout: number): MqttClient {
+interface Dialogue {
+  connect(packet: Packet): Promise<ConnackPacket>;
+  subscribe(filter: string): Promise<SubackPacket>;
+  publish(topic: string, payload: Buffer): Promise<PubackPacket>;
+  /** Why; it never rejects. */
+  readonly ended: Promise<string>;
+  end(reason: string): Promise<void>;
+}
+
+/** Packets and what answers them. Everything that waits rejects when the connection ends. */
+function createDialogue(socket: Socket, onMessage: (payload: Uint8Array) => void): Dialogue {
+  interface Waiting {
+    readonly resolve: (packet: Packet) => void;
+    readonly reject: (error: Error) => void;
+  }
+  /** By type and packet id of the answer. */
+  const waiting = new Map<string, Waiting>();
+  let endReason: string | undefined;
+  let lastId = 0;
+  let settleEnd: (reason: string) => void;
+  const ended = new Promise<string>((resolve) => (settleEnd = resolve));
+  let pings: NodeJS.Timeout | undefined;
+
+  const packets = new PacketSocket(socket, {
+    onPacket(packet) {
+      if (packet.type === 'publish') {
+        // It was subscribed to at QoS 0 and with no topic alias, so that is all that may come.
+        if (packet.topic === responseTopic) onMessage(packet.payload);
+        return;
+      }
+      if (packet.type === 'disconnect') {
+        const { reasonCode, properties } = packet;
+        const words = properties?.reasonString === undefined ? '' : `: ${properties.reasonString}`;
+        void packets.end(`it disconnected with reason ${hexOf(reasonCode)}${words}`);
+        return;
+      }
+      const key = answerKey(packet);
+      const answered = waiting.get(key);
+      waiting.delete(key);
+      answered?.resolve(packet);
+    },
+    onEnd(reason) {
+      clearInterval(pings);
+      endReason = reason;
+      for (const { reject } of waiting.values()) reject(new Error(reason));
+      waiting.clear();
+      settleEnd(reason);
+    },
+  });
+  /** @param seconds that the broker waits for a word of ours; 0: for ever */
+  function ping(seconds: number): void {
+    if (seconds === 0 || endReason !== undefined) return;
+    let pingedAt: number | undefined;
+    pings = setInterval(
+      () => {
+        if (pingedAt !== undefined && packets.heardAt < pingedAt) {
+          void packets.end('it did not answer a ping');
+          return;
+        }
+        pingedAt = performance.now();
+        packets.send({ type: 'pingreq' });
+      },
+      (seconds * 1000) / 2,
+    );
+  }
+
+  function ask<Answer extends Packet>(packet: Packet, key: string): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      if (endReason !== undefined) {
+        reject(new Error(endReason));
+        return;
+      }
+      waiting.set(key, { resolve: resolve as (packet: Packet) => void, reject });
+      packets.send(packet);
+    });
+  }
+
+  /** Some payloads are under way at most, so one of 65,535 is always free. */
+  function nextId(): number {
+    lastId = (lastId % 0xffff) + 1;
+    return waiting.has(`puback ${lastId}`) ? nextId() : lastId;
+  }
+
+  return {
+    ended,
+    end: (reason) => packets.end(reason),
+    async connect(packet) {
+      const answer = await ask<ConnackPacket>(packet, 'connack 0');
+      // MQTT-3.1.2-21: what the broker says of it counts.
+      ping(answer.properties?.serverKeepAlive ?? keepAlive);
+      return answer;
+    },
+    subscribe(filter) {
+      const packetId = nextId();
+      const options = {
+        qos: 0,
+        noLocal: false,
+        retainAsPublished: false,
+        retainHandling: 0,
+      } as const;
+      return ask(
+        { type: 'subscribe', packetId, subscriptions: [{ filter, ...options }] },
+        `suback ${packetId}`,
+      );
+    },
+    publish(topic, payload) {
+      const packetId = nextId();
+      const flags = { qos: 1, dup: false, retain: false } as const;
+      return ask({ type: 'publish', topic, payload, packetId, ...flags }, `puback ${packetId}`);
+    },
+  };
+}
+
+function answerKey(packet: Packet): string {
+  return `${packet.type} ${'packetId' in packet ? packet.packetId : 0}`;
+}
+
+function openSocket(options: ConnectionOptions): Socket {
   const { protocol, hostname, port } = new URL(options.url);
   // IPv6 addresses stand in brackets in URLs.
   const host = hostname.replace(/^\[|\]$/g, '');
   const secure = protocol === 'mqtts:';
-  return new MqttClient(
-    () => {
-      const target = { host, port: port === '' ? (secure ? 8883 : 1883) : Number(port) };
-      const servername = options.servername ?? (isIP(host) === 0 ? host : undefined);
-      const socket = secure
-        ? connectTls({
-            ...target,
-            ...options.credentials?.(),
-            ...(servername === undefined ? {} : { servername }),
-            minVersion: 'TLSv1.2',
-          })
-        : connectTcp(target);
-      // Without it each request waits for the acknowledgement of the one before: 44 ms on Linux.
-      socket.setNoDelay(true);
-      return socket;
-    },
-    {
-      protocolVersion: 5,
-      clientId: options.clientId ?? '',
-      clean: true,
-      keepalive: 30,
-      reconnectPeriod: 0,
-      connectTimeout: handshakeTimeout,
-      resubscribe: false,
-      ...(options.username === undefined ? {} : { username: options.username }),
-      ...(options.password === undefined ? {} : { password: options.password }),
-    },
-  );
+  const target = { host, port: port === '' ? (secure ? 8883 : 1883) : Number(port) };
+  const servername = options.servername ?? (isIP(host) === 0 ? host : undefined);
+  return secure
+    ? connectTls({
+        ...target,
+        ...options.credentials?.(),
+        ...(servername === undefined ? {} : { servername }),
+        minVersion: 'TLSv1.2',
+      })
+    : connectTcp(target);
 }
 
-function connected(client: MqttClient, problem: () => string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    client.once('connect', () => resolve());
-    client.once('close', () => reject(new Error(problem())));
-  });
-}
-
-async function subscribe(client: MqttClient, options: ConnectionOptions): Promise<void> {
-  let granted;
-  try {
-    granted = await client.subscribeAsync(responseTopic, { qos: 0 });
-  } catch (cause) {
-    if (!(cause instanceof ErrorWithSubackPacket)) throw cause;
-    throw notAllowed(options, `its subscription was refused (${messageOf(cause)})`, cause);
-  }
-  const [grant] = granted;
-  if (grant === undefined || grant.qos >= 128) {
-    throw notAllowed(options, `its subscription was refused (reason ${grant?.qos ?? 'unknown'})`);
-  }
-}
-
-/** MQTT 5 reason code 0x87. */
-function isNotAuthorized(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 0x87;
+/** A reason code as MQTT 5 §2.4 writes it. */
+function hexOf(reasonCode: number): string {
+  return `0x${reasonCode.toString(16).padStart(2, '0')}`;
 }
 
 function notAllowed({ url }: ConnectionOptions, what: string, cause?: unknown): KeylineError {
