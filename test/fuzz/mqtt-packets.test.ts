@@ -49,6 +49,7 @@ beforeAll(async () => {
         expect(await healthy.take('healthy/echo')).toBe('still there');
       },
       metrics: () => broker.metrics(),
+      errors: () => broker.lines.filter(({ level }) => level >= 50),
     },
     isLongRun,
   );
@@ -209,6 +210,5 @@ it(
     const value = await broker.metrics();
     expect(value('keyline_broker_faults_total')).toBe(0);
     expect(value('keyline_broker_connection_failures_total')).toBe(0);
-    expect(broker.lines.filter(({ level }) => level >= 50)).toEqual([]);
   },
 );

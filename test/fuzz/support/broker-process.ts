@@ -1,7 +1,15 @@
 // The embedded broker as a process of its own, as it is shipped, with a CA whose key the fuzzers have.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,7 +20,7 @@ import type { BrokerAddress, MqttIdentity } from '../../support/mqtt-device.ts';
 
 const adminName = 'keyline@service';
 const startMilliseconds = 60_000;
-const mostLogLines = 20_000;
+const mostLogBytes = 20_000_000;
 
 export interface LogLine {
   readonly level: number;
@@ -64,15 +72,15 @@ export class BrokerParts {
 
 export class BrokerProcess {
   readonly parts: BrokerParts;
-  readonly lines: LogLine[];
   readonly ports: Ports;
   readonly #child: ChildProcess;
+  readonly #log: LogFile;
 
-  private constructor(parts: BrokerParts, child: ChildProcess, ports: Ports, lines: LogLine[]) {
+  private constructor(parts: BrokerParts, child: ChildProcess, ports: Ports, log: LogFile) {
     this.parts = parts;
     this.#child = child;
     this.ports = ports;
-    this.lines = lines;
+    this.#log = log;
   }
 
   /** On a data folder, or why it does not start on it. */
@@ -83,6 +91,8 @@ export class BrokerProcess {
   ): Promise<BrokerProcess | FailedStart> {
     const readyFile = join(parts.folder, 'ready.json');
     rmSync(readyFile, { force: true });
+    const log = new LogFile(join(parts.folder, 'broker.log'));
+    const output = openSync(log.path, 'a');
     const child = spawn(
       process.execPath,
       [
@@ -92,34 +102,23 @@ export class BrokerProcess {
         ...['--ca', parts.pki.ca.certFile, '--admin', adminName, '--ready-file', readyFile],
         ...flags,
       ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      // A file, as in use: a pipe that its reader is slow to empty would hold up the broker itself.
+      { stdio: ['ignore', output, output] },
     );
-    const lines: LogLine[] = [];
-    let rest = '';
-    let output = '';
-    const take = (chunk: string): void => {
-      output = (output + chunk).slice(-20_000);
-      const parts = (rest + chunk).split('\n');
-      rest = parts.pop() ?? '';
-      for (const text of parts) {
-        lines.push(parseLine(text));
-        if (lines.length > mostLogLines) lines.splice(0, mostLogLines / 2);
-      }
-    };
-    child.stdout.setEncoding('utf8').on('data', take);
-    child.stderr.setEncoding('utf8').on('data', take);
+    closeSync(output);
     const closed = once(child, 'close');
     const until = performance.now() + startMilliseconds;
     for (;;) {
       const ports = readPorts(readyFile);
-      if (ports !== undefined) return new BrokerProcess(parts, child, ports, lines);
+      if (ports !== undefined) return new BrokerProcess(parts, child, ports, log);
       if (child.exitCode !== null || child.signalCode !== null) {
         await closed;
-        return { code: child.exitCode, signal: child.signalCode, lines, output };
+        const { exitCode: code, signalCode: signal } = child;
+        return { code, signal, lines: log.read(), output: log.tail() };
       }
       if (performance.now() > until) {
         child.kill('SIGKILL');
-        throw new Error(`The broker neither serves nor ends after a minute: ${output}`);
+        throw new Error(`The broker neither serves nor ends after a minute: ${log.tail()}`);
       }
       await sleep(20);
     }
@@ -145,11 +144,15 @@ export class BrokerProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  /** What it has logged so far; of a long run, warnings and errors and the end. */
+  get lines(): readonly LogLine[] {
+    return this.#log.read();
+  }
+
   /** How it ended, for a message. */
   get end(): string {
     const { exitCode, signalCode } = this.#child;
-    const last = this.lines.slice(-5).map((line) => JSON.stringify(line));
-    return `exit code ${String(exitCode)}, signal ${String(signalCode)}: ${last.join('\n')}`;
+    return `exit code ${String(exitCode)}, signal ${String(signalCode)}: ${this.#log.tail()}`;
   }
 
   /** Registers a client with every right but that of an administrator. @param more of createClient: a password */
@@ -196,6 +199,32 @@ export function sumMetric(text: string, name: string): number {
     .split('\n')
     .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
     .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+}
+
+/** A log that is looked into now and then, and kept from filling the disk. */
+class LogFile {
+  readonly path: string;
+  #kept: LogLine[] = [];
+
+  constructor(path: string) {
+    this.path = path;
+    writeFileSync(path, '');
+  }
+
+  read(): readonly LogLine[] {
+    const text = readFileSync(this.path, 'utf8');
+    const lines = text.split('\n').filter((line) => line !== '');
+    const parsed = lines.map(parseLine);
+    if (text.length < mostLogBytes) return [...this.#kept, ...parsed];
+    // It is opened for appending: the next line goes to the front again.
+    truncateSync(this.path);
+    this.#kept.push(...parsed.filter(({ level }) => level >= 40).slice(-1000));
+    return this.#kept;
+  }
+
+  tail(): string {
+    return readFileSync(this.path, 'utf8').slice(-3000);
+  }
 }
 
 function parseLine(text: string): LogLine {

@@ -9,6 +9,8 @@ export interface Patient {
   readonly death: () => string | undefined;
   /** Whoever is served beside the fuzzer; rejects when not. */
   readonly serve: () => Promise<void>;
+  /** Lines of its log that say that something went wrong. */
+  readonly errors: () => readonly unknown[];
   /** Name to value, summed over labels. */
   readonly metrics: () => Promise<(name: string) => number>;
 }
@@ -55,6 +57,8 @@ export class Vitals {
       if (lag > longRunSeconds) this.#lateTurns += 1;
       if (lag > hangSeconds) throw new Error(`the event loop of ${name} stood for ${lag} s`);
     }
+    const errors = this.#patient.errors();
+    if (errors.length > 0) throw new Error(`${name} logged ${JSON.stringify(errors.slice(0, 5))}`);
     const resident = residentMebibytes(this.#pid);
     if (this.#looks === 0) this.#first = resident;
     this.#most = Math.max(this.#most, resident);
