@@ -29,6 +29,7 @@ interface DoorOptions {
   readonly clock: Clock;
   readonly isRevoked: (serialHex: string) => boolean;
   readonly authorities: Pick<ClientAuthorities, 'issuerOf'>;
+  readonly admins: ReadonlySet<string>;
   /** What has to be waited for before a peer is judged for good, if anything. */
   readonly prepare: PeerRules['prepare'];
   /** MQTT directly on TLS, or in WebSocket messages. */
@@ -301,8 +302,8 @@ export class Door {
   }
 
   #judge(socket: TLSSocket): Passport {
-    const { isRevoked, authorities, clock } = this.#options;
-    return readPassport(socket, { isRevoked, authorities, now: clock.now() });
+    const { isRevoked, authorities, admins, clock } = this.#options;
+    return readPassport(socket, { isRevoked, authorities, admins, now: clock.now() });
   }
 
   #settleVerdict(socket: TLSSocket, passport: Passport): Passport {

@@ -13,7 +13,7 @@ export interface Identity {
   readonly notAfter: Instant;
   /** The authority that signed it: SHA-256 of that one's public key, base64url. */
   readonly issuerId: string;
-  /** SHA-256 of its own public key, base64url. */
+  /** SHA-256 of an administrator's public key, base64url; empty for everybody else. */
   readonly keyId: string;
 }
 
@@ -30,6 +30,7 @@ export interface Passport {
 
 interface PassportOptions {
   readonly authorities: Pick<ClientAuthorities, 'issuerOf'>;
+  readonly admins: ReadonlySet<string>;
   readonly isRevoked: (serialHex: string) => boolean;
   readonly now: Instant;
 }
@@ -60,13 +61,14 @@ export function readPassport(socket: TLSSocket, options: PassportOptions): Passp
 
 function judge(
   socket: TLSSocket,
-  { authorities, isRevoked, now }: PassportOptions,
+  { authorities, admins, isRevoked, now }: PassportOptions,
   names: { cn: string | undefined; serialHex: string | undefined },
 ): Passport['verdict'] {
-  const certificate = readCertificate(socket);
-  if (certificate === undefined) {
+  const parsed = socket.getPeerX509Certificate();
+  if (parsed === undefined) {
     return { refusal: refuse('no-certificate', 'The client sent no certificate.') };
   }
+  const certificate: ClientCertificate = parsed.toLegacyObject();
   const cns = commonNames(certificate.subject);
   const serialHex = readSerial(certificate.serialNumber);
   names.cn = cns[0] === undefined ? undefined : printable(cns[0]);
@@ -92,9 +94,8 @@ function judge(
     };
   }
   if (!socket.authorized) return { refusal: chainRefusal(socket, label, notBefore) };
-  const parsed = socket.getPeerX509Certificate();
-  const issuerId = parsed === undefined ? undefined : authorities.issuerOf(parsed);
-  if (parsed === undefined || issuerId === undefined) {
+  const issuerId = authorities.issuerOf(parsed);
+  if (issuerId === undefined) {
     return {
       refusal: refuse(
         'unknown-ca',
@@ -131,18 +132,12 @@ function judge(
       serialHex,
       notAfter,
       issuerId,
-      keyId: keyIdOf(parsed.publicKey),
+      keyId: admins.has(name) ? keyIdOf(parsed.publicKey) : '',
     },
   };
 }
 
 type ClientCertificate = Omit<PeerCertificate, 'ca'> & { readonly ca?: boolean };
-
-function readCertificate(socket: TLSSocket): ClientCertificate | undefined {
-  // Typed as always there; a client without a certificate yields an empty object or nothing.
-  const certificate = socket.getPeerCertificate() as Partial<ClientCertificate> | null;
-  return certificate?.raw === undefined ? undefined : (certificate as ClientCertificate);
-}
 
 function chainRefusal(socket: TLSSocket, label: string, notBefore: Instant): Refusal {
   // OpenSSL's code as a string, whatever the type says.

@@ -161,6 +161,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       refusals,
       clock,
       authorities,
+      admins,
       isRevoked: (serialHex) => dynsec.isRevoked(serialHex),
       prepare: (verdict, peer) => rules.prepare(verdict, peer),
       onVisitor: (visit) => {
