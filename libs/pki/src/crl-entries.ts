@@ -40,6 +40,11 @@ const reasonExtensions = Object.fromEntries(
 const chunkBytes = 1 << 18;
 // Largest entry: header 2, serial 2 + 21, time 17, reason 14.
 const maxEntryBytes = 64;
+const daySeconds = 86_400;
+/** HHMMSSZ */
+const timeOfDayOctets = 7;
+const digitZero = 0x30;
+const letterZ = 0x5a;
 
 class EntryWriter {
   readonly #chunks: Uint8Array<ArrayBuffer>[] = [];
@@ -49,9 +54,9 @@ class EntryWriter {
   #bytes = 0;
   #count = 0;
   #hasRemovals = false;
-  // Revocations come in runs of the same second.
-  #second = Number.NaN;
-  #timeDer: Uint8Array = new Uint8Array();
+  // Of the last entry: what is the same all day, of its time.
+  #day = Number.NaN;
+  #dayDer: Uint8Array = new Uint8Array();
 
   add({ serial, revokedAt, reason }: DeltaCrlEntry): void {
     if (this.#offset + maxEntryBytes > chunkBytes) {
@@ -59,19 +64,13 @@ class EntryWriter {
       this.#chunk = Buffer.allocUnsafeSlow(chunkBytes);
       this.#offset = 0;
     }
-    const second = Math.floor(revokedAt / 1000);
-    if (second !== this.#second) {
-      this.#timeDer = der.time(second * 1000);
-      this.#second = second;
-    }
     if (reason === 'removeFromCRL') this.#hasRemovals = true;
     const chunk = this.#chunk;
     const start = this.#offset;
     const reasonDer = reasonExtensions[reason];
     // The header is patched below: an entry's content is always shorter than 128 octets.
     let offset = writeSerial(chunk, start + 2, serial);
-    chunk.set(this.#timeDer, offset);
-    offset += this.#timeDer.length;
+    offset = this.#writeTime(offset, Math.floor(revokedAt / 1000));
     chunk.set(reasonDer, offset);
     offset += reasonDer.length;
     chunk[start] = der.tags.sequence;
@@ -79,6 +78,26 @@ class EntryWriter {
     this.#bytes += offset - start;
     this.#count++;
     this.#offset = offset;
+  }
+
+  /** The same as `der.time`, at a tenth of the price. @param second since the epoch */
+  #writeTime(start: number, second: number): number {
+    const day = Math.floor(second / daySeconds);
+    if (day !== this.#day) {
+      const midnight = der.time(day * daySeconds * 1000);
+      this.#dayDer = midnight.subarray(0, midnight.length - timeOfDayOctets);
+      this.#day = day;
+    }
+    const chunk = this.#chunk;
+    chunk.set(this.#dayDer, start);
+    let offset = start + this.#dayDer.length;
+    const rest = second - day * daySeconds;
+    for (const two of [Math.floor(rest / 3600), Math.floor(rest / 60) % 60, rest % 60]) {
+      chunk[offset++] = digitZero + Math.floor(two / 10);
+      chunk[offset++] = digitZero + (two % 10);
+    }
+    chunk[offset++] = letterZ;
+    return offset;
   }
 
   finish(): EncodedCrlEntries {

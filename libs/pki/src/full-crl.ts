@@ -2,20 +2,12 @@
 // wolfSSL). The entries are those of the CRL it is made of, and stay where they are in memory.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { KeylineError } from '@keyline/kernel';
-import {
-  algorithms,
-  der,
-  encodeExtension,
-  equalBytes,
-  oids,
-  parseExtensions,
-  readSequence,
-  type Extension,
-} from '@keyline/x509';
+import { algorithms, der, encodeExtension, equalBytes, oids } from '@keyline/x509';
+import { readCrlLayout } from './crl-layout.ts';
 import { readIssuer } from './issuer-identity.ts';
 import type { Authority } from './ports.ts';
 
-const { contextConstructedTag, tags } = der;
+const { tags } = der;
 /** Without the distribution point, and without the delta's address: a delta has the distribution point of its base (RFC 5280 §5.2.4). */
 const kept: ReadonlySet<string> = new Set([oids.authorityKeyIdentifier, oids.cRLNumber]);
 /** From here on signing takes its turns with other work. */
@@ -35,15 +27,15 @@ export async function createFullCrl(options: {
   const { authority, crlDer } = options;
   const { signer } = authority;
   const { identifierDer } = algorithms[signer.algorithm].signature;
-  const { head, entries, extensions } = takeApart(crlDer);
-  if (!equalBytes(head.issuerDer, readIssuer(authority).nameDer)) {
+  const { head, issuerDer, entries, extensions } = readCrlLayout(crlDer);
+  if (!equalBytes(issuerDer, readIssuer(authority).nameDer)) {
     throw new KeylineError('INTERNAL', 'A CRL was to be signed again by another than its issuer.');
   }
   const tail = der.explicit(
     0,
     der.sequence(...extensions.filter(({ oid }) => kept.has(oid)).map(encodeExtension)),
   );
-  const content = [head.bytes, entries, tail];
+  const content = [head, entries, tail];
   const tbs = [header(tags.sequence, sizeOf(content)), ...content];
   const toBeSigned = await join(tbs);
   const signature =
@@ -52,29 +44,6 @@ export async function createFullCrl(options: {
       : await signer.sign(toBeSigned);
   const parts = [...tbs, identifierDer, der.bitString(signature)];
   return [header(tags.sequence, sizeOf(parts)), ...parts];
-}
-
-/** Only what is around the entries is read, however many they are. */
-function takeApart(crlDer: Uint8Array): {
-  readonly head: { readonly bytes: Uint8Array; readonly issuerDer: Uint8Array };
-  readonly entries: Uint8Array;
-  readonly extensions: readonly Extension[];
-} {
-  const tbs = readSequence(crlDer).enter();
-  const start = tbs.offset;
-  tbs.read(tags.integer);
-  tbs.read(tags.sequence);
-  const issuerDer = tbs.whole(tbs.read(tags.sequence));
-  tbs.readTime();
-  tbs.readTime();
-  const bytes = crlDer.subarray(start, tbs.offset);
-  const list = tbs.readOptional(tags.sequence);
-  const extensions = parseExtensions(tbs.enter(contextConstructedTag(0)).enter());
-  return {
-    head: { bytes, issuerDer },
-    entries: list === undefined ? new Uint8Array() : tbs.whole(list),
-    extensions,
-  };
 }
 
 /** With a turn for others between slices. */
