@@ -15,6 +15,7 @@ import {
   type ParsedCertificate,
   type ParsedCrl,
 } from '@keyline/x509';
+import { assertClock } from './assert-clock.ts';
 import type { AuthorityKeys } from './ca-folder.ts';
 import { crlListsOf, type CrlList } from './crl-lists.ts';
 import { certificatePem } from './views.ts';
@@ -225,7 +226,11 @@ export async function openAuthorities(options: {
     },
     isLeftBy: (id) => [...profiles.keys()].every((profile) => assigneeOf(profile)?.id !== id),
     revocationOf: (id) => running.get(id)?.revocation,
-    issue: (request) => issuerOf(request.profile).issuer.issue(request),
+    async issue(request) {
+      const { issuer, certificate } = issuerOf(request.profile);
+      assertClock(certificate, request.now);
+      return issuer.issue(request);
+    },
     all: () => [...running.values()],
     get(id) {
       const found = running.get(id);
@@ -265,7 +270,14 @@ function distinct(certificates: readonly ParsedCertificate[]): ParsedCertificate
   return found;
 }
 
-/** The use cases with one authority as issuer, whatever the profiles say: for what an authority issues for itself. */
-export function withIssuer(fleet: FleetContext, { issuer }: RunningAuthority): FleetContext {
-  return { ...fleet, issuer };
+/**
+ * The use cases with one authority as issuer, whatever the profiles say: for what an authority issues for itself. Never before it began
+ * itself: a service whose clock is wrong must be there when the clock is right.
+ */
+export function withIssuer(
+  fleet: FleetContext,
+  { issuer, certificate }: Pick<RunningAuthority, 'issuer' | 'certificate'>,
+): FleetContext {
+  const clock = { now: () => Math.max(fleet.clock.now(), certificate.notBefore) };
+  return { ...fleet, issuer, clock };
 }

@@ -1,11 +1,14 @@
 // Which CRLs there are: one for all of an authority's leaves, and one for each shard that a certificate may name.
 import type { AuthorityRecord } from '@keyline/fleet';
 import { crlShardName, crlShardUrl, type Authority } from '@keyline/pki';
+import { parseCertificate, type ParsedCertificate } from '@keyline/x509';
 
 export interface CrlList {
   /** File name in URLs without its ending, and name of its rows: `issuing-1`, `issuing-1-3of16`. */
   readonly name: string;
   readonly authority: Authority;
+  /** The authority's. */
+  readonly certificate: ParsedCertificate;
   readonly shard: string | undefined;
   /** URI of the distribution point; absent for the whole list of a sharded authority, which no certificate names (RFC 5280 §5.2.5). */
   readonly distributionPoint: string | undefined;
@@ -22,6 +25,7 @@ export function crlListsOf(
   authority: Authority,
   counts: AuthorityRecord['crlShards'],
 ): readonly CrlList[] {
+  const certificate = parseCertificate(authority.certificateDer);
   const shards = counts.flatMap((count) =>
     Array.from({ length: count }, (_, index): CrlList => {
       const shard = crlShardName({ index, count });
@@ -29,6 +33,7 @@ export function crlListsOf(
       return {
         name: listName(authority.id, shard),
         authority,
+        certificate,
         shard,
         distributionPoint: url,
         url,
@@ -38,6 +43,7 @@ export function crlListsOf(
   const whole: CrlList = {
     name: listName(authority.id, null),
     authority,
+    certificate,
     shard: undefined,
     distributionPoint: shards.length === 0 ? authority.urls.crl : undefined,
     url: authority.urls.crl,

@@ -11,6 +11,7 @@ import {
   type CrlEntries,
   type DeltaCrlEntry,
 } from '@keyline/pki';
+import { assertClock } from './assert-clock.ts';
 import { listName, type CrlList } from './crl-lists.ts';
 
 export interface CrlSchedule {
@@ -154,8 +155,9 @@ export async function createCrlPublisher(options: {
 
   async function publishComplete(list: CrlList, state: ListState): Promise<void> {
     const begun = performance.now();
-    const { name, authority, distributionPoint } = list;
+    const { name, authority, certificate, distributionPoint } = list;
     const now = clock.now();
+    assertClock(certificate, now);
     const merged = mergeEntries(state, now);
     const { entries, ledgerSeq } = merged ?? (await readEntries(list, state, now));
     const { thisUpdate, nextUpdate } = timesOf(now, schedule);
@@ -186,6 +188,7 @@ export async function createCrlPublisher(options: {
   async function publishDelta(list: CrlList, state: ListState, ledgerSeq: number): Promise<void> {
     const base = state.complete;
     if (base === undefined) return;
+    assertClock(list.certificate, clock.now());
     const begun = performance.now();
     const { name, authority, distributionPoint } = list;
     const { thisUpdate, nextUpdate } = timesOf(clock.now(), schedule);

@@ -28,12 +28,16 @@ export function createHealth(given: {
     });
     const behind = brokersBehind(targets, behindAfter);
     const revoked = authorities.all().filter(({ state }) => state === 'revoked');
+    const early = authorities
+      .all()
+      .filter(({ certificate }) => clock.now() < certificate.notBefore);
     const needsSomebody =
       reserve.isLow() || behind.length > 0 || revoked.some(({ id }) => !authorities.isLeftBy(id));
     return {
-      status: stale.length > 0 ? 'failing' : needsSomebody ? 'degraded' : 'ok',
+      status: stale.length + early.length > 0 ? 'failing' : needsSomebody ? 'degraded' : 'ok',
       checks: {
         database: 'ok',
+        clock: early.length === 0 ? 'ok' : `before it began: ${namesOf(early)}`,
         storage: reserve.isLow() ? 'nearly full: only revocations are taken' : 'ok',
         crl: stale.length === 0 ? 'ok' : `stale: ${namesOf(stale)}`,
         // Anybody may ask: how many is enough.

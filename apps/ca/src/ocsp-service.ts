@@ -98,6 +98,8 @@ export function createOcspService(options: {
     if (answering === undefined) return { der: ocspError('unauthorized') };
     const { responder, authority } = answering;
     const now = clock.now();
+    // The clock is wrong: whatever it would say has ended already for those whose clock is right.
+    if (now < answering.notBefore) return { der: ocspError('tryLater') };
     const [first] = request.certIds;
     const single = request.certIds.length === 1 && request.nonce === undefined ? first : undefined;
     const certIdKey = single && latin1Of(single.certIdDer);

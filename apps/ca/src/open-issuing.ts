@@ -1,7 +1,7 @@
 // The issuing CA ready to sign: configuration, database, authorities. What `install` and `serve` both begin with.
 import { loadConfig, type KeylineConfig } from '@keyline/config';
 import { obeyRootCrls, type FleetContext } from '@keyline/fleet';
-import { systemClock } from '@keyline/kernel';
+import { systemClock, type Clock } from '@keyline/kernel';
 import type { AuthorityUrls } from '@keyline/pki';
 import { openSqliteStore } from '@keyline/store';
 import { openAuthorities, type Authorities } from './authorities.ts';
@@ -24,7 +24,12 @@ export interface Issuing {
 }
 
 /** @throws {KeylineError} CONFIG_INVALID, STORE_*, FILE_*, KEY_DECRYPT_FAILED, PATH_INVALID, LINT_FAILED */
-export async function openIssuing(options: { data: string; config: string }): Promise<Issuing> {
+export async function openIssuing(options: {
+  data: string;
+  config: string;
+  clock?: Clock | undefined;
+}): Promise<Issuing> {
+  const { clock = systemClock } = options;
   const config = await loadConfig(options.config);
   const folder = caFolderOf(options.data);
   const settings = await loadSettings(folder);
@@ -38,11 +43,11 @@ export async function openIssuing(options: { data: string; config: string }): Pr
       keys,
       urlsOf: (id) => urlsOf(id, settings),
       crlShards: config.service.crl.shards,
-      clock: systemClock,
+      clock,
       requireRootCrl: config.service.authorities.requireRootCrl,
     });
     // What a CRL on record says of an authority holds from the first moment.
-    await obeyRootCrls({ store, clock: systemClock }, authorities.roots());
+    await obeyRootCrls({ store, clock }, authorities.roots());
     return {
       config,
       keys,
@@ -51,11 +56,12 @@ export async function openIssuing(options: { data: string; config: string }): Pr
       fleet: {
         store,
         issuer: authorities,
-        clock: systemClock,
+        clock,
         profiles,
         types,
         roles,
         renewals: config.service.renewal,
+        ...config.service.devices,
       },
       close: () => store.close(),
     };

@@ -63,7 +63,7 @@ export async function createOwnCertificate(
 
   async function isDue(): Promise<boolean> {
     const { serial, authority, notBefore, notAfter } = own.certificate;
-    const now = fleet.clock.now();
+    const now = withIssuer(fleet, issuer()).clock.now();
     if (now < notBefore || now >= notBefore + ((notAfter - notBefore) * 2) / 3) return true;
     // Of one that retired it is still good; clients may not know the root of the one after it yet.
     if (isRevoked(authority) && issuer().id !== authority) return true;

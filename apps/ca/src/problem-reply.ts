@@ -26,6 +26,7 @@ function hideInternals(error: KeylineError): string {
     'SERVICE_UNREACHABLE',
     'SERVICE_BUSY',
     'STORAGE_RESERVED',
+    'CLOCK_WRONG',
   ];
   return tellable.includes(error.code)
     ? error.detail

@@ -7,6 +7,8 @@ import { createOwnCertificate, type OwnCertificates } from './own-certificates.t
 export interface AuthorityResponder {
   readonly authority: string;
   readonly responder: OcspResponder;
+  /** When the authority began, epoch milliseconds: before that the clock is wrong. */
+  readonly notBefore: number;
 }
 
 export interface Responders {
@@ -28,7 +30,7 @@ export async function createResponders(
   const kept = new Map<string, Kept>();
 
   function answering(
-    { id, authority }: RunningAuthority,
+    { id, authority, certificate: { notBefore } }: RunningAuthority,
     own: OwnCertificates,
   ): AuthorityResponder {
     const { certificate, signer } = own.current();
@@ -36,7 +38,7 @@ export async function createResponders(
       authority,
       responder: { certificateDer: certificate.der, signer },
     });
-    return { authority: id, responder };
+    return { authority: id, responder, notBefore };
   }
 
   async function refresh(): Promise<void> {

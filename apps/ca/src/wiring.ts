@@ -2,7 +2,7 @@
 import type { Server as TlsServer } from 'node:tls';
 import { createAlertFollower, loadAlertChannels, type WatchedAuthority } from '@keyline/alerts';
 import { obeyRootCrls, type Crl, type LedgerEntry } from '@keyline/fleet';
-import { Duration, messageOf } from '@keyline/kernel';
+import { Duration, isKeylineError, messageOf, type Clock } from '@keyline/kernel';
 import { startFollower, type Follower, type RunningFollower } from '@keyline/ledger';
 import { encodePem } from '@keyline/x509';
 import type { FastifyInstance } from 'fastify';
@@ -55,6 +55,8 @@ export interface ServiceOptions {
   /** As the service itself reaches it, when that is another. */
   readonly brokerInnerUrl?: string | undefined;
   readonly log: Logger;
+  /** Absent: the machine's. */
+  readonly clock?: Clock | undefined;
 }
 
 export interface Service {
@@ -136,8 +138,11 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         published.note(one);
       },
     });
-    // Brokers and devices must find one from the first moment.
-    await crl.tick();
+    // Brokers and devices must find one from the first moment; with a wrong clock, the last one that was right.
+    await crl.tick().catch((error: unknown) => {
+      if (!isKeylineError(error) || error.code !== 'CLOCK_WRONG') throw error;
+      log.error(error.detail);
+    });
 
     const follow = async (follower: Follower): Promise<RunningFollower> => {
       const running = await startFollower({ store, follower, log });

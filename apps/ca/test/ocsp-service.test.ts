@@ -31,7 +31,11 @@ beforeAll(async () => {
   // An authority may answer for itself (RFC 6960 §4.2.2.2).
   const answering = ({ issuing }: Hierarchy, authority: string) => {
     const responder = { certificateDer: issuing.certificateDer, signer: issuing.signer };
-    return { authority, responder: createOcspResponder({ authority: issuing, responder }) };
+    return {
+      authority,
+      responder: createOcspResponder({ authority: issuing, responder }),
+      notBefore: now,
+    };
   };
   service = createOcspService({
     store,

@@ -85,6 +85,7 @@ const exitCodeOfError = {
   TARGET_UNREACHABLE: notReachable,
   TARGET_REFUSED: refused,
   SERVICE_UNREACHABLE: notReachable,
+  CLOCK_WRONG: refused,
   INTERNAL: internal,
 } as const satisfies Record<ErrorCode, number>;
 

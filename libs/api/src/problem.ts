@@ -72,6 +72,7 @@ export const problemTable = {
   TARGET_UNREACHABLE: [503, 'A broker can not be reached'],
   TARGET_REFUSED: [502, 'A broker refused a change'],
   SERVICE_UNREACHABLE: [503, 'The service can not be reached'],
+  CLOCK_WRONG: [503, 'The clock of the service is wrong'],
   INTERNAL: [500, 'Something went wrong on our side'],
 } as const satisfies Partial<Record<ErrorCode, readonly [status: number, title: string]>>;
 

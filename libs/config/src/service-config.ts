@@ -18,6 +18,7 @@ export interface ServiceConfig {
   };
   readonly ocsp: { readonly validity: number };
   readonly brokers: { readonly behindAfter: number };
+  readonly devices: { readonly distinctIgnoringCase: boolean };
   readonly renewal: { readonly earlyWithSameKey: boolean; readonly perDay: number };
   readonly authorities: {
     readonly requireRootCrl: boolean;
@@ -85,6 +86,7 @@ export function toServiceConfig(raw: Checked<'service'>): ServiceConfig {
     },
     ocsp: { validity: parseDuration(raw.ocsp.validity) },
     brokers: { behindAfter: parseDuration(raw.brokers?.behindAfter ?? 'PT30S') },
+    devices: { distinctIgnoringCase: raw.devices?.distinctIgnoringCase ?? false },
     renewal: {
       earlyWithSameKey: raw.renewal?.earlyWithSameKey ?? false,
       perDay: raw.renewal?.perDay ?? 24,

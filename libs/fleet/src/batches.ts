@@ -3,8 +3,10 @@ import { Duration, KeylineError, type DeviceId } from '@keyline/kernel';
 import { parseCsr, type Csr } from '@keyline/pki';
 import { actorOf, entryBy, type Caller } from './caller.ts';
 import {
+  assertNotInOtherCase,
   commitOrThrow,
   getTypeDetails,
+  idRuleOf,
   isOver,
   type FailedCommit,
   type FleetContext,
@@ -225,6 +227,7 @@ async function trySign(
     earlier === undefined
       ? {
           op: 'insert-device',
+          ...idRuleOf(context),
           device: {
             id,
             type: type.name,
@@ -285,6 +288,7 @@ async function trySign(
     ],
   });
   if (result.ok) return { device: id, certificate, created: true };
+  assertNotInOtherCase(result, id);
   if (result.code === 'DEVICE_EXISTS' || result.code === 'DEVICE_CHANGED') return undefined;
   throw signFailure(result, batch, id);
 }

@@ -19,6 +19,8 @@ export interface FleetContext {
   readonly types: DeviceTypes;
   readonly roles: Roles;
   readonly renewals: RenewalRules;
+  /** Whether an id that differs from another in case alone is refused. Absent: no. */
+  readonly distinctIgnoringCase?: boolean;
 }
 
 /** What bounds renewals, besides the windows of the profiles. */
@@ -86,5 +88,21 @@ export function conflict(failure: FailedCommit): KeylineError {
     failure.code,
     `Not done: ${failure.code.toLowerCase().replaceAll('_', ' ')}. It was changed at the same time; send the request again.`,
     { context: failure.context },
+  );
+}
+
+/** What `insert-device` is to see to. */
+export function idRuleOf({ distinctIgnoringCase = false }: FleetContext): {
+  readonly distinctIgnoringCase: boolean;
+} {
+  return { distinctIgnoringCase };
+}
+
+/** @throws {KeylineError} DEVICE_EXISTS when a new device was refused for an id that differs from another in case alone */
+export function assertNotInOtherCase({ code, context }: FailedCommit, id: string): void {
+  if (code !== 'DEVICE_EXISTS' || context['inOtherCase'] === undefined) return;
+  throw new KeylineError(
+    'DEVICE_EXISTS',
+    `There is a device whose id differs from "${id}" in capital and small letters alone. Use that id, or another one (devices.distinctIgnoringCase in ca-config/service.yaml).`,
   );
 }

@@ -2,7 +2,13 @@
 import type { Role } from '@keyline/access';
 import { KeylineError, parseDeviceId, type DeviceId } from '@keyline/kernel';
 import { parseCsr, type Csr, type IssuedCertificate } from '@keyline/pki';
-import { getTypeDetails, type FailedCommit, type FleetContext } from './context.ts';
+import {
+  assertNotInOtherCase,
+  getTypeDetails,
+  idRuleOf,
+  type FailedCommit,
+  type FleetContext,
+} from './context.ts';
 import { matchesGlob } from './glob.ts';
 import type { LedgerEntry } from './ledger-entry.ts';
 import type { Certificate, Device, EnrollmentToken } from './model.ts';
@@ -129,7 +135,7 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
   };
   const deviceWrite: Write =
     earlier === undefined
-      ? { op: 'insert-device', device }
+      ? { op: 'insert-device', device, ...idRuleOf(context) }
       : {
           op: 'update-device',
           id,
@@ -174,6 +180,7 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
       throw new KeylineError('INTERNAL', 'An enrollment had no ledger entry.');
     return { device, certificate, role, entry, created: true };
   }
+  assertNotInOtherCase(result, id);
   // Lost a race against the same request: what stands now decides.
   if (result.code === 'DEVICE_EXISTS' || result.code === 'DEVICE_CHANGED') {
     const device = await context.store.findDevice(id);

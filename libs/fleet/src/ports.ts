@@ -24,7 +24,12 @@ import type {
  */
 export type Write =
   /** Fails with DEVICE_EXISTS. */
-  | { readonly op: 'insert-device'; readonly device: Device }
+  | {
+      readonly op: 'insert-device';
+      readonly device: Device;
+      /** Fails with DEVICE_EXISTS also for an id that differs from another in case alone (context `inOtherCase`). */
+      readonly distinctIgnoringCase?: boolean;
+    }
   /** Fails with DEVICE_CHANGED unless the row's version is `expectVersion`; sets version + 1 and updatedAt = `at`. */
   | {
       readonly op: 'update-device';

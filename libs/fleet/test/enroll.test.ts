@@ -8,10 +8,12 @@ import {
   enroll,
   renew,
   revokeToken,
+  signUnit,
   type DeviceState,
   type EnrollCommand,
 } from '../src/index.ts';
 import {
+  batchOf,
   codeOf,
   csrOf,
   kinds,
@@ -337,4 +339,48 @@ it('enrolls a device that was registered before, and counts it as active then', 
   const { device } = await enrolled();
   expect(await works.store.findDevice(d1)).toEqual(device);
   expect(await works.store.countDevicesByState()).toMatchObject({ registered: 0, active: 1 });
+});
+
+describe('an id that differs from another in case alone', () => {
+  const strict = (): Works => ({ ...works, distinctIgnoringCase: true });
+  const enrollAs = async (id: string, context: Works = strict()) =>
+    enroll(context, { csr: await csrOf(id), tokenHash: (await tokenOf(works)).tokenHash });
+
+  it('is refused where the configuration says so, whichever came first, and nothing is used up', async () => {
+    await enrollAs('pump-1');
+    await enrollAs('Valve-1');
+    for (const id of ['Pump-1', 'PUMP-1', 'valve-1', 'VALVE-1']) {
+      const { tokenHash } = await tokenOf(works);
+      const before = await written(works);
+      await expect(enroll(strict(), { csr: await csrOf(id), tokenHash })).rejects.toMatchObject({
+        code: 'DEVICE_EXISTS',
+        detail: expect.stringContaining('in capital and small letters alone'),
+      });
+      expect(await written(works)).toEqual(before);
+    }
+    expect((await enrollAs('pump-10')).created).toBe(true);
+  });
+
+  it('is refused on the line too', async () => {
+    await enrollAs('pump-1');
+    const batch = await batchOf(works);
+    const unit = { caller: operator, batch, csr: await csrOf('Pump-1') };
+    expect(await codeOf(signUnit(strict(), unit))).toBe('DEVICE_EXISTS');
+    expect(await codeOf(signUnit(works, unit))).toBe('done');
+  });
+
+  it('is taken where it does not, and retries of one that is there are answered as ever', async () => {
+    await enrollAs('pump-1', works);
+    await enrollAs('Pump-1', works);
+    const { tokenHash } = await tokenOf(works);
+    const csr = await csrOf('New-1');
+    const first = await enroll(strict(), { csr, tokenHash });
+    const again = await enroll(strict(), { csr, tokenHash });
+    expect([first.created, again.created]).toEqual([true, false]);
+  });
+
+  it('is refused once when two come at once', async () => {
+    const answers = await Promise.allSettled(['Twin', 'twin', 'TWIN'].map((id) => enrollAs(id)));
+    expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  });
 });

@@ -78,6 +78,7 @@ export type ErrorCode =
   | 'TARGET_UNREACHABLE'
   | 'TARGET_REFUSED'
   | 'SERVICE_UNREACHABLE'
+  | 'CLOCK_WRONG'
   | 'INTERNAL';
 
 /** Extra members a problem document may carry; never a secret. */

@@ -94,6 +94,17 @@ export const ServiceSchema = Type.Object(
         closed,
       ),
     ),
+    devices: Type.Optional(
+      Type.Object(
+        {
+          distinctIgnoringCase: Type.Boolean({
+            description:
+              'Refuse a new device whose id differs from another in capital and small letters alone. Default false.',
+          }),
+        },
+        closed,
+      ),
+    ),
     limits: Type.Object(
       {
         bodyBytes: wholeNumber('Bytes of a JSON body.', { minimum: 4096, maximum: 16_777_216 }),

@@ -193,4 +193,8 @@ export const migrations: readonly string[] = [
     decided_at INTEGER
   );
   `,
+  `
+  -- Ids with capitals, by what they are in small letters: what differs from another in case alone is found without an index of all.
+  CREATE INDEX devices_with_capitals ON devices (lower(id)) WHERE id <> lower(id);
+  `,
 ];

@@ -8,6 +8,13 @@ export function prepareStatements(db: Database) {
       `INSERT INTO devices (id, type, batch, labels, state, version, created_at, updated_at, serial, not_after)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     ),
+    // Two searches by index: for the id in small letters, and among those with capitals.
+    idInOtherCase: sql(
+      `SELECT id FROM devices WHERE id = lower(@id) AND id <> @id
+       UNION ALL
+       SELECT id FROM devices WHERE lower(id) = lower(@id) AND id <> lower(id) AND id <> @id
+       LIMIT 1`,
+    ).pluck(),
     updateDevice: sql(
       `UPDATE devices SET state = ?, version = version + 1, updated_at = ?, serial = ?, not_after = ?
        WHERE id = ? AND version = ?`,

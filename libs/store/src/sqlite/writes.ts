@@ -29,7 +29,13 @@ export function prepareWrites(db: Database): ApplyWrite {
   }
 
   const apply: { [Op in Write['op']]: (write: Extract<Write, { op: Op }>) => Refusal } = {
-    'insert-device': ({ device }) => {
+    'insert-device': ({ device, distinctIgnoringCase = false }) => {
+      const other = distinctIgnoringCase
+        ? (statements.idInOtherCase.get({ id: device.id }) as string | undefined)
+        : undefined;
+      if (other !== undefined) {
+        return { code: 'DEVICE_EXISTS', context: { device: device.id, inOtherCase: other } };
+      }
       const inserted = done(
         statements.insertDevice,
         device.id,

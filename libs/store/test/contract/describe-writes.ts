@@ -32,6 +32,28 @@ export function describeWrites(createEngine: CreateEngine): void {
       ...changes,
     });
 
+    it('are refused for an id that differs from another in case alone, when that is asked for', async () => {
+      const insert = (name: string): Write => ({
+        op: 'insert-device',
+        device: device(name),
+        distinctIgnoringCase: true,
+      });
+      await take(db.store, insert('pump-1'));
+      await take(db.store, insert('Valve-1'));
+      for (const [name, other] of [
+        ['PUMP-1', 'pump-1'],
+        ['valve-1', 'Valve-1'],
+        ['VALVE-1', 'Valve-1'],
+      ] as const) {
+        expect(await db.store.commit({ writes: [insert(name)], entries: [] })).toMatchObject({
+          ok: false,
+          code: 'DEVICE_EXISTS',
+          context: { device: name, inOtherCase: other },
+        });
+      }
+      await take(db.store, { op: 'insert-device', device: device('Pump-1') });
+    });
+
     it('come back as they were inserted, labels and all', async () => {
       const whole = device('d1', {
         type: 'sensor',
