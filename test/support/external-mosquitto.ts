@@ -3,10 +3,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, connect, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '@keyline/config';
+import { drawServicePort } from '@keyline/kernel';
 import { compileAclFile } from '@keyline/targets';
 import { encodePem } from '@keyline/x509';
 import { createDeviceKey } from './device-key.ts';
@@ -25,12 +26,10 @@ export interface Place {
 }
 
 export async function choosePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = drawServicePort();
+    if (!(await isListening(port))) return port;
+  }
 }
 
 /** What stands in targets.yaml. */

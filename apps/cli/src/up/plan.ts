@@ -1,6 +1,6 @@
 // Which address and ports this Keyline uses: chosen once, kept in keyline.json, because URLs inside certificates and devices hold them.
-import { createServer, isIP } from 'node:net';
-import { KeylineError, messageOf } from '@keyline/kernel';
+import { createServer, isIP, type Server } from 'node:net';
+import { drawServicePort, KeylineError, messageOf } from '@keyline/kernel';
 import { isNodeError, readTextIfThere } from '../files/read-file.ts';
 import { replaceFile } from '../files/write-file.ts';
 
@@ -176,30 +176,32 @@ function tryListen(host: string, port: number): Promise<Error | undefined> {
   });
 }
 
-/** Held open together, so that they differ. */
+/** Held open together, so that they differ. @throws {KeylineError} USAGE */
 async function findFreePorts(host: string, count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
+  const held: Server[] = [];
   try {
-    return await Promise.all(
-      servers.map(
-        (server) =>
-          new Promise<number>((resolve, reject) => {
-            server.once('error', (error) => {
-              reject(
-                new KeylineError('USAGE', `Can't listen on ${host}: ${messageOf(error)}.`, {
-                  cause: error,
-                }),
-              );
-            });
-            server.listen(0, host, () => {
-              const address = server.address();
-              resolve(typeof address === 'object' && address !== null ? address.port : 0);
-            });
-          }),
-      ),
-    );
+    const ports: number[] = [];
+    while (ports.length < count) {
+      const port = drawServicePort();
+      const server = createServer();
+      const problem = await new Promise<Error | undefined>((resolve) => {
+        server.once('error', resolve);
+        server.listen(port, host, () => {
+          resolve(undefined);
+        });
+      });
+      if (problem === undefined) {
+        held.push(server);
+        ports.push(port);
+      } else if (!isNodeError(problem, 'EADDRINUSE')) {
+        throw new KeylineError('USAGE', `Can't listen on ${host}: ${messageOf(problem)}.`, {
+          cause: problem,
+        });
+      }
+    }
+    return ports;
   } finally {
-    await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+    await Promise.all(held.map((server) => new Promise((done) => server.close(done))));
   }
 }
 
