@@ -29,6 +29,7 @@ import { createHttpApp } from './http-app.ts';
 import { createMetrics } from './metrics.ts';
 import { createOcspService } from './ocsp-service.ts';
 import { openIssuing } from './open-issuing.ts';
+import type { OwnCertificates } from './own-certificates.ts';
 import { createRefusalLog } from './refusal-log.ts';
 import { createPublishedLists, readPublishedLists } from './published-lists.ts';
 import { recoverRestoredCopy } from './restored-copy.ts';
@@ -223,6 +224,11 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     await alerts.tick();
 
     const effects = createEffects({ targets, crl, crlPosition: crlFollower, store });
+    const ownCertificates = (): readonly OwnCertificates[] => [
+      own.api,
+      own.broker,
+      ...responders.own(),
+    ];
     const metrics = createMetrics({
       store,
       crls,
@@ -231,7 +237,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       targets: () => targets,
       certificates: () => [
         ...watchedAuthorities(authorities).map(({ id, notAfter }) => ({ name: id, notAfter })),
-        ...[own.api, own.broker, ...responders.own()].map((kept) => {
+        ...ownCertificates().map((kept) => {
           const { owner, notAfter } = kept.current().certificate;
           return { name: owner, notAfter };
         }),
@@ -318,7 +324,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     // One that was revoked, or whose authority was, is replaced at once.
     closers.push(
       store.onCommit((entries) => {
-        if (!entries.some(endsOwn)) return;
+        if (!entries.some(({ data }) => endsOneOf(data, ownCertificates()))) return;
         renewOwn().catch((error: unknown) => {
           log.error(
             { err: error },
@@ -334,8 +340,10 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   }
 }
 
-function endsOwn({ data }: LedgerEntry): boolean {
-  return data.kind === 'certificate-revoked' || data.kind === 'authority-revoked';
+function endsOneOf(data: LedgerEntry['data'], own: readonly OwnCertificates[]): boolean {
+  if (data.kind === 'authority-revoked') return true;
+  if (data.kind !== 'certificate-revoked') return false;
+  return own.some((one) => one.current().certificate.serial === data.serial);
 }
 
 /** Requests under way are answered; who never ends one (a stream that stays open) is not waited for. */

@@ -2,14 +2,21 @@
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { createCrl, createIssuingCertificate, parseCsr } from '@keyline/pki';
+import { createSigner, generateKey } from '@keyline/keys';
+import {
+  createCrl,
+  createCrossCertificate,
+  createIssuingCertificate,
+  createRootCertificate,
+  parseCsr,
+} from '@keyline/pki';
 import { decodePem, encodePem, parseCertificate, parseCrl } from '@keyline/x509';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runInit } from '../src/commands/init.ts';
-import { runInstall } from '../src/commands/install.ts';
+import { runAdmin, runInstall } from '../src/commands/install.ts';
 import {
   buildPlant,
   config,
@@ -26,6 +33,8 @@ let token: string;
 let device: Identity;
 let deviceSerial: string;
 let operator: Identity;
+let orphanCsr: string;
+let unitCsr: string;
 beforeAll(async () => {
   plant = await buildPlant();
   token = (await call('POST', '/v1/tokens', { maxUses: 100 })).body.secret as string;
@@ -33,6 +42,11 @@ beforeAll(async () => {
   const { body } = await enroll('pump-1', pem);
   device = { cert: [body.certificate, ...(body.chain as string[])].join(''), key };
   deviceSerial = body.serial as string;
+  orphanCsr = (await makeCsr('orphan-1')).pem;
+  await enroll('orphan-1', orphanCsr);
+  unitCsr = (await makeCsr('unit-1')).pem;
+  await call('POST', '/v1/batches', { id: 'lot-0', quota: 1 });
+  await call('POST', '/v1/batches/lot-0/sign', { csr: unitCsr });
   const own = await makeCsr('olga@works');
   const issued = await call('POST', '/v1/certificates', {
     profile: 'operator',
@@ -223,6 +237,19 @@ describe("an issuing authority that its root's CRL lists", () => {
     expect((await enroll('pump-3', pem)).body.code).toBe('AUTHORITY_STATE_FORBIDS');
   });
 
+  it('gives whoever has the data folder a certificate to get in with, when no administrator has one', async () => {
+    await plant.service.close();
+    const file = await runAdmin({
+      data: plant.data,
+      config,
+      adminDir: join(plant.folder, 'admin'),
+    });
+    await plant.restart();
+    const cert = await readFile(file, 'utf8');
+    const answer = await plant.call('GET', '/v1/whoami', { as: { cert, key: plant.admin.key } });
+    expect(answer.body).toMatchObject({ role: 'admin' });
+  });
+
   it('can be neither activated nor retired', async () => {
     for (const what of ['activate', 'retire']) {
       const answer = await call(
@@ -248,6 +275,27 @@ describe("an issuing authority that its root's CRL lists", () => {
     expect([status, body.chain]).toEqual([201, [second.certificate]]);
     const tls = await plant.plain('GET', '/readyz');
     expect(tls.body.status).toBe('ok');
+  });
+
+  it('takes its devices back with the key they have and a token, and with no other key', async () => {
+    const { pem } = await makeCsr('orphan-1');
+    const other = await enroll('orphan-1', pem);
+    expect([other.status, other.body.code]).toEqual([409, 'DEVICE_EXISTS']);
+    const back = await enroll('orphan-1', orphanCsr);
+    expect([back.status, back.body.chain]).toEqual([201, [second.certificate]]);
+    expect(back.body.device.state).toBe('active');
+    // Said again it is the answer of before.
+    const again = await enroll('orphan-1', orphanCsr);
+    expect([again.status, again.body.serial]).toEqual([200, back.body.serial]);
+  });
+
+  it('signs the units of its batches anew with the key they have, for no quota', async () => {
+    const before = await call('GET', '/v1/batches/lot-0');
+    const again = await call('POST', '/v1/batches/lot-0/sign', { csr: unitCsr });
+    expect([again.status, again.body.chain]).toEqual([201, [second.certificate]]);
+    expect((await call('GET', '/v1/batches/lot-0')).body.issued).toBe(before.body.issued);
+    const third = await call('POST', '/v1/batches/lot-0/sign', { csr: unitCsr });
+    expect([third.status, third.body.serial]).toEqual([200, again.body.serial]);
   });
 
   it('leaves the service with a certificate of the other, at once', async () => {
@@ -307,5 +355,69 @@ describe('a certificate that the root takes back before it is installed', () => 
     };
     await expect(runInstall(options)).rejects.toMatchObject({ code: 'PATH_INVALID' });
     expect(existsSync(join(plant.folder, 'other-admin'))).toBe(false);
+  });
+});
+
+describe('a cross certificate that the root takes back', () => {
+  it('leaves the trust bundle', async () => {
+    const now = Date.now();
+    const subject = await createRootCertificate({
+      signer: createSigner(generateKey('ec-p256')),
+      commonName: 'Other Root',
+      now,
+      validity: year,
+    });
+    const cross = await createCrossCertificate({
+      issuer: { certificateDer: decodePem(plant.trust, 'CERTIFICATE'), signer: plant.rootSigner },
+      subjectDer: subject,
+      now,
+      validity: year / 2,
+    });
+    const self = encodePem('CERTIFICATE', subject);
+    const pem = encodePem('CERTIFICATE', cross);
+    await call('POST', '/v1/trust-bundle', { certificate: self });
+    await call('POST', '/v1/trust-bundle', { certificate: pem });
+    const bundle = async () => (await plant.plain('GET', '/v1/trust-bundle')).text;
+    expect(await bundle()).toContain(pem.trim());
+    await bring(await rootCrl(20, [parseCertificate(cross).serial]));
+    expect(await bundle()).not.toContain(pem.trim());
+    expect(await bundle()).toContain(self.trim());
+  });
+});
+
+describe("authorities.requireRootCrl, while the root's CRL is missing", () => {
+  it('lets nothing be issued until one is brought', async () => {
+    const other = await buildPlant();
+    try {
+      const strict = join(other.folder, 'config');
+      await cp(config, strict, { recursive: true });
+      const file = join(strict, 'service.yaml');
+      const text = await readFile(file, 'utf8');
+      await writeFile(file, text.replace('requireRootCrl: false', 'requireRootCrl: true'));
+      await other.restart(strict);
+      const issue = async () =>
+        other.call('POST', '/v1/certificates', {
+          as: other.admin,
+          body: { profile: 'station', name: 'st1@line', csr: (await makeCsr('st1@line')).pem },
+        });
+      const refused = await issue();
+      expect(refused.body.code).toBe('AUTHORITY_STATE_FORBIDS');
+      expect(refused.body.detail).toContain('requireRootCrl');
+      const now = Date.now();
+      const crl = await createCrl({
+        authority: {
+          certificateDer: decodePem(other.trust, 'CERTIFICATE'),
+          signer: other.rootSigner,
+        },
+        ...{ number: 1, thisUpdate: now, nextUpdate: now + year, entries: [], scope: 'ca' },
+      });
+      await other.call('POST', '/v1/root-crls', {
+        as: other.admin,
+        body: { crl: encodePem('X509 CRL', crl) },
+      });
+      expect((await issue()).status).toBe(201);
+    } finally {
+      await other.close();
+    }
   });
 });

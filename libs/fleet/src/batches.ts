@@ -11,7 +11,7 @@ import {
   type FailedCommit,
   type FleetContext,
 } from './context.ts';
-import { certificateRow, keyInUse, resolveDeviceId } from './enroll.ts';
+import { certificateRow, findOrphaned, keyInUse, resolveDeviceId } from './enroll.ts';
 import { matchesGlob } from './glob.ts';
 import type { Batch, Certificate, Device, Labels } from './model.ts';
 import type { Write } from './ports.ts';
@@ -139,9 +139,14 @@ export async function signUnit(
   }
   for (let attempt = 0; attempt < 3; attempt++) {
     const earlier = await context.store.findDevice(id);
-    const answered = earlier && (await answerAgain(context, { batch, device: earlier, csr }));
+    const isOrphaned =
+      earlier?.batch === batch.id && (await findOrphaned(context, earlier, csr)) !== undefined;
+    const answered =
+      earlier === undefined || isOrphaned
+        ? undefined
+        : await answerAgain(context, { batch, device: earlier, csr });
     if (answered !== undefined) return answered;
-    const signed = await trySign(context, { caller, batch, id, csr, earlier });
+    const signed = await trySign(context, { caller, batch, id, csr, earlier, isOrphaned });
     if (signed !== undefined) return signed;
   }
   throw new KeylineError('DEVICE_CHANGED', `"${id}" is being changed by others; send it again.`);
@@ -198,13 +203,17 @@ async function trySign(
     id: DeviceId;
     csr: Csr;
     earlier: Device | undefined;
+    /** Its authority was revoked: it gets another certificate for the key it has. */
+    isOrphaned: boolean;
   },
 ): Promise<SignedUnit | undefined> {
-  const { caller, batch, id, csr, earlier } = given;
+  const { caller, batch, id, csr, earlier, isOrphaned } = given;
   const now = context.clock.now();
   const { type, role, profile } = getTypeDetails(context, batch.type);
   const replaced = earlier === undefined ? [] : await context.store.listCertificatesOf(id);
-  if (replaced.some((certificate) => certificate.spkiSha256 === csr.spkiSha256)) throw keyInUse(id);
+  if (!isOrphaned && replaced.some(({ spkiSha256 }) => spkiSha256 === csr.spkiSha256)) {
+    throw keyInUse(id);
+  }
   const ending = replaced.filter((one) => one.state !== 'revoked' && !isOver(context, one, now));
   const issued = await context.issuer.issue({
     profile: profile.name,

@@ -96,15 +96,17 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
   const { type, role, profile } = getTypeDetails(context, token.type);
 
   const earlier = await context.store.findDevice(id);
+  const orphaned = earlier && (await findOrphaned(context, earlier, csr));
   if (
     earlier !== undefined &&
+    orphaned === undefined &&
     earlier.state !== 'decommissioned' &&
     earlier.state !== 'registered'
   ) {
     return answerAgain(context, { device: earlier, csr, token, role });
   }
   if (token.uses >= token.maxUses) throw tokenExhausted(token);
-  if (earlier !== undefined) await assertKeyIsNew(context, earlier, csr);
+  if (earlier !== undefined && orphaned === undefined) await assertKeyIsNew(context, earlier, csr);
 
   const issued = await context.issuer.issue({
     profile: profile.name,
@@ -155,6 +157,9 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
       { op: 'use-token', id: token.id, at: now },
       { op: 'claim-key', spkiSha256: issued.spkiSha256, owner: id },
       { op: 'insert-certificate', certificate },
+      ...(orphaned === undefined
+        ? []
+        : [{ op: 'supersede-certificate', serial: orphaned.serial } as const]),
     ],
     entries: [
       {
@@ -239,6 +244,25 @@ async function answerAgain(
     'DEVICE_EXISTS',
     `The device "${device.id}" is enrolled already. Renew with its certificate (POST /v1/renew); if its key is lost, an operator can revoke and decommission it first.`,
   );
+}
+
+/**
+ * The certificate of an active device whose authority the root revoked: it is good for nothing, and can't renew. With the key it has and a
+ * token the device enrolls anew, without anybody's help; with another key it is DEVICE_EXISTS like any other.
+ */
+export async function findOrphaned(
+  { store }: FleetContext,
+  { state, serial }: Device,
+  csr: Csr,
+): Promise<Certificate | undefined> {
+  if (state !== 'active' || serial === null) return undefined;
+  const certificate = await store.findCertificate(serial);
+  if (certificate?.state !== 'active' || certificate.spkiSha256 !== csr.spkiSha256) {
+    return undefined;
+  }
+  const authorities = await store.listAuthorities();
+  const issuer = authorities.find(({ id }) => id === certificate.authority);
+  return issuer?.state === 'revoked' ? certificate : undefined;
 }
 
 /** A decommissioned device comes back only with a key it never had. */
