@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { MqttClient } from 'mqtt';
 import { has, findCommand } from '../../../test/support/needs.ts';
 import { MosquittoBroker, publish } from './support/mosquitto-broker.ts';
+import { spawnTool } from './support/run-tool.ts';
 import type { TestCertificate } from './support/test-pki.ts';
 
 const real = has('openssl', 'mosquitto');
@@ -252,6 +253,31 @@ describe.skipIf(!real)('Mosquitto’s files', () => {
     await expect.poll(() => serialOf(port, broker.pki.ca.cert), patience).toBe(next.serialHex);
     expect(client.connected).toBe(true);
     expect(await publish(client, 'devices/device1/state')).toBe('accepted');
+  });
+
+  it('name its ciphers where some are asked for, those of TLS 1.2 and of 1.3', async () => {
+    await broker.open({
+      tls: {
+        minVersion: '1.2',
+        ciphers: 'ECDHE-ECDSA-AES128-CCM8:TLS_AES_128_CCM_8_SHA256:@SECLEVEL=0',
+      },
+    });
+    const { port } = broker.broker;
+    for (const [version, name, weak] of [
+      ['-tls1_2', 'ECDHE-ECDSA-AES128-CCM8', 'ECDHE-ECDSA-AES128-CCM8@SECLEVEL=0'],
+      ['-tls1_3', 'TLS_AES_128_CCM_8_SHA256', 'DEFAULT@SECLEVEL=0'],
+    ] as const) {
+      const suites = version === '-tls1_3' ? ['-ciphersuites', name] : [];
+      const { output } = await spawnTool(
+        'openssl',
+        [
+          ...['s_client', '-connect', `127.0.0.1:${String(port)}`, version, '-cipher', weak],
+          ...suites,
+        ],
+        '',
+      );
+      expect(output).toContain(`Cipher is ${name}`);
+    }
   });
 
   it('of rights may be laid there before the first start, in any order; the admin is put in', async () => {

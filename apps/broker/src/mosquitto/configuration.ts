@@ -6,12 +6,23 @@ export interface ConfigurationGiven {
   readonly host: string;
   readonly port: number;
   readonly plugin: string;
-  readonly tls: Pick<TlsPolicy, 'minVersion'>;
+  readonly tls: Pick<TlsPolicy, 'minVersion' | 'ciphers'>;
   readonly limits: Limits;
   readonly hasCrl: boolean;
 }
 
 const hour = 3600;
+
+/** Node takes the suites of both versions in one list, OpenSSL and Mosquitto in two. */
+function cipherLines(ciphers: string | undefined): string[] {
+  const all = (ciphers ?? '').split(':').filter((name) => name !== '');
+  const suites = all.filter((name) => name.startsWith('TLS_'));
+  const older = all.filter((name) => !suites.includes(name));
+  return [
+    ...(older.length > 0 ? [`ciphers ${older.join(':')}`] : []),
+    ...(suites.length > 0 ? [`ciphers_tls1.3 ${suites.join(':')}`] : []),
+  ];
+}
 
 /** All file names are relative to the folder it runs in. */
 export function writeConfiguration(given: ConfigurationGiven): string {
@@ -55,6 +66,7 @@ export function writeConfiguration(given: ConfigurationGiven): string {
     `keyfile ${files.key}`,
     ...(hasCrl ? [`crlfile ${files.crl}`] : []),
     `tls_version tlsv${tls.minVersion}`,
+    ...cipherLines(tls.ciphers),
     'require_certificate true',
     'use_identity_as_username true',
     // Else a device could end another's session and take its queue by using its client id.

@@ -272,9 +272,20 @@ async function compileAcl(config: string): Promise<string> {
   return compileAclFile(roles);
 }
 
+/** What mosquitto.conf has a word for (configuration.ts). */
+const knownLimits: ReadonlySet<keyof Limits> = new Set([
+  'maxConnections',
+  'maxInflightMessages',
+  'maxQueuedMessages',
+  'messageSizeLimit',
+  'maxPacketSize',
+  'maxKeepalive',
+  'persistentClientExpiration',
+] as const);
+
 function warnOfUnknownLimits(limits: Limits, log: MosquittoContext['log']): void {
-  const unknown = (['handshakeTimeout', 'connectTimeout', 'maxHandshakes'] as const).filter(
-    (name) => limits[name] !== defaultLimits[name],
+  const unknown = (Object.keys(defaultLimits) as (keyof Limits)[]).filter(
+    (name) => !knownLimits.has(name) && limits[name] !== defaultLimits[name],
   );
   if (unknown.length === 0) return;
   log.warn(
