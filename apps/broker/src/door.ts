@@ -152,7 +152,12 @@ export class Door {
   /** @returns the port, also when 0 was asked for */
   listen(host: string, port: number): Promise<number> {
     this.#sweep = setInterval(() => {
-      this.#cutLate();
+      for (const socket of this.#late()) {
+        this.#inBoundary('late', socket, () => {
+          this.#options.metrics.handshakes.inc({ result: 'failed', reason: 'too-slow' });
+          socket.destroy();
+        });
+      }
     }, sweepEvery).unref();
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
@@ -330,20 +335,16 @@ export class Door {
     else void judged.then(visit, () => socket.destroy());
   }
 
-  /** Node's timer for the handshake begins anew with each byte; this one does not. */
-  #cutLate(): void {
+  /** Whose time is over. Node's timer for the handshake begins anew with each byte; this one does not. */
+  #late(): readonly Socket[] {
     const { handshakeTimeout, connectTimeout } = this.#options.limits;
     const now = performance.now();
     // Each says itself when its time is over; here goes who is still there.
-    const late = [
+    return [
       ...this.#handshakes.before(now - handshakeTimeout - sweepEvery),
       // Over WebSocket the upgrade and the CONNECT have that time each.
       ...this.#waiting.before(now - 2 * connectTimeout - sweepEvery),
     ];
-    for (const socket of late) {
-      this.#options.metrics.handshakes.inc({ result: 'failed', reason: 'too-slow' });
-      socket.destroy();
-    }
   }
 
   #reportFailure(error: NodeJS.ErrnoException, socket: TLSSocket): void {

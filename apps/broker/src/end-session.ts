@@ -1,5 +1,6 @@
 // A live session that the broker ends: counted, logged, and told why.
 import type { Logger } from 'pino';
+import { messageOf } from '@keyline/kernel';
 import type { LiveSession } from './live-sessions.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -15,7 +16,7 @@ interface End {
 export function endSession(
   session: LiveSession,
   { reason, message, reasonCode, reasonString }: End,
-  { metrics, log }: { readonly metrics: Pick<Metrics, 'kicked'>; readonly log: Logger },
+  { metrics, log }: { readonly metrics: Pick<Metrics, 'kicked' | 'faults'>; readonly log: Logger },
 ): void {
   metrics.kicked.inc({ reason });
   log.info(
@@ -27,5 +28,14 @@ export function endSession(
     },
     message,
   );
-  session.end(reasonCode, reasonString);
+  try {
+    session.end(reasonCode, reasonString);
+  } catch (error) {
+    // Many are ended in one go, of a timer or a change: one that fails keeps none of the others.
+    metrics.faults.inc({ where: 'end' });
+    log.error(
+      { event: 'session not ended', clientId: session.clientId, error: messageOf(error) },
+      'a session could not be ended',
+    );
+  }
 }

@@ -8,7 +8,7 @@ import type { Metrics } from './metrics.ts';
 
 interface ExpiredSessionsOptions {
   readonly sessions: Pick<LiveSessions, 'all'>;
-  readonly metrics: Pick<Metrics, 'kicked'>;
+  readonly metrics: Pick<Metrics, 'kicked' | 'faults'>;
   readonly log: Logger;
   readonly clock: Clock;
 }
