@@ -228,9 +228,11 @@ export async function createCrlPublisher(options: {
   /** Takes entries into the changes of the lists they concern. */
   async function note(entries: readonly LedgerEntry[]): Promise<ReadonlySet<CrlList>> {
     const changed = new Set<CrlList>();
-    const byName = new Map(options.lists().map((list) => [list.name, list]));
+    // Most entries are of devices that come, not of any that go.
+    let byName: ReadonlyMap<string, CrlList> | undefined;
     for (const { seq, data } of entries) {
       for (const serial of serialsOf(data)) {
+        byName ??= new Map(options.lists().map((list) => [list.name, list]));
         const certificate = await store.findCertificate(serial as SerialHex);
         if (certificate === undefined) continue;
         const { authority, crlShard, state, revokedAt, reason } = certificate;

@@ -1,6 +1,9 @@
 // The statements behind the writes, prepared once.
 import type { Database, Statement } from 'better-sqlite3';
 
+const insertCertificate = `INSERT INTO certificates (serial, kind, owner, profile, authority, not_before, not_after, spki_sha256, der, crl_shard, state, revoked_at, reason)`;
+const marks = '?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?';
+
 export function prepareStatements(db: Database) {
   const sql = (text: string): Statement => db.prepare(text);
   return {
@@ -32,9 +35,12 @@ export function prepareStatements(db: Database) {
     deleteLabel: sql('DELETE FROM device_labels WHERE name = ? AND value = ? AND device = ?'),
     deviceLabels: sql('SELECT labels FROM devices WHERE id = ?').pluck(),
     count: sql('UPDATE device_counts SET count = count + ? WHERE state = ?'),
-    insertCertificate: sql(
-      `INSERT INTO certificates (serial, kind, owner, profile, authority, not_before, not_after, spki_sha256, der, crl_shard, state, revoked_at, reason)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    insertCertificate: sql(`${insertCertificate} VALUES (${marks}) ON CONFLICT DO NOTHING`),
+    // Signed before its authority (once more the last value) was revoked, and committed after: it must not come to be.
+    insertOfValidAuthority: sql(
+      `${insertCertificate} SELECT ${marks}
+       WHERE NOT EXISTS (SELECT 1 FROM authorities WHERE id = ? AND state = 'revoked')
+       ON CONFLICT DO NOTHING`,
     ),
     claimKey: sql('INSERT INTO keys (spki_sha256, owner) VALUES (?, ?) ON CONFLICT DO NOTHING'),
     keyOwner: sql('SELECT owner FROM keys WHERE spki_sha256 = ?').pluck(),

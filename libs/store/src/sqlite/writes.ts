@@ -88,17 +88,12 @@ export function prepareWrites(db: Database): ApplyWrite {
     },
     'insert-certificate': ({ certificate, evenIfRevoked }) => {
       const { authority } = certificate;
-      // Signed before its authority was revoked, and committed after: it must not come to be.
-      if (evenIfRevoked !== true && statements.authorityState.get(authority) === 'revoked') {
-        return { code: 'AUTHORITY_STATE_FORBIDS', context: { authority } };
-      }
-      return done(
-        statements.insertCertificate,
+      const values = [
         hexBytes(certificate.serial),
         kindNumber(certificate.kind),
         certificate.owner,
         certificate.profile,
-        certificate.authority,
+        authority,
         certificate.notBefore,
         certificate.notAfter,
         hexBytes(certificate.spkiSha256),
@@ -107,8 +102,14 @@ export function prepareWrites(db: Database): ApplyWrite {
         certificateStateNumber(certificate.state),
         certificate.revokedAt,
         certificate.reason,
-      )
-        ? undefined
+      ];
+      const inserted =
+        evenIfRevoked === true
+          ? done(statements.insertCertificate, ...values)
+          : done(statements.insertOfValidAuthority, ...values, authority);
+      if (inserted) return undefined;
+      return evenIfRevoked !== true && statements.authorityState.get(authority) === 'revoked'
+        ? { code: 'AUTHORITY_STATE_FORBIDS', context: { authority } }
         : { code: 'STORE_CONFLICT', context: { serial: certificate.serial } };
     },
     'claim-key': ({ spkiSha256, owner }) => {
