@@ -36,7 +36,7 @@ const adapterMayImport = {
   alerts: ['fleet', 'pki'],
   config: ['pki', 'access', 'alerts'],
   api: ['fleet', 'pki', 'access'],
-  dynsec: ['mqtt'],
+  dynsec: ['mqtt', 'journal'],
 };
 
 /** A room may import only these other rooms (and kernel). */
@@ -112,12 +112,13 @@ module.exports = {
     {
       name: 'inner-rooms-do-no-io',
       comment:
-        'pki, fleet, access, mqtt and x509 decide; reading, writing and sending is done by adapters behind ports. It makes them testable.',
+        'pki, fleet, access, mqtt, journal and x509 decide; reading, writing and sending is done by adapters behind ports. It makes them testable.',
       severity: 'error',
-      from: { path: '^libs/(pki|fleet|access|mqtt|x509)/src' },
+      from: { path: '^libs/(pki|fleet|access|mqtt|journal|x509)/src' },
       to: { path: coreModules(io), dependencyTypes: ['core'] },
     },
     only('x509', [], 'x509 reads and writes DER and knows nothing of policy: kernel ← x509.'),
+    only('journal', [], 'journal makes lines of records and knows of no file: kernel ← journal.'),
     only('mqtt', [], 'mqtt reads and writes packets and knows of no broker: kernel ← mqtt.'),
     only(
       'access',

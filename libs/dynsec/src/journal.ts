@@ -1,7 +1,7 @@
 // An append-only file of records: one line per fsync, `crc32 bytes [record,…]`. What waits while a line is being written goes
 // together into the next one. Whoever was told "durable" had their whole line on the disk.
 import { open, readFile, type FileHandle } from 'node:fs/promises';
-import { crc32 } from 'node:zlib';
+import { decodeLine, encodeLine, isTorn } from '@keyline/journal';
 import { KeylineError, messageOf } from '@keyline/kernel';
 
 export interface Journal {
@@ -115,15 +115,6 @@ class FileJournal implements Journal {
   }
 }
 
-export function encodeLine(records: readonly string[]): Buffer {
-  const body = Buffer.from(`[${records.join(',')}]`);
-  const head = `${crc32(body).toString(16).padStart(8, '0')} ${String(body.length)} `;
-  return Buffer.concat([Buffer.from(head), body, newline]);
-}
-
-const newline = Buffer.from('\n');
-const headForm = /^([0-9a-f]{8}) ([1-9]\d{0,9}) /;
-
 export interface JournalContent {
   readonly records: readonly unknown[];
   /** Where the whole lines end; behind it there may be one that a crash tore. */
@@ -155,30 +146,4 @@ export async function readJournal(path: string): Promise<JournalContent> {
     at = line.end;
   }
   return { records, sizeBytes: at, torn: false };
-}
-
-function decodeLine(
-  content: Buffer,
-  at: number,
-): { readonly records: readonly unknown[]; readonly end: number } | undefined {
-  const [head, sum, length] = headForm.exec(content.toString('latin1', at, at + 20)) ?? [];
-  if (head === undefined) return undefined;
-  const start = at + head.length;
-  const end = start + Number(length);
-  const body = content.subarray(start, end);
-  if (content[end] !== 0x0a || crc32(body) !== Number.parseInt(sum ?? '', 16)) return undefined;
-  const records: unknown = JSON.parse(body.toString());
-  return { records: records as readonly unknown[], end: end + 1 };
-}
-
-function isTorn(content: Buffer, at: number): boolean {
-  const rest = content.subarray(at);
-  if (rest.includes(0)) {
-    // Holes in the last line only: nothing whole may follow.
-    const next = rest.indexOf(newline) + 1;
-    return next === 0 || next === rest.length || rest.subarray(next).every((byte) => byte === 0);
-  }
-  const [head, , length] = headForm.exec(rest.toString('latin1', 0, 20)) ?? [];
-  if (head === undefined) return rest.length < 20 && !rest.includes(newline);
-  return rest.length < head.length + Number(length) + 1;
 }

@@ -18,7 +18,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { DynsecEngine } from '../src/index.ts';
-import { encodeLine } from '../src/journal.ts';
+import { encodeLine } from '@keyline/journal';
 import { carryOut, execute, openEngine, temporaryFolder } from './engine-fixture.ts';
 
 const journalOf = (folder: string): string =>

@@ -75,6 +75,8 @@ export class Connection implements LiveSession {
   #backlogStart = 0;
   #isPaused = false;
   #held = 0;
+  /** Of the memory that all share for it. */
+  #isUnreadCounted = false;
   #work = 0;
   /** Milliseconds of the engine's clock. */
   readonly #since: number;
@@ -367,8 +369,13 @@ export class Connection implements LiveSession {
   }
 
   #onUnread(unreadBytes: number): void {
+    // After nearly every write: everything was taken, and nothing waits for it.
+    if (unreadBytes === 0 && !this.#isUnreadCounted && (this.#held & hold.output) === 0) {
+      if (this.#feeds === undefined && this.session?.queue === undefined) return;
+    }
     const { limits, unread, onDrained } = this.#surroundings;
-    unread.set(this, unreadBytes > limits.maxUnreadBytes / 4 ? unreadBytes : 0);
+    this.#isUnreadCounted = unreadBytes > limits.maxUnreadBytes / 4;
+    unread.set(this, this.#isUnreadCounted ? unreadBytes : 0);
     if (this.state !== 'open') return;
     if (unreadBytes > limits.maxUnreadBytes * endFactor) {
       this.end(0x97, `More than ${limits.maxUnreadBytes * endFactor} bytes wait to be read.`);

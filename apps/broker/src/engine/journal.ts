@@ -2,8 +2,9 @@
 // carry checksums: a record is read back as it was written, or the broker does not start.
 import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { encodeLine } from '@keyline/journal';
 import { messageOf } from '@keyline/kernel';
-import { encodeLine, readLines, type JournalRecord } from './record-lines.ts';
+import { readLines, type JournalRecord } from './record-lines.ts';
 
 interface JournalOptions {
   readonly folder: string;

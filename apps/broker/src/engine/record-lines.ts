@@ -1,23 +1,12 @@
-// Records in a file, so that damage shows: lines of `crc32 bytes [record,…]`. Whoever was told that a record is durable had its whole line on the
-// disk, so a line that is not whole was never promised to anybody.
+// A file of records in lines with checksums, read as it was written or not at all.
 import { readFile } from 'node:fs/promises';
-import { crc32 } from 'node:zlib';
+import { decodeLine, isTorn, type Line } from '@keyline/journal';
 import { KeylineError, messageOf } from '@keyline/kernel';
 
 export type JournalRecord = readonly [kind: string, ...rest: unknown[]];
 
 const newline = 0x0a;
-const headForm = /^([0-9a-f]{8}) ([1-9]\d{0,9}) /;
-const longestHead = 20;
-/** A block of the disk that was not written reads as zeros; a single one may be a bit that turned. */
-const leastHole = 64;
-
-/** @param records in JSON */
-export function encodeLine(records: readonly string[]): Buffer {
-  const body = Buffer.from(`[${records.join(',')}]`);
-  const head = `${crc32(body).toString(16).padStart(8, '0')} ${body.length} `;
-  return Buffer.concat([Buffer.from(head), body, Buffer.of(newline)]);
-}
+const bracket = 0x5b;
 
 /**
  * @param options.mayBeTorn whether the last line may end in the middle of it, as a crash leaves it; anything else that is not whole is damage
@@ -39,47 +28,22 @@ export async function readLines(
   const records: JournalRecord[] = [];
   let line = 1;
   for (let at = 0; at < content.length; line += 1) {
-    const read = content[at] === bracket ? readBareLine(content, at) : readLine(content, at);
+    const read = content[at] === bracket ? readBareLine(content, at) : decodeLine(content, at);
     if (read === undefined) {
-      if (mayBeTorn && isTorn(content.subarray(at))) break;
+      if (mayBeTorn && isTorn(content, at)) break;
       throw damaged(file, line);
     }
-    for (const record of read.records) records.push(record);
+    for (const record of read.records) records.push(record as JournalRecord);
     at = read.end;
   }
   return records;
 }
 
-interface Line {
-  readonly records: readonly JournalRecord[];
-  readonly end: number;
-}
-
-function readLine(content: Buffer, at: number): Line | undefined {
-  const [head, sum, length] = headForm.exec(content.toString('latin1', at, at + longestHead)) ?? [];
-  if (head === undefined) return undefined;
-  const start = at + head.length;
-  const end = start + Number(length);
-  const body = content.subarray(start, end);
-  const isEnded = content[end] === newline || content.length === end;
-  if (
-    !isEnded ||
-    body.length !== Number(length) ||
-    crc32(body) !== Number.parseInt(sum ?? '', 16)
-  ) {
-    return undefined;
-  }
-  const records = parse(body) as readonly JournalRecord[] | undefined;
-  return records === undefined ? undefined : { records, end: end + 1 };
-}
-
-const bracket = 0x5b;
-
 /** One record without a checksum: what versions before 0.2 wrote. */
 function readBareLine(content: Buffer, at: number): Line | undefined {
   const end = content.indexOf(newline, at);
   const record = end === -1 ? undefined : parse(content.subarray(at, end));
-  return record === undefined ? undefined : { records: [record as JournalRecord], end: end + 1 };
+  return record === undefined ? undefined : { records: [record], end: end + 1 };
 }
 
 function parse(bytes: Buffer): unknown {
@@ -89,17 +53,6 @@ function parse(bytes: Buffer): unknown {
   } catch {
     return undefined;
   }
-}
-
-/**
- * The beginning of a line without its end, or a line with holes where blocks did not reach the disk. Neither ends as a whole line
- * does; one that has its length and another end was changed.
- */
-function isTorn(rest: Buffer): boolean {
-  if (rest.at(-1) === 0 || rest.includes(Buffer.alloc(leastHole))) return true;
-  const [head, , length] = headForm.exec(rest.toString('latin1', 0, longestHead)) ?? [];
-  const isWhole = head !== undefined && rest.length > head.length + Number(length);
-  return !isWhole && !rest.includes(newline);
 }
 
 function damaged(file: string, line: number): KeylineError {
