@@ -197,7 +197,7 @@ describe.skipIf(!has('mosquitto'))('kill -9 of brokers and CA', () => {
           ({ name, healthy, lag, compared }) => ({ name, healthy, lag, ended: compared !== null }),
         );
       };
-      await expect.poll(views, { timeout: 20_000, interval: 100 }).toEqual([
+      await expect.poll(views, { timeout: 60_000, interval: 100 }).toEqual([
         { name: 'broker', healthy: true, lag: 0, ended: true },
         { name: 'plant', healthy: true, lag: 0, ended: true },
       ]);
@@ -238,7 +238,7 @@ describe.skipIf(!has('mosquitto'))('kill -9 of brokers and CA', () => {
       return actual;
     };
     // A broker that was killed last may be in the middle of the comparison that fills it again.
-    await expect.poll(listed, { timeout: 20_000, interval: 200, message: name }).toEqual(wanted);
+    await expect.poll(listed, { timeout: 60_000, interval: 200, message: name }).toEqual(wanted);
 
     for (const state of ['active', 'suspended', 'revoked'] as const) {
       const some = [...fleet.values()].filter((kept) => kept.state === state).slice(-8);

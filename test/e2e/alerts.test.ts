@@ -62,7 +62,7 @@ function told(status: Notification['status'], group: string): Notification['aler
     .filter((alert) => alert.status === status && JSON.stringify(alert).includes(group));
 }
 
-const wait = { timeout: 15_000, interval: 100 };
+const wait = { timeout: 60_000, interval: 100 };
 
 describe('certificates near their end', () => {
   it('are one alert a type, told to the webhook once it listens, and resolved when all have renewed', async () => {

@@ -203,7 +203,7 @@ describe('a broker by itself, by command', () => {
     const ended = once(child, 'exit');
     try {
       await expect
-        .poll(() => existsSync(readyFile) && readFileSync(readyFile, 'utf8'), { timeout: 20_000 })
+        .poll(() => existsSync(readyFile) && readFileSync(readyFile, 'utf8'), { timeout: 60_000 })
         .toMatch(/\n/);
       const { pid } = JSON.parse(readFileSync(readyFile, 'utf8')) as { pid: number };
       // As an impatient Ctrl-C.

@@ -9,7 +9,7 @@ import { has } from '../support/needs.ts';
 import { runProgram } from '../support/openssl.ts';
 import { useKeyline } from '../support/use-keyline.ts';
 
-const patience = { timeout: 20_000, interval: 50 };
+const patience = { timeout: 60_000, interval: 50 };
 
 describe.skipIf(!has('mosquitto'))('Keyline on real Mosquitto', () => {
   const suite = useKeyline({ broker: 'mosquitto' });

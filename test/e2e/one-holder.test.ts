@@ -10,7 +10,7 @@ import { openssl } from '../support/openssl.ts';
 import { useKeyline } from '../support/use-keyline.ts';
 
 const suite = useKeyline();
-const wait = { timeout: 10_000 };
+const wait = { timeout: 60_000 };
 
 async function openAlerts(): Promise<readonly string[]> {
   const { body } = expectStatus(await suite.fleet.admin.get('/v1/alerts'), 200);

@@ -39,7 +39,7 @@ async function withoutPassphrase(...args: string[]): Promise<void> {
   expect(code, `keyline-root ${args.join(' ')}: ${err}`).toBe(0);
 }
 
-const wait = { timeout: 20_000, interval: 200 };
+const wait = { timeout: 60_000, interval: 200 };
 
 describe('an issuing authority that the root revokes', () => {
   let device: EnrolledDevice;

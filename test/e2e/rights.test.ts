@@ -146,7 +146,7 @@ it('has a table for every role in ca-config/roles', async () => {
   }
 });
 
-const patience = { timeout: 20_000, interval: 100 };
+const patience = { timeout: 60_000, interval: 100 };
 /** Kept while nobody is connected. */
 const durable: IClientOptions = { clean: false, properties: { sessionExpiryInterval: 3600 } };
 const service = 'plant@services';
@@ -398,8 +398,8 @@ describe.each([['embedded'], ['mosquitto']] as const)('on %s', (engine: Engine) 
     });
 
     // With sessions offline Mosquitto 2.0 is started again for a CRL, and not at once when that was often of late.
-    const untilCrlIsRead = { ...patience, timeout: engine === 'embedded' ? 20_000 : 80_000 };
-    const timeout = 20_000 + 2 * untilCrlIsRead.timeout;
+    const untilCrlIsRead = { ...patience, timeout: engine === 'embedded' ? 60_000 : 80_000 };
+    const timeout = 120_000 + 2 * untilCrlIsRead.timeout;
 
     it(
       'has no right left after suspension, revocation or its end: not by a live subscription, a stored session or its queue',

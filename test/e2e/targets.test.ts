@@ -17,7 +17,7 @@ import { useKeyline } from '../support/use-keyline.ts';
 
 const own = 'broker';
 const plant = 'plant';
-const patience = { timeout: 30_000, interval: 50 };
+const patience = { timeout: 90_000, interval: 50 };
 /** Milliseconds; longer than any request takes on a busy machine that waits for nobody. */
 const provisionWait = 10_000;
 

@@ -20,7 +20,7 @@ export interface StartOptions {
   readonly env?: NodeJS.ProcessEnv | undefined;
 }
 
-const startTimeout = 60_000;
+const startTimeout = 100_000;
 const stopTimeout = 20_000;
 
 /** Answers when it was started, not when it serves: see `ready`. */
@@ -86,7 +86,7 @@ export class RunningKeyline {
 
   async #waitFor(served: Promise<void>): Promise<void> {
     const timeout = new AbortController();
-    const late = sleep(startTimeout, 'no answer for a minute', { signal: timeout.signal });
+    const late = sleep(startTimeout, 'no answer for 100 s', { signal: timeout.signal });
     const how = await Promise.race([served, this.#ended, late]);
     timeout.abort();
     late.catch(() => undefined);

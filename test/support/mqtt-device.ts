@@ -19,7 +19,7 @@ export interface Message {
   readonly retained: boolean;
 }
 
-const patience = 10_000;
+const patience = 30_000;
 
 export class MqttDevice {
   readonly id: string;

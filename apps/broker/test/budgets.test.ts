@@ -236,7 +236,7 @@ describe('what a client does not read', () => {
       if (!deaf.isClosed && deaf.unsentBytes < 10_000_000) deaf.sendBytes(pings);
     }, 1);
     // Somebody has stopped taking it, and it is not for want of sending.
-    await expect.poll(() => deaf.unsentBytes, { timeout: 10_000 }).toBeGreaterThan(5_000_000);
+    await expect.poll(() => deaf.unsentBytes, { timeout: 60_000 }).toBeGreaterThan(5_000_000);
     await expectService();
     deaf.startReading();
     deaf.stopReading();
@@ -246,7 +246,7 @@ describe('what a client does not read', () => {
           broker.lines.findLast(
             ({ event, clientId }) => event === 'connection ended' && clientId === 'deaf',
           )?.msg,
-        { timeout: 10_000 },
+        { timeout: 60_000 },
       )
       .toMatch(/No packet within|does not read/);
     clearInterval(flood);
@@ -344,7 +344,7 @@ describe('messages of a client', () => {
     await expect.poll(() => seen.length).toBeGreaterThan(0);
     await expectService();
     expect(seen.length).toBeLessThan(count);
-    await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(count);
+    await expect.poll(() => seen.length, { timeout: 60_000 }).toBe(count);
     expect(seen).toEqual(Array.from({ length: count }, (_, at) => String(at)));
     await Promise.all([eager.cut(), listener.endAsync()]);
   });

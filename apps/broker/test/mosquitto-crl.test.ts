@@ -9,7 +9,7 @@ import { MosquittoBroker, publish } from './support/mosquitto-broker.ts';
 import { CrlServer } from './support/mosquitto-crl.ts';
 import type { TestCertificate } from './support/test-pki.ts';
 
-const patience = { timeout: 15_000, interval: 20 };
+const patience = { timeout: 60_000, interval: 20 };
 async function waitFor(holds: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + patience.timeout;
   while (!(await holds())) {

@@ -11,7 +11,7 @@ import { caConfig } from './support/mosquitto-broker.ts';
 import { TestPki, type TestCertificate } from './support/test-pki.ts';
 
 const program = join(import.meta.dirname, '..', 'bin', 'keyline-broker');
-const patience = { timeout: 20_000, interval: 20 };
+const patience = { timeout: 60_000, interval: 20 };
 
 let folder: string;
 beforeAll(async () => {

@@ -12,7 +12,7 @@ import { spawnTool } from './support/run-tool.ts';
 import type { TestCertificate } from './support/test-pki.ts';
 
 const real = has('openssl', 'mosquitto');
-const patience = { timeout: 15_000, interval: 20 };
+const patience = { timeout: 60_000, interval: 20 };
 
 /** As the target makes a device known. */
 function activate(name: string) {

@@ -48,7 +48,7 @@ it('says when it serves, answers its health, and stops cleanly on SIGTERM', asyn
   const readyFile = join(folder, 'ready');
   const { output, exit } = start('--ready-file', readyFile);
   await expect
-    .poll(() => readFile(readyFile, 'utf8').catch(() => ''), { timeout: 20_000 })
+    .poll(() => readFile(readyFile, 'utf8').catch(() => ''), { timeout: 60_000 })
     .toMatch(/\n/);
   const ready = JSON.parse(await readFile(readyFile, 'utf8'));
   expect(ready.port).toBeGreaterThan(0);
@@ -104,7 +104,7 @@ it('speaks no older TLS than it is told to', async () => {
   const readyFile = join(folder, 'ready-tls');
   start('--ready-file', readyFile, '--tls-version', '1.3');
   await expect
-    .poll(() => readFile(readyFile, 'utf8').catch(() => ''), { timeout: 20_000 })
+    .poll(() => readFile(readyFile, 'utf8').catch(() => ''), { timeout: 60_000 })
     .toMatch(/\n/);
   const { port } = JSON.parse(await readFile(readyFile, 'utf8'));
   const greet = (maxVersion: 'TLSv1.2' | 'TLSv1.3') =>
@@ -142,7 +142,7 @@ describe('after kill -9', () => {
     await rm(readyFile, { force: true });
     start('--ready-file', readyFile);
     await expect
-      .poll(() => readFile(readyFile, 'utf8').catch(() => ''), { timeout: 20_000 })
+      .poll(() => readFile(readyFile, 'utf8').catch(() => ''), { timeout: 60_000 })
       .toMatch(/\n/);
     const { port } = JSON.parse(await readFile(readyFile, 'utf8'));
     return async (name, options = {}, prepare = () => undefined) => {

@@ -396,7 +396,7 @@ describe('MQTT 5', () => {
     });
     await sender.publishAsync(`${base}/x`, 'lasting', { qos: 1 });
     await expect
-      .poll(() => broker.line('session expired')?.['clientId'], { timeout: 8000 })
+      .poll(() => broker.line('session expired')?.['clientId'], { timeout: 60_000 })
       .toBe('pump:short');
     const again = await come('pump:short', options(0));
     expect(again.connack.sessionPresent).toBe(false);

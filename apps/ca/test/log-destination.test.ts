@@ -22,7 +22,7 @@ it.skipIf(!existsSync('/dev/full'))(
       {
         cwd: import.meta.dirname,
         stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
-        timeout: 10_000,
+        timeout: 60_000,
         encoding: 'utf8',
       },
     );
