@@ -10,7 +10,7 @@ import { fail, ok, warn, type Finding } from './finding.ts';
 const check = 'files';
 /** Keys, passphrases, tokens, headers of webhooks; the database with its log; what brokers keep. */
 const secret =
-  /\.(?:key|pass|headers|token|db|db-wal|db-shm)$|^(?:broker-admin\.pem|dynamic-security\.json)$|journal|snapshot/;
+  /\.(?:key|pass|headers|token|db|db-wal|db-shm)$|^dynamic-security\.json$|^(?!lock).*(?:journal|snapshot)/;
 const mostFiles = 10_000;
 
 /** @param location says where the data folder is when it is one of this machine; else nothing is said */
