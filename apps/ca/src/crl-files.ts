@@ -31,15 +31,15 @@ export function createCrlFiles(options: {
   readonly authorities: Pick<Authorities, 'all' | 'roots'>;
 }): CrlFiles {
   const { crl, authorities } = options;
-  /** By list: the last that was made, or is being made. */
-  const full = new Map<string, { readonly of: Crl; readonly pieces: Promise<Pieces> }>();
+  /** Made, or being made; let go of with the CRL it is made of. */
+  const full = new WeakMap<Crl, Promise<Pieces>>();
 
   function findFull(list: string): { of: Crl; pieces: () => Promise<Pieces> } | undefined {
     const of = crl.latest(list, 'complete');
     if (of === undefined) return undefined;
     const running = authorities.all().find(({ id }) => id === list);
     if (running !== undefined) {
-      return { of, pieces: () => makeOnce(list, of, running.authority) };
+      return { of, pieces: () => makeOnce(of, running.authority) };
     }
     // A root's key is elsewhere: what was brought is one already, or there is none. A shard's would say too much.
     const isRoot = authorities.roots().some(({ id }) => id === list);
@@ -49,15 +49,14 @@ export function createCrlFiles(options: {
 
   /** Signed when somebody asks for it, once for each CRL that is published: it costs nothing where nobody does. */
   function makeOnce(
-    list: string,
     of: Crl,
     authority: Parameters<typeof createFullCrl>[0]['authority'],
   ): Promise<Pieces> {
-    const known = full.get(list);
-    if (known?.of === of) return known.pieces;
+    const known = full.get(of);
+    if (known !== undefined) return known;
     const pieces = createFullCrl({ authority, crlDer: of.der });
-    full.set(list, { of, pieces });
-    pieces.catch(() => full.delete(list));
+    full.set(of, pieces);
+    pieces.catch(() => full.delete(of));
     return pieces;
   }
 
