@@ -170,7 +170,9 @@ export function isSignedBy(crl: ParsedCrl, root: ParsedCertificate): boolean {
   );
 }
 
-function coversAuthorities({ scope }: ParsedCrl): boolean {
+/** A distribution point with a name that is no URI restricts the CRL to who knows what (RFC 5280 §5.2.5). */
+function coversAuthorities({ scope, pointNames, distributionPoints }: ParsedCrl): boolean {
+  if (pointNames !== undefined && distributionPoints.length === 0) return false;
   return scope === undefined || scope === 'ca' || scope === 'all';
 }
 

@@ -1,7 +1,7 @@
 // Roots' CRLs as the fleet takes them: verified, never back, and obeyed for good.
 import { Duration } from '@keyline/kernel';
 import { createCrl, type RevocationReason } from '@keyline/pki';
-import { parseCertificate } from '@keyline/x509';
+import { algorithms, der, encodeExtension, oids, parseCertificate } from '@keyline/x509';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createHierarchy, now, type Hierarchy } from '../../pki/test/hierarchy.ts';
 import { importRootCrl, installAuthority, addAuthority, obeyRootCrls } from '../src/index.ts';
@@ -91,6 +91,26 @@ describe("a root's CRL that lists an authority (RFC 5280 §5)", () => {
     expect(await codeOf(bring(late))).toBe('PATH_INVALID');
     expect(await state()).toBe('ready');
     expect(await works.store.lastSeq()).toBe(before);
+  });
+
+  it('changes nothing when its distribution point restricts it to a directory name (§5.2.5)', async () => {
+    const { subjectDer } = parseCertificate(root.certificateDer);
+    const { identifierDer } = algorithms[root.signer.algorithm].signature;
+    const extensions = [
+      { oid: oids.cRLNumber, critical: false, valueDer: der.integer(9) },
+      {
+        oid: oids.issuingDistributionPoint,
+        critical: true,
+        valueDer: der.sequence(der.explicit(0, der.explicit(0, der.explicit(4, subjectDer)))),
+      },
+    ];
+    const tbs = der.sequence(
+      ...[der.integer(1), identifierDer, subjectDer],
+      ...[der.time(now), der.time(now + Duration.days(30))],
+      der.explicit(0, der.sequence(...extensions.map(encodeExtension))),
+    );
+    const signature = der.bitString(await root.signer.sign(tbs));
+    expect(await codeOf(bring(der.sequence(tbs, identifierDer, signature)))).toBe('PATH_INVALID');
   });
 
   it('changes nothing when one bit of it is turned', async () => {
