@@ -184,11 +184,21 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     }
   }
 
+  /** Who comes back without a new certificate (resumed, say) may be made anew on the broker: not without a list. */
+  function withList(changes: readonly DeviceChange[]): Promise<DeviceChange[]> {
+    return Promise.all(
+      changes.map(async (change) => {
+        const isWithout = change.state === 'active' && change.serials.length === 0;
+        return isWithout ? ((await withCurrentSerials([change]))[0] ?? change) : change;
+      }),
+    );
+  }
+
   /** An old entry must not put an old certificate behind a newer one: only the one in force is ever added to a list. */
   async function withCurrentSerials(changes: readonly DeviceChange[]): Promise<DeviceChange[]> {
     return Promise.all(
       changes.map(async (change) => {
-        if (change.serials.length === 0) return change;
+        if (change.state !== 'active') return change;
         const device = await fleet.findDevice(change.device as DeviceId);
         return { ...change, serials: typeof device?.serial === 'string' ? [device.serial] : [] };
       }),
@@ -288,7 +298,7 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
         ({ device, seq, touches }) => touches && acknowledgements.find(device, seq) === undefined,
       )
       .map((change) => returned.get(change.device) ?? change);
-    const changes = await asItIsNow(asked, entries.at(-1)?.seq ?? 0);
+    const changes = await withList(await asItIsNow(asked, entries.at(-1)?.seq ?? 0));
     const renewed = devices.filter(
       ({ device, seq, touches, state, serials }) =>
         !touches &&

@@ -273,6 +273,15 @@ describe('applying the ledger', () => {
     expect(target.acknowledgedAt('d1', 2)).toBe(clock.now());
   });
 
+  it('makes a device that comes back with the list it had, not without one', async () => {
+    inForce('d1', '0c');
+    await target.apply([changed('d1', 'suspended'), changed('d1', 'resumed')]);
+    expect(broker.clients.get('d1')?.serials).toEqual(['0c']);
+    broker.clients.delete('d1');
+    await target.apply([changed('d1', 'resumed')]);
+    expect(broker.clients.get('d1')?.serials).toEqual(['0c']);
+  });
+
   it('puts the certificate in force on a list, whatever an old entry says', async () => {
     await target.apply([issued('d1')]);
     inForce('d1', '0d');
