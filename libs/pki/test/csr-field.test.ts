@@ -307,6 +307,16 @@ describe.skipIf(!has('openssl'))('what OpenSSL writes', () => {
       detail: expect.stringContaining('PSS'),
     });
   });
+  it('PSS without parameters, which means SHA-1, is refused by that name (RFC 4055 §3.1)', () => {
+    for (const parameters of [[], [der.sequence()]]) {
+      const signatureAlgorithm = der.sequence(der.oid(oids.rsassaPss), ...parameters);
+      const signer = createTestSigner('rsa-2048');
+      expect(refusalOf(assembleCsr({ signer, signatureAlgorithm }))).toMatchObject({
+        code: 'CSR_ALGORITHM_NOT_ALLOWED',
+        detail: expect.stringContaining('PSS'),
+      });
+    }
+  });
   it('PSS over something else is refused', async () => {
     const pem = await request(...pss, '-sha256');
     const other = await request(...pss, '-sha256');

@@ -4,7 +4,7 @@ import { KeylineError } from '@keyline/kernel';
 import type { SignatureAlgorithm, SignedParts } from './algorithms.ts';
 import { bufferOf } from './bytes.ts';
 import type { DerReader } from './der-reader.ts';
-import { contextConstructedTag } from './der-writer.ts';
+import { contextConstructedTag, tags } from './der-writer.ts';
 import { oids } from './oids.ts';
 
 export interface PssParameters {
@@ -23,14 +23,14 @@ const digests = new Map<string, PssParameters['digest']>([
  * @throws {KeylineError} DER_MALFORMED; CSR_ALGORITHM_NOT_ALLOWED for SHA-1, which is what absent parameters mean, and for two digests
  */
 export function parsePssParameters(algorithm: DerReader): PssParameters {
-  const parameters = algorithm.enter();
+  const parameters = algorithm.enterOptional(tags.sequence);
   algorithm.finish();
-  const hashIdentifier = parameters.enterOptional(contextConstructedTag(0))?.enter();
+  const hashIdentifier = parameters?.enterOptional(contextConstructedTag(0))?.enter();
   const digest = hashIdentifier && digests.get(hashIdentifier.readOid());
-  const mask = parameters.enterOptional(contextConstructedTag(1))?.enter();
+  const mask = parameters?.enterOptional(contextConstructedTag(1))?.enter();
   const maskDigest =
     mask?.readOid() === oids.mgf1 ? digests.get(mask.enter().readOid()) : undefined;
-  const salt = parameters.enterOptional(contextConstructedTag(2));
+  const salt = parameters?.enterOptional(contextConstructedTag(2));
   // Absent: the default of RFC 4055 §3.1.
   const saltBytes = salt === undefined ? 20 : salt.readSmallInteger();
   if (digest === undefined || maskDigest !== digest) {
