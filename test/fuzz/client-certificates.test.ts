@@ -47,6 +47,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   console.log(vitals.report());
+  vitals.close();
   await healthy.close();
   await broker.stop();
   await parts.remove();

@@ -2,7 +2,7 @@
 import { createPrivateKey, sign } from 'node:crypto';
 import { writeFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDeviceKey, type DeviceKey } from '../support/device-key.ts';
 import type { EnrolledDevice } from '../support/fleet.ts';
 import { has } from '../support/needs.ts';
@@ -51,6 +51,10 @@ beforeAll(async () => {
     },
     isLongRun,
   );
+});
+
+afterAll(() => {
+  vitals.close();
 });
 
 function isRunning(pid: number): boolean {

@@ -57,6 +57,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   console.log(vitals.report());
+  vitals.close();
   await healthy.close();
   for (const observer of observers) observer.cut();
   await broker.stop();

@@ -1,5 +1,8 @@
 // What has to hold while a process is fuzzed: it lives, somebody healthy is served, its loop turns, its memory is flat, its log is calm.
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 /** Of the process under test. */
 export interface Patient {
@@ -23,17 +26,21 @@ const mostGrowthMebibytes = 300;
 
 export class Vitals {
   readonly #patient: Patient;
-  readonly #isLong: boolean;
+  /** Of a long run: an idle process that shows how late the machine itself is. */
+  readonly #idle: ChildProcess | undefined;
   #pid = 0;
   #first = 0;
   #most = 0;
   #longestLag = 0;
-  #lateTurns = 0;
+  #lateLooks = 0;
+  #longestIdleLag = 0;
+  #lateIdleLooks = 0;
   #looks = 0;
 
   constructor(patient: Patient, isLong: boolean) {
     this.#patient = patient;
-    this.#isLong = isLong;
+    this.#idle = isLong ? fork(join(import.meta.dirname, 'idle-loop.ts')) : undefined;
+    this.#idle?.unref();
   }
 
   /** The one thing to ask after every round: whoever talks to a process that is gone sees only that the connection broke. */
@@ -51,10 +58,13 @@ export class Vitals {
     await serve();
     const value = await metrics();
     const lag = value('nodejs_eventloop_lag_max_seconds');
+    const idleLag = await this.#askIdle();
     // What went before the first look was the start.
     if (this.#looks > 0) {
       this.#longestLag = Math.max(this.#longestLag, lag);
-      if (lag > longRunSeconds) this.#lateTurns += 1;
+      this.#longestIdleLag = Math.max(this.#longestIdleLag, idleLag);
+      if (idleLag > longRunSeconds) this.#lateIdleLooks += 1;
+      if (lag > longRunSeconds) this.#lateLooks += 1;
       if (lag > hangSeconds) throw new Error(`the event loop of ${name} stood for ${lag} s`);
     }
     const errors = this.#patient.errors();
@@ -70,12 +80,30 @@ export class Vitals {
 
   /** For whoever runs it for hours. */
   report(): string {
-    const lag = Math.round(this.#longestLag * 1000);
-    const late = this.#isLong ? `, above 50 ms in ${this.#lateTurns} of ${this.#looks} looks` : '';
     const now = residentMebibytes(this.#pid);
-    return `${this.#patient.name}: longest turn ${lag} ms${late}; memory ${this.#first} MiB at first, ${this.#most} at most, ${now} now`;
+    const memory = `memory ${this.#first} MiB at first, ${this.#most} at most, ${now} now`;
+    const longest = `longest turn ${milliseconds(this.#longestLag)} ms`;
+    if (this.#idle === undefined) return `${this.#patient.name}: ${longest}; ${memory}`;
+    return (
+      `${this.#patient.name}: ${longest}, above 50 ms in ${this.#lateLooks} of ${this.#looks} looks ` +
+      `(an idle process beside it: ${milliseconds(this.#longestIdleLag)} ms, ${this.#lateIdleLooks}); ${memory}`
+    );
+  }
+
+  /** Ends what was started to compare with. */
+  close(): void {
+    this.#idle?.disconnect();
+  }
+
+  async #askIdle(): Promise<number> {
+    if (this.#idle === undefined) return 0;
+    const answer = once(this.#idle, 'message');
+    this.#idle.send('look');
+    return Number((await answer)[0]);
   }
 }
+
+const milliseconds = (seconds: number): number => Math.round(seconds * 1000);
 
 function residentMebibytes(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
