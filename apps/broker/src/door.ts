@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Logger } from 'pino';
 import { messageOf, type Clock } from '@keyline/kernel';
+import { AddressLimit } from './address-limit.ts';
 import { createBoundary, type Boundary } from './boundary.ts';
 import type { ClientAuthorities } from './client-authorities.ts';
 import { FairShare, shareOf } from './fair-share.ts';
@@ -67,7 +68,7 @@ export class Door {
   /** Handshake done, CONNECT not accepted yet. */
   readonly #waiting: FairShare<Socket>;
   readonly #waitingOf = new WeakMap<Passport, Socket>();
-  readonly #perAddress = new Map<string, number>();
+  readonly #perAddress: AddressLimit;
   #sweep: NodeJS.Timeout | undefined;
 
   constructor(options: DoorOptions) {
@@ -84,6 +85,7 @@ export class Door {
       isIdle: () => true,
       patience: silencePatience,
     });
+    this.#perAddress = new AddressLimit(limits.maxConnectionsPerAddress);
     const tlsOptions: TlsOptions = {
       ...contextOf(certificate, tls),
       requestCert: options.judgeLogin === undefined,
@@ -194,9 +196,9 @@ export class Door {
   #greet(socket: Socket): void {
     // Nobody else listens to it for good: an error ends it, whatever it is.
     socket.on('error', () => socket.destroy());
-    const { metrics, limits } = this.#options;
+    const { metrics } = this.#options;
     const share = shareOf(socket.remoteAddress ?? '');
-    if (!this.#count(socket, share, limits.maxConnectionsPerAddress)) {
+    if (!this.#perAddress.take(socket, share)) {
       metrics.handshakes.inc({ result: 'refused', reason: 'too-many-of-address' });
       socket.destroy();
       return;
@@ -216,20 +218,6 @@ export class Door {
       this.#handshakes.delete(socket);
       if (this.#raw.get(peer) === socket) this.#raw.delete(peer);
     });
-  }
-
-  /** @returns whether its address may have one more */
-  #count(socket: Socket, share: string, limit: number): boolean {
-    if (limit === 0) return true;
-    const count = (this.#perAddress.get(share) ?? 0) + 1;
-    if (count > limit) return false;
-    this.#perAddress.set(share, count);
-    socket.once('close', () => {
-      const left = (this.#perAddress.get(share) ?? 1) - 1;
-      if (left === 0) this.#perAddress.delete(share);
-      else this.#perAddress.set(share, left);
-    });
-    return true;
   }
 
   #admit(socket: TLSSocket): void {
