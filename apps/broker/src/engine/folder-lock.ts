@@ -1,4 +1,5 @@
 // One broker for one data folder. The lock is the operating system's, on a file: it goes with the process, however that ends.
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { KeylineError, messageOf } from '@keyline/kernel';
@@ -14,6 +15,8 @@ export function lockFolder(folder: string): () => void {
   const path = join(folder, lockName);
   let database: DatabaseSync | undefined;
   try {
+    // SQLite gives its journal the mode of the file.
+    closeSync(openSync(path, 'a', 0o600));
     database = new DatabaseSync(path);
     database.exec('BEGIN EXCLUSIVE');
   } catch (cause) {
