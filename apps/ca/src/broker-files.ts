@@ -39,8 +39,8 @@ export function createBrokerFiles(
 
 const firstCertificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/;
 
-/** At once, and in one step: whoever is told of something new in it may use it right after. */
+/** At once, and in one step: whoever is told of something new in it may use it right after. For the user that brokers run as too. */
 function replace(path: string, text: string): void {
-  writeFileSync(`${path}.new`, text, { mode: 0o644 });
+  writeFileSync(`${path}.new`, text, { mode: 0o600 });
   renameSync(`${path}.new`, path);
 }
