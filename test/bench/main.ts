@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { benches } from './benches.ts';
+import { hasMosquitto } from './broker/beside-mosquitto.ts';
 import type { Bench, Figure } from './support/bench.ts';
 
 const project = join(import.meta.dirname, '../..');
@@ -56,11 +57,17 @@ console.log(
 console.log(line(['id', 'value', 'unit', 'limit', 'ratio', 'reach', '']));
 const figures: Figure[] = [];
 const failures: string[] = [];
+const absent: string[] = [];
 for (const bench of chosen()) {
+  if (bench.needs === 'mosquitto' && !hasMosquitto()) {
+    absent.push(bench.id);
+    console.log(`${bench.id}  not measured: it is about Mosquitto (Debian package mosquitto)`);
+    continue;
+  }
   try {
     const figure = await runApart(bench);
     figures.push(figure);
-    const { value, unit, limit, peer, peerName, ratio, reach, met, notes = [] } = figure;
+    const { value, unit, limit, peer, peerName, ratio, reach, met, missing, notes = [] } = figure;
     console.log(
       line([
         figure.id,
@@ -69,11 +76,12 @@ for (const bench of chosen()) {
         String(limit ?? peer ?? ''),
         String(ratio ?? ''),
         reach,
-        met ? 'ok' : 'no',
+        met === undefined ? '-' : met ? 'ok' : 'no',
       ]),
     );
     console.log(`    ${bench.means}`);
     if (peer !== undefined) console.log(`    ${peerName ?? 'peer'}: ${peer} ${unit}`);
+    if (missing !== undefined) console.log(`    not here to compare with: ${missing}`);
     for (const note of notes) console.log(`    ${note}`);
   } catch (error) {
     failures.push(bench.id);
@@ -82,9 +90,13 @@ for (const bench of chosen()) {
 }
 mkdirSync(join(project, 'build'), { recursive: true });
 writeFileSync(file, `${JSON.stringify(figures, null, 2)}\n`);
-const missed = figures.filter(({ met }) => !met).map(({ id }) => id);
+const unjudged = figures
+  .filter(({ met }) => met === undefined)
+  .map(({ id }) => id)
+  .concat(absent);
+const missed = figures.filter(({ met }) => met === false).map(({ id }) => id);
 console.log(
-  `\n${figures.length} measured${missed.length === 0 ? ', all as they should be' : `, not reached: ${missed.join(', ')}`}${failures.length === 0 ? '' : `, failed: ${failures.join(', ')}`}. Written to build/bench.json.`,
+  `\n${figures.length} measured${missed.length === 0 ? ', all as they should be' : `, not reached: ${missed.join(', ')}`}${unjudged.length === 0 ? '' : `, nothing to compare with: ${unjudged.join(', ')}`}${failures.length === 0 ? '' : `, failed: ${failures.join(', ')}`}. Written to build/bench.json.`,
 );
 console.log(
   'L, the limit of the CPU-s figures: one verification of a CSR with key import and one signature by node:crypto, P-256, in the same run.',

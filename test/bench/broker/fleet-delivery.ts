@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bench, BenchContext } from '../support/bench.ts';
 import { percentile } from '../support/http-load.ts';
+import { besideMosquitto } from './beside-mosquitto.ts';
 import { assertOpenFiles, startBroker, type BrokerKind } from './brokers.ts';
 import { prepareFleet } from './fleet-certificates.ts';
 import { deviceNames, stateFor } from './fleet-state.ts';
@@ -17,8 +18,7 @@ export const fleetDelivery: Bench = {
   reach: { atMost: 1 },
   async run(context) {
     const value = await measure('embedded', context);
-    const mosquitto = await measure('mosquitto', context);
-    return { value, limit: 50, peers: [{ name: 'Mosquitto', value: mosquitto }] };
+    return { value, limit: 50, ...(await besideMosquitto(() => measure('mosquitto', context))) };
   },
 };
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bench, BenchContext } from '../support/bench.ts';
+import { asPeer, hasMosquitto } from './beside-mosquitto.ts';
 import { assertOpenFiles, startBroker, type BrokerKind } from './brokers.ts';
 import { prepareFleet } from './fleet-certificates.ts';
 import { deviceNames, stateFor } from './fleet-state.ts';
@@ -13,25 +14,21 @@ export const reconnectHerd: Bench = {
   reach: { atLeast: 0.95 },
   async run(context) {
     const embedded = await measure('embedded', context);
-    const mosquitto = await measure('mosquitto', context);
+    const mosquitto = hasMosquitto() ? await measure('mosquitto', context) : undefined;
     const bare = await measure('bare', context);
-    for (const [name, { seconds, attempts, rate, refusals }] of [
+    for (const [name, herd] of [
       ['embedded', embedded],
       ['Mosquitto', mosquitto],
       ['bare node:tls', bare],
     ] as const) {
+      if (herd === undefined) continue;
+      const { seconds, attempts, rate, refusals } = herd;
       const turned = refusals.length === 0 ? '' : `; ${refusals.join(', ')}`;
       context.note(
         `${name}: ${Math.round(rate)}/CPU-s, all back after ${seconds.toFixed(1)} s and ${attempts} attempts${turned}`,
       );
     }
-    return {
-      value: embedded.rate,
-      peers: [
-        { name: 'Mosquitto', value: mosquitto.rate },
-        { name: 'bare node:tls', value: bare.rate },
-      ],
-    };
+    return { value: embedded.rate, ...asPeer(mosquitto?.rate) };
   },
 };
 

@@ -15,6 +15,7 @@ function createRevokeCutBench(broker: 'embedded' | 'mosquitto', limit: number): 
     unit: 'ms',
     means: `From the API's answer to a revocation until the device's session is cut, p99, 2,000 devices connected (QUICK: 200); and until the device, which comes back at once and again and again, is refused in so many words, p99: the same limit. At Mosquitto that is when the CRL is in force; before, it is let in without rights, which the note counts.`,
     reach: { atMost: 1 },
+    ...(broker === 'mosquitto' ? { needs: broker } : {}),
     run: (context) => measure(broker, limit, context),
   };
 }

@@ -60,6 +60,7 @@ export const rightsBulkEmbedded: Bench = {
 
 export const rightsBulkMosquitto: Bench = {
   id: 'rights-bulk-mosquitto',
+  needs: 'mosquitto',
   unit: 's',
   means:
     '50,000 identities from GET /v1/dynamic-security into the state file of a Mosquitto that keyline-broker then starts, until a device of the fleet is let in and may subscribe to its commands; best of three (QUICK: one).',

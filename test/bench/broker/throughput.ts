@@ -1,4 +1,5 @@
 import type { Bench, BenchContext } from '../support/bench.ts';
+import { asPeer, hasMosquitto } from './beside-mosquitto.ts';
 import { assertOpenFiles, startBroker, type BrokerUnderTest } from './brokers.ts';
 import { prepareFleet } from './fleet-certificates.ts';
 import { deviceNames, stateFor } from './fleet-state.ts';
@@ -55,10 +56,10 @@ async function compare(shape: Shape, context: BenchContext) {
   const rounds = context.quick ? 5 : 9;
   const candidates: Candidate[] = [];
   try {
-    for (const kind of ['embedded', 'mosquitto'] as const) {
-      candidates.push(await open(kind, shape, context));
-    }
-    const [embedded, mosquitto] = candidates as [Candidate, Candidate];
+    const embedded = await open('embedded', shape, context);
+    candidates.push(embedded);
+    const mosquitto = hasMosquitto() ? await open('mosquitto', shape, context) : undefined;
+    if (mosquitto !== undefined) candidates.push(mosquitto);
     for (let round = 0; round <= rounds; round++) {
       for (const candidate of candidates) {
         const rate = await measure(candidate, shape, context);
@@ -68,7 +69,7 @@ async function compare(shape: Shape, context: BenchContext) {
     }
     return {
       value: median(embedded.rates),
-      peers: [{ name: 'Mosquitto', value: median(mosquitto.rates) }],
+      ...asPeer(mosquitto && median(mosquitto.rates)),
     };
   } finally {
     for (const { broker, load } of candidates) {

@@ -23,6 +23,8 @@ export interface Measured {
   readonly peers?: readonly Peer[];
   /** What must hold beside the ratio; a note says what it is. */
   readonly holds?: boolean;
+  /** What could not be compared with, because it is not installed: then a ratio to a peer is not judged. */
+  readonly missing?: string | undefined;
 }
 
 export interface Bench {
@@ -32,6 +34,8 @@ export interface Bench {
   readonly means: string;
   /** `value / limit` (or `value / peer` without a limit) has to be at least, or at most, this. */
   readonly reach: { readonly atLeast: number } | { readonly atMost: number };
+  /** Without it there is nothing to measure. */
+  readonly needs?: 'mosquitto';
   run(context: BenchContext): Promise<Measured>;
 }
 
@@ -47,16 +51,19 @@ export interface Figure {
   readonly ratio?: number;
   /** What the ratio has to be: `>= 0.75`. */
   readonly reach: string;
-  readonly met: boolean;
+  /** Absent: there was nothing to compare with. */
+  readonly met?: boolean;
+  readonly missing?: string;
   readonly notes?: readonly string[];
 }
 
 export function figureOf(bench: Bench, measured: Measured, notes: readonly string[]): Figure {
-  const { value, limit, peers = [], holds = true } = measured;
+  const { value, limit, peers = [], holds = true, missing } = measured;
   const [peer] = peers;
   const base = limit ?? peer?.value;
   const ratio = base === undefined ? undefined : value / base;
   const { reach } = bench;
+  const isJudged = ratio !== undefined || missing === undefined;
   const met =
     holds &&
     ratio !== undefined &&
@@ -69,7 +76,8 @@ export function figureOf(bench: Bench, measured: Measured, notes: readonly strin
     ...(peer === undefined ? {} : { peer: round(peer.value), peerName: peer.name }),
     ...(ratio === undefined ? {} : { ratio: round(ratio) }),
     reach: 'atLeast' in reach ? `>= ${reach.atLeast}` : `<= ${reach.atMost}`,
-    met,
+    ...(isJudged ? { met } : {}),
+    ...(missing === undefined ? {} : { missing }),
     ...(notes.length === 0 ? {} : { notes }),
   };
 }
