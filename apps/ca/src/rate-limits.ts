@@ -16,8 +16,8 @@ export interface RateLimits {
    * @throws {KeylineError} RATE_LIMITED
    */
   assertMayGuess(peer: Peer, secret: string): void;
-  /** The token was right. */
-  proved(secret: string): void;
+  /** The token was right. @param tokenHash `hashToken` of it */
+  proved(tokenHash: string): void;
   /** Somebody could not prove anything. @throws {KeylineError} RATE_LIMITED in place of the refusal, when it is one too many */
   countFailure(peer: Peer): void;
   /** One enrollment with a token. @throws {KeylineError} RATE_LIMITED */
@@ -39,9 +39,9 @@ export function createRateLimits(limits: ServiceConfig['rateLimits'], clock: Clo
         throw failures.refusal();
       }
     },
-    proved(secret) {
+    proved(tokenHash) {
       if (rightTokens.size >= mostTokens) rightTokens.clear();
-      rightTokens.add(hashToken(secret));
+      rightTokens.add(tokenHash);
     },
     countFailure({ ip }) {
       failures.count(peerKeyOf(ip));

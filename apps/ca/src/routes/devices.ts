@@ -82,7 +82,7 @@ export function registerDevices(
         validity: validityOf('validity' in input ? input.validity : undefined),
         address: request.ip,
       });
-      rateLimits.proved(secret);
+      rateLimits.proved(tokenHash);
       return await answerEnrolled(enrolled, request, reply);
     } catch (error) {
       if (isKeylineError(error) && error.code === 'TOKEN_INVALID') rateLimits.countFailure(request);

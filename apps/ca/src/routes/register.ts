@@ -1,6 +1,6 @@
 // Puts a route of the contract table on the app: schema, guard and handler from one place, so none can be forgotten.
 import { ProblemSchema, routes, type RouteContract, type RouteName } from '@keyline/api';
-import type { Caller } from '@keyline/fleet';
+import { hashToken, type Caller } from '@keyline/fleet';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Static, TSchema } from 'typebox';
 import { bearerOf, type Authenticator } from '../authenticate.ts';
@@ -79,7 +79,7 @@ export function createRegister(
     }
     request.caller = caller;
     if (caller === undefined) return;
-    if (secret !== undefined) limits.proved(secret);
+    if (secret !== undefined) limits.proved(hashToken(secret));
     bounds.prove(request);
     work.count(request.ip);
     limits.count(caller);
