@@ -16,15 +16,36 @@ export class Account {
   messageTokens = 0;
   byteTokens = 0;
   refilledAt = 0;
+  #work = 0;
+  #workedAt = 0;
 
   constructor(name: string) {
     this.name = name;
+  }
+
+  /** What was done for it lately, half of it forgotten with each look of the engine's clock. @param now milliseconds of that clock */
+  addWork(units: number, now: number): void {
+    if (now !== this.#workedAt) {
+      this.#work /= 2 ** Math.min(30, Math.max(1, (now - this.#workedAt) / forgetting));
+      this.#workedAt = now;
+    }
+    this.#work += units;
+  }
+
+  /** Whether it has had more than somebody who only does what devices do. */
+  get hasHadMuch(): boolean {
+    return this.#work > muchWork;
   }
 
   get isEmpty(): boolean {
     return this.connections === 0 && this.sessions.size === 0 && this.retainedMessages === 0;
   }
 }
+
+/** Packets read for an identity, and messages given to receivers, of the last moments. */
+const muchWork = 64;
+/** Milliseconds. */
+const forgetting = 100;
 
 /** A filter of this many bytes, or levels, is one subscription; a larger one counts as several. */
 const bytesPerUnit = 128;

@@ -1,28 +1,57 @@
-// Connections that have more to do than one turn allows: one turn each, again and again, so that everybody else is served in between.
+// Who is served when there is more to do than a turn of the event loop should take: whoever has had little lately at once, the others one
+// after the other, in what time is left.
 import type { Connection } from './connection.ts';
 import { guard } from './guard.ts';
 
-export class BusyConnections {
-  #waiting = new Set<Connection>();
-  #isScheduled = false;
+/** Milliseconds that what was read takes in a turn, before those who have had much have to wait. */
+const longTurn = 8;
+/** Milliseconds for those who wait, in each turn. */
+const roundLength = 5;
 
+export class BusyConnections {
+  readonly #waiting = new Set<Connection>();
+  #isScheduled = false;
+  #turnBegan = 0;
+
+  /** It gets a turn of its own soon. */
   add(connection: Connection): void {
     this.#waiting.add(connection);
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    setImmediate(() => {
-      this.#round();
-    });
+    setImmediate(this.#round);
   }
 
-  #round(): void {
+  /** Whether this turn has taken long already. Asked with each piece that is read. */
+  isTurnLong(): boolean {
+    const now = performance.now();
+    if (this.#turnBegan === 0) {
+      this.#turnBegan = now;
+      setImmediate(this.#endTurn);
+      return false;
+    }
+    return now - this.#turnBegan > longTurn;
+  }
+
+  readonly #endTurn = (): void => {
+    this.#turnBegan = 0;
+  };
+
+  readonly #round = (): void => {
     this.#isScheduled = false;
-    const connections = this.#waiting;
-    this.#waiting = new Set();
-    for (const connection of connections) {
+    const began = performance.now();
+    // Those that come while it lasts wait for the next one.
+    let left = this.#waiting.size;
+    for (const connection of this.#waiting) {
+      if (left === 0 || performance.now() - began > roundLength) break;
+      left -= 1;
+      this.#waiting.delete(connection);
       guard(connection, () => {
         connection.goOn();
       });
     }
-  }
+    if (this.#waiting.size > 0 && !this.#isScheduled) {
+      this.#isScheduled = true;
+      setImmediate(this.#round);
+    }
+  };
 }

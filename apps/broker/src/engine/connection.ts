@@ -223,9 +223,10 @@ export class Connection implements LiveSession {
     const backlog = this.#backlog;
     if (backlog !== undefined) {
       this.#backlog = undefined;
-      this.#read(backlog, this.#backlogStart);
+      this.#take(this.#backlogStart === 0 ? backlog : backlog.subarray(this.#backlogStart));
     }
     this.#feed();
+    this.account?.addWork(this.#work, this.#surroundings.now());
     if (this.#backlog !== undefined || this.#isHeld() || !this.#isPaused) return;
     this.#isPaused = false;
     this.conn.resume();
@@ -287,6 +288,22 @@ export class Connection implements LiveSession {
   #receive(chunk: Buffer): void {
     if (this.state === 'ended') return;
     this.#work = 0;
+    const { account } = this;
+    if (this.#surroundings.busy.isTurnLong() && account?.hasHadMuch === true) {
+      this.#setAside(this.#withBacklog(chunk), 0);
+      return;
+    }
+    this.#take(chunk);
+    account?.addWork(this.#work + 1, this.#surroundings.now());
+  }
+
+  #withBacklog(chunk: Buffer): Buffer {
+    return this.#backlog === undefined
+      ? chunk
+      : Buffer.concat([this.#backlog.subarray(this.#backlogStart), chunk]);
+  }
+
+  #take(chunk: Buffer): void {
     let at = 0;
     if (this.#partial !== undefined) {
       at = this.#partial.take(chunk, 0, this.#surroundings.limits.maxPacketSize);
@@ -299,11 +316,7 @@ export class Connection implements LiveSession {
     }
     if (at === chunk.length) return;
     if (this.#backlog === undefined) this.#read(chunk, at);
-    else
-      this.#setAside(
-        Buffer.concat([this.#backlog.subarray(this.#backlogStart), chunk.subarray(at)]),
-        0,
-      );
+    else this.#setAside(this.#withBacklog(chunk.subarray(at)), 0);
   }
 
   #read(bytes: Buffer, start: number): void {

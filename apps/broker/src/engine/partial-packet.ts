@@ -1,14 +1,18 @@
 // The beginning of a packet whose end has not come yet: one buffer that grows by doubling up to the length the packet announced.
-import { readPacketLength } from '@keyline/mqtt';
+import { MalformedPacket, readPacketLength } from '@keyline/mqtt';
 
 const mostHeaderBytes = 5;
 const firstBytes = 64;
+/** Some devices write byte by byte, each in a TLS record of its own; a large packet like that costs a broker far more than its sender. */
+const mostPieces = 2048;
+const leastPieceBytes = 256;
 
 export class PartialPacket {
   /** Monotonic milliseconds at which its first byte came. */
   readonly since: number;
   #buffer = Buffer.allocUnsafeSlow(firstBytes);
   #length = 0;
+  #pieces = 0;
   /** 0 while not even that is known. */
   #total = 0;
 
@@ -31,13 +35,20 @@ export class PartialPacket {
   /**
    * Takes what belongs to this packet from a chunk.
    * @returns where in the chunk the rest begins
-   * @throws {MalformedPacket} 0x81, 0x95
+   * @throws {MalformedPacket} 0x81, 0x95, 0x97
    */
   take(chunk: Buffer, start: number, maximumBytes: number): number {
     let at = start;
     while (this.#total === 0 && at < chunk.length && this.#length < mostHeaderBytes) {
       this.#buffer[this.#length++] = chunk[at++] ?? 0;
       this.#total = readPacketLength(this.#buffer, 0, this.#length, maximumBytes);
+    }
+    this.#pieces += 1;
+    if (this.#pieces > mostPieces + this.#total / leastPieceBytes) {
+      throw new MalformedPacket({
+        ...{ reasonCode: 0x97, clause: 'limit' },
+        message: `A packet came in ${this.#pieces} pieces.`,
+      });
     }
     const wanted = Math.min(chunk.length - at, this.#total - this.#length);
     if (wanted <= 0) return at;

@@ -37,6 +37,8 @@ interface Denial {
   readonly reasonCode: number;
 }
 
+/** What a record of the journal costs, beside what one more receiver does. */
+const recordWork = 4;
 const dollar = 0x24;
 /** As if something had been written down since. */
 const neverWritten = -1;
@@ -109,8 +111,10 @@ export class Publishing {
     publication.begin();
     const appended = qos > 0 ? store.appended : 0;
     delivery.deliver(route, publication, session);
-    if (qos > 0) this.#acknowledgeStored(connection, 0x40, packetId, appended);
-    return 1 + route.receivers.length + route.groups.length;
+    if (qos === 0) return 1 + route.receivers.length + route.groups.length;
+    this.#acknowledgeStored(connection, 0x40, packetId, appended);
+    const written = (store.appended - appended) * recordWork;
+    return 1 + route.receivers.length + route.groups.length + written;
   }
 
   /** Any PUBLISH. @returns what it has cost */
@@ -153,7 +157,8 @@ export class Publishing {
     this.#publication.setMessage(message, route.topicBytes);
     this.#options.delivery.deliver(route, this.#publication, session);
     if (qos > 0) this.#acknowledgeStored(connection, qos === 1 ? 0x40 : 0x50, packetId, appended);
-    return 1 + route.receivers.length + route.groups.length + (route.cost >> 4);
+    const written = (store.appended - appended) * recordWork;
+    return 1 + route.receivers.length + route.groups.length + (route.cost >> 4) + written;
   }
 
   /** From the broker itself, or a will: no right is asked for. */

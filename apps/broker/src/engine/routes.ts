@@ -114,7 +114,9 @@ export class Routes {
     const { index, mayReceive } = this.#options;
     const bySession = new Map<Session, Subscription | Subscription[]>();
     const groups: SharedGroup[] = [];
+    let found = 0;
     const looked = index.match(topic, (target) => {
+      found += 1;
       if (target instanceof SharedGroup) groups.push(target);
       else {
         const others = bySession.get(target.session);
@@ -130,7 +132,7 @@ export class Routes {
       else denied += 1;
     }
     const { version } = index;
-    return new Route(topic, { version, receivers, groups, denied, cost: looked + bySession.size });
+    return new Route(topic, { version, receivers, groups, denied, cost: looked + found * 4 });
   }
 }
 
