@@ -38,6 +38,7 @@ interface MqttEngineOptions {
   readonly log: Logger;
 }
 
+const pong = encodePacket({ type: 'pingresp' }, 5);
 /** Milliseconds between two looks at what is overdue. */
 const tickInterval = 100;
 /** In so many ticks every connection has been looked at once. */
@@ -194,7 +195,7 @@ export class MqttEngine {
       case 'unsubscribe':
         return this.#subscribing.unsubscribe(connection, packet);
       case 'pingreq':
-        connection.sendPacket({ type: 'pingresp' });
+        connection.output.append(pong);
         return 1;
       case 'disconnect':
         this.#disconnect(connection, packet.reasonCode, packet.properties?.sessionExpiryInterval);
