@@ -1,5 +1,5 @@
 // CSRs, OCSP requests, and the REST API by its own OpenAPI and against it, at a running Keyline.
-import { createPrivateKey, sign } from 'node:crypto';
+import { createPrivateKey, sign, X509Certificate } from 'node:crypto';
 import { writeFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -22,7 +22,6 @@ const callsAtOnce = 6;
 
 const suite = useKeyline();
 let token: string;
-let key: DeviceKey;
 let csrDer: Buffer;
 let device: EnrolledDevice;
 let vitals: Vitals;
@@ -32,8 +31,7 @@ const pidOf = (): number => suite.keyline.endpoints.pids.ca;
 beforeAll(async () => {
   const { fleet } = suite;
   token = await fleet.createToken({ maxUses: 1_000_000, expiresIn: 'P1D' });
-  key = createDeviceKey();
-  csrDer = derOf(await key.csr('bent'));
+  csrDer = derOf(await createDeviceKey().csr('bent'));
   device = await fleet.enroll('witness', { token });
   vitals = new Vitals(
     {
@@ -125,8 +123,15 @@ describe('The issuing CA', () => {
     { timeout: fuzzTimeout },
     async () => {
       const { anyone, admin } = suite.fleet;
+      let asked = 0;
+      let signed = 0;
       await target('CSRs', async (dice) => {
-        const csr = dice.happens(0.8) ? bentCsr(dice) : mutateBytes(csrDer, dice, []);
+        // A key of its own each time: the same one under another id is refused for that alone.
+        const key = createDeviceKey();
+        const good = derOf(await key.csr('bent'));
+        const csr = dice.happens(0.8)
+          ? bentCsr(good, key, dice)
+          : mutateBytes(good, dice, [csrDer]);
         const pem = pemOf('CERTIFICATE REQUEST', csr);
         if (dice.happens(0.3)) {
           const request = {
@@ -140,21 +145,33 @@ describe('The issuing CA', () => {
           );
           return;
         }
+        asked += 1;
         const id = `bent-${dice.below(1_000_000)}`;
         const answer = await unlessTooLarge(
           pem.length,
           anyone.post('/v1/enroll', { id, csr: pem, token }),
         );
         expectAnswer('POST /v1/enroll', answer);
-        // Whatever stood in the CSR, the certificate says what was asked for.
-        if (answer?.status === 201) expect(answer.body.device.id).toBe(id);
+        // Whatever stood in the CSR, the certificate says what was asked for, over the key that proved itself.
+        if (answer?.status !== 201) return;
+        const issued = new X509Certificate(answer.body.certificate);
+        expect(answer.body.device.id).toBe(id);
+        expect(issued.subject.split('\n')).toContain(`CN=${id}`);
+        expect(issued.checkPrivateKey(createPrivateKey(key.keyPem))).toBe(true);
+        expect(issued.ca).toBe(false);
+        signed += 1;
       });
+      console.log(
+        `fuzz issuing-ca: ${signed} of ${asked} bent CSRs had nothing in them that counts`,
+      );
+      // Were all refused for their form, nothing behind it would have been tried.
+      if (asked > 100) expect(signed).toBeGreaterThan(0);
     },
   );
 
   /** Bent, and signed by its own key, so that the proof of possession holds. */
-  function bentCsr(dice: Dice): Buffer {
-    const csr = readTree(csrDer);
+  function bentCsr(der: Buffer, key: DeviceKey, dice: Dice): Buffer {
+    const csr = readTree(der);
     const [info, algorithm] = 'children' in csr ? csr.children : [];
     if (info === undefined || !('children' in info) || algorithm === undefined) {
       throw new Error('a CSR is a SEQUENCE of three');
