@@ -37,7 +37,6 @@ export class BusyConnections {
   };
 
   readonly #round = (): void => {
-    this.#isScheduled = false;
     const began = performance.now();
     // Those that come while it lasts wait for the next one.
     let left = this.#waiting.size;
@@ -49,9 +48,7 @@ export class BusyConnections {
         connection.goOn();
       });
     }
-    if (this.#waiting.size > 0 && !this.#isScheduled) {
-      this.#isScheduled = true;
-      setImmediate(this.#round);
-    }
+    this.#isScheduled = this.#waiting.size > 0;
+    if (this.#isScheduled) setImmediate(this.#round);
   };
 }
