@@ -23,7 +23,14 @@ interface CrlWatchOptions {
   /** What stands last in the file, so that it can be seen whether the file was read. @param thisUpdate of the list that changed */
   readonly mark: (thisUpdate: number) => Promise<MarkedCrl>;
   /** The file was written. */
-  readonly onWritten: (written: WrittenCrls, how: { readonly revocationsChanged: boolean }) => void;
+  readonly onWritten: (
+    written: WrittenCrls,
+    how: {
+      readonly revocationsChanged: boolean;
+      /** One that was there is listed no more: its authority's devices are let in no more. */
+      readonly authorityGone: boolean;
+    },
+  ) => void;
 }
 
 export interface WatchedCrl {
@@ -51,6 +58,9 @@ export class CrlWatch {
   readonly #options: CrlWatchOptions;
   #sources: readonly Source[] = [];
   #complaint = '';
+  /** The list of addresses was read, and so may be empty for a reason: of no authority anybody is let in. */
+  #isListRead = false;
+  #names: ReadonlySet<string> = new Set();
   readonly #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #written = '';
@@ -80,7 +90,7 @@ export class CrlWatch {
     for (;;) {
       signal.throwIfAborted();
       await this.#round();
-      if (this.#sources.length > 0 && this.crls.length === this.#sources.length) break;
+      if (this.#isListRead && this.crls.length === this.#sources.length) break;
       if (!said) {
         said = true;
         log.warn(
@@ -164,18 +174,20 @@ export class CrlWatch {
   }
 
   async #write(): Promise<void> {
-    const { folder, log, mark, onWritten } = this.#options;
+    const { folder, log, mark, onWritten, clock } = this.#options;
     const named = this.crls;
     const crls = this.#sources.flatMap(({ crl }) => (crl === undefined ? [] : [crl]));
-    // One of a new authority may still be missing: its devices are refused until it is there, and nobody else.
-    if (crls.length === 0) return;
+    // One of a new authority may still be missing: its devices are refused until it is there, and nobody else. Where none is listed any
+    // more, what the file holds must go: the authority it speaks for was revoked.
+    if (crls.length === 0 && (this.#sources.length > 0 || !this.#isListRead)) return;
     const pem = crls.map(({ der }) => encodePem('X509 CRL', der)).join('');
     const print = createHash('sha256').update(pem).digest('hex');
     if (print === this.#written) return;
     const changed = crls.filter(({ der }) => !this.#inFile.has(der));
     let marked: MarkedCrl;
     try {
-      marked = await mark(Math.max(...(changed.length > 0 ? changed : crls).map(thisUpdateOf)));
+      const newest = (changed.length > 0 ? changed : crls).map(thisUpdateOf);
+      marked = await mark(newest.length === 0 ? clock.now() : Math.max(...newest));
       for (const { url, crl } of this.#sources) if (crl) await folder.put(keptName(url), crl.der);
       await folder.put(runtimeFiles.crl, pem + marked.pem);
     } catch (error) {
@@ -190,7 +202,10 @@ export class CrlWatch {
     const revocations = crls.map(({ revocations: each }) => each).join();
     const revocationsChanged = revocations !== this.#revocations;
     this.#revocations = revocations;
-    onWritten({ crls: named, canary: marked.canary }, { revocationsChanged });
+    const names = new Set(named.map(({ name }) => name));
+    const authorityGone = [...this.#names].some((name) => !names.has(name));
+    this.#names = names;
+    onWritten({ crls: named, canary: marked.canary }, { revocationsChanged, authorityGone });
   }
 
   async #findSources(): Promise<void> {
@@ -200,6 +215,7 @@ export class CrlWatch {
       const text = urlsFile === undefined ? '' : await readFile(urlsFile, 'utf8');
       listed = text.split('\n').filter((line) => line.startsWith('http://') && URL.canParse(line));
       this.#complaint = '';
+      this.#isListRead = true;
     } catch (error) {
       const complaint = messageOf(error);
       if (complaint !== this.#complaint) {

@@ -170,9 +170,14 @@ export async function openMosquittoBroker(
       metrics.crlFailures.inc();
     },
     mark: (thisUpdate) => canaries.mark(thisUpdate),
-    onWritten: (written, { revocationsChanged }) => {
+    onWritten: (written, { revocationsChanged, authorityGone }) => {
       evidence.written(written);
       if (!isStarted) return;
+      if (authorityGone) {
+        // Nothing else ends the sessions of its devices: Mosquitto judges a certificate when it connects.
+        supervisor.restart('an authority is let in no more');
+        return;
+      }
       const numbers = watch.crls.map(({ name, number }) => `${name} number ${String(number)}`);
       // One with the same revocations can wait, but not until the one that Mosquitto has is over.
       const left = Math.max(0, loadedUntil - clock.now());
