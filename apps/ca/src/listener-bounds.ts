@@ -3,7 +3,7 @@ import type { ServerOptions } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ServiceConfig } from '@keyline/config';
 import { KeylineError } from '@keyline/kernel';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { FairShare } from './fair-share.ts';
 import { peerKeyOf } from './peer-address.ts';
 import { hasBody } from './request-body.ts';
@@ -15,7 +15,12 @@ export interface ListenerBounds {
   /** The caller of a request was proved: its connection gives way last. */
   prove(request: FastifyRequest): void;
   /** A body without an end, of an admitted caller: no time is set for it. @throws {KeylineError} SERVICE_BUSY */
-  takeStream(request: FastifyRequest, caller: string): void;
+  takeStream(stream: {
+    readonly request: FastifyRequest;
+    readonly reply: FastifyReply;
+    /** Name. */
+    readonly caller: string;
+  }): void;
 }
 
 type Limits = ServiceConfig['listeners'];
@@ -95,7 +100,8 @@ export function installListenerBounds(
   sweep.unref();
 
   app.addHook('onRequest', (request, _reply, done) => {
-    if (!hasBody(request)) return done();
+    // A body that is here already, as `inject` brings it, takes nobody's time.
+    if (!hasBody(request) || !isArriving(request)) return done();
     const declared = Number(request.headers['content-length'] ?? bodyBytes);
     const one: Arriving = { request, since: performance.now() };
     // One that is too large is refused unread; one without a length is read up to the largest.
@@ -105,24 +111,12 @@ export function installListenerBounds(
     }
     known.set(request, one);
     arriving.add(one);
+    // Read to its end, or broken off. What was refused unread is read on by Node and dropped: for that, too, it has its time.
+    request.raw.once('close', () => {
+      arrived(request);
+    });
     return done();
   });
-  app.addHook('preValidation', (request, _reply, done) => {
-    arrived(request);
-    done();
-  });
-  // When it was refused before its body had come, Node reads on and drops what comes: for that, too, it has its time.
-  app.addHook('onResponse', (request, _reply, done) => {
-    // Only what comes over a connection can be on its way still; `inject` knows no "complete".
-    if (!isArriving(request) || request.raw.destroyed) arrived(request);
-    else if (known.has(request)) {
-      request.raw.once('close', () => {
-        arrived(request);
-      });
-    }
-    done();
-  });
-
   const streams = new FairShare<FastifyRequest>({
     most: limits.streams,
     end: (request) => {
@@ -142,13 +136,14 @@ export function installListenerBounds(
       const raw = below.get(peerOf(socket));
       if (raw !== undefined) connections.prove(raw);
     },
-    takeStream(request, caller) {
+    takeStream({ request, reply, caller }) {
       arrived(request);
       if (!streams.take(caller, request)) {
         onEnd('streams');
         throw busy('Too many streams of units are open.');
       }
-      request.raw.socket.once('close', () => {
+      // Answered to its end, or broken off.
+      reply.raw.once('close', () => {
         streams.release(request);
       });
     },

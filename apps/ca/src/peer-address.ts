@@ -4,6 +4,7 @@ import { isIPv6 } from 'node:net';
 /** @param ip as Node gives it; an IPv4 address in IPv6 form (`::ffff:192.0.2.1`) is the IPv4 address */
 export function peerKeyOf(ip: string | undefined): string {
   if (ip === undefined) return '';
+  if (!ip.includes(':')) return ip;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1];
   if (mapped !== undefined) return mapped;
   if (!isIPv6(ip)) return ip;

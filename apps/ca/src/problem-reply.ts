@@ -198,10 +198,13 @@ export function installProblemHandlers(app: FastifyInstance, refusals: RefusalLo
   });
 }
 
+/** Nothing is broken: it is full, and says so by itself (metrics, an alert). */
+const passing: readonly ErrorCode[] = ['SERVICE_BUSY', 'STORAGE_RESERVED'];
+
 function report(refusals: RefusalLog, request: FastifyRequest, error: KeylineError): void {
   refusals.count(error.code);
   const [status] = problemOf(error.code);
-  const isFault = status >= 500 && error.code !== 'SERVICE_BUSY';
+  const isFault = status >= 500 && !passing.includes(error.code);
   refusals.write(
     isFault ? 'fault' : request.caller === undefined ? 'stranger' : 'caller',
     {

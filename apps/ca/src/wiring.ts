@@ -101,7 +101,6 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       bytes: config.service.storage.reserveBytes,
       log,
     });
-    every(reserveCheck, 'looking at the free disk space', () => reserve.tick());
     const own = await createOwnTls(issuing, options.host);
     const responders = await createResponders(fleet, authorities);
     const ocsp = createOcspService({
@@ -319,6 +318,12 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     );
 
     every(crlCheck, 'publishing the CRL on schedule', () => crl.tick());
+    every(reserveCheck, 'looking at the free disk space', async () => {
+      const before = reserve.isLow();
+      await reserve.tick();
+      // Whoever can make room is told at once.
+      if (reserve.isLow() !== before) await alerts.tick();
+    });
     every(config.alerts.evaluateEvery, 'evaluating alerts', () => alerts.tick());
     every(renewalCheck, "renewing the service's own certificates", renewOwn);
     // One that was revoked, or whose authority was, is replaced at once.

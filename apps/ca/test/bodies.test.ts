@@ -54,6 +54,9 @@ function urlOf({ url }: RouteContract): string {
   return path;
 }
 
+/** Comes and goes beside what is asked for. */
+const passing = /-(wal|shm|journal)$|\.part$|(^|\/)\.[^/]*$/;
+
 async function written(): Promise<{ seq: unknown; files: string[] }> {
   const db = new DatabaseSync(join(plant.data, 'keyline.db'), { readOnly: true });
   const { seq } = db
@@ -64,7 +67,7 @@ async function written(): Promise<{ seq: unknown; files: string[] }> {
     .get() as { seq: number };
   db.close();
   const files = await readdir(plant.data, { recursive: true });
-  return { seq, files: files.filter((name) => !/-(wal|shm)$/.test(name)).toSorted() };
+  return { seq, files: files.filter((name) => !passing.test(name)).toSorted() };
 }
 
 const json = 'application/json';

@@ -1,4 +1,5 @@
 // What both listeners bear: slow heads and bodies, floods from one address, guesses, broken TLS. With real sockets.
+import { Agent } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -12,6 +13,7 @@ beforeAll(async () => {
     ['headerTime: PT10S', 'headerTime: PT1S'],
     ['bodyTime: PT20S', 'bodyTime: PT1S'],
     ['bodyBytesInFlight: 67108864', 'bodyBytesInFlight: 1048576'],
+    ['streams: 256', 'streams: 2'],
     ['anonymous: { requests: 300,', 'anonymous: { requests: 5,'],
   ]);
   await plant.restart(folder);
@@ -114,6 +116,34 @@ describe('a slow peer', () => {
   });
 });
 
+describe('streams of units', () => {
+  it('are bounded in number while they last, however many one connection has after another', async () => {
+    await plant.call('POST', '/v1/batches', { body: { id: 'many', quota: 5 }, as: plant.admin });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const stream = (body: string) =>
+      plant.call('POST', '/v1/batches/many/sign', {
+        ...{ body, agent, as: plant.admin },
+        headers: { 'content-type': 'application/x-ndjson' },
+      });
+    // 2 at once are allowed.
+    for (let i = 0; i < 5; i++) expect((await stream('{}\n')).status).toBe(200);
+    agent.destroy();
+    const head =
+      'POST /v1/batches/many/sign HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n';
+    const open: TLSSocket[] = [];
+    const first: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      const socket = await dialTls({ ...plant.admin });
+      open.push(socket);
+      socket.write(head);
+      first.push(await new Promise((done) => socket.once('data', (data) => done(String(data)))));
+    }
+    expect(first.map((text) => text.slice(9, 12))).toEqual(['200', '200', '503']);
+    for (const socket of open) socket.destroy();
+    await expect.poll(async () => (await stream('{}\n')).status).toBe(200);
+  });
+});
+
 describe('a flood of connections from one address', () => {
   it.each(['api', 'http'] as const)('lets others in: %s', async (listener) => {
     const flood: Socket[] = [];
@@ -150,6 +180,19 @@ describe('bodies on their way in', () => {
     expect(await metric('keyline_listener_ended_total')).toBeGreaterThanOrEqual(before + 14);
     const token = await plant.call('POST', '/v1/tokens', { body: {}, as: plant.admin });
     expect(token.status).toBe(201);
+  });
+});
+
+describe('a body that has come', () => {
+  it('is no longer on its way, on a connection that is kept', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const body = { description: 'x'.repeat(60_000) };
+    // Together far more than may be on its way at once.
+    for (let i = 0; i < 60; i++) {
+      const { status } = await plant.call('POST', '/v1/tokens', { body, agent, as: plant.admin });
+      expect(status).toBe(400);
+    }
+    agent.destroy();
   });
 });
 

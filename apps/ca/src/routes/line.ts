@@ -46,7 +46,7 @@ export function registerLine(
     const caller = requireCaller(request.caller);
     const batch = await getBatch(fleet, params.id);
     if (request.body instanceof Readable) {
-      bounds.takeStream(request, caller.name);
+      bounds.takeStream({ request, reply, caller: caller.name });
       const lines = signLines(request.body, {
         lineBytes: service.limits.lineBytes,
         window: service.limits.bulkWindow,

@@ -3,7 +3,7 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { readFile } from 'node:fs/promises';
-import { request as httpsRequest } from 'node:https';
+import { request as httpsRequest, type Agent } from 'node:https';
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createSigner, generateKey } from '@keyline/keys';
@@ -51,6 +51,8 @@ export interface Plant {
       readonly body?: unknown;
       readonly as?: Identity | undefined;
       readonly headers?: Record<string, string>;
+      /** Keeps connections; without it each call has its own. */
+      readonly agent?: Agent;
     },
   ): Promise<Answer>;
   /** Calls the plain-HTTP listener. */
@@ -126,7 +128,7 @@ export async function buildPlant(): Promise<Plant> {
     admin,
     rootSigner: signer,
     service: await open(),
-    call(method, path, { body, as, headers = {} } = {}) {
+    call(method, path, { body, as, headers = {}, agent } = {}) {
       const isText = typeof body === 'string' || body instanceof Uint8Array;
       const payload = body === undefined ? undefined : isText ? body : JSON.stringify(body);
       return send(httpsRequest, payload, {
@@ -139,7 +141,7 @@ export async function buildPlant(): Promise<Plant> {
           ...headers,
         },
         ca: plant.trust,
-        agent: false,
+        agent: agent ?? false,
         ...as,
       });
     },
