@@ -4,8 +4,8 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import {
   createSigner,
-  encryptPrivateKey,
-  generateKey,
+  encryptPrivateKeyAside,
+  generateKeyAside,
   loadEncryptedKey,
   loadPassphraseFile,
   takeUpKeyFile,
@@ -138,6 +138,11 @@ export function openAuthorityKeys(folder: CaFolder, settings: CaSettings): Autho
   const csrFileOf = (id: string): string => join(folder.authorities, `${id}.csr`);
   const load = async (id: string): Promise<Signer> =>
     createSigner(await loadEncryptedKey(fileOf(id), passphrase));
+  const createKey = async (path: string, algorithm: KeyAlgorithm): Promise<Signer> => {
+    const key = await generateKeyAside(algorithm);
+    await writeKeyFile(path, await encryptPrivateKeyAside(key, passphrase));
+    return createSigner(key);
+  };
   return {
     load,
     loadCsr: (id) => readTextFile(csrFileOf(id)),
@@ -149,10 +154,10 @@ export function openAuthorityKeys(folder: CaFolder, settings: CaSettings): Autho
         );
       }
       await mkdir(folder.authorities, { recursive: true, mode: 0o700 });
-      if (!(await takeUpKeyFile(fileOf(id)))) {
-        await writeKeyFile(fileOf(id), encryptPrivateKey(generateKey(algorithm), passphrase));
-      }
-      const csrDer = await createCsr({ signer: await load(id), commonName });
+      const signer = (await takeUpKeyFile(fileOf(id)))
+        ? await load(id)
+        : await createKey(fileOf(id), algorithm);
+      const csrDer = await createCsr({ signer, commonName });
       const csrPem = encodePem('CERTIFICATE REQUEST', csrDer);
       await replaceFile(csrFileOf(id), csrPem);
       return csrPem;

@@ -4,6 +4,7 @@ import {
   createCipheriv,
   createPrivateKey,
   randomBytes,
+  scrypt,
   scryptSync,
   type KeyObject,
 } from 'node:crypto';
@@ -23,11 +24,36 @@ const oids = {
   aes256Cbc: '2.16.840.1.101.3.4.1.42',
 } as const;
 
+const scryptOptions = { ...cost, maxmem: scryptMemoryBytes };
+
 // OpenSSL reads no longer one (PEM_BUFSIZE): a key written with it could never be opened again.
 const maxPassphraseBytes = 1024;
 
 /** PEM `ENCRYPTED PRIVATE KEY`. @throws {KeylineError} USAGE for a passphrase that is empty or longer than 1024 bytes */
 export function encryptPrivateKey(key: KeyObject, passphrase: Secret): string {
+  assertPassphrase(passphrase);
+  const salt = randomBytes(16);
+  const bytes = Buffer.from(passphrase.reveal(), 'utf8');
+  return seal(key, salt, scryptSync(bytes, salt, keyBytes, scryptOptions));
+}
+
+/** The same beside everything else, for a process that serves others meanwhile: scrypt takes its time on purpose. */
+export async function encryptPrivateKeyAside(key: KeyObject, passphrase: Secret): Promise<string> {
+  assertPassphrase(passphrase);
+  const salt = randomBytes(16);
+  const bytes = Buffer.from(passphrase.reveal(), 'utf8');
+  return seal(key, salt, await deriveAside(bytes, salt));
+}
+
+const deriveAside = (passphrase: Buffer, salt: Buffer): Promise<Buffer> =>
+  new Promise((resolve, reject) => {
+    scrypt(passphrase, salt, keyBytes, scryptOptions, (error, derived) => {
+      if (error === null) resolve(derived);
+      else reject(error);
+    });
+  });
+
+function assertPassphrase(passphrase: Secret): void {
   const length = Buffer.byteLength(passphrase.reveal(), 'utf8');
   if (length === 0 || length > maxPassphraseBytes) {
     throw new KeylineError(
@@ -35,12 +61,10 @@ export function encryptPrivateKey(key: KeyObject, passphrase: Secret): string {
       `The passphrase for the private key has ${String(length)} bytes; give one of 1 to ${String(maxPassphraseBytes)}.`,
     );
   }
-  const salt = randomBytes(16);
+}
+
+function seal(key: KeyObject, salt: Buffer, encryptionKey: Buffer): string {
   const iv = randomBytes(16);
-  const encryptionKey = scryptSync(Buffer.from(passphrase.reveal(), 'utf8'), salt, keyBytes, {
-    ...cost,
-    maxmem: scryptMemoryBytes,
-  });
   const plain = key.export({ format: 'der', type: 'pkcs8' });
   const cipher = createCipheriv('aes-256-cbc', encryptionKey, iv);
   const encrypted = Buffer.concat([cipher.update(plain), cipher.final()]);

@@ -11,7 +11,9 @@ import { has } from '../../../test/support/needs.ts';
 import {
   decryptPrivateKey,
   encryptPrivateKey,
+  encryptPrivateKeyAside,
   generateKey,
+  generateKeyAside,
   loadEncryptedKey,
 } from '../src/index.ts';
 
@@ -111,5 +113,19 @@ describe.skipIf(!has('openssl'))('beside OpenSSL', () => {
     const encrypt = ['pkcs8', '-topk8', '-in', 'plain.pem', '-out', 'key.pem'];
     openssl(...encrypt, ...options, '-passout', 'file:pass');
     expect((await loadEncryptedKey(at('key.pem'), passphrase)).equals(key)).toBe(true);
+  });
+});
+
+it('is made and encrypted aside as well, while the event loop goes on', async () => {
+  let turns = 0;
+  const counting = setInterval(() => (turns += 1), 1);
+  const key = await generateKeyAside('rsa-2048');
+  const pem = await encryptPrivateKeyAside(key, passphrase);
+  clearInterval(counting);
+  expect(turns).toBeGreaterThan(0);
+  expect(decryptPrivateKey(pem, passphrase).equals(key)).toBe(true);
+  expect((await generateKeyAside('ed25519')).asymmetricKeyType).toBe('ed25519');
+  await expect(encryptPrivateKeyAside(key, new Secret(''))).rejects.toMatchObject({
+    code: 'USAGE',
   });
 });
