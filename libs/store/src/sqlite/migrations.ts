@@ -197,4 +197,9 @@ export const migrations: readonly string[] = [
   -- Ids with capitals, by what they are in small letters: what differs from another in case alone is found without an index of all.
   CREATE INDEX devices_with_capitals ON devices (lower(id)) WHERE id <> lower(id);
   `,
+  `
+  -- How many certificates a device was given since a moment is counted at each renewal: from the index alone.
+  DROP INDEX certificates_by_owner;
+  CREATE INDEX certificates_by_owner ON certificates (owner, not_before);
+  `,
 ];
