@@ -424,6 +424,54 @@ describe('topic aliases', () => {
   });
 });
 
+it('all of that at once is nobody else’s matter', async () => {
+  broker = await TestBroker.start({ maxPartialBytes: 300_000, maxUnreadBytes: 50_000 });
+  await expectService();
+  const publish = (topic: string, bytes: number, retain = false): Buffer =>
+    bytesOf({
+      ...{ cmd: 'publish', topic: `devices/${topic}`, payload: Buffer.alloc(bytes), qos: 0 },
+      ...{ dup: false, retain },
+    });
+  const kinds: readonly ((name: string, round: number) => Buffer)[] = [
+    (name) => Buffer.concat(Array.from({ length: 300 }, () => publish(`${name}/flood`, 8))),
+    () => Buffer.alloc(20_000, bytesOf({ cmd: 'pingreq' })),
+    (name, round) => (round === 0 ? publish(name, 100_000).subarray(0, 90_000) : Buffer.alloc(0)),
+    () => subscribe(Array.from({ length: 30_000 }, (_, at) => `x/${String(at)}`)),
+    (name, round) =>
+      subscribe(
+        Array.from({ length: 100 }, (_, at) => `devices/${name}/+/${String(round * 100 + at)}`),
+      ),
+    (name, round) => publish(`${name}/${String(round)}`, 5000, true),
+    () => Buffer.of(0x36, 0x02, 0x00, 0x00),
+  ];
+  const hostile = [];
+  for (const [kind, next] of kinds.entries()) {
+    for (const letter of ['a', 'b']) {
+      const name = `bad-${String(kind)}-${letter}`;
+      const client = await RawClient.connect(broker, await broker.device(name), name, 5);
+      if (kind === 1) client.stopReading();
+      let round = 0;
+      const timer = setInterval(() => {
+        if (client.isClosed || client.unsentBytes > 500_000) return;
+        client.sendBytes(next(name, round));
+        round += 1;
+      }, 2);
+      hostile.push({ kind, client, stop: () => clearInterval(timer) });
+    }
+  }
+  await Promise.all(Array.from({ length: 3 }, expectService));
+  // Those that MQTT does not allow, or that have no end, are gone; the others are bounded.
+  await expect
+    .poll(() =>
+      hostile.filter(({ kind }) => kind === 3 || kind === 6).every(({ client }) => client.isClosed),
+    )
+    .toBe(true);
+  await Promise.all(Array.from({ length: 3 }, expectService));
+  for (const { stop } of hostile) stop();
+  expect(await broker.metrics()).toMatch(/connection_failures_total 0/);
+  for (const { client } of hostile) if (!client.isClosed) await client.cut();
+});
+
 describe('a shared subscription', () => {
   it('gives what a member did not acknowledge to another when its session ends (MQTT 5.0 §4.8.2)', async () => {
     broker = await TestBroker.start();
