@@ -444,7 +444,7 @@ it('all of that at once is nobody else’s matter', async () => {
     (name, round) => publish(`${name}/${String(round)}`, 5000, true),
     () => Buffer.of(0x36, 0x02, 0x00, 0x00),
   ];
-  const hostile = [];
+  const hostile: { kind: number; client: RawClient; stop: () => void }[] = [];
   for (const [kind, next] of kinds.entries()) {
     for (const letter of ['a', 'b']) {
       const name = `bad-${String(kind)}-${letter}`;
