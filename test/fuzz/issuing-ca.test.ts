@@ -248,7 +248,11 @@ describe('The issuing CA', () => {
         if (answer === undefined) return;
         expectAnswer(what, answer);
         if (answer.status < 300 && call.method === operation.method) {
-          expect(operation.statuses, what).toContain(String(answer.status));
+          // 2XX is what the document says of a repeated call that has done its work before.
+          const isDocumented = operation.statuses.some(
+            (status) => status === String(answer.status) || status === '2XX',
+          );
+          expect(isDocumented, `${what}: ${answer.status}`).toBe(true);
         }
       });
       const same = await suite.fleet.enroll('after', { token });
