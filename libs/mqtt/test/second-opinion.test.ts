@@ -131,8 +131,9 @@ function inTheirWords(packet: Packet, version: ProtocolVersion): object {
   }
 }
 
-/** A name that it keeps only once, whatever a client sends. */
-const isLost = ([name]: readonly [string, string]): boolean => name === '__proto__';
+/** What it keeps only the last of, when a name comes twice: such a name, and an empty value. */
+const isLost = ([name, value]: readonly [string, string]): boolean =>
+  name === '__proto__' || value === '';
 
 function isUnderstood(packet: Packet): boolean {
   const pairs = 'properties' in packet ? (packet.properties?.userProperties ?? []) : [];

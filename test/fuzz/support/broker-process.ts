@@ -106,6 +106,10 @@ export class BrokerProcess {
       { stdio: ['ignore', output, output] },
     );
     closeSync(output);
+    // Also when the fuzzer is ended from outside.
+    const kill = (): boolean => child.kill('SIGKILL');
+    process.once('exit', kill);
+    child.once('exit', () => process.off('exit', kill));
     const closed = once(child, 'close');
     const until = performance.now() + startMilliseconds;
     for (;;) {
