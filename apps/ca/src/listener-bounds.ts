@@ -35,6 +35,13 @@ interface Arriving {
   readonly since: number;
 }
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** While its body is on its way. On the request: a weak map of requests costs the garbage collector more than all of this. */
+    arriving: Arriving | undefined;
+  }
+}
+
 /** Must be installed before the routes. */
 export function installListenerBounds(
   app: FastifyInstance,
@@ -75,7 +82,7 @@ export function installListenerBounds(
 
   // In the order they began: the first is the first to be late.
   const arriving = new Set<Arriving>();
-  const known = new WeakMap<FastifyRequest, Arriving>();
+  app.decorateRequest('arriving', undefined);
   const bodies = new FairShare<Arriving>({
     most: limits.bodyBytesInFlight,
     end: (late) => {
@@ -84,8 +91,9 @@ export function installListenerBounds(
     },
   });
   function arrived(request: FastifyRequest): void {
-    const one = known.get(request);
+    const one = request.arriving;
     if (one === undefined) return;
+    request.arriving = undefined;
     arriving.delete(one);
     bodies.release(one);
   }
@@ -109,7 +117,7 @@ export function installListenerBounds(
       onEnd('body-bytes');
       return done(busy('Too many bodies are on their way in.'));
     }
-    known.set(request, one);
+    request.arriving = one;
     arriving.add(one);
     // Read to its end, or broken off. What was refused unread is read on by Node and dropped: for that, too, it has its time.
     request.raw.once('close', () => {
