@@ -159,6 +159,9 @@ export async function startPostQuantumBroker(options: {
     ...['serve', '--data', join(folder, 'data'), '--port', '0', '--ready-file', readyFile],
     ...['--cert', file('broker.crt', server.cert), '--key', file('broker.key', server.key)],
     ...['--ca', file('ca.pem', encodePem('CERTIFICATE', hierarchy.rootDer)), '--admin', admin],
+    // The root vouches for servers, too: whose clients are let in is the issuing authority alone.
+    '--client-authorities',
+    file('client-authorities.pem', encodePem('CERTIFICATE', hierarchy.issuingDer)),
     ...['--tls-version', '1.3', '--tls-groups', quantumSafe.ecdhCurve],
     ...['--tls-signature-algorithms', quantumSafe.sigalgs],
   ]);
