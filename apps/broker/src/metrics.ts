@@ -59,6 +59,11 @@ export class Metrics {
     'Packets that MQTT or a limit does not allow, by reason code (hex); each ended its connection.',
     ['reason'],
   );
+  readonly limited = this.#counter(
+    'keyline_broker_connections_limited_total',
+    'Connections ended because they were beyond a limit of memory or time, by reason code (hex).',
+    ['reason'],
+  );
   readonly failures = this.#counter(
     'keyline_broker_connection_failures_total',
     'Connections ended because something went wrong in the broker while it served them; the log says what.',

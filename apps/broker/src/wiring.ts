@@ -324,6 +324,14 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       'Retained messages.',
       () => store.retained.size,
     );
+    for (const [name, what, read] of [
+      ['queued', 'messages that wait for clients', () => store.accounts.queuedBytes],
+      ['retained', 'retained messages', () => store.accounts.retainedBytes],
+      ['partial', 'packets that are not whole', () => engine.memory.partial],
+      ['unread', 'what slow clients have not taken', () => engine.memory.unread],
+    ] as const) {
+      metrics.gauge(`keyline_broker_${name}_bytes`, `Memory of ${what}, about.`, read);
+    }
     metrics.gauge(
       'keyline_broker_identities',
       'Clients in the dynamic-security state.',

@@ -294,6 +294,8 @@ describe('packets that do not come to their end', () => {
     await expect.poll(() => clients.filter(({ isClosed }) => isClosed).length).toBeGreaterThan(0);
     const closed = clients.filter(({ isClosed }) => isClosed);
     expect(await closed[0]!.ended()).toBe(0x97);
+    expect(broker.line('connection ended')?.msg).toMatch(/held the most of it/);
+    expect(await broker.metrics()).toMatch(/connections_limited_total\{reason="97"\} [1-9]/);
     expect(clients.slice(0, 4).some(({ isClosed }) => isClosed)).toBe(false);
     await expectService();
     for (const client of clients) if (!client.isClosed) await client.cut();

@@ -42,6 +42,7 @@ function open(onPacket: (packet: Packet) => void = () => undefined) {
       return 1;
     },
     onRefused: (_connection, error) => failures.push(error),
+    onLimit: (_connection, _reasonCode, text) => failures.push(text),
     onFailure: (_connection, error) => failures.push(error),
     onDrained: () => undefined,
     onLeave: (connection) => left.push(connection),

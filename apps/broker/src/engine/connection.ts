@@ -250,10 +250,15 @@ export class Connection implements LiveSession {
 
   /** The memory that all connections share is used up, and this one has the most of it. */
   evict(what: string): void {
-    this.end(
+    this.refuse(
       0x97,
       `The broker's memory for ${what} is used up, and this connection held the most of it.`,
     );
+  }
+
+  /** It is beyond a limit: ended, counted and logged. */
+  refuse(reasonCode: number, text: string): void {
+    if (this.state !== 'ended') this.#surroundings.onLimit(this, reasonCode, text);
   }
 
   /** Called now and then. @param now milliseconds of the engine's clock @returns why it has to end */
@@ -391,7 +396,7 @@ export class Connection implements LiveSession {
     unread.set(this, this.#isUnreadCounted ? unreadBytes : 0);
     if (this.state !== 'open') return;
     if (unreadBytes > limits.maxUnreadBytes * endFactor) {
-      this.end(0x97, `More than ${limits.maxUnreadBytes * endFactor} bytes wait to be read.`);
+      this.refuse(0x97, `More than ${limits.maxUnreadBytes * endFactor} bytes wait to be read.`);
     } else if (unreadBytes > limits.maxUnreadBytes) this.hold(hold.output);
     else if (unreadBytes <= limits.maxUnreadBytes / 2) {
       try {

@@ -101,6 +101,9 @@ export class MqttEngine {
       onRefused: (connection, error) => {
         this.#refuse(connection, error);
       },
+      onLimit: (connection, reasonCode, text) => {
+        this.#limit(connection, reasonCode, text);
+      },
       onFailure: (connection, error) => {
         this.#fail(connection, error);
       },
@@ -131,6 +134,11 @@ export class MqttEngine {
 
   get subscriptions(): number {
     return this.#options.store.index.size;
+  }
+
+  /** Bytes of what is bounded for all together. */
+  get memory(): { readonly partial: number; readonly unread: number } {
+    return { partial: this.#surroundings.partials.used, unread: this.#surroundings.unread.used };
   }
 
   /** Takes over a connection whose TLS handshake is done. */
@@ -252,6 +260,12 @@ export class MqttEngine {
     else connection.close();
   }
 
+  #limit(connection: Connection, reasonCode: number, text: string): void {
+    this.#options.metrics.limited.inc({ reason: reasonCode.toString(16) });
+    this.#reportEnd(connection, text);
+    connection.end(reasonCode, text);
+  }
+
   #fail(connection: Connection, error: unknown): void {
     const { log, metrics } = this.#options;
     metrics.failures.inc();
@@ -322,8 +336,7 @@ export class MqttEngine {
     guard(connection, () => {
       const overdue = connection.findOverdue(this.#now);
       if (overdue !== undefined) {
-        this.#reportEnd(connection, overdue.text);
-        connection.end(overdue.reasonCode, overdue.text);
+        this.#limit(connection, overdue.reasonCode, overdue.text);
         return;
       }
       const { account } = connection;

@@ -221,7 +221,7 @@ export class Publishing {
       connection.hold(hold.acknowledgements);
       return true;
     }
-    connection.end(
+    connection.refuse(
       0x93,
       `More than ${maxIncomingMessages} messages of QoS 1 and 2 are under way, which is the receive maximum.`,
     );

@@ -21,6 +21,8 @@ export interface Surroundings {
   readonly onPacket: (connection: Connection, packet: Packet) => number;
   /** What MQTT does not allow: the connection is closed after it. */
   readonly onRefused: (connection: Connection, error: MalformedPacket) => void;
+  /** Beyond a limit of ours: the connection is ended with this reason. */
+  readonly onLimit: (connection: Connection, reasonCode: number, text: string) => void;
   /** A fault of ours: the connection is closed after it. */
   readonly onFailure: (connection: Connection, error: unknown) => void;
   /** It has read what it was sent. */
