@@ -52,7 +52,9 @@ describe('the plan of a data folder', () => {
     await assertPortsFree(plan);
     const one = await loadPlan(file, { listen: '127.0.0.1', ports: {} });
     expect(innerUrlsOf(one)).toEqual(urlsOf(one));
-    await expect(loadPlan(file, { listen: 'localhost', ports: {} })).rejects.toThrow(/no IP address/);
+    await expect(loadPlan(file, { listen: 'localhost', ports: {} })).rejects.toThrow(
+      /no IP address/,
+    );
   });
 
   it('keeps the engine of the broker until another is asked for, and takes older plans for embedded', async () => {
