@@ -17,7 +17,8 @@ export interface LiveSession extends Session {
 }
 
 export class LiveSessions {
-  readonly #byName = new Map<string, Set<LiveSession>>();
+  /** Nearly everybody has one: a set for each would be a good part of what a connection takes. */
+  readonly #byName = new Map<string, LiveSession | Set<LiveSession>>();
   #size = 0;
 
   get size(): number {
@@ -25,25 +26,36 @@ export class LiveSessions {
   }
 
   add(session: LiveSession): void {
-    const sessions = this.#byName.get(session.username);
-    if (sessions === undefined) this.#byName.set(session.username, new Set([session]));
-    else sessions.add(session);
+    const { username } = session;
+    const others = this.#byName.get(username);
+    if (others === undefined) this.#byName.set(username, session);
+    else if (others instanceof Set) others.add(session);
+    else this.#byName.set(username, new Set([others, session]));
     this.#size += 1;
   }
 
   remove(session: LiveSession): void {
-    const sessions = this.#byName.get(session.username);
-    if (sessions?.delete(session) !== true) return;
-    if (sessions.size === 0) this.#byName.delete(session.username);
+    const { username } = session;
+    const sessions = this.#byName.get(username);
+    if (sessions instanceof Set) {
+      if (!sessions.delete(session)) return;
+      if (sessions.size === 0) this.#byName.delete(username);
+    } else if (sessions === session) this.#byName.delete(username);
+    else return;
     this.#size -= 1;
   }
 
   named(username: string): readonly LiveSession[] {
-    return [...(this.#byName.get(username) ?? [])];
+    const sessions = this.#byName.get(username);
+    if (sessions instanceof Set) return [...sessions];
+    return sessions === undefined ? [] : [sessions];
   }
 
   *all(): Generator<LiveSession> {
-    for (const sessions of this.#byName.values()) yield* sessions;
+    for (const sessions of this.#byName.values()) {
+      if (sessions instanceof Set) yield* sessions;
+      else yield sessions;
+    }
   }
 
   connectionsOf(username: string): readonly ConnectionInfo[] {

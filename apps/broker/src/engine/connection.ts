@@ -100,7 +100,7 @@ export class Connection implements LiveSession {
         this.fail(error);
       }
     });
-    conn.on('error', () => conn.destroy());
+    conn.on('error', destroyThis);
     conn.on('end', () => {
       this.close();
     });
@@ -422,4 +422,8 @@ export class Connection implements LiveSession {
       this.#surroundings.onFailure(this, error);
     }
   }
+}
+
+function destroyThis(this: Duplex): void {
+  this.destroy();
 }
