@@ -56,6 +56,40 @@ export async function judgeReport(
   }
 }
 
+/** As many as a broker keeps. */
+const mostKept = 1000;
+
+/**
+ * Judges reports one after the other. A broker says once that a successor is in use: when that could not be judged (the disk takes nothing,
+ * say), it is kept until it can be, and meanwhile nothing else is judged of that device, or its superseded certificate would be taken for
+ * one that nobody has replaced. An `unlisted` one comes again with its client.
+ * @param onFailure told of each that could not be judged
+ */
+export function createReportQueue(
+  judge: (report: CertificateReport) => Promise<void>,
+  onFailure: (error: unknown) => void,
+): (reports: readonly CertificateReport[]) => Promise<void> {
+  let kept: readonly CertificateReport[] = [];
+  return async (reports) => {
+    const failed: CertificateReport[] = [];
+    const unsettled = new Set<string>();
+    for (const report of [...kept, ...reports]) {
+      try {
+        if (!unsettled.has(report.device)) {
+          await judge(report);
+          continue;
+        }
+      } catch (error) {
+        onFailure(error);
+      }
+      if (report.kind !== 'used') continue;
+      unsettled.add(report.device);
+      failed.push(report);
+    }
+    kept = failed.slice(-mostKept);
+  };
+}
+
 /** One alert for each certificate, as long as it is open. */
 async function raiseUnknown(
   { store, clock, target }: ReportContext,

@@ -10,7 +10,7 @@ import { assertPrivate, Duration, isKeylineError, KeylineError, messageOf } from
 import type { Follower, RunningFollower } from '@keyline/ledger';
 import { createDynsecTarget, type Reconciliation } from '@keyline/targets';
 import type { Logger } from 'pino';
-import { judgeReport } from './broker-reports.ts';
+import { createReportQueue, judgeReport } from './broker-reports.ts';
 import type { TargetView } from './effects.ts';
 
 export interface Credentials {
@@ -135,20 +135,25 @@ export async function startBrokerTarget(
     }
   }
 
+  function notJudged(error: unknown): void {
+    log.warn(
+      { target: name },
+      `What the broker "${name}" reported was not judged: ${messageOf(error)}`,
+    );
+  }
+  const judgeAll = createReportQueue(
+    (report) => judgeReport({ store: fleet.store, clock: fleet.clock, target }, report),
+    notJudged,
+  );
+
   /** Again and again: a device that renewed waits for a moment at the broker, if it came before the news of its certificate. */
   async function takeReports(): Promise<void> {
     if (isTaking || !client.isConnected) return;
     isTaking = true;
     try {
-      for (const report of await target.takeReports()) {
-        await judgeReport({ store: fleet.store, clock: fleet.clock, target }, report);
-      }
+      await judgeAll(await target.takeReports());
     } catch (error) {
-      // What was not judged comes again with the client that it is about.
-      log.warn(
-        { target: name },
-        `What the broker "${name}" reported was not judged: ${messageOf(error)}`,
-      );
+      notJudged(error);
     }
     isTaking = false;
   }

@@ -9,6 +9,7 @@ type Context = Pick<FleetContext, 'store' | 'clock'>;
 /** A chain of tokens that made tokens is followed this far. */
 const longestChain = 10;
 
+/** @throws {KeylineError} FORBIDDEN when the person behind a token can't be told */
 export async function requestApproval(
   context: Context,
   command: {
@@ -106,16 +107,19 @@ function assertSecond(caller: Caller, requestedBy: string): void {
   );
 }
 
-/** The person behind a token, as far as can be told. */
+/** The person behind a token. Where there is none to be found, whoever asked could allow it. @throws {KeylineError} FORBIDDEN */
 async function personOf({ store }: Context, caller: Caller): Promise<string> {
-  let actor = actorOf(caller);
-  if (caller.via !== 'token') return actor;
-  let id: string | undefined = caller.name;
-  for (let step = 0; id !== undefined && step < longestChain; step++) {
+  if (caller.via !== 'token') return actorOf(caller);
+  let id = caller.name;
+  for (let step = 0; step < longestChain; step++) {
     const token = await store.findApiToken(id);
     if (token === undefined) break;
-    actor = token.createdBy;
-    id = /^[a-z]+:(api_.+)$/.exec(actor)?.[1];
+    const maker = /^[a-z]+:(api_.+)$/.exec(token.createdBy)?.[1];
+    if (maker === undefined) return token.createdBy;
+    id = maker;
   }
-  return actor;
+  throw new KeylineError(
+    'FORBIDDEN',
+    `Who is behind the API token ${caller.name} can't be told: it was made with a token that was made with a token, and so on. Ask with a certificate, or with a token that was made with one.`,
+  );
 }

@@ -1,6 +1,12 @@
 import { Duration } from '@keyline/kernel';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { decideApproval, requestApproval, type Approval } from '../src/index.ts';
+import {
+  createApiToken,
+  decideApproval,
+  requestApproval,
+  type Approval,
+  type Caller,
+} from '../src/index.ts';
 import { caller, codeOf, kinds, openWorks, type Works } from './works.ts';
 
 let works: Works;
@@ -50,5 +56,31 @@ describe('a change that waits for a second administrator', () => {
       decision: 'approved',
     } as const;
     expect(await codeOf(decideApproval(works, given))).toBe('NOT_FOUND');
+  });
+
+  /** Asks with the last of so many tokens, each made with the one before it, the first with a certificate. */
+  async function askWithToken(length: number): Promise<Approval> {
+    let asking: Caller = caller('admin', 'a@works');
+    for (let made = 0; made < length; made++) {
+      const { token } = await createApiToken(works, {
+        ...{ caller: asking, description: '', role: 'admin', lifetime: Duration.hours(1) },
+      });
+      asking = { role: 'admin', name: token.id, via: 'token' };
+    }
+    return requestApproval(works, {
+      ...{ caller: asking, action: 'retireAuthority', input: '{}', summary: 'retire issuing-1' },
+      lifetime: Duration.hours(1),
+    });
+  }
+
+  it('is not allowed by whoever made the token that made the token it was asked for with', async () => {
+    const { id, requestedBy } = await askWithToken(9);
+    expect(requestedBy).toBe('admin:a@works');
+    const given = { caller: caller('admin', 'a@works'), id, decision: 'approved' } as const;
+    expect(await codeOf(decideApproval(works, given))).toBe('FORBIDDEN');
+  });
+
+  it('is not taken from a token whose maker is too far away to be told', async () => {
+    expect(await codeOf(askWithToken(12))).toBe('FORBIDDEN');
   });
 });

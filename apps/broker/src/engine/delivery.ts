@@ -155,7 +155,9 @@ export class Delivery {
       this.#options.store.done(session, outgoing);
     }
     if (meant.length === 0) return;
-    session.queue = session.queue?.filter((outgoing) => !meant.includes(outgoing));
+    // As a set: whoever goes may leave a great many behind.
+    const gone = new Set(meant);
+    session.queue = session.queue?.filter((outgoing) => !gone.has(outgoing));
     for (const outgoing of meant) this.deliverOrphan(outgoing);
   }
 

@@ -270,8 +270,10 @@ export class Subscribing {
     const isLost = ({ message: { topic } }: Outgoing): boolean =>
       !dynsec.mayReceive(session, topic) || (hasLost && !isCovered(topic));
     const lost = session.queue?.filter(isLost) ?? [];
-    if (lost.length > 0)
-      session.queue = session.queue?.filter((outgoing) => !lost.includes(outgoing));
+    if (lost.length > 0) {
+      const gone = new Set(lost);
+      session.queue = session.queue?.filter((outgoing) => !gone.has(outgoing));
+    }
     if (session.connection === undefined) {
       for (const [packetId, outgoing] of session.inflight ?? []) {
         if (outgoing.released || !isLost(outgoing)) continue;
