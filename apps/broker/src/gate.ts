@@ -99,7 +99,7 @@ export class Gate {
   refusalOf(identity: Identity): Refusal | undefined {
     const { dynsec, admins, rules } = this.#options;
     const { name, serialHex, login } = identity;
-    const refusal = login === 'certificate' ? rules.refusalOf(identity) : undefined;
+    const refusal = rules.refusalOf(identity);
     if (refusal !== undefined) return refusal;
     if (login === 'certificate' && dynsec.isRevoked(serialHex)) {
       return refuse(

@@ -28,7 +28,9 @@ export class PeerRules {
   }
 
   refusalOf(identity: Identity): Refusal | undefined {
-    const { name, serialHex, issuerId } = identity;
+    const { login, name, serialHex, issuerId } = identity;
+    // Whoever came with a password has neither an authority nor a key.
+    if (login === 'password') return undefined;
     if (!this.#options.authorities.has(issuerId)) {
       return refuse(
         'unknown-ca',

@@ -1,5 +1,6 @@
 // Clients with user name and password on a TLS listener of their own, as Mosquitto's users have them.
 import { randomBytes } from 'node:crypto';
+import { rename, writeFile } from 'node:fs/promises';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
@@ -134,6 +135,27 @@ it('ends when its password changes, its client is disabled or deleted', async ()
   expect((await broker.refusal(undefined, login('brief', 'two', { clientId: 'b' }))).code).toBe(
     0x86,
   );
+});
+
+it('goes on when the authorities of those with certificates change', async () => {
+  const changing = await TestBroker.start();
+  try {
+    await changing.control({ command: 'createClient', username: 'meter', password: 'right' });
+    const client = await changing.connect(undefined, {
+      ...{ port: changing.broker.passwordPort!, clientId: 'reader' },
+      ...{ username: 'meter', password: 'right' },
+    });
+    const { certFile, cert } = changing.pki.ca;
+    const other = await changing.pki.createSubordinate('Issuing CA 2');
+    await writeFile(`${certFile}.new`, Buffer.concat([cert, other.cert]));
+    await rename(`${certFile}.new`, certFile);
+    await changing.broker.reload();
+    expect(changing.line('certificate swapped')).toBeDefined();
+    expect(await changing.metrics()).not.toMatch(/kicked_total\{reason="no-longer-let-in"\} [1-9]/);
+    await client.endAsync();
+  } finally {
+    await changing.stop();
+  }
 });
 
 it('survives whatever comes instead of a CONNECT, whole, in bytes or not at all', async () => {
