@@ -2,6 +2,7 @@
 // after the other, in what time is left.
 import type { Connection } from './connection.ts';
 import { guard } from './guard.ts';
+import { countTurns } from './output.ts';
 
 /** Milliseconds that what was read takes in a turn, before those who have had much have to wait. */
 const longTurn = 8;
@@ -11,6 +12,7 @@ const roundLength = 5;
 export class BusyConnections {
   readonly #waiting = new Set<Connection>();
   #isScheduled = false;
+  #turn = -1;
   #turnBegan = 0;
 
   /** It gets a turn of its own soon. */
@@ -21,20 +23,17 @@ export class BusyConnections {
     setImmediate(this.#round);
   }
 
-  /** Whether this turn has taken long already. Asked with each piece that is read. */
+  /** Whether this turn has taken long already. Asked with each piece that is read of somebody who has had much. */
   isTurnLong(): boolean {
     const now = performance.now();
-    if (this.#turnBegan === 0) {
+    const turn = countTurns();
+    if (turn !== this.#turn) {
+      this.#turn = turn;
       this.#turnBegan = now;
-      setImmediate(this.#endTurn);
       return false;
     }
     return now - this.#turnBegan > longTurn;
   }
-
-  readonly #endTurn = (): void => {
-    this.#turnBegan = 0;
-  };
 
   readonly #round = (): void => {
     const began = performance.now();
@@ -48,6 +47,8 @@ export class BusyConnections {
         connection.goOn();
       });
     }
+    // Nothing may have been written in it.
+    this.#turn = -1;
     this.#isScheduled = this.#waiting.size > 0;
     if (this.#isScheduled) setImmediate(this.#round);
   };

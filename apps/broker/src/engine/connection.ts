@@ -294,7 +294,7 @@ export class Connection implements LiveSession {
     if (this.state === 'ended') return;
     this.#work = 0;
     const { account } = this;
-    if (this.#surroundings.busy.isTurnLong() && account?.hasHadMuch === true) {
+    if (account?.hasHadMuch === true && this.#surroundings.busy.isTurnLong()) {
       this.#setAside(this.#withBacklog(chunk), 0);
       return;
     }

@@ -149,7 +149,15 @@ export class Output {
   };
 }
 
+let turns = 0;
+
+/** Turns of the event loop so far in which something was written. */
+export function countTurns(): number {
+  return turns;
+}
+
 function flushDirty(): void {
+  turns += 1;
   const outputs = dirty;
   dirty = [];
   for (const output of outputs) output.flush();
