@@ -4,8 +4,8 @@ import type { Connection } from './connection.ts';
 import { guard } from './guard.ts';
 import { countTurns } from './output.ts';
 
-/** Milliseconds that what was read takes in a turn, before those who have had much have to wait. */
-const longTurn = 8;
+/** Packets read and messages given to receivers in a turn, before those who have had much have to wait: some milliseconds. */
+const longTurn = 4000;
 /** Milliseconds for those who wait, in each turn. */
 const roundLength = 5;
 
@@ -13,7 +13,7 @@ export class BusyConnections {
   readonly #waiting = new Set<Connection>();
   #isScheduled = false;
   #turn = -1;
-  #turnBegan = 0;
+  #work = 0;
 
   /** It gets a turn of its own soon. */
   add(connection: Connection): void {
@@ -23,16 +23,19 @@ export class BusyConnections {
     setImmediate(this.#round);
   }
 
-  /** Whether this turn has taken long already. Asked with each piece that is read of somebody who has had much. */
-  isTurnLong(): boolean {
-    const now = performance.now();
+  /** What was done in this turn. By work, not by the clock: that other programs had the processor is nobody's fault here. */
+  addWork(units: number): void {
     const turn = countTurns();
     if (turn !== this.#turn) {
       this.#turn = turn;
-      this.#turnBegan = now;
-      return false;
+      this.#work = 0;
     }
-    return now - this.#turnBegan > longTurn;
+    this.#work += units;
+  }
+
+  /** Whether it has been much already. */
+  get isTurnLong(): boolean {
+    return this.#work > longTurn && this.#turn === countTurns();
   }
 
   readonly #round = (): void => {

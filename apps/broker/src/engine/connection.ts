@@ -294,12 +294,14 @@ export class Connection implements LiveSession {
     if (this.state === 'ended') return;
     this.#work = 0;
     const { account } = this;
-    if (account?.hasHadMuch === true && this.#surroundings.busy.isTurnLong()) {
+    if (account?.hasHadMuch === true && this.#surroundings.busy.isTurnLong) {
       this.#setAside(this.#withBacklog(chunk), 0);
       return;
     }
     this.#take(chunk);
-    account?.addWork(this.#work + 1, this.#surroundings.now());
+    // The piece itself costs about as much as three messages.
+    this.#surroundings.busy.addWork(this.#work + 3);
+    account?.addWork(this.#work + 3, this.#surroundings.now());
   }
 
   #withBacklog(chunk: Buffer): Buffer {
