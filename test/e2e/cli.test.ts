@@ -107,6 +107,22 @@ describe('the life of a device, by command', () => {
     ]);
     await succeed('device', 'decommission', 'pump-17');
   });
+
+  it('belongs to the new key as soon as a renewal with one is on disk', async () => {
+    await succeed('token', 'create', '--out', 'token-2.txt');
+    const id = ['--id', 'pump-18'];
+    await succeed('device', 'enroll', ...id, '--token-file', 'token-2.txt', '--out', 'pump-18');
+    const old = {
+      certificate: read('pump-18', 'pump-18.crt'),
+      key: read('pump-18', 'pump-18.key'),
+    };
+    await succeed('device', 'renew', ...id, '--dir', 'pump-18', '--new-key');
+    const holder = suite.keyline.as(old);
+    const third = await createDeviceKey().csr('pump-18');
+    expect((await holder.post('/v1/renew', { csr: third })).status).toBe(401);
+    holder.close();
+    await succeed('device', 'revoke', 'pump-18');
+  });
 });
 
 describe('a batch, by command', () => {

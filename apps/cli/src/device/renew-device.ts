@@ -2,11 +2,15 @@
 import { rename } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { KeyObject } from 'node:crypto';
-import { KeylineError } from '@keyline/kernel';
+import { KeylineError, messageOf } from '@keyline/kernel';
 import { loadPlainKey } from '@keyline/keys';
 import type { KeyAlgorithm } from '@keyline/x509';
 import { ApiClient, createTransport } from '../client/api-client.ts';
-import { findService, loadCertificateCaller } from '../client/find-service.ts';
+import {
+  findService,
+  loadCertificateCaller,
+  type ServiceLocation,
+} from '../client/find-service.ts';
 import type { LocationOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext, type JsonOption } from '../context.ts';
 import { readTextIfThere } from '../files/read-file.ts';
@@ -49,6 +53,7 @@ export async function renewDevice(context: CliContext, options: RenewOptions): P
     });
     await replaceFile(files.newCertificate, joinChain(answer.certificate, answer.chain));
     await swap(files, { withKey: key !== undefined });
+    await showUse(context, location, { id, files });
     if (options.json === true) {
       printJson(context, { ...answer, files: { key: files.key, certificate: files.certificate } });
       return;
@@ -58,6 +63,30 @@ export async function renewDevice(context: CliContext, options: RenewOptions): P
     );
   } finally {
     client.close();
+  }
+}
+
+/**
+ * A new certificate that nobody has used can still be replaced by whoever has the old key, for a device that lost it. This one is on disk:
+ * a first call with it says so, also where the broker reports no use.
+ */
+async function showUse(
+  context: CliContext,
+  location: ServiceLocation,
+  { id, files }: { readonly id: string; readonly files: DeviceFiles },
+): Promise<void> {
+  try {
+    const caller = await loadCertificateCaller(files.certificate, files.key);
+    const client = new ApiClient(location, createTransport(location, caller));
+    try {
+      await client.call('getDevice', { params: { id } });
+    } finally {
+      client.close();
+    }
+  } catch (error) {
+    context.terminal.err(
+      `The service could not be called with the new certificate (${messageOf(error)}): until it is used, the old one can still replace it.\n`,
+    );
   }
 }
 
