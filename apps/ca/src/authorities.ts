@@ -5,6 +5,8 @@ import {
   createIssuer,
   type Authority,
   type Issuer,
+  type OcspAnswerAbout,
+  type OcspCertId,
   type Profiles,
   type RevocationReason,
 } from '@keyline/pki';
@@ -18,6 +20,7 @@ import {
 import { assertClock } from './assert-clock.ts';
 import type { AuthorityKeys } from './ca-folder.ts';
 import { crlListsOf, type CrlList } from './crl-lists.ts';
+import { createRootAnswers } from './root-answers.ts';
 import { certificatePem } from './views.ts';
 
 /** An authority that has its certificate. */
@@ -54,6 +57,8 @@ export interface Authorities extends IssuerPort {
   isLeftBy(id: string): boolean;
   /** What the roots' CRLs say of one. */
   revocationOf(id: string): AuthorityRevocation | undefined;
+  /** What a root signed ahead for a question about an authority's certificate, while it is to be believed. */
+  rootAnswer(certId: OcspCertId): OcspAnswerAbout | undefined;
   /** Profiles that an authority issues now. */
   profilesOf(id: string): readonly string[];
   /** Distinct roots, in the order they came: `root`, `root-2`, … */
@@ -80,6 +85,7 @@ export async function openAuthorities(options: {
   const { store, profiles, keys, urlsOf, crlShards, clock, requireRootCrl } = options;
   /** When the CRLs of the roots end, where there is one. */
   let rootCrlEnds: ReadonlyMap<string, number> = new Map();
+  let rootAnswers = createRootAnswers([]);
   let running: Map<string, RunningAuthority> = new Map();
   let assigned: ReadonlyMap<string, string> = new Map();
   let added: readonly ParsedCertificate[] = [];
@@ -149,17 +155,31 @@ export async function openAuthorities(options: {
     running = opened;
     const ends = new Map<string, number>();
     const crls: ParsedCrl[] = [];
+    const brought: Uint8Array[] = [];
     for (const { id } of roots()) {
       const crl = await store.findLatestCrl(id, 'complete');
       if (crl === undefined) continue;
       ends.set(id, crl.nextUpdate);
       crls.push(parseCrl(crl.der));
+      if (crl.answers !== undefined) brought.push(crl.answers);
     }
     rootCrlEnds = ends;
+    rootAnswers = createRootAnswers(brought);
     // A cross certificate is revoked like any other, by its serial.
     added = (await store.listTrust())
       .map(parseCertificate)
       .filter((certificate) => !crls.some((crl) => lists(crl, certificate)));
+  }
+
+  function rootAnswer(certId: OcspCertId): OcspAnswerAbout | undefined {
+    const answer = rootAnswers.find(certId, clock.now());
+    if (answer?.status !== 'good') return answer;
+    // Revoked since, or by a list that came without answers: what was signed before is true no more.
+    const isRevoked = [...running.values()].some(
+      ({ certificate, revocation }) =>
+        revocation !== undefined && certificate.serial === certId.serial,
+    );
+    return isRevoked ? undefined : answer;
   }
 
   function issuerOf(profile: string): RunningAuthority {
@@ -226,6 +246,7 @@ export async function openAuthorities(options: {
     },
     isLeftBy: (id) => [...profiles.keys()].every((profile) => assigneeOf(profile)?.id !== id),
     revocationOf: (id) => running.get(id)?.revocation,
+    rootAnswer,
     async issue(request) {
       const { issuer, certificate } = issuerOf(request.profile);
       assertClock(certificate, request.now);

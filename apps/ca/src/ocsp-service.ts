@@ -2,7 +2,13 @@
 import { hash } from 'node:crypto';
 import type { Certificate, LedgerEntry, Store } from '@keyline/fleet';
 import { isKeylineError, parseSerialHex, type Clock } from '@keyline/kernel';
-import { ocspError, parseOcspRequest, type CertificateStatus, type OcspCertId } from '@keyline/pki';
+import {
+  ocspError,
+  parseOcspRequest,
+  type CertificateStatus,
+  type OcspAnswerAbout,
+  type OcspCertId,
+} from '@keyline/pki';
 import { latin1Of } from '@keyline/x509';
 import type { AuthorityRevocation } from './authorities.ts';
 import type { AuthorityResponder } from './responders.ts';
@@ -41,6 +47,7 @@ const cacheLimit = 200_000;
 /**
  * @param options.responders gives those in force now; their certificates change as they are renewed
  * @param options.revocationOf what the roots' CRLs say of an authority: nothing that a revoked one issued is "good" (RFC 6960 §2.7)
+ * @param options.rootAnswer what a root signed ahead about an authority's certificate; a nonce is not in it (RFC 5019 §2.2.1)
  * @param options.validity how long an answer may be relied on, milliseconds
  */
 export function createOcspService(options: {
@@ -48,9 +55,10 @@ export function createOcspService(options: {
   clock: Clock;
   responders: () => readonly AuthorityResponder[];
   revocationOf: (authority: string) => AuthorityRevocation | undefined;
+  rootAnswer: (certId: OcspCertId) => OcspAnswerAbout | undefined;
   validity: number;
 }): OcspService {
-  const { store, clock, validity, revocationOf } = options;
+  const { store, clock, validity, revocationOf, rootAnswer } = options;
   // Keyed by serial: a revocation drops everything about it at once.
   const cache = new Map<string, Known>();
   let epoch = 0;
@@ -95,7 +103,7 @@ export function createOcspService(options: {
   async function answer(requestDer: Uint8Array): Promise<OcspAnswer> {
     const request = parseOcspRequest(requestDer);
     const answering = choose(options.responders(), request.certIds);
-    if (answering === undefined) return { der: ocspError('unauthorized') };
+    if (answering === undefined) return answerOfRoot(request.certIds);
     const { responder, authority } = answering;
     const now = clock.now();
     // The clock is wrong: whatever it would say has ended already for those whose clock is right.
@@ -139,6 +147,17 @@ export function createOcspService(options: {
       forms.set(certIdKey, { answer: fresh, producedAt, freshUntil: producedAt + validity / 2 });
     }
     return fresh;
+  }
+
+  /** About one certificate alone, as it was signed. Caches keep it no longer than others: the root may have revoked what it calls good. */
+  function answerOfRoot(certIds: readonly OcspCertId[]): OcspAnswer {
+    const [first] = certIds;
+    const found = first === undefined || certIds.length > 1 ? undefined : rootAnswer(first);
+    if (found === undefined) return { der: ocspError('unauthorized') };
+    const { der, producedAt } = found;
+    const etag = `"${hash('sha256', der, 'base64url')}"`;
+    const nextUpdate = Math.min(found.nextUpdate, clock.now() + validity);
+    return { der, cache: { etag, producedAt, nextUpdate } };
   }
 
   return {

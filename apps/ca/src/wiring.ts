@@ -108,6 +108,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       clock,
       responders: () => responders.list(),
       revocationOf: (id) => authorities.revocationOf(id),
+      rootAnswer: (certId) => authorities.rootAnswer(certId),
       validity: config.service.ocsp.validity,
     });
     closers.push(() => {

@@ -1,20 +1,19 @@
-// Java's own path validation as a relying party of the running service. A second opinion where a JDK is at hand: it is too large to be
-// among the parts that every machine must have (test/support/real-parts.txt).
+// Java's own path validation as a relying party of the running service.
 import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { createCrl } from '@keyline/pki';
-import { decodePem, encodePem } from '@keyline/x509';
+import { decodePem, encodePem, parseCertificate } from '@keyline/x509';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findCommand } from '../../../test/support/needs.ts';
+import { findCommand, has } from '../../../test/support/needs.ts';
 import { buildPlant, makeCsr, type Plant } from './support/plant.ts';
+import { signRootLists } from './support/root-lists.ts';
 
 const run = promisify(execFile);
-const java = findCommand('javac') === undefined ? undefined : findCommand('java');
 
-describe.skipIf(java === undefined)("Java's PKIX validator", () => {
+describe.skipIf(!has('java', 'javac'))("Java's PKIX validator", () => {
   let plant: Plant;
   const file = (name: string): string => join(plant.folder, name);
   beforeAll(async () => {
@@ -50,7 +49,7 @@ describe.skipIf(java === undefined)("Java's PKIX validator", () => {
 
   async function judge(id: string, mode: string, ...crls: string[]): Promise<string> {
     const { port } = plant.service.http.server.address() as AddressInfo;
-    const { stdout } = await run(java ?? '', [
+    const { stdout } = await run(findCommand('java') ?? '', [
       '-Xshare:auto',
       '-XX:TieredStopAtLevel=1',
       resolve(import.meta.dirname, 'support/PathCheck.java'),
@@ -71,6 +70,14 @@ describe.skipIf(java === undefined)("Java's PKIX validator", () => {
     expect(await judge('good', 'ocsp-then-crl')).toMatch(/^INVALID/);
   });
 
+  it('believes OCSP alone of the whole path: what the root signed ahead answers for the issuing authority', async () => {
+    // The root has signed nothing yet: not known is not good.
+    expect(await judge('good', 'ocsp')).toMatch(/^INVALID/);
+    await bring(1, false);
+    expect(await judge('good', 'ocsp')).toBe('VALID');
+    expect(await judge('bad', 'ocsp')).toMatch(/^INVALID REVOKED .*KEY_COMPROMISE/);
+  });
+
   it.each([
     ['issuing-1.crl', 'root-ca.crl'],
     ['issuing-1.full.crl', 'root-ca.crl'],
@@ -79,4 +86,22 @@ describe.skipIf(java === undefined)("Java's PKIX validator", () => {
     expect(await judge('good', 'crl', ...crls)).toBe('VALID');
     expect(await judge('bad', 'crl', ...crls)).toMatch(/^INVALID REVOKED/);
   });
+
+  it('refuses the whole path once the root has revoked the authority', async () => {
+    await bring(2, true);
+    expect(await judge('good', 'ocsp')).toMatch(/^INVALID REVOKED .*CA_COMPROMISE/);
+  });
+
+  async function bring(number: number, revoked: boolean): Promise<void> {
+    const { serial } = parseCertificate(
+      decodePem(await readFile(file('issuing.crt'), 'utf8'), 'CERTIFICATE'),
+    );
+    const thisUpdate = Date.now();
+    const body = await signRootLists(plant, {
+      ...{ number, thisUpdate, nextUpdate: thisUpdate + 86_400_000 },
+      certificates: [{ serial, revoked }],
+    });
+    const brought = await plant.call('POST', '/v1/root-crls', { as: plant.admin, body });
+    expect(brought.status).toBe(200);
+  }
 });

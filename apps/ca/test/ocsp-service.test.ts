@@ -42,6 +42,7 @@ beforeAll(async () => {
     clock: new FakeClock(now),
     responders: () => [answering(first, 'issuing-1'), answering(second, 'issuing-2')],
     revocationOf: () => undefined,
+    rootAnswer: () => undefined,
     validity: 3_600_000,
   });
 });

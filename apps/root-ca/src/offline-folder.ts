@@ -36,6 +36,7 @@ export const folderFiles = {
   transcript: 'transcript.jsonl',
   crlPem: 'root.crl',
   crlDer: 'root.crl.der',
+  crlOcsp: 'root.crl.ocsp',
   issued: 'issued',
 } as const;
 

@@ -133,6 +133,7 @@ ${exitCodeHelp}`,
     .option('--path-len <n>', 'levels of authorities below it', parsePathLen, 0)
     .option('--crl-url <url>', "http:// address where the root's CRL will be served")
     .option('--issuer-url <url>', "http:// address where the root's certificate will be served")
+    .option('--ocsp-url <url>', "http:// address where the root's OCSP answers will be served")
     .option(
       '--permit <name>',
       `only names in it for everything below, repeatable: ${limits}`,

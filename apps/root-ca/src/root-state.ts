@@ -2,7 +2,12 @@
 // under issued/ are written from it again when a run was interrupted.
 import { readFileSync } from 'node:fs';
 import { formatInstant, KeylineError, messageOf, type SerialHex } from '@keyline/kernel';
-import { revocationReasons, type CrlEntry, type RevocationReason } from '@keyline/pki';
+import {
+  revocationReasons,
+  type CertificateStatus,
+  type CrlEntry,
+  type RevocationReason,
+} from '@keyline/pki';
 import { folderFiles, type FileRecord, type OfflineFolder } from './offline-folder.ts';
 
 /** An authority the root has signed: issuing, or another root's cross-certificate. Times are RFC 3339 UTC. */
@@ -80,6 +85,22 @@ export function crlEntriesOf(state: RootState): CrlEntry[] {
       ? []
       : [{ serial, revokedAt: Date.parse(revoked.at), reason: revoked.reason }],
   );
+}
+
+/** What the root says, when it is asked about one of them by OCSP, of the certificates that have not ended. @param now epoch milliseconds */
+export function ocspStatusesOf(
+  state: RootState,
+  now: number,
+): { readonly serial: SerialHex; readonly status: CertificateStatus }[] {
+  return state.intermediates
+    .filter(({ notAfter }) => Date.parse(notAfter) > now)
+    .map(({ serial, revoked }) => ({
+      serial,
+      status:
+        revoked === undefined
+          ? { status: 'good' }
+          : { status: 'revoked', revokedAt: Date.parse(revoked.at), reason: revoked.reason },
+    }));
 }
 
 // The file is Keyline's own, but it travels on USB sticks: what does not look right is refused before anything is signed on it.

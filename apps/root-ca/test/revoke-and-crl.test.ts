@@ -77,6 +77,30 @@ describe.skipIf(!has('openssl'))('keyline-root revoke and crl', () => {
     expect(crlText('root.crl').match(/CRL Reason Code/g)).toHaveLength(1);
   });
 
+  it('signs OCSP answers of the same time that OpenSSL verifies with the root alone, good and then revoked (RFC 6960 §4.2.2.2)', async () => {
+    const ask = (): string => {
+      const [, sha1 = ''] = vault.read('root.crl.ocsp').split('-----BEGIN OCSP RESPONSE-----');
+      const base64 = sha1.replace(/-----END[^]*/, '');
+      vault.write('answer.der', Buffer.from(base64, 'base64'));
+      return openssl(
+        vault,
+        ...['ocsp', '-issuer', 'root.crt', '-cert', 'issuing.crt', '-CAfile', 'root.crt'],
+        ...['-respin', 'answer.der', '-no_nonce'],
+      );
+    };
+    const made = await vault.must('crl', ...withPass);
+    expect(made).toMatchObject({ ocsp: 'root.crl.ocsp' });
+    expect(ask()).toMatch(/issuing.crt: good/);
+    await vault.must(
+      ...['revoke', '--certificate', 'issuing.crt', '--yes', '--reason', 'cACompromise'],
+    );
+    await vault.must('crl', ...withPass, '--out', 'second.crl');
+    expect(vault.read('second.crl.ocsp')).toBe(vault.read('root.crl.ocsp'));
+    expect(ask()).toMatch(/issuing.crt: revoked[^]*cACompromise/);
+    // Nothing is overwritten that a person named.
+    await vault.refused(3, 'FILE_EXISTS', 'crl', ...withPass, '--out', 'second.crl');
+  });
+
   it.skipIf(!has('certtool'))('signs a CRL that GnuTLS verifies', async () => {
     await vault.must('revoke', '--certificate', 'issuing.crt', '--yes');
     await vault.must('crl', ...withPass);

@@ -75,12 +75,14 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
       ...['--validity', 'P400D', '--path-len', '2', '--any-usage'],
       ...['--crl-url', 'http://pki.example.com/root.crl'],
       ...['--issuer-url', 'http://pki.example.com/root.crt'],
+      ...['--ocsp-url', 'http://pki.example.com/ocsp'],
     );
     const text = openssl(vault, 'x509', '-in', 'given.crt', '-noout', '-text');
     expect(text).toMatch(/Subject: O = Acme, CN = Given Name/);
     expect(text).toContain('pathlen:2');
     expect(text).toContain('URI:http://pki.example.com/root.crl');
     expect(text).toContain('CA Issuers - URI:http://pki.example.com/root.crt');
+    expect(text).toContain('OCSP - URI:http://pki.example.com/ocsp');
     expect(text).not.toContain('Extended Key Usage');
     const { notAfter } = await vault.must('inspect', 'given.crt');
     expect(Math.abs(Date.parse(notAfter) - Date.now() - 400 * 86_400_000)).toBeLessThan(60_000);

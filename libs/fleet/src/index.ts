@@ -12,6 +12,7 @@ export * from './model.ts';
 export * from './ports.ts';
 export * from './renew.ts';
 export * from './revoked-pages.ts';
+export { readRootAnswers } from './root-answers.ts';
 export * from './root-crls.ts';
 export * from './identity-conflict.ts';
 export * from './certificate-use.ts';

@@ -170,6 +170,8 @@ export interface Crl {
   readonly nextUpdate: number;
   /** Ledger position whose revocations it contains, with its base. */
   readonly ledgerSeq: number;
+  /** Only beside a root's: OCSP answers about the certificates of authorities, DER, one after the other. */
+  readonly answers?: Uint8Array;
 }
 
 export type AlertSeverity = 'info' | 'warning' | 'critical';

@@ -14,6 +14,7 @@ import { commitOrThrow } from './context.ts';
 import type { NewEntry } from './ledger-entry.ts';
 import type { AuthorityRecord, Crl } from './model.ts';
 import type { Store, Write } from './ports.ts';
+import { checkRootAnswers } from './root-answers.ts';
 
 interface Context {
   readonly store: Store;
@@ -36,8 +37,8 @@ export interface ParentEntry {
 }
 
 /**
- * Takes a CRL that a root signed offline, to serve and to obey it: the authorities it lists are revoked with the same commit.
- * @throws {KeylineError} DER_MALFORMED, PATH_INVALID unless one of the roots signed it for now, STORE_CONFLICT for an old number
+ * Takes a CRL that a root signed offline, and its OCSP answers, to serve and to obey it: the authorities it lists are revoked with the same commit.
+ * @throws {KeylineError} DER_MALFORMED, PATH_INVALID unless one of the roots signed all of it for now, STORE_CONFLICT for an old number
  */
 export async function importRootCrl(
   context: Context,
@@ -45,6 +46,8 @@ export async function importRootCrl(
     readonly caller: Caller | 'keyline';
     /** DER. */
     readonly crl: Uint8Array;
+    /** OCSP answers that were signed with it, DER each. */
+    readonly answers?: readonly Uint8Array[];
     readonly roots: readonly KnownRoot[];
   },
 ): Promise<Crl & { readonly revoked: readonly string[] }> {
@@ -59,6 +62,8 @@ export async function importRootCrl(
   }
   assertInForce(parsed, now);
   const number = numberOf(parsed);
+  const { answers = [] } = command;
+  const before = await context.store.findLatestCrl(root.id, 'complete');
   const crl: Crl = {
     list: root.id,
     kind: 'complete',
@@ -68,6 +73,16 @@ export async function importRootCrl(
     thisUpdate: parsed.thisUpdate,
     nextUpdate: parsed.nextUpdate,
     ledgerSeq: await context.store.lastSeq(),
+    ...(answers.length === 0
+      ? {}
+      : {
+          answers: checkRootAnswers({
+            answers,
+            root: root.certificate,
+            crl: parsed,
+            before: before && parseCrl(before.der),
+          }),
+        }),
   };
   const by = { at: now, ...entryBy(command.caller) };
   const ended = revocationsBy({

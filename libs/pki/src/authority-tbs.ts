@@ -40,10 +40,11 @@ export function encodeAuthorityTbs(content: AuthorityTbs): Uint8Array {
   );
 }
 
-/** Where an issuer's CRL and certificate are served; either may be absent. */
+/** Where an issuer's CRL, certificate and OCSP answers are served; any may be absent. */
 export interface IssuerUrls {
   readonly crl?: string | undefined;
   readonly caIssuers?: string | undefined;
+  readonly ocsp?: string | undefined;
 }
 
 /** The extensions an authority has from the one above it, in the order they are written (RFC 5280 §4.2.1.1, .10, .13, §4.2.2.1). */
@@ -53,11 +54,13 @@ export function encodeIssuedBy(issuer: {
   readonly urls: IssuerUrls;
 }): Extension[] {
   const { issuerKeyId, nameConstraints, urls } = issuer;
-  const { crl, caIssuers } = urls;
+  const { crl, caIssuers, ocsp } = urls;
   return [
     encodeAuthorityKeyIdentifier(issuerKeyId),
     ...(nameConstraints === undefined ? [] : [encodeNameConstraints(nameConstraints)]),
     ...(crl === undefined ? [] : [encodeCrlDistributionPoints([crl])]),
-    ...(caIssuers === undefined ? [] : [encodeAuthorityInfoAccess({ caIssuers })]),
+    ...(caIssuers === undefined && ocsp === undefined
+      ? []
+      : [encodeAuthorityInfoAccess({ ocsp, caIssuers })]),
   ];
 }

@@ -89,7 +89,8 @@ function parseRequest(requestDer: Uint8Array): OcspRequest {
   return nonce === undefined ? { certIds } : { certIds, nonce: readNonce(nonce) };
 }
 
-function parseCertId(reader: DerReader, certIdDer: Uint8Array): OcspCertId {
+/** @throws {KeylineError} DER_MALFORMED */
+export function parseCertId(reader: DerReader, certIdDer: Uint8Array): OcspCertId {
   const algorithm = reader.enter();
   const digest = algorithm.readOid();
   // NULL or nothing; a digest has no other parameters.

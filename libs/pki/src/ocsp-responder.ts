@@ -57,7 +57,10 @@ export function createOcspResponder(options: OcspResponderOptions): OcspResponde
   const responderKey = parsePublicKey(responder.signer.spkiDer).publicKey;
   // §4.2.1: byKey is the SHA-1 of the key's BIT STRING content.
   const responderId = der.explicit(2, der.octetString(hash('sha1', responderKey, 'buffer')));
-  const certificates = der.explicit(0, der.sequence(responder.certificateDer));
+  // Who asks has the authority's certificate already: a CertID is made of it.
+  const certificates = equalBytes(responder.certificateDer, authority.certificateDer)
+    ? nothing
+    : der.explicit(0, der.sequence(responder.certificateDer));
   const encodeTimes = rememberTimes();
 
   return {

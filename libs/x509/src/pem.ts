@@ -89,18 +89,19 @@ export function decodePem(text: string, label: string | readonly string[]): Uint
 }
 
 /**
- * All CERTIFICATE blocks, in order; text between them (`subject=…` as OpenSSL prints it) is allowed.
+ * All CERTIFICATE blocks, or all of another label, in order; text between them (`subject=…` as OpenSSL prints it) is allowed.
  * @throws {KeylineError} DER_MALFORMED when there is none, or a block of another kind
  */
-export function decodePemChain(text: string): Uint8Array[] {
-  const blocks = readBlocks(text, '-----BEGIN CERTIFICATE-----');
-  const other = blocks.find((block) => block.label !== 'CERTIFICATE');
+export function decodePemChain(text: string, label = 'CERTIFICATE'): Uint8Array[] {
+  const wanted = `-----BEGIN ${label}-----`;
+  const blocks = readBlocks(text, wanted);
+  const other = blocks.find((block) => block.label !== label);
   if (other !== undefined || blocks.length === 0) {
     throw new KeylineError(
       'DER_MALFORMED',
       other === undefined
-        ? 'There is no PEM block -----BEGIN CERTIFICATE----- in the text.'
-        : `Expected only PEM blocks -----BEGIN CERTIFICATE-----, found "${other.label.slice(0, 40)}".`,
+        ? `There is no PEM block ${wanted} in the text.`
+        : `Expected only PEM blocks ${wanted}, found "${other.label.slice(0, 40)}".`,
     );
   }
   return blocks.map(({ der }) => der);

@@ -18,7 +18,14 @@ import {
   writeKeyFile,
 } from '@keyline/keys';
 import { createSqliteStore } from '@keyline/store';
-import { createCsr, decodePem, equalBytes, parseCertificate, parseCrl } from '@keyline/x509';
+import {
+  createCsr,
+  decodePem,
+  decodePemChain,
+  equalBytes,
+  parseCertificate,
+  parseCrl,
+} from '@keyline/x509';
 import {
   caFolderOf,
   firstAuthority,
@@ -63,12 +70,13 @@ export async function runInstall(options: InstallOptions): Promise<string> {
     options.rootCrl === undefined
       ? undefined
       : decodePem(await readTextFile(options.rootCrl), 'X509 CRL');
+  const answers = options.rootCrl === undefined ? [] : await readAnswers(options.rootCrl);
   await createDatabase(folder);
   const issuing = await openIssuing({ data: options.data, config: options.config });
   try {
     if (rootCrl !== undefined) assertNotListed(certificate, rootCrl);
     await installFirst(issuing, { certificate, root });
-    if (rootCrl !== undefined) await bringRootCrl(issuing, rootCrl);
+    if (rootCrl !== undefined) await bringRootCrl(issuing, rootCrl, answers);
     await issueAdmin(issuing, { file: admin, folder: resolve(options.adminDir) });
   } finally {
     await issuing.close();
@@ -126,11 +134,22 @@ function assertNotListed(certificate: Uint8Array, rootCrl: Uint8Array): void {
 }
 
 /** An install that was interrupted after this has it already. */
-async function bringRootCrl({ fleet, authorities }: Issuing, crl: Uint8Array): Promise<void> {
+async function bringRootCrl(
+  { fleet, authorities }: Issuing,
+  crl: Uint8Array,
+  answers: readonly Uint8Array[],
+): Promise<void> {
   const [root] = authorities.roots();
   if (root === undefined) return;
   if ((await fleet.store.findLatestCrl(root.id, 'complete')) !== undefined) return;
-  await importRootCrl(fleet, { caller: 'keyline', crl, roots: authorities.roots() });
+  await importRootCrl(fleet, { caller: 'keyline', crl, answers, roots: authorities.roots() });
+}
+
+/** What keyline-root crl wrote beside the CRL; nothing of an older one, or where it was not carried along. */
+async function readAnswers(rootCrl: string): Promise<Uint8Array[]> {
+  const file = `${rootCrl}.ocsp`;
+  const text = existsSync(file) ? await readTextFile(file) : '';
+  return text.trim() === '' ? [] : decodePemChain(text, 'OCSP RESPONSE');
 }
 
 /** @throws {KeylineError} PATH_INVALID */

@@ -12,6 +12,7 @@ import {
 import { formatInstant, KeylineError } from '@keyline/kernel';
 import {
   decodePem,
+  decodePemChain,
   parseCertificate,
   parseName,
   readSequence,
@@ -159,9 +160,11 @@ export function registerAuthorities(register: Register, service: ServiceContext)
 
   register('importRootCrl', async ({ body, request }) => {
     const crlDer = decodePem(body.crl, ['X509 CRL', 'CRL']);
+    const answers = body.ocsp === undefined ? [] : decodePemChain(body.ocsp, 'OCSP RESPONSE');
     const imported = await importRootCrl(fleet, {
       caller: requireCaller(request.caller),
       crl: crlDer,
+      answers,
       roots: authorities.roots(),
     });
     crl.imported(imported);

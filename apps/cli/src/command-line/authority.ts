@@ -82,7 +82,7 @@ export function addAuthorityCommands(program: Command, act: Act): void {
 
   command(
     'root-crl',
-    "Bring a root's CRL, as keyline-root crl makes it; it is served beside the others.",
+    "Bring a root's CRL, as keyline-root crl makes it, with the OCSP answers beside it (root.crl.ocsp); both are served.",
     'keyline ca root-crl root.crl',
   )
     .argument('<file>', 'PEM')

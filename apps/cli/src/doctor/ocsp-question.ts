@@ -1,22 +1,15 @@
 // The question a relying party asks an OCSP responder, and as much of the answer as the doctor needs (RFC 6960 §4.1, §4.2).
 // The signature is not judged here: brokers and tests do that.
-import { createHash } from 'node:crypto';
-import { der, oids, readSequence, type ParsedCertificate } from '@keyline/x509';
+import { createCertId } from '@keyline/pki';
+import { der, readSequence, type ParsedCertificate } from '@keyline/x509';
 
 /** An OCSPRequest for one certificate, without a nonce; SHA-256 CertID. */
 export function encodeOcspQuestion(
   certificate: Pick<ParsedCertificate, 'serial'>,
   issuer: Pick<ParsedCertificate, 'subjectDer' | 'spkiDer'>,
 ): Uint8Array {
-  const spki = readSequence(issuer.spkiDer);
-  spki.read();
-  const certId = der.sequence(
-    der.sequence(der.oid(oids.sha256), der.nullValue()),
-    der.octetString(sha256(issuer.subjectDer)),
-    der.octetString(sha256(spki.readBitString())),
-    der.unsignedInteger(Buffer.from(certificate.serial, 'hex')),
-  );
-  return der.sequence(der.sequence(der.sequence(der.sequence(certId))));
+  const { certIdDer } = createCertId(issuer, certificate.serial, 'sha256');
+  return der.sequence(der.sequence(der.sequence(der.sequence(certIdDer))));
 }
 
 const certStatusTags: ReadonlyMap<number, string> = new Map([
@@ -52,8 +45,4 @@ export function parseOcspStatus(responseDer: Uint8Array): string {
   const single = data.enter().enter();
   single.read(); // certID
   return certStatusTags.get(single.read().tag) ?? 'unknown';
-}
-
-function sha256(bytes: Uint8Array): Uint8Array {
-  return createHash('sha256').update(bytes).digest();
 }

@@ -4,6 +4,7 @@ import type { AuthorityView } from '@keyline/api';
 import { openClient, type ApiClient } from '../client/api-client.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
+import { readRootCrl } from '../files/read-root-crl.ts';
 import { readText } from '../files/read-file.ts';
 import { formatTimeAndDistance } from '../print/time.ts';
 
@@ -100,14 +101,19 @@ export async function bringRootCrl(
   file: string,
   options: ClientOptions,
 ): Promise<void> {
-  const crl = await readText(resolve(context.cwd, file), 'the CRL');
+  const body = await readRootCrl(resolve(context.cwd, file));
   await withClient(context, options, async (client) => {
-    const brought = await client.call('importRootCrl', { body: { crl } });
+    const brought = await client.call('importRootCrl', { body });
     if (options.json === true) printJson(context, brought);
     else {
       context.terminal.out(
         `CRL ${String(brought.number)} of ${brought.authority} is served at ${brought.url}, good until ${formatTimeAndDistance(brought.nextUpdate, context.clock.now())}.\n`,
       );
+      if (body.ocsp === undefined) {
+        context.terminal.err(
+          `No OCSP answers are in ${file}.ocsp: nobody answers OCSP for the authorities' own certificates. Carry that file of keyline-root crl along with its CRL.\n`,
+        );
+      }
       for (const id of brought.revoked) {
         context.terminal.err(
           `It lists ${id}, which is revoked now: it issues nothing, and nothing that it issued is accepted. If nothing took its place yet: keyline ca add\n`,

@@ -127,6 +127,7 @@ async function signIssuing({ layout, plan, ...given }: FirstStart): Promise<void
     // Where the issuing CA serves what is brought to it from the root.
     ...['--crl-url', `${http}/crl/root.crl`],
     ...['--issuer-url', `${http}/aia/root.cer`],
+    ...['--ocsp-url', `${http}/ocsp`],
     ...['--out', ca.certificate],
   ]);
 }

@@ -2,7 +2,8 @@
 // (keyline ca root-crl), and alerts say when one is due.
 import { existsSync } from 'node:fs';
 import { decodePem, parseCrl } from '@keyline/x509';
-import { readText, readTextIfThere } from '../files/read-file.ts';
+import { readTextIfThere } from '../files/read-file.ts';
+import { readRootCrl } from '../files/read-root-crl.ts';
 import { callAsAdmin, type Issuing } from './certificates.ts';
 import { signRootCrl, type RootWork } from './first-start.ts';
 
@@ -21,9 +22,7 @@ export async function keepRootCrl(work: RootWork, issuing: Issuing): Promise<str
   const { thisUpdate, nextUpdate } = parseCrl(decodePem(pem, 'X509 CRL'));
   if (issuing.clock.now() < thisUpdate + (nextUpdate - thisUpdate) * renewAtShare) return undefined;
   await signRootCrl(work);
-  const crl = await readText(root.crl, "the root's CRL");
-  const { number } = await callAsAdmin(issuing, (client) =>
-    client.call('importRootCrl', { body: { crl } }),
-  );
+  const body = await readRootCrl(root.crl);
+  const { number } = await callAsAdmin(issuing, (client) => client.call('importRootCrl', { body }));
   return `signed and brought CRL ${String(number)} of the root`;
 }

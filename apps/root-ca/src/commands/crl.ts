@@ -1,12 +1,12 @@
-// keyline-root crl: the root's revocation list. Its number is taken in the durable state before anything is signed: a run that is
+// keyline-root crl: the root's revocation list, and beside it the same as OCSP answers (RFC 5019 §2.2). Its number is taken in the durable state before anything is signed: a run that is
 // interrupted loses a number, and never gives one twice (RFC 5280 §5.2.3).
 import { formatInstant, KeylineError } from '@keyline/kernel';
-import { createCrl } from '@keyline/pki';
+import { createCrl, createPresignedAnswers } from '@keyline/pki';
 import { encodePem, parseCrl, verifySignature } from '@keyline/x509';
 import { folderFiles } from '../offline-folder.ts';
 import { openRoot, unlockRoot } from '../open-root.ts';
 import { facts } from '../print.ts';
-import { crlEntriesOf, saveRootState } from '../root-state.ts';
+import { crlEntriesOf, ocspStatusesOf, saveRootState } from '../root-state.ts';
 import { confirm, type Report, type Task } from '../task.ts';
 import { parseValidity } from '../validity.ts';
 
@@ -53,10 +53,19 @@ export async function crl(task: Task, options: CrlOptions): Promise<Report> {
     throw new KeylineError('INTERNAL', 'The signed CRL does not verify with the root certificate.');
   }
   const pem = encodePem('X509 CRL', crlDer);
+  const answers = await createPresignedAnswers({
+    authority,
+    certificates: ocspStatusesOf(state, now),
+    thisUpdate: now,
+    nextUpdate,
+  });
+  const ocsp = answers.map((answer) => encodePem('OCSP RESPONSE', answer)).join('');
   journal.outputs.push(reserved);
   const write = (path: string | undefined, content: string | Uint8Array): void => {
     if (path !== undefined) journal.outputs.push(folder.replace(path, content));
   };
+  write(folder.own(folderFiles.crlOcsp), ocsp);
+  write(copies.ocsp, ocsp);
   write(folder.own(folderFiles.crlDer), crlDer);
   write(folder.own(folderFiles.crlPem), pem);
   write(copies.der, crlDer);
@@ -65,6 +74,7 @@ export async function crl(task: Task, options: CrlOptions): Promise<Report> {
   const files = {
     crl: copies.pem === undefined ? folderFiles.crlPem : folder.nameOf(copies.pem),
     crlDer: copies.der === undefined ? folderFiles.crlDer : folder.nameOf(copies.der),
+    ocsp: copies.ocsp === undefined ? folderFiles.crlOcsp : folder.nameOf(copies.ocsp),
   };
   return {
     json: {
@@ -77,6 +87,7 @@ export async function crl(task: Task, options: CrlOptions): Promise<Report> {
     text: `CRL number ${number} is signed:\n${facts([
       ['PEM', `${files.crl} (for brokers)`],
       ['DER', `${files.crlDer} (to serve over HTTP)`],
+      ['OCSP', `${files.ocsp} (goes with the CRL, beside it)`],
       ['revoked', String(entries.length)],
       ['valid', `${formatInstant(now)} to ${formatInstant(nextUpdate)}`],
     ])}Publish it, and sign the next one well before it ends: verifiers refuse everything after that.\n`,
@@ -84,11 +95,17 @@ export async function crl(task: Task, options: CrlOptions): Promise<Report> {
 }
 
 /** The folder's own CRL is replaced by the next one; a file that a person named is not. */
-function copiesOf({ folder }: Task, out: string | undefined): { pem?: string; der?: string } {
+function copiesOf(
+  { folder }: Task,
+  out: string | undefined,
+): {
+  pem?: string;
+  der?: string;
+  ocsp?: string;
+} {
   if (out === undefined) return {};
   const pem = folder.resolve(out);
-  const copies = { pem, der: `${pem}.der` };
-  folder.assertFree(copies.pem);
-  folder.assertFree(copies.der);
+  const copies = { pem, der: `${pem}.der`, ocsp: `${pem}.ocsp` };
+  for (const path of Object.values(copies)) folder.assertFree(path);
   return copies;
 }

@@ -22,6 +22,7 @@ export interface SignIntermediateOptions extends NameLimitOptions {
   readonly pathLen: number;
   readonly crlUrl?: string;
   readonly issuerUrl?: string;
+  readonly ocspUrl?: string;
   readonly anyUsage?: boolean;
   readonly passphraseFile?: string;
   readonly yes?: boolean;
@@ -64,7 +65,7 @@ export async function signIntermediate(
     organization: options.organization,
     now,
     validity,
-    urls: { crl: options.crlUrl, caIssuers: options.issuerUrl },
+    urls: { crl: options.crlUrl, caIssuers: options.issuerUrl, ocsp: options.ocspUrl },
     extendedKeyUsage: options.anyUsage === true ? undefined : intermediateUsages,
     nameConstraints,
     pathLen: options.pathLen,
@@ -152,6 +153,7 @@ function describeRequest(task: Task, shown: Shown): string {
     ['no names in', options.exclude?.join(', ')],
     ['CRL at', options.crlUrl],
     ['root served at', options.issuerUrl],
+    ['OCSP at', options.ocspUrl],
     [
       'note',
       namesakes === 0 ? undefined : `${namesakes} other(s) signed here have the same common name`,

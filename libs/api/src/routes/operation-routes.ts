@@ -145,7 +145,8 @@ export const operationRoutes = {
     url: '/v1/root-crls',
     admits: ['admin'],
     tag: 'operations',
-    summary: "Bring a root's CRL, as keyline-root crl makes it; it is served at /crl/root.crl",
+    summary:
+      "Bring a root's CRL and OCSP answers, as keyline-root crl makes them; they are served at /crl/root.crl and /ocsp",
     status: 200,
     body: s.ImportRootCrlRequestSchema,
     takes: json,

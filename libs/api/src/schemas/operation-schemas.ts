@@ -164,6 +164,13 @@ export const TrustCertificateResponseSchema = object({
 export type TrustCertificateResponse = Static<typeof TrustCertificateResponseSchema>;
 export const ImportRootCrlRequestSchema = object({
   crl: Type.String({ maxLength: 4_000_000, description: "A root's complete CRL, PEM." }),
+  ocsp: Type.Optional(
+    Type.String({
+      maxLength: 1_000_000,
+      description:
+        'The OCSP answers of the same run of keyline-root crl (root.crl.ocsp): PEM blocks "OCSP RESPONSE".',
+    }),
+  ),
 });
 export type ImportRootCrlRequest = Static<typeof ImportRootCrlRequestSchema>;
 export const ImportRootCrlResponseSchema = object({

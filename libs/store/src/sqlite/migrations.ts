@@ -202,4 +202,8 @@ export const migrations: readonly string[] = [
   DROP INDEX certificates_by_owner;
   CREATE INDEX certificates_by_owner ON certificates (owner, not_before);
   `,
+  `
+  -- The OCSP answers that a root signed with its CRL, DER one after the other.
+  ALTER TABLE crls ADD COLUMN answers BLOB;
+  `,
 ];

@@ -148,6 +148,7 @@ export function toCrl(row: Row): Crl {
     thisUpdate: row['this_update'] as number,
     nextUpdate: row['next_update'] as number,
     ledgerSeq: row['ledger_seq'] as number,
+    ...(row['answers'] === null ? {} : { answers: row['answers'] as Buffer }),
   };
 }
 

@@ -108,8 +108,8 @@ export function prepareStatements(db: Database) {
        ON CONFLICT (profile) DO UPDATE SET authority = excluded.authority`,
     ),
     insertCrl: sql(
-      `INSERT INTO crls (list, number, base_number, der, parts, this_update, next_update, ledger_seq)
-       SELECT ?, ?, ?, ?, ?, ?, ?, ?
+      `INSERT INTO crls (list, number, base_number, der, parts, this_update, next_update, ledger_seq, answers)
+       SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?
        WHERE NOT EXISTS (SELECT 1 FROM crls WHERE list = ? AND number >= ?)`,
     ),
     // A complete CRL takes the place of all before it, a delta that of the deltas before it.

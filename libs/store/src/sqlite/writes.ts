@@ -262,6 +262,7 @@ export function prepareWrites(db: Database): ApplyWrite {
         crl.thisUpdate,
         crl.nextUpdate,
         crl.ledgerSeq,
+        crl.answers ?? null,
         crl.list,
         crl.number,
       );
