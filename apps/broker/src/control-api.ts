@@ -18,6 +18,8 @@ interface ControlApiOptions {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly applyRights: (changed: Executed['rightsChanged']) => void;
+  /** What was changed could not be written down and holds all the same: who would not be let in now goes, whatever it was. */
+  readonly judgeEverybody: () => void;
 }
 
 export class ControlApi {
@@ -44,6 +46,9 @@ export class ControlApi {
         { event: 'control failed', error: messageOf(error) },
         'a dynamic-security payload could not be made durable and was not answered',
       );
+      // Now, and not when it is sent again: then there is nothing left to change, and nobody to cut for it.
+      this.#options.judgeEverybody();
+      this.#options.applyRights(true);
       return 0x80;
     }
     const meant = this.#options.sessions.meantBy(executed.kicks);

@@ -111,6 +111,9 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     applyRights: (changed) => {
       engine.applyRights(changed);
     },
+    judgeEverybody: () => {
+      judgeAgain(gate);
+    },
   });
   const store = await SessionStore.open({
     folder: join(data, 'sessions'),
@@ -265,10 +268,10 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     }
   }
 
-  /** Authorities or administrators' keys have changed: who would not be let in now does not stay either. */
-  function judgeAgain(): void {
+  /** Authorities, administrators' keys or rights have changed: who would not be let in now does not stay either. */
+  function judgeAgain(by: Pick<PeerRules, 'refusalOf'> = rules): void {
     for (const session of [...sessions.all()]) {
-      const refusal = rules.refusalOf(session.identity);
+      const refusal = by.refusalOf(session.identity);
       if (refusal === undefined) continue;
       endSession(
         session,
