@@ -34,7 +34,8 @@ export class RefusalLog {
 
   write(line: RefusalLine): void {
     const now = this.#clock.now();
-    if (now - this.#windowStart >= windowLength) {
+    // Also when the clock was set back.
+    if (now - this.#windowStart >= windowLength || now < this.#windowStart) {
       if (this.#suppressed > 0) {
         this.#log.warn(
           { event: 'refusals not logged', count: this.#suppressed },
