@@ -90,12 +90,12 @@ export function createReportQueue(
   };
 }
 
-/** One alert for each certificate, as long as it is open. */
+/** One alert for each device, as long as it is open: whoever has an authority's key could make certificates without end. */
 async function raiseUnknown(
   { store, clock, target }: ReportContext,
   { device, serial, address }: CertificateReport,
 ): Promise<void> {
-  const key = `certificate:${serial}:not-on-record`;
+  const key = `identity:${device}:not-on-record`;
   const earlier = await store.findAlert(key);
   if (earlier?.resolvedAt === null) return;
   const at = clock.now();
