@@ -6,6 +6,9 @@ interface Part<Holder> {
   readonly holders: Map<Holder, number>;
 }
 
+/** Addresses that may be remembered while they hold nothing. */
+const mostIdleParts = 64;
+
 /**
  * A fixed number for each address would be too small for a plant behind one address, and too large for an attacker. So one address may have
  * all, and loses of it only what others ask for, down to equal parts.
@@ -67,7 +70,8 @@ export class FairShare<Holder extends object> {
     part.holders.delete(holder);
     part.weight -= weight;
     this.#total -= weight;
-    if (part.holders.size === 0) this.#parts.delete(key);
+    // The next request of an address comes soon, and one part costs little.
+    if (part.holders.size === 0 && this.#parts.size > mostIdleParts) this.#parts.delete(key);
   }
 
   #findHeaviest(): Part<Holder> | undefined {
