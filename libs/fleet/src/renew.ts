@@ -12,7 +12,7 @@ import { conflictRow } from './identity-conflict.ts';
 import type { NewEntry } from './ledger-entry.ts';
 import type { Certificate, Device } from './model.ts';
 import type { Write } from './ports.ts';
-import { admitRenewal } from './renewal-rules.ts';
+import { admitRenewal, getRenewable } from './renewal-rules.ts';
 
 export interface RenewCommand {
   readonly caller: Caller & { readonly certificate: Certificate };
@@ -45,16 +45,7 @@ async function tryRenew(
 ): Promise<Enrolled | undefined> {
   const now = context.clock.now();
   const id = caller.name as DeviceId;
-  const device = await context.store.findDevice(id);
-  if (device === undefined) {
-    throw new KeylineError('DEVICE_NOT_FOUND', `There is no device "${id}".`);
-  }
-  if (device.state !== 'active') {
-    throw new KeylineError(
-      'DEVICE_STATE_FORBIDS',
-      `The device "${id}" is ${device.state} and can't renew.`,
-    );
-  }
+  const device = await getRenewable(context, id);
   // Read after the device, so that whatever ends the certificate from here on has changed the device's version too.
   const asked = await context.store.findCertificate(caller.certificate.serial);
   if (asked?.state === 'revoked') {

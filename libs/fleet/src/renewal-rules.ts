@@ -9,7 +9,7 @@ import {
 import { renewalWindowOf, type Profile } from '@keyline/pki';
 import { entryBy, type Caller } from './caller.ts';
 import { commitOrThrow, conflict, type FleetContext } from './context.ts';
-import type { Certificate } from './model.ts';
+import type { Certificate, Device } from './model.ts';
 import type { Write } from './ports.ts';
 
 const longestAllowance = Duration.days(30);
@@ -48,6 +48,24 @@ export async function admitRenewal(
   );
 }
 
+/** @throws {KeylineError} DEVICE_NOT_FOUND, DEVICE_STATE_FORBIDS */
+export async function getRenewable(
+  context: Pick<FleetContext, 'store'>,
+  id: DeviceId,
+): Promise<Device> {
+  const device = await context.store.findDevice(id);
+  if (device === undefined) {
+    throw new KeylineError('DEVICE_NOT_FOUND', `There is no device "${id}".`);
+  }
+  if (device.state !== 'active') {
+    throw new KeylineError(
+      'DEVICE_STATE_FORBIDS',
+      `The device "${id}" is ${device.state} and can't renew.`,
+    );
+  }
+  return device;
+}
+
 /**
  * An operator's word that a device may renew once before its window with the key it has.
  * @param command.lifetime milliseconds it holds
@@ -62,16 +80,7 @@ export async function allowRenewal(
   if (!(command.lifetime >= Duration.seconds(1) && command.lifetime <= longestAllowance)) {
     throw new KeylineError('VALIDITY_NOT_ALLOWED', 'It may hold from 1 second to 30 days.');
   }
-  const device = await context.store.findDevice(id);
-  if (device === undefined) {
-    throw new KeylineError('DEVICE_NOT_FOUND', `There is no device "${id}".`);
-  }
-  if (device.state !== 'active') {
-    throw new KeylineError(
-      'DEVICE_STATE_FORBIDS',
-      `The device "${id}" is ${device.state} and can't renew.`,
-    );
-  }
+  await getRenewable(context, id);
   const now = context.clock.now();
   const until = now + command.lifetime;
   await commitOrThrow(
