@@ -75,7 +75,7 @@ module.exports = {
       to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown', 'npm-dev'] },
     },
     {
-      name: 'only-through-the-front-door',
+      name: 'only-through-the-index',
       comment:
         'A room’s surface is its src/index.ts: import @keyline/<room>, never a file inside it.',
       severity: 'error',

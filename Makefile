@@ -1,4 +1,4 @@
-# The doors of the project. Each one sets up what it needs first; the work itself is in scripts/.
+# The commands of the project. Each one sets up what it needs first; the work itself is in scripts/.
 .DEFAULT_GOAL := help
 .PHONY: help setup check test demo up bench fuzz fmt clean
 

@@ -53,7 +53,7 @@ export function adminState(): string {
             topic: adminTopic,
             allow: true,
           })),
-          // It is also the one who publishes what visitors are to receive.
+          // It is also the one who publishes what clients are to receive.
           { acltype: 'publishClientSend', topic: '#', allow: true },
         ],
       },

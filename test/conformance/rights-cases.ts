@@ -20,7 +20,7 @@ export interface RightsCase {
 const client = (username: string, more: object = {}): object => ({
   command: 'createClient',
   username,
-  password: 'visitor-password',
+  password: 'client-password',
   ...more,
 });
 
@@ -31,7 +31,7 @@ const acl = (acltype: string, topic: string, allow: boolean, priority = 0): obje
   priority,
 });
 
-/** So that visitors can be told when everything has arrived. */
+/** So that clients can be told when everything has arrived. */
 export const markerRole = {
   command: 'createRole',
   rolename: 'zz-marker',

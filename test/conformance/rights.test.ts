@@ -24,10 +24,10 @@ for (const { name, start, skip } of systems) {
       for (const check of checks) {
         const { as, clientId, does, on, under = on, allowed, mosquitto20 } = check;
         if (does === 'unsubscribe' && !tested.tellsUnsubscribe) continue;
-        const visitor = await tested.visit(as, clientId);
+        const client = await tested.connect(as, clientId);
         const verdict =
-          does === 'receive' ? await visitor.receives(on, under) : await visitor[does](on);
-        await visitor.leave();
+          does === 'receive' ? await client.receives(on, under) : await client[does](on);
+        await client.leave();
         const expected = tested.version === 'mosquitto 2.0' ? (mosquitto20 ?? allowed) : allowed;
         expect(verdict, JSON.stringify(check)).toBe(expected);
       }
@@ -38,21 +38,21 @@ for (const { name, start, skip } of systems) {
         { command: 'createRole', rolename: 'r' },
         { command: 'createRole', rolename: 's' },
         { command: 'createGroup', groupname: 'g' },
-        { command: 'createClient', username: 'dev1', password: 'visitor-password' },
-        { command: 'createClient', username: 'dev2', password: 'visitor-password' },
+        { command: 'createClient', username: 'dev1', password: 'client-password' },
+        { command: 'createClient', username: 'dev2', password: 'client-password' },
         { command: 'addClientRole', username: 'dev1', rolename: 'r' },
         { command: 'addGroupClient', groupname: 'g', username: 'dev1' },
       ]);
-      const visitor = await tested.visit('dev1');
+      const client = await tested.connect('dev1');
       const [answer] = await tested.ask(JSON.stringify({ commands: [command] }));
       expect(answer).not.toHaveProperty('error');
       const expected = tested.version === 'mosquitto 2.0' ? (mosquitto20 ?? kicks) : kicks;
       // A cut comes with the answer, or soon after; none is known only by waiting.
       const cut = await Promise.race([
-        visitor.kicked.then(() => true),
+        client.kicked.then(() => true),
         sleep(expected ? 5000 : 200, false),
       ]);
-      await visitor.leave();
+      await client.leave();
       expect(cut).toBe(expected);
     });
   });

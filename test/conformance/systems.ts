@@ -9,7 +9,7 @@ import { TestBroker } from '../../apps/broker/test/support/test-broker.ts';
 import { has } from '../support/needs.ts';
 import { adminLogin, adminState, startMosquitto } from './real-mosquitto.ts';
 
-export interface Visitor {
+export interface ConnectedClient {
   /** Whether the broker took it (QoS 1; MQTT 5 says so). */
   publish(topic: string): Promise<boolean>;
   subscribe(filter: string): Promise<boolean>;
@@ -28,12 +28,12 @@ export interface System {
   /** One payload → the answers to it. */
   ask(payload: string): Promise<readonly Record<string, unknown>[]>;
   /** Connects as a client that the state knows; rejects when refused. */
-  visit(username: string, clientId?: string): Promise<Visitor>;
+  connect(username: string, clientId?: string): Promise<ConnectedClient>;
   stop(): Promise<void>;
 }
 
-/** The password of every client that visits a broker which asks for one. */
-const visitorPassword = 'visitor-password';
+/** The password of every client of a broker which asks for one. */
+const clientPassword = 'client-password';
 
 const requestTopic = '$CONTROL/dynamic-security/v1';
 const responseTopic = `${requestTopic}/response`;
@@ -73,7 +73,7 @@ async function startEngine(): Promise<System> {
     version: 'keyline',
     tellsUnsubscribe: true,
     ask: execute,
-    visit: async (username, clientId = username) => {
+    connect: async (username, clientId = username) => {
       if (engine.checkIdentity(username) !== 'known') throw new Error('refused');
       const session = { username, clientId };
       const kicked = new Promise<void>((resolve) => {
@@ -105,10 +105,10 @@ async function startRealMosquitto(): Promise<System> {
     version: 'mosquitto 2.0',
     tellsUnsubscribe: true,
     admin: { ...adminLogin, port: mosquitto.port },
-    visitor: (username, clientId) => ({
+    optionsOf: (username, clientId) => ({
       username,
       clientId,
-      password: visitorPassword,
+      password: clientPassword,
       port: mosquitto.port,
     }),
     stop: async () => {
@@ -117,7 +117,7 @@ async function startRealMosquitto(): Promise<System> {
   });
 }
 
-/** Keyline's embedded broker, mTLS: a visitor is whom its certificate names, whatever password it has. */
+/** Keyline's embedded broker, mTLS: a client is whom its certificate names, whatever password it has. */
 async function startEmbeddedBroker(): Promise<System> {
   const broker = await TestBroker.start();
   const certificateOf = async (name: string): Promise<IClientOptions> =>
@@ -144,7 +144,7 @@ async function startEmbeddedBroker(): Promise<System> {
     version: 'keyline',
     tellsUnsubscribe: false,
     admin: await certificateOf('admin'),
-    visitor: async (username, clientId) => ({ ...(await certificateOf(username)), clientId }),
+    optionsOf: async (username, clientId) => ({ ...(await certificateOf(username)), clientId }),
     stop: () => broker.stop(),
   });
 }
@@ -154,7 +154,7 @@ async function brokerSystem(options: {
   readonly version: System['version'];
   readonly tellsUnsubscribe: boolean;
   readonly admin: IClientOptions;
-  readonly visitor: (
+  readonly optionsOf: (
     username: string,
     clientId: string,
   ) => IClientOptions | Promise<IClientOptions>;
@@ -171,8 +171,8 @@ async function brokerSystem(options: {
       const [, answer] = await answered;
       return JSON.parse(String(answer)).responses;
     },
-    visit: async (username, clientId = username) => {
-      const client = await connectTo(await options.visitor(username, clientId));
+    connect: async (username, clientId = username) => {
+      const client = await connectTo(await options.optionsOf(username, clientId));
       const kicked = new Promise<void>((resolve) => client.once('close', () => resolve()));
       const subscribe = async (filter: string): Promise<boolean> => {
         try {

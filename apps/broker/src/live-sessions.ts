@@ -1,6 +1,6 @@
 // Every connection whose CONNECT was accepted, by identity: what a change of rights or a revocation must be able to reach at once.
 import type { ConnectionInfo, Kicks, Session } from '@keyline/dynsec';
-import type { Identity } from './passport.ts';
+import type { Identity } from './peer-identity.ts';
 
 export interface LiveSession extends Session {
   readonly username: string;

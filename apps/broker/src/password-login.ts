@@ -1,12 +1,12 @@
 // Who comes with a user name and a password instead of a certificate, on a listener of its own: what the CONNECT says is checked before
-// the engine has the connection, and becomes a passport like any other.
+// the engine has the connection, and becomes a peer identity like any other.
 import type { Duplex } from 'node:stream';
 import type { DynsecEngine } from '@keyline/dynsec';
 import type { SerialHex } from '@keyline/kernel';
 import { shareOf } from './fair-share.ts';
 import { readFirstPacket } from './first-packet.ts';
 import { LoginQueue, type GuessLimits } from './login-queue.ts';
-import { isName, type Passport } from './passport.ts';
+import { isName, type PeerIdentity } from './peer-identity.ts';
 import { refuse, type Refusal } from './refusal.ts';
 
 interface PasswordLoginsOptions {
@@ -29,7 +29,7 @@ export class PasswordLogins {
   }
 
   /** Reads the CONNECT and leaves it to be read again. @returns undefined when the connection is over */
-  async judge(conn: Duplex, address: string): Promise<Passport | undefined> {
+  async judge(conn: Duplex, address: string): Promise<PeerIdentity | undefined> {
     const packet = await readFirstPacket(conn);
     if (packet === undefined) return undefined;
     if (packet === 'unreadable' || packet.type !== 'connect') {
@@ -48,7 +48,7 @@ export class PasswordLogins {
     return this.#check(username, password, shareOf(address));
   }
 
-  async #check(username: string, password: Buffer, address: string): Promise<Passport> {
+  async #check(username: string, password: Buffer, address: string): Promise<PeerIdentity> {
     const { dynsec, admins } = this.#options;
     const answer = await this.#queue.check(
       address,
@@ -94,7 +94,7 @@ export class PasswordLogins {
   }
 }
 
-function refusedAs(username: string | undefined, refusal: Refusal): Passport {
+function refusedAs(username: string | undefined, refusal: Refusal): PeerIdentity {
   const cn = username === undefined ? undefined : printable(username);
   return { names: { cn, serialHex: undefined }, verdict: { refusal } };
 }

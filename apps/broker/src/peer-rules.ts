@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DynsecEngine } from '@keyline/dynsec';
 import type { AdminCertificates } from './admin-certificates.ts';
 import type { ClientAuthorities } from './client-authorities.ts';
-import type { Identity, Passport } from './passport.ts';
+import type { Identity, PeerIdentity } from './peer-identity.ts';
 import { refuse, type Refusal } from './refusal.ts';
 
 interface PeerRulesOptions {
@@ -52,7 +52,7 @@ export class PeerRules {
    * @param chainHolds whether OpenSSL found the chain to be good
    */
   prepare(
-    verdict: Passport['verdict'],
+    verdict: PeerIdentity['verdict'],
     { chainHolds, address }: { readonly chainHolds: boolean; readonly address: string },
   ): Promise<void> | undefined {
     if ('refusal' in verdict) {

@@ -1,7 +1,7 @@
 // One log line for every refusal, saying what to fix; bounded, so that a flood of bad certificates does not become a flood of lines.
 import type { Logger } from 'pino';
 import type { Clock, Instant } from '@keyline/kernel';
-import type { CertificateNames } from './passport.ts';
+import type { CertificateNames } from './peer-identity.ts';
 
 export interface RefusalLine {
   /** `connection refused`, `publish denied`, … */

@@ -1,4 +1,4 @@
-// MQTT in WebSocket messages (MQTT 5.0 §6), on an HTTPS server whose handshake the door has judged already.
+// MQTT in WebSocket messages (MQTT 5.0 §6), on an HTTPS server whose handshake the TLS listener has judged already.
 import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';

@@ -7,19 +7,19 @@ import { openDynsecEngine } from '@keyline/dynsec';
 import { AdminCertificates } from './admin-certificates.ts';
 import { ClientAuthorities } from './client-authorities.ts';
 import { ControlApi } from './control-api.ts';
-import { Door } from './door.ts';
+import { TlsListener } from './tls-listener.ts';
 import { endSession } from './end-session.ts';
 import { watchExpiry } from './expired-sessions.ts';
 import { lockFolder } from './engine/folder-lock.ts';
 import { MqttEngine } from './engine/mqtt-engine.ts';
 import { SessionStore } from './engine/session-store.ts';
-import { Gate } from './gate.ts';
+import { ConnectPolicy } from './connect-policy.ts';
 import { LiveSessions } from './live-sessions.ts';
 import { openMetricsServer } from './metrics-server.ts';
 import { Metrics } from './metrics.ts';
 import type { BrokerOptions } from './options.ts';
 import { PasswordLogins } from './password-login.ts';
-import type { Passport } from './passport.ts';
+import type { PeerIdentity } from './peer-identity.ts';
 import { PeerRules } from './peer-rules.ts';
 import { reasonStringOf } from './refusal.ts';
 import { RefusalLog } from './refusal-log.ts';
@@ -112,7 +112,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       engine.applyRights(changed);
     },
     judgeEverybody: () => {
-      judgeAgain(gate);
+      judgeAgain(policy);
     },
   });
   const store = await SessionStore.open({
@@ -121,22 +121,22 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     clock,
     log,
   });
-  const gate = new Gate({
+  const policy = new ConnectPolicy({
     dynsec,
     admins,
     rules,
     sessions,
     maxConnections: limits.maxConnections,
     ownerOf: (clientId) => store.find(clientId)?.account.name,
-    onAdmitted: (passport) => {
-      for (const each of doors) each.settle(passport);
-      endSuperseded(passport);
+    onAdmitted: (peerIdentity) => {
+      for (const each of listeners) each.settle(peerIdentity);
+      endSuperseded(peerIdentity);
     },
   });
   const engine = new MqttEngine({
     dynsec,
     admins,
-    gate,
+    policy,
     store,
     clock,
     sessions,
@@ -151,8 +151,8 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     admins,
     guesses: { perAddress: limits.maxGuessesPerAddress, perName: limits.maxGuessesPerName },
   });
-  const openDoor = (carrier: 'tls' | 'websocket' | 'password'): Door =>
-    new Door({
+  const createListener = (carrier: 'tls' | 'websocket' | 'password'): TlsListener =>
+    new TlsListener({
       carrier: carrier === 'websocket' ? 'websocket' : 'tls',
       judgeLogin:
         carrier === 'password' ? (conn, address) => logins.judge(conn, address) : undefined,
@@ -167,14 +167,18 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       admins,
       isRevoked: (serialHex) => dynsec.isRevoked(serialHex),
       prepare: (verdict, peer) => rules.prepare(verdict, peer),
-      onVisitor: (visit) => {
-        engine.accept(visit);
+      onConnection: (peer) => {
+        engine.accept(peer);
       },
     });
-  const door = openDoor('tls');
-  const webDoor = options.webSocketPort === undefined ? undefined : openDoor('websocket');
-  const passwordDoor = options.passwordPort === undefined ? undefined : openDoor('password');
-  const doors = [door, webDoor, passwordDoor].filter((each) => each !== undefined);
+  const listener = createListener('tls');
+  const webSocketListener =
+    options.webSocketPort === undefined ? undefined : createListener('websocket');
+  const passwordListener =
+    options.passwordPort === undefined ? undefined : createListener('password');
+  const listeners = [listener, webSocketListener, passwordListener].filter(
+    (each) => each !== undefined,
+  );
   addGauges();
 
   let serving = true;
@@ -193,7 +197,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     interval: certificateInterval,
     onChange: (changed) => {
       authorities.replace(changed.clientAuthorities);
-      for (const each of doors) each.swap(changed);
+      for (const each of listeners) each.swap(changed);
       judgeAgain();
     },
   });
@@ -217,10 +221,10 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
   engine.start();
   await sysTopics.start();
   const stopWatchingExpiry = watchExpiry({ sessions, metrics, log, clock });
-  const boundPort = await door.listen(host, port);
-  const webSocketPort = await webDoor?.listen(host, options.webSocketPort ?? 0);
+  const boundPort = await listener.listen(host, port);
+  const webSocketPort = await webSocketListener?.listen(host, options.webSocketPort ?? 0);
 
-  const passwordPort = await passwordDoor?.listen(host, options.passwordPort ?? 0);
+  const passwordPort = await passwordListener?.listen(host, options.passwordPort ?? 0);
 
   return {
     port: boundPort,
@@ -237,9 +241,9 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       adminCertificates.stop();
       sysTopics.stop();
       stopWatchingExpiry();
-      for (const each of doors) each.stopListening();
+      for (const each of listeners) each.stopListening();
       engine.dismiss();
-      await Promise.all(doors.map((each) => each.close(closeTimeout)));
+      await Promise.all(listeners.map((each) => each.close(closeTimeout)));
       engine.close();
       await store.close();
       await dynsec.close();
@@ -248,7 +252,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
   };
 
   /** A successor is in use: whoever is here with what it took the place of is so no longer. */
-  function endSuperseded({ verdict }: Passport): void {
+  function endSuperseded({ verdict }: PeerIdentity): void {
     if ('refusal' in verdict || verdict.identity.login !== 'certificate') return;
     const { name, serialHex } = verdict.identity;
     const superseded = dynsec.noteUse(name, serialHex, '');
@@ -295,12 +299,12 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     metrics.gauge(
       'keyline_broker_handshakes_in_progress',
       'TLS handshakes that have begun and not ended.',
-      () => doors.reduce((sum, { handshakesInProgress }) => sum + handshakesInProgress, 0),
+      () => listeners.reduce((sum, { handshakesInProgress }) => sum + handshakesInProgress, 0),
     );
     metrics.gauge(
       'keyline_broker_connections_waiting',
       'Connections whose handshake is done and whose CONNECT was not accepted yet.',
-      () => doors.reduce((sum, { connectionsWaiting }) => sum + connectionsWaiting, 0),
+      () => listeners.reduce((sum, { connectionsWaiting }) => sum + connectionsWaiting, 0),
     );
     metrics.gauge(
       'keyline_broker_sessions',

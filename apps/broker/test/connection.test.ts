@@ -50,7 +50,7 @@ function open(onPacket: (packet: Packet) => void = () => undefined) {
     sendTo: () => undefined,
   };
   const connection = new Connection(
-    { conn, passport: { names: {}, verdict: {} } as never, address: '' },
+    { conn, peerIdentity: { names: {}, verdict: {} } as never, address: '' },
     surroundings,
   );
   connection.state = 'open';

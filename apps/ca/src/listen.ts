@@ -18,21 +18,21 @@ export async function listenOn(
   const [first = '127.0.0.1', ...others] = new Set(addresses);
   // "::" is IPv4 too, unless that was asked for beside it.
   const ipv6Only = addresses.includes('0.0.0.0');
-  const doors: Server[] = [];
+  const servers: Server[] = [];
   app.addHook('onClose', (_instance, done) => {
-    for (const door of doors) door.close();
+    for (const server of servers) server.close();
     done();
   });
   await orExplain(first, port, () =>
     app.listen({ ...queue, host: first, port, ipv6Only: ipv6Only && first === '::' }),
   );
   for (const host of others) {
-    const door = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       app.server.emit('connection', socket);
     });
-    doors.push(door);
+    servers.push(server);
     await orExplain(host, port, () =>
-      listen(door, {
+      listen(server, {
         ...queue,
         host,
         port: portOf(app) ?? port,
@@ -42,11 +42,11 @@ export async function listenOn(
   }
 }
 
-function listen(door: Server, address: ListenOptions): Promise<void> {
+function listen(server: Server, address: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    door.once('error', reject);
-    door.listen(address, () => {
-      door.off('error', reject);
+    server.once('error', reject);
+    server.listen(address, () => {
+      server.off('error', reject);
       resolve();
     });
   });

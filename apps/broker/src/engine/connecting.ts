@@ -1,7 +1,7 @@
-// A CONNECT, from the gate's decision to the CONNACK that tells it.
+// A CONNECT, from the policy's decision to the CONNACK that tells it.
 import { encodePacket, type ConnectPacket, type ProtocolVersion, type Will } from '@keyline/mqtt';
 import type { Logger } from 'pino';
-import type { Admission, Gate } from '../gate.ts';
+import type { Admission, ConnectPolicy } from '../connect-policy.ts';
 import type { LiveSessions } from '../live-sessions.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Limits } from '../options.ts';
@@ -16,7 +16,7 @@ import { OutgoingAliases } from './topic-aliases.ts';
 import type { Wills } from './wills.ts';
 
 interface ConnectingOptions {
-  readonly gate: Gate;
+  readonly policy: ConnectPolicy;
   readonly store: SessionStore;
   readonly sessions: LiveSessions;
   readonly delivery: Delivery;
@@ -51,10 +51,10 @@ export class Connecting {
     else this.#welcome(connection, packet, answer);
   }
 
-  #judge({ passport }: Connection, packet: ConnectPacket): Admission | Refusal {
-    const { gate, store, limits } = this.#options;
+  #judge({ peerIdentity }: Connection, packet: ConnectPacket): Admission | Refusal {
+    const { policy, store, limits } = this.#options;
     if (this.#stopping) return refuse('shutting-down', 'The broker is stopping.');
-    const answer = gate.decide(passport, packet);
+    const answer = policy.decide(peerIdentity, packet);
     if ('reason' in answer) return answer;
     const { name } = answer.identity;
     if (packet.protocolVersion !== 5 && packet.clientId === '' && !packet.clean) {
@@ -129,7 +129,7 @@ export class Connecting {
     log.info(
       {
         event: 'connected',
-        certificate: connection.passport.names,
+        certificate: connection.peerIdentity.names,
         clientId,
         version: packet.protocolVersion,
         peer: connection.address,
@@ -199,7 +199,7 @@ export class Connecting {
     refusals.write({
       event: 'connection refused',
       reason,
-      certificate: connection.passport.names,
+      certificate: connection.peerIdentity.names,
       clientId: packet.clientId,
       peer: connection.address,
       happened,

@@ -8,10 +8,10 @@ import {
   type Packet,
   type ProtocolVersion,
 } from '@keyline/mqtt';
-import type { Visit } from '../door.ts';
-import type { Admission } from '../gate.ts';
+import type { PeerConnection } from '../tls-listener.ts';
+import type { Admission } from '../connect-policy.ts';
 import type { LiveSession } from '../live-sessions.ts';
-import type { Identity, Passport } from '../passport.ts';
+import type { Identity, PeerIdentity } from '../peer-identity.ts';
 import type { Account } from './account.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { Output } from './output.ts';
@@ -36,7 +36,7 @@ type Hold = (typeof hold)[keyof typeof hold];
 
 export class Connection implements LiveSession {
   readonly conn: Duplex;
-  readonly passport: Passport;
+  readonly peerIdentity: PeerIdentity;
   readonly address: string;
   readonly output: Output;
   readonly #surroundings: Surroundings;
@@ -84,9 +84,9 @@ export class Connection implements LiveSession {
   #lastProgress: number;
   #writesTaken = 0;
 
-  constructor({ conn, passport, address }: Visit, surroundings: Surroundings) {
+  constructor({ conn, peerIdentity, address }: PeerConnection, surroundings: Surroundings) {
     this.conn = conn;
-    this.passport = passport;
+    this.peerIdentity = peerIdentity;
     this.address = address;
     this.#surroundings = surroundings;
     this.#since = this.#lastPacket = this.#lastProgress = surroundings.now();

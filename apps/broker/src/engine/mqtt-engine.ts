@@ -4,8 +4,8 @@ import type { Logger } from 'pino';
 import { messageOf, type Clock } from '@keyline/kernel';
 import type { DynsecEngine, Executed } from '@keyline/dynsec';
 import type { ControlApi } from '../control-api.ts';
-import type { Visit } from '../door.ts';
-import type { Gate } from '../gate.ts';
+import type { PeerConnection } from '../tls-listener.ts';
+import type { ConnectPolicy } from '../connect-policy.ts';
 import type { LiveSessions } from '../live-sessions.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Limits } from '../options.ts';
@@ -27,7 +27,7 @@ import { Wills } from './wills.ts';
 interface MqttEngineOptions {
   readonly dynsec: DynsecEngine;
   readonly admins: ReadonlySet<string>;
-  readonly gate: Gate;
+  readonly policy: ConnectPolicy;
   readonly store: SessionStore;
   readonly sessions: LiveSessions;
   readonly control: ControlApi;
@@ -61,7 +61,7 @@ export class MqttEngine {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: MqttEngineOptions) {
-    const { limits, store, dynsec, admins, gate } = options;
+    const { limits, store, dynsec, admins, policy } = options;
     this.#options = options;
     const mayReceive = (session: Session, topic: string): boolean =>
       dynsec.mayReceive(session, topic);
@@ -78,7 +78,7 @@ export class MqttEngine {
     this.#wills = new Wills({
       ...options,
       isAllowed: (name, identity) =>
-        identity === undefined ? isKnown(name) : gate.refusalOf(identity) === undefined,
+        identity === undefined ? isKnown(name) : policy.refusalOf(identity) === undefined,
       publish: (message, owner) => {
         this.#publishing.publish(message, owner);
       },
@@ -142,8 +142,8 @@ export class MqttEngine {
   }
 
   /** Takes over a connection whose TLS handshake is done. */
-  accept(visit: Visit): void {
-    this.#connections.add(new Connection(visit, this.#surroundings));
+  accept(peer: PeerConnection): void {
+    this.#connections.add(new Connection(peer, this.#surroundings));
   }
 
   /** From the broker itself: no right is asked for. */
@@ -272,7 +272,7 @@ export class MqttEngine {
     log.error(
       {
         event: 'connection failed',
-        certificate: connection.passport.names,
+        certificate: connection.peerIdentity.names,
         clientId: connection.admission?.clientId,
         peer: connection.address,
         error: messageOf(error),
@@ -287,7 +287,7 @@ export class MqttEngine {
     this.#options.log.info(
       {
         event: 'connection ended',
-        certificate: connection.passport.names,
+        certificate: connection.peerIdentity.names,
         clientId: connection.admission?.clientId,
         peer: connection.address,
         error,

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { Clock, Instant } from '@keyline/kernel';
 import type { Limits } from '../options.ts';
-import type { Identity } from '../passport.ts';
+import type { Identity } from '../peer-identity.ts';
 import { Accounts, subscriptionUnits, type Account } from './account.ts';
 import { Journal } from './journal.ts';
 import {

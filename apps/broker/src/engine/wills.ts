@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import { messageOf, type Clock } from '@keyline/kernel';
 import type { DynsecEngine } from '@keyline/dynsec';
-import type { Identity } from '../passport.ts';
+import type { Identity } from '../peer-identity.ts';
 import { expiryOf, type Message } from './message.ts';
 import type { SessionStore, StoredWill } from './session-store.ts';
 

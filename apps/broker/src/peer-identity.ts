@@ -1,4 +1,4 @@
-// Who stands at the door: the identity in a client's certificate, or why there is none.
+// Who the peer is: the identity in a client's certificate, or why there is none.
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { formatInstant, type Instant, type SerialHex } from '@keyline/kernel';
 import { keyIdOf, type ClientAuthorities } from './client-authorities.ts';
@@ -23,12 +23,12 @@ export interface CertificateNames {
   readonly serialHex: string | undefined;
 }
 
-export interface Passport {
+export interface PeerIdentity {
   readonly names: CertificateNames;
   readonly verdict: { readonly identity: Identity } | { readonly refusal: Refusal };
 }
 
-interface PassportOptions {
+interface ReadOptions {
   readonly authorities: Pick<ClientAuthorities, 'issuerOf'>;
   readonly admins: ReadonlySet<string>;
   readonly isRevoked: (serialHex: string) => boolean;
@@ -44,7 +44,7 @@ const clientAuth = '1.3.6.1.5.5.7.3.2';
  * Total: a client may send any bytes that OpenSSL takes for a certificate, long before anybody has judged its chain. What can't be
  * made out is refused.
  */
-export function readPassport(socket: TLSSocket, options: PassportOptions): Passport {
+export function readPeerIdentity(socket: TLSSocket, options: ReadOptions): PeerIdentity {
   const names: { cn: string | undefined; serialHex: string | undefined } = {
     cn: undefined,
     serialHex: undefined,
@@ -61,9 +61,9 @@ export function readPassport(socket: TLSSocket, options: PassportOptions): Passp
 
 function judge(
   socket: TLSSocket,
-  { authorities, admins, isRevoked, now }: PassportOptions,
+  { authorities, admins, isRevoked, now }: ReadOptions,
   names: { cn: string | undefined; serialHex: string | undefined },
-): Passport['verdict'] {
+): PeerIdentity['verdict'] {
   const parsed = socket.getPeerX509Certificate();
   if (parsed === undefined) {
     return { refusal: refuse('no-certificate', 'The client sent no certificate.') };

@@ -13,14 +13,14 @@ import { FairShare, shareOf } from './fair-share.ts';
 import { handshakeRemedy, labelOf } from './handshake-failure.ts';
 import type { Metrics } from './metrics.ts';
 import type { Limits, TlsPolicy } from './options.ts';
-import { readPassport, type Passport } from './passport.ts';
+import { readPeerIdentity, type PeerIdentity } from './peer-identity.ts';
 import type { PeerRules } from './peer-rules.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import type { ServerCertificate } from './server-certificate.ts';
 import { contextOf } from './tls-context.ts';
 import { httpBounds, serveWebSocket } from './web-socket.ts';
 
-interface DoorOptions {
+interface TlsListenerOptions {
   readonly certificate: ServerCertificate;
   readonly tls: TlsPolicy;
   readonly limits: Limits;
@@ -37,15 +37,15 @@ interface DoorOptions {
   readonly carrier: 'tls' | 'websocket';
   /** For clients that bring no certificate: reads who it is from the connection itself. Undefined: certificates are asked for. */
   readonly judgeLogin?:
-    ((conn: Duplex, address: string) => Promise<Passport | undefined>) | undefined;
+    ((conn: Duplex, address: string) => Promise<PeerIdentity | undefined>) | undefined;
   /** Called with everybody whose handshake ended well, whatever their certificate. */
-  readonly onVisitor: (visit: Visit) => void;
+  readonly onConnection: (peer: PeerConnection) => void;
 }
 
-export interface Visit {
+export interface PeerConnection {
   /** MQTT's bytes. */
   readonly conn: Duplex;
-  readonly passport: Passport;
+  readonly peerIdentity: PeerIdentity;
   /** The peer's IP address. */
   readonly address: string;
 }
@@ -56,22 +56,22 @@ const spareConnections = 100;
 const silencePatience = 1000;
 const sweepEvery = 250;
 
-export class Door {
-  readonly #options: DoorOptions;
+export class TlsListener {
+  readonly #options: TlsListenerOptions;
   readonly #server: Server;
   readonly #inBoundary: Boundary;
   readonly #sockets = new Set<TLSSocket>();
-  readonly #judged = new WeakMap<Socket, Passport | Promise<Passport>>();
+  readonly #judged = new WeakMap<Socket, PeerIdentity | Promise<PeerIdentity>>();
   /** By the peer's address and port: the raw socket below a TLS socket is not reachable from it. */
   readonly #raw = new Map<string, Socket>();
   readonly #handshakes: FairShare<Socket>;
   /** Handshake done, CONNECT not accepted yet. */
   readonly #waiting: FairShare<Socket>;
-  readonly #waitingOf = new WeakMap<Passport, Socket>();
+  readonly #waitingOf = new WeakMap<PeerIdentity, Socket>();
   readonly #perAddress: AddressLimit;
   #sweep: NodeJS.Timeout | undefined;
 
-  constructor(options: DoorOptions) {
+  constructor(options: TlsListenerOptions) {
     const { limits, certificate, tls } = options;
     this.#options = options;
     this.#inBoundary = createBoundary(options);
@@ -89,7 +89,7 @@ export class Door {
     const tlsOptions: TlsOptions = {
       ...contextOf(certificate, tls),
       requestCert: options.judgeLogin === undefined,
-      // With `true` a refused device sees a bare reset and nobody learns why. The verdict is ours: passport.ts.
+      // With `true` a refused device sees a bare reset and nobody learns why. The verdict is ours: peer-identity.ts.
       rejectUnauthorized: false,
       handshakeTimeout: limits.handshakeTimeout,
       noDelay: true,
@@ -106,7 +106,7 @@ export class Door {
         limits,
         inBoundary: this.#inBoundary,
         onOpen: (conn, socket) => {
-          this.#visit(conn, socket);
+          this.#handOver(conn, socket);
         },
       });
     }
@@ -146,8 +146,8 @@ export class Door {
   }
 
   /** Its CONNECT was accepted: it waits no longer. */
-  settle(passport: Passport): void {
-    const socket = this.#waitingOf.get(passport);
+  settle(peerIdentity: PeerIdentity): void {
+    const socket = this.#waitingOf.get(peerIdentity);
     if (socket !== undefined) this.#waiting.delete(socket);
   }
 
@@ -257,14 +257,14 @@ export class Door {
     if (preparation === undefined) this.#judged.set(socket, this.#settleVerdict(socket, first));
     else {
       const judged = preparation.then(() => this.#settleVerdict(socket, this.#judge(socket)));
-      judged.catch(() => undefined); // who visits hears of it
+      judged.catch(() => undefined); // whoever waits for it hears of it
       this.#judged.set(socket, judged);
     }
-    if (carrier === 'tls') this.#visit(socket, socket);
+    if (carrier === 'tls') this.#handOver(socket, socket);
   }
 
-  #login(socket: TLSSocket, judgeLogin: NonNullable<DoorOptions['judgeLogin']>): void {
-    const { limits, log, onVisitor } = this.#options;
+  #login(socket: TLSSocket, judgeLogin: NonNullable<TlsListenerOptions['judgeLogin']>): void {
+    const { limits, log, onConnection } = this.#options;
     const address = socket.remoteAddress ?? '';
     const late = setTimeout(() => {
       socket.destroy();
@@ -273,15 +273,15 @@ export class Door {
       clearTimeout(late);
     });
     judgeLogin(socket, address).then(
-      (passport) => {
+      (peerIdentity) => {
         clearTimeout(late);
         this.#inBoundary('login', socket, () => {
-          if (passport === undefined || socket.destroyed) {
+          if (peerIdentity === undefined || socket.destroyed) {
             socket.destroy();
             return;
           }
-          this.#waitingOf.set(passport, socket);
-          onVisitor({ conn: socket, passport, address });
+          this.#waitingOf.set(peerIdentity, socket);
+          onConnection({ conn: socket, peerIdentity, address });
         });
       },
       (error: unknown) => {
@@ -294,33 +294,33 @@ export class Door {
     );
   }
 
-  #judge(socket: TLSSocket): Passport {
+  #judge(socket: TLSSocket): PeerIdentity {
     const { isRevoked, authorities, admins, clock } = this.#options;
-    return readPassport(socket, { isRevoked, authorities, admins, now: clock.now() });
+    return readPeerIdentity(socket, { isRevoked, authorities, admins, now: clock.now() });
   }
 
-  #settleVerdict(socket: TLSSocket, passport: Passport): Passport {
+  #settleVerdict(socket: TLSSocket, peerIdentity: PeerIdentity): PeerIdentity {
     const { metrics } = this.#options;
-    if ('refusal' in passport.verdict) {
-      metrics.handshakes.inc({ result: 'refused', reason: passport.verdict.refusal.reason });
+    if ('refusal' in peerIdentity.verdict) {
+      metrics.handshakes.inc({ result: 'refused', reason: peerIdentity.verdict.refusal.reason });
     } else {
       metrics.handshakes.inc({ result: 'ok', reason: '' });
     }
-    this.#waitingOf.set(passport, socket);
-    return passport;
+    this.#waitingOf.set(peerIdentity, socket);
+    return peerIdentity;
   }
 
-  #visit(conn: Duplex, socket: Socket): void {
+  #handOver(conn: Duplex, socket: Socket): void {
     const judged = this.#judged.get(socket);
     if (judged === undefined) throw new Error('a connection without a handshake');
     const address = socket.remoteAddress ?? '';
-    const visit = (passport: Passport): void => {
-      this.#inBoundary('visit', socket, () => {
-        if (!conn.destroyed) this.#options.onVisitor({ conn, passport, address });
+    const pass = (peerIdentity: PeerIdentity): void => {
+      this.#inBoundary('hand-over', socket, () => {
+        if (!conn.destroyed) this.#options.onConnection({ conn, peerIdentity, address });
       });
     };
-    if (!(judged instanceof Promise)) visit(judged);
-    else void judged.then(visit, () => socket.destroy());
+    if (!(judged instanceof Promise)) pass(judged);
+    else void judged.then(pass, () => socket.destroy());
   }
 
   /** Whose time is over. Node's timer for the handshake begins anew with each byte; this one does not. */

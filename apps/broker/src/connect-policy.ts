@@ -3,11 +3,11 @@ import type { ConnectPacket } from '@keyline/mqtt';
 import type { DynsecEngine } from '@keyline/dynsec';
 import { decideClientId } from './client-id.ts';
 import type { LiveSessions } from './live-sessions.ts';
-import type { Identity, Passport } from './passport.ts';
+import type { Identity, PeerIdentity } from './peer-identity.ts';
 import type { PeerRules } from './peer-rules.ts';
 import { refuse, type Refusal } from './refusal.ts';
 
-interface GateOptions {
+interface ConnectPolicyOptions {
   readonly dynsec: Pick<
     DynsecEngine,
     'checkIdentity' | 'checkCertificate' | 'isRevoked' | 'boundClientId' | 'mayPublish'
@@ -19,7 +19,7 @@ interface GateOptions {
   /** The identity that the session under a client id belongs to. */
   readonly ownerOf: (clientId: string) => string | undefined;
   /** Told of everybody who is let in: the listener counts who is not yet. */
-  readonly onAdmitted?: (passport: Passport) => void;
+  readonly onAdmitted?: (peerIdentity: PeerIdentity) => void;
 }
 
 export interface Admission {
@@ -30,10 +30,10 @@ export interface Admission {
   readonly isAdmin: boolean;
 }
 
-export class Gate {
-  readonly #options: GateOptions;
+export class ConnectPolicy {
+  readonly #options: ConnectPolicyOptions;
 
-  constructor(options: GateOptions) {
+  constructor(options: ConnectPolicyOptions) {
     this.#options = options;
   }
 
@@ -42,16 +42,16 @@ export class Gate {
    * there is none they were looked at before.
    */
   decide(
-    passport: Passport,
+    peerIdentity: PeerIdentity,
     packet: Pick<ConnectPacket, 'clientId' | 'will'>,
   ): Admission | Refusal {
-    const answer = this.#judge(passport, packet);
-    if (!('reason' in answer)) this.#options.onAdmitted?.(passport);
+    const answer = this.#judge(peerIdentity, packet);
+    if (!('reason' in answer)) this.#options.onAdmitted?.(peerIdentity);
     return answer;
   }
 
   #judge(
-    { verdict }: Passport,
+    { verdict }: PeerIdentity,
     packet: Pick<ConnectPacket, 'clientId' | 'will'>,
   ): Admission | Refusal {
     if ('refusal' in verdict) return verdict.refusal;
