@@ -27,9 +27,22 @@ const coreModules = (names) => `^(node:)?(${names.join('|')})(/|$)`;
 const packages = (...names) => `(^|/)node_modules/(${names.join('|')})(/|$)`;
 
 // Rooms that keep state, reach out or read files. Each is one side of a port; what two of them share belongs to the port.
-const adapters = ['keys', 'store', 'ledger', 'targets', 'alerts', 'config', 'api', 'dynsec'];
+const adapters = [
+  'keys',
+  'authorities',
+  'status',
+  'store',
+  'ledger',
+  'targets',
+  'alerts',
+  'config',
+  'api',
+  'dynsec',
+];
 const adapterMayImport = {
   keys: ['x509'],
+  authorities: ['keys', 'x509', 'pki', 'fleet'],
+  status: ['authorities', 'x509', 'pki', 'fleet'],
   store: ['fleet', 'pki', 'access'],
   ledger: ['fleet', 'pki'],
   targets: ['dynsec', 'access', 'fleet'],

@@ -1,6 +1,7 @@
 // Who is calling: the client certificate of the connection, or a bearer token. Proof here, permission in the route table.
 import { TLSSocket } from 'node:tls';
 import { routes, type Admits, type RouteContract } from '@keyline/api';
+import type { Authorities } from '@keyline/authorities';
 import {
   hashToken,
   noteUse,
@@ -13,7 +14,6 @@ import {
 import { KeylineError, parseDuration, parseSerialHex, type Clock } from '@keyline/kernel';
 import type { Profiles } from '@keyline/pki';
 import type { FastifyRequest } from 'fastify';
-import type { Authorities } from './authorities.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {

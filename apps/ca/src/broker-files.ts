@@ -1,7 +1,7 @@
 // What brokers of this machine are told in files (docs/decisions/0008-who-is-let-in.md): whose clients to let in, and with which key the
 // service administers them. Each is written before the first use of what is new in it.
 import { renameSync, writeFileSync } from 'node:fs';
-import type { Authorities } from './authorities.ts';
+import type { Authorities } from '@keyline/authorities';
 import type { CaFolder } from './ca-folder.ts';
 import { trustPems } from './tls-identity.ts';
 

@@ -1,18 +1,9 @@
 // The data folder of the issuing CA: which files there are, the settings that were chosen when it was made, and its keys.
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { KeylineError, messageOf } from '@keyline/kernel';
-import {
-  createSigner,
-  encryptPrivateKeyAside,
-  generateKeyAside,
-  loadEncryptedKey,
-  loadPassphraseFile,
-  takeUpKeyFile,
-  writeKeyFile,
-} from '@keyline/keys';
-import type { AuthorityUrls, Signer } from '@keyline/pki';
-import { createCsr, encodePem, type KeyAlgorithm } from '@keyline/x509';
+import { loadPassphraseFile, openAuthorityKeys, type AuthorityKeys } from '@keyline/keys';
+import type { AuthorityUrls } from '@keyline/pki';
 
 /** `ca.json`: what stands in certificates already issued, and so can't change. */
 export interface CaSettings {
@@ -114,55 +105,14 @@ function notMade(folder: CaFolder): KeylineError {
   );
 }
 
-/** The keys of the authorities: encrypted files, one for each, named by its id. */
-export interface AuthorityKeys {
-  /** A new key and its CSR, PEM. A key that is there already is kept: an interrupted creation is finished. */
-  create(given: {
-    readonly id: string;
-    readonly commonName: string;
-    readonly algorithm: KeyAlgorithm;
-  }): Promise<string>;
-  /** The CSR that `create` made. @throws {KeylineError} FILE_NOT_FOUND */
-  loadCsr(id: string): Promise<string>;
-  /** @throws {KeylineError} FILE_NOT_FOUND, KEY_DECRYPT_FAILED */
-  load(id: string): Promise<Signer>;
-}
-
 /** @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE when the passphrase can't be read */
-export function openAuthorityKeys(folder: CaFolder, settings: CaSettings): AuthorityKeys {
-  const { passphraseFile } = settings;
-  const passphrase = loadPassphraseFile(
-    isAbsolute(passphraseFile) ? passphraseFile : join(folder.path, passphraseFile),
-  );
-  const fileOf = (id: string): string => join(folder.authorities, `${id}.key`);
-  const csrFileOf = (id: string): string => join(folder.authorities, `${id}.csr`);
-  const load = async (id: string): Promise<Signer> =>
-    createSigner(await loadEncryptedKey(fileOf(id), passphrase));
-  const createKey = async (path: string, algorithm: KeyAlgorithm): Promise<Signer> => {
-    const key = await generateKeyAside(algorithm);
-    await writeKeyFile(path, await encryptPrivateKeyAside(key, passphrase));
-    return createSigner(key);
-  };
-  return {
-    load,
-    loadCsr: (id) => readTextFile(csrFileOf(id)),
-    async create({ id, commonName, algorithm }) {
-      if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(id) || id === 'root') {
-        throw new KeylineError(
-          'REQUEST_INVALID',
-          `"${id.slice(0, 60)}" can't name an issuing authority in URLs: 1 to 32 of a-z, 0-9 and "-", and not "root".`,
-        );
-      }
-      await mkdir(folder.authorities, { recursive: true, mode: 0o700 });
-      const signer = (await takeUpKeyFile(fileOf(id)))
-        ? await load(id)
-        : await createKey(fileOf(id), algorithm);
-      const csrDer = await createCsr({ signer, commonName });
-      const csrPem = encodePem('CERTIFICATE REQUEST', csrDer);
-      await replaceFile(csrFileOf(id), csrPem);
-      return csrPem;
-    },
-  };
+export function openKeys(folder: CaFolder, { passphraseFile }: CaSettings): AuthorityKeys {
+  const file = isAbsolute(passphraseFile) ? passphraseFile : join(folder.path, passphraseFile);
+  return openAuthorityKeys({
+    folder: folder.authorities,
+    passphrase: loadPassphraseFile(file),
+    files: { read: readTextFile, replace: replaceFile },
+  });
 }
 
 /** @param missing what to throw when it is not there; otherwise FILE_NOT_FOUND */

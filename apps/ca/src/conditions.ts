@@ -1,11 +1,10 @@
 // How things stand that need somebody, apart from what ends: for alerts, /readyz and the doctor.
 import { conditionFinding, type Finding } from '@keyline/alerts';
+import type { Authorities, RunningAuthority } from '@keyline/authorities';
 import { formatDuration, formatInstant } from '@keyline/kernel';
-import type { Authorities, RunningAuthority } from './authorities.ts';
-import type { CrlPublisher } from './crl-publisher.ts';
+import type { CrlPublisher, RestoredCopy } from '@keyline/status';
 import type { DiskReserve } from './disk-reserve.ts';
 import type { TargetView } from './effects.ts';
-import type { RestoredCopy } from './restored-copy.ts';
 
 /** Brokers that have not taken something, or were away, for longer than that. */
 export function brokersBehind<View extends Pick<TargetView, 'behindFor'>>(

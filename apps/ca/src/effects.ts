@@ -1,11 +1,10 @@
 // What has taken effect of a change, and waiting for it: brokers, OCSP, CRL, each with its time.
 import type { Evidence } from '@keyline/api';
+import { listName } from '@keyline/authorities';
 import type { Store } from '@keyline/fleet';
 import { formatInstant, type SerialHex } from '@keyline/kernel';
+import { type CrlPublisher, statusOfCertificate } from '@keyline/status';
 import type { Reconciliation } from '@keyline/targets';
-import { listName } from './crl-lists.ts';
-import type { CrlPublisher } from './crl-publisher.ts';
-import { statusOfCertificate } from './ocsp-service.ts';
 
 /** A running broker target as the edge sees it. */
 export interface TargetView {

@@ -1,10 +1,10 @@
 // What /readyz says: whether the service can do its work, and whether something needs somebody.
 import type { Health } from '@keyline/api';
+import type { Authorities } from '@keyline/authorities';
 import type { Store } from '@keyline/fleet';
 import type { Clock } from '@keyline/kernel';
-import type { Authorities } from './authorities.ts';
+import type { CrlPublisher } from '@keyline/status';
 import { brokersBehind } from './conditions.ts';
-import type { CrlPublisher } from './crl-publisher.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import type { TargetView } from './effects.ts';
 

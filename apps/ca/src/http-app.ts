@@ -1,4 +1,11 @@
 // Plain HTTP for relying parties: CRL, OCSP, AIA, trust bundle. Nothing here takes a change, so nothing needs proof.
+import type { Authorities, RunningAuthority } from '@keyline/authorities';
+import {
+  createCrlFiles,
+  type CrlPublisher,
+  type OcspAnswer,
+  type OcspService,
+} from '@keyline/status';
 import Fastify, {
   LogController,
   type FastifyBaseLogger,
@@ -8,14 +15,10 @@ import Fastify, {
 import type { ServiceConfig } from '@keyline/config';
 import { KeylineError, type Clock } from '@keyline/kernel';
 import { latin1Of } from '@keyline/x509';
-import type { Authorities, RunningAuthority } from './authorities.ts';
 import { formatHttpDate, judgeConditions } from './conditional.ts';
-import { createCrlFiles } from './crl-files.ts';
-import type { CrlPublisher } from './crl-publisher.ts';
 import type { FairWork } from './fair-work.ts';
 import { httpServerOptions, installListenerBounds } from './listener-bounds.ts';
 import type { Metrics } from './metrics.ts';
-import type { OcspAnswer, OcspService } from './ocsp-service.ts';
 import { createProblemHandlers, installProblemHandlers } from './problem-reply.ts';
 import { refuseOddForms } from './request-form.ts';
 import type { RefusalLog } from './refusal-log.ts';

@@ -1,17 +1,12 @@
 // The issuing CA ready to sign: configuration, database, authorities. What `install` and `serve` both begin with.
+import { openAuthorities, type Authorities } from '@keyline/authorities';
 import { loadConfig, type KeylineConfig } from '@keyline/config';
 import { obeyRootCrls, type FleetContext } from '@keyline/fleet';
 import { systemClock, type Clock } from '@keyline/kernel';
+import type { AuthorityKeys } from '@keyline/keys';
 import type { AuthorityUrls } from '@keyline/pki';
 import { openSqliteStore } from '@keyline/store';
-import { openAuthorities, type Authorities } from './authorities.ts';
-import {
-  caFolderOf,
-  loadSettings,
-  openAuthorityKeys,
-  urlsOf,
-  type AuthorityKeys,
-} from './ca-folder.ts';
+import { caFolderOf, loadSettings, openKeys, urlsOf } from './ca-folder.ts';
 
 export interface Issuing {
   readonly config: KeylineConfig;
@@ -33,7 +28,7 @@ export async function openIssuing(options: {
   const config = await loadConfig(options.config);
   const folder = caFolderOf(options.data);
   const settings = await loadSettings(folder);
-  const keys = openAuthorityKeys(folder, settings);
+  const keys = openKeys(folder, settings);
   const store = await openSqliteStore({ path: folder.database });
   try {
     const { profiles, types, roles } = config;

@@ -1,10 +1,10 @@
 // What the routes are given.
 import type { AlertChannelView, Health } from '@keyline/api';
+import type { Authorities } from '@keyline/authorities';
 import type { ServiceConfig } from '@keyline/config';
 import type { Caller, FleetContext } from '@keyline/fleet';
-import type { Authorities } from './authorities.ts';
-import type { AuthorityKeys } from './ca-folder.ts';
-import type { CrlPublisher } from './crl-publisher.ts';
+import type { AuthorityKeys } from '@keyline/keys';
+import type { CrlPublisher } from '@keyline/status';
 import type { DiskReserve } from './disk-reserve.ts';
 import type { Effects } from './effects.ts';
 import type { SecondAdministrator } from './second-administrator.ts';

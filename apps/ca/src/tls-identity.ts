@@ -1,14 +1,14 @@
 // Who the service is in TLS: its own server certificate towards callers, its own client certificate towards the broker.
 import { constants } from 'node:crypto';
 import type { ServerOptions } from 'node:https';
-import { brokerAdminName } from '@keyline/fleet';
-import { isIP } from 'node:net';
-import type { Authorities } from './authorities.ts';
 import {
+  type Authorities,
   createOwnCertificate,
   type OwnCertificates,
   type OwnCertificateSpec,
-} from './own-certificates.ts';
+} from '@keyline/authorities';
+import { brokerAdminName } from '@keyline/fleet';
+import { isIP } from 'node:net';
 import type { Issuing } from './open-issuing.ts';
 import { certificatePem } from './views.ts';
 

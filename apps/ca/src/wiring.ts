@@ -1,16 +1,24 @@
 // Puts the service together: authorities, own certificates, followers, the two apps. Nothing here decides anything.
 import type { Server as TlsServer } from 'node:tls';
 import { createAlertFollower, loadAlertChannels, type WatchedAuthority } from '@keyline/alerts';
+import type { Authorities, OwnCertificates } from '@keyline/authorities';
 import { obeyRootCrls, type Crl, type LedgerEntry } from '@keyline/fleet';
 import { Duration, isKeylineError, messageOf, type Clock } from '@keyline/kernel';
 import { startFollower, type Follower, type RunningFollower } from '@keyline/ledger';
+import {
+  createCrlPublisher,
+  createOcspService,
+  createPublishedLists,
+  createResponders,
+  readPublishedLists,
+  recoverRestoredCopy,
+} from '@keyline/status';
 import { encodePem } from '@keyline/x509';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createChannelViews } from './alert-channels.ts';
 import { createApiApp } from './api-app.ts';
 import { createAuthenticator } from './authenticate.ts';
-import type { Authorities } from './authorities.ts';
 import { createBrokerFiles } from './broker-files.ts';
 import {
   loadCredentials,
@@ -20,20 +28,14 @@ import {
 } from './broker-targets.ts';
 import { caFolderOf, publishedFolderOf } from './ca-folder.ts';
 import { describeRestored, findConditions } from './conditions.ts';
-import { createCrlPublisher } from './crl-publisher.ts';
 import { openDiskReserve } from './disk-reserve.ts';
 import { createEffects } from './effects.ts';
 import { createFairWork } from './fair-work.ts';
 import { createHealth } from './health.ts';
 import { createHttpApp } from './http-app.ts';
 import { createMetrics } from './metrics.ts';
-import { createOcspService } from './ocsp-service.ts';
 import { openIssuing } from './open-issuing.ts';
-import type { OwnCertificates } from './own-certificates.ts';
 import { createRefusalLog } from './refusal-log.ts';
-import { createPublishedLists, readPublishedLists } from './published-lists.ts';
-import { recoverRestoredCopy } from './restored-copy.ts';
-import { createResponders } from './responders.ts';
 import { createSecondAdministrator } from './second-administrator.ts';
 import type { ServiceContext } from './service-context.ts';
 import { reportTlsFailures } from './tls-failures.ts';

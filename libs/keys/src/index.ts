@@ -1,3 +1,4 @@
+export * from './authority-keys.ts';
 export * from './encrypted-key.ts';
 export * from './generate-key.ts';
 export * from './key-file.ts';

@@ -5,7 +5,7 @@ import { KeylineError } from '@keyline/kernel';
 import {
   caFolderOf,
   firstAuthority,
-  openAuthorityKeys,
+  openKeys,
   parseHttpUrl,
   relativeTo,
   replaceFile,
@@ -41,7 +41,7 @@ export async function runInit(options: InitOptions): Promise<string> {
     );
   }
   await mkdir(folder.path, { recursive: true, mode: 0o700 });
-  const keys = openAuthorityKeys(folder, settings);
+  const keys = openKeys(folder, settings);
   await replaceFile(folder.settings, `${JSON.stringify(settings, null, 2)}\n`);
   const csrPem = await keys.create({
     id: firstAuthority,

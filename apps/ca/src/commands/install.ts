@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { withIssuer } from '@keyline/authorities';
 import {
   addAuthority,
   entryOf,
@@ -16,6 +17,7 @@ import {
   loadPlainKey,
   takeUpKeyFile,
   writeKeyFile,
+  type AuthorityKeys,
 } from '@keyline/keys';
 import { createSqliteStore } from '@keyline/store';
 import {
@@ -31,10 +33,8 @@ import {
   firstAuthority,
   readTextFile,
   replaceFile,
-  type AuthorityKeys,
   type CaFolder,
 } from '../ca-folder.ts';
-import { withIssuer } from '../authorities.ts';
 import { openIssuing, type Issuing } from '../open-issuing.ts';
 import { certificatePem } from '../views.ts';
 

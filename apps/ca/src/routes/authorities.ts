@@ -1,5 +1,6 @@
 // Issuing authorities: look at them, add one, give it its certificate, make it the issuer of profiles, retire one.
 import type { AuthorityList, AuthorityView } from '@keyline/api';
+import type { RunningAuthority } from '@keyline/authorities';
 import {
   activateAuthority,
   addAuthority,
@@ -18,7 +19,6 @@ import {
   readSequence,
   type ParsedCertificate,
 } from '@keyline/x509';
-import type { RunningAuthority } from '../authorities.ts';
 import { assertOwnKey } from '../commands/install.ts';
 import { parseKeyAlgorithm } from '../key-algorithm.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';

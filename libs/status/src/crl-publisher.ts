@@ -1,6 +1,7 @@
 // CRLs as a follower of the ledger. A revocation is in a new CRL at once: a complete one where that is cheap, else a delta, and a
 // complete one when its turn comes. On schedule each list is published anew well before it ends.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { assertClock, listName, type CrlList } from '@keyline/authorities';
 import { revokedPages, type Crl, type LedgerEntry, type Store } from '@keyline/fleet';
 import { KeylineError, type Clock, type SerialHex } from '@keyline/kernel';
 import {
@@ -11,8 +12,6 @@ import {
   type CrlEntries,
   type DeltaCrlEntry,
 } from '@keyline/pki';
-import { assertClock } from './assert-clock.ts';
-import { listName, type CrlList } from './crl-lists.ts';
 
 export interface CrlSchedule {
   /** Milliseconds from thisUpdate to nextUpdate. */

@@ -1,8 +1,12 @@
 // A delegated OCSP responder for each authority, certified by that authority itself (RFC 6960 §4.2.2.2) and renewed in time.
+import {
+  createOwnCertificate,
+  type Authorities,
+  type OwnCertificates,
+  type RunningAuthority,
+} from '@keyline/authorities';
 import type { FleetContext } from '@keyline/fleet';
 import { createOcspResponder, type OcspResponder } from '@keyline/pki';
-import type { Authorities, RunningAuthority } from './authorities.ts';
-import { createOwnCertificate, type OwnCertificates } from './own-certificates.ts';
 
 export interface AuthorityResponder {
   readonly authority: string;

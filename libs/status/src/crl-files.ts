@@ -1,8 +1,8 @@
 // The CRL behind a file name: `issuing-1.crl`, `issuing-1-delta.crl`, `issuing-1.full.crl` (without a distribution point), each also as PEM.
+import type { Authorities } from '@keyline/authorities';
 import type { Crl } from '@keyline/fleet';
 import { createFullCrl } from '@keyline/pki';
 import { encodePemInPieces, parseCrl, pemSize } from '@keyline/x509';
-import type { Authorities } from './authorities.ts';
 import type { CrlPublisher } from './crl-publisher.ts';
 
 export interface CrlFile {

@@ -1,6 +1,7 @@
 // The issuing authorities of this service, ready to sign: which one issues a profile, and what each needs to answer for its leaves.
 import type { AuthorityRecord, FleetContext, IssuerPort, KnownRoot, Store } from '@keyline/fleet';
 import { formatInstant, KeylineError, type Clock } from '@keyline/kernel';
+import type { AuthorityKeys } from '@keyline/keys';
 import {
   createIssuer,
   type Authority,
@@ -11,6 +12,7 @@ import {
   type RevocationReason,
 } from '@keyline/pki';
 import {
+  encodePem,
   equalBytes,
   parseCertificate,
   parseCrl,
@@ -18,10 +20,8 @@ import {
   type ParsedCrl,
 } from '@keyline/x509';
 import { assertClock } from './assert-clock.ts';
-import type { AuthorityKeys } from './ca-folder.ts';
 import { crlListsOf, type CrlList } from './crl-lists.ts';
 import { createRootAnswers } from './root-answers.ts';
-import { certificatePem } from './views.ts';
 
 /** An authority that has its certificate. */
 export interface RunningAuthority {
@@ -137,7 +137,7 @@ export async function openAuthorities(options: {
       issuer: await createIssuer(authority, profiles),
       certificate: parseCertificate(certificate),
       root: parseCertificate(root),
-      pem: certificatePem(certificate),
+      pem: encodePem('CERTIFICATE', certificate),
       crlLists: crlListsOf(authority, [
         ...new Set([...record.crlShards, ...(crlShards === undefined ? [] : [crlShards])]),
       ]),

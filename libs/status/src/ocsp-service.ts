@@ -1,5 +1,6 @@
 // OCSP answers for the authorities: from the cache until something changes, signed anew for a nonce.
 import { hash } from 'node:crypto';
+import type { AuthorityRevocation } from '@keyline/authorities';
 import type { Certificate, LedgerEntry, Store } from '@keyline/fleet';
 import { isKeylineError, parseSerialHex, type Clock } from '@keyline/kernel';
 import {
@@ -10,7 +11,6 @@ import {
   type OcspCertId,
 } from '@keyline/pki';
 import { latin1Of } from '@keyline/x509';
-import type { AuthorityRevocation } from './authorities.ts';
 import type { AuthorityResponder } from './responders.ts';
 
 export interface OcspAnswer {

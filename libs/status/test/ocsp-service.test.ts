@@ -5,7 +5,7 @@ import { FakeClock } from '@keyline/kernel';
 import { createOcspResponder, type OcspCertId } from '@keyline/pki';
 import { der, oids, parseCertificate, parsePublicKey } from '@keyline/x509';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { createHierarchy, now, type Hierarchy } from '../../../libs/pki/test/hierarchy.ts';
+import { createHierarchy, now, type Hierarchy } from '../../pki/test/hierarchy.ts';
 import { createOcspService, type OcspService } from '../src/ocsp-service.ts';
 
 const rows = new Map([

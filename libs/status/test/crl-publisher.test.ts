@@ -1,10 +1,10 @@
 // The publisher of CRLs alone: the clock, failures between steps, and what a restart finds.
+import { crlListsOf } from '@keyline/authorities';
 import type { Crl, LedgerEntry, Store } from '@keyline/fleet';
 import { Duration, FakeClock } from '@keyline/kernel';
 import { parseCrl } from '@keyline/x509';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createHierarchy, now } from '../../../libs/pki/test/hierarchy.ts';
-import { crlListsOf } from '../src/crl-lists.ts';
+import { createHierarchy, now } from '../../pki/test/hierarchy.ts';
 import { createCrlPublisher, type CrlPublisher } from '../src/crl-publisher.ts';
 
 const hierarchy = createHierarchy({ at: now });
