@@ -145,11 +145,11 @@ export function installListenerBounds(
       if (raw !== undefined) connections.prove(raw);
     },
     takeStream({ request, reply, caller }) {
-      arrived(request);
       if (!streams.take(caller, request)) {
         onEnd('streams');
         throw busy('Too many streams of units are open.');
       }
+      arrived(request);
       // Answered to its end, or broken off.
       reply.raw.once('close', () => {
         streams.release(request);

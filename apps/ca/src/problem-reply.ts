@@ -1,9 +1,11 @@
 // Anything thrown becomes a problem document (RFC 9457), here and nowhere else.
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { problemOf, type Problem } from '@keyline/api';
-import { isKeylineError, KeylineError, type ErrorCode } from '@keyline/kernel';
+import { Duration, isKeylineError, KeylineError, type ErrorCode } from '@keyline/kernel';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type {} from './listener-bounds.ts';
 import { collectMethods } from './offered-methods.ts';
 import type { RefusalLog } from './refusal-log.ts';
 
@@ -124,13 +126,42 @@ export function replyProblem(reply: FastifyReply, error: KeylineError): FastifyR
   const retryAfter = error.context['retryAfterSeconds'];
   if (retryAfter !== undefined) void reply.header('retry-after', retryAfter);
   if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
-  return reply
+  void reply
     .status(problem.status)
     .header('content-type', 'application/problem+json')
-    .header('cache-control', 'no-store')
-    .serializer(JSON.stringify)
-    .send(problem);
+    .header('cache-control', 'no-store');
+  const { raw, arriving } = reply.request;
+  if (arriving === undefined || raw.complete) {
+    return reply.serializer(JSON.stringify).send(problem);
+  }
+  const text = JSON.stringify(problem);
+  return reply
+    .header('content-length', Buffer.byteLength(text))
+    .send(Readable.from(answerBeforeBody(raw, text), { objectMode: false }));
 }
+
+/** What is read of a body that is refused, and dropped. */
+const mostDropped = 64 * 1024 * 1024;
+
+/**
+ * An answer to a request whose body is still on its way. RFC 9112 §9.6: a connection that is closed with bytes unread is reset, and the
+ * caller may never see the answer. So all of it is sent at once, and the response ends (and with it the connection, where it was to be
+ * closed) when the body has: at its end, when the caller goes, or when its time is over (listener-bounds.ts, which sets that time for it).
+ */
+async function* answerBeforeBody(raw: IncomingMessage, text: string): AsyncGenerator<string> {
+  const { promise: ended, resolve } = Promise.withResolvers<undefined>();
+  let dropped = 0;
+  raw.once('close', resolve).on('data', ({ length }: Buffer) => {
+    dropped += length;
+    if (dropped > mostDropped) raw.socket.destroy();
+  });
+  if (raw.destroyed) return;
+  yield text;
+  await ended;
+}
+
+/** For a caller that sends on what is no request, to see why it is refused. */
+const timeToRead = Duration.seconds(1);
 
 export interface ProblemHandlers {
   /** For Fastify's own refusals before there is a route, which no error handler sees. */
@@ -151,24 +182,26 @@ export function createProblemHandlers(refusals: RefusalLog): ProblemHandlers {
       replyProblem(reply, problem);
     },
     clientErrorHandler(error, socket) {
-      if (error.code === 'ECONNRESET' || socket.destroyed) return;
+      // What still comes after what could not be read is refused again, by a parser that has given up, and dropped.
+      if (error.code === 'ECONNRESET' || socket.destroyed || socket.writableEnded) return;
       const refusal = clientErrors[error.code ?? ''] ?? notHttp;
       refusals.count(refusal.code);
       const problem = JSON.stringify({ ...createProblem(refusal) });
       const [status] = problemOf(refusal.code);
-      if (socket.writable) {
-        socket.write(
-          [
-            `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}`,
-            'Content-Type: application/problem+json',
-            `Content-Length: ${String(Buffer.byteLength(problem))}`,
-            'Cache-Control: no-store',
-            'Connection: close',
-            `\r\n${problem}`,
-          ].join('\r\n'),
-        );
-      }
-      socket.destroy();
+      socket.end(
+        [
+          `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}`,
+          'Content-Type: application/problem+json',
+          `Content-Length: ${String(Buffer.byteLength(problem))}`,
+          'Cache-Control: no-store',
+          'Connection: close',
+          `\r\n${problem}`,
+        ].join('\r\n'),
+      );
+      // RFC 9112 §9.6: closed at once, with bytes unread, the connection is reset, and the answer may be lost.
+      setTimeout(() => {
+        socket.destroy();
+      }, timeToRead).unref();
     },
   };
 }
