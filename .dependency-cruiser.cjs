@@ -1,4 +1,4 @@
-// The direction of imports: kernel ← x509 ← pki, mqtt ← access ← fleet ← adapters ← apps. Each rule says why it is there;
+// The direction of imports: kernel ← x509 ← pki ← ledger, mqtt ← access ← fleet ← adapters ← apps. Each rule says why it is there;
 // the comment is printed with the error.
 
 const rooms = (...names) => `^libs/(${names.join('|')})/`;
@@ -32,7 +32,6 @@ const adapters = [
   'authorities',
   'status',
   'store',
-  'ledger',
   'targets',
   'alerts',
   'config',
@@ -42,11 +41,10 @@ const adapters = [
 const adapterMayImport = {
   keys: ['x509'],
   authorities: ['keys', 'x509', 'pki', 'fleet'],
-  status: ['authorities', 'x509', 'pki', 'fleet'],
-  store: ['fleet', 'pki', 'access'],
-  ledger: ['fleet', 'pki'],
-  targets: ['dynsec', 'access', 'fleet'],
-  alerts: ['fleet', 'pki'],
+  status: ['authorities', 'x509', 'pki', 'fleet', 'ledger'],
+  store: ['fleet', 'ledger', 'pki', 'access'],
+  targets: ['dynsec', 'access', 'fleet', 'ledger'],
+  alerts: ['fleet', 'ledger', 'pki'],
   config: ['pki', 'access', 'alerts'],
   api: ['fleet', 'pki', 'access'],
   dynsec: ['mqtt', 'journal'],
@@ -125,9 +123,9 @@ module.exports = {
     {
       name: 'inner-rooms-do-no-io',
       comment:
-        'pki, fleet, access, mqtt, journal and x509 decide; reading, writing and sending is done by adapters behind ports. It makes them testable.',
+        'pki, ledger, fleet, access, mqtt, journal and x509 decide; reading, writing and sending is done by adapters behind ports. It makes them testable.',
       severity: 'error',
-      from: { path: '^libs/(pki|fleet|access|mqtt|journal|x509)/src' },
+      from: { path: '^libs/(pki|ledger|fleet|access|mqtt|journal|x509)/src' },
       to: { path: coreModules(io), dependencyTypes: ['core'] },
     },
     only('x509', [], 'x509 reads and writes DER and knows nothing of policy: kernel ← x509.'),
@@ -144,9 +142,14 @@ module.exports = {
       'What a certificate should be does not depend on who asks for it: kernel ← x509 ← pki.',
     ),
     only(
+      'ledger',
+      ['pki'],
+      'What was recorded is read by all that stands above it, and knows none of them: pki ← ledger ← fleet.',
+    ),
+    only(
       'fleet',
-      ['x509', 'pki', 'access'],
-      'Use cases see adapters through their own ports only: pki, access ← fleet.',
+      ['x509', 'pki', 'access', 'ledger'],
+      'Use cases see adapters through their own ports only: pki, access, ledger ← fleet.',
     ),
     ...adapters.map((room) =>
       only(

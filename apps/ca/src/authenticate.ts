@@ -8,9 +8,9 @@ import {
   type Caller,
   type CallerRole,
   type Certificate,
-  type LedgerEntry,
   type Store,
 } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 import { KeylineError, parseDuration, parseSerialHex, type Clock } from '@keyline/kernel';
 import type { Profiles } from '@keyline/pki';
 import type { FastifyRequest } from 'fastify';

@@ -2,7 +2,8 @@
 import type { Server as TlsServer } from 'node:tls';
 import { createAlertFollower, loadAlertChannels, type WatchedAuthority } from '@keyline/alerts';
 import type { Authorities, OwnCertificates } from '@keyline/authorities';
-import { obeyRootCrls, type Crl, type LedgerEntry } from '@keyline/fleet';
+import { obeyRootCrls, type Crl } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 import { Duration, isKeylineError, messageOf, type Clock } from '@keyline/kernel';
 import { startFollower, type Follower, type RunningFollower } from '@keyline/ledger';
 import {

@@ -1,5 +1,5 @@
 import { FakeClock, Duration } from '@keyline/kernel';
-import type { NewEntry } from '@keyline/fleet';
+import type { NewEntry } from '@keyline/ledger';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRefusalLedger, type Refusal } from '../src/refusal-ledger.ts';
 import { buildPlant, makeCsr, type Answer, type Identity, type Plant } from './support/plant.ts';

@@ -1,5 +1,6 @@
 // Compares what an evaluation finds with the alerts that are open, and commits the difference as one unit of work.
-import type { Alert, NewEntry, Store, StoreReader, Write } from '@keyline/fleet';
+import type { Alert, Store, StoreReader, Write } from '@keyline/fleet';
+import type { NewEntry } from '@keyline/ledger';
 import { KeylineError, type Clock } from '@keyline/kernel';
 import { evaluateAlerts, type ExpiryReader } from './evaluate-alerts.ts';
 import { parseAlertKey, type Finding } from './finding.ts';

@@ -1,6 +1,7 @@
 // Alerts as followers of the ledger: changes that matter lead to an evaluation, what evaluations recorded is delivered. When `apply`
 // and `tick` are called is the caller's.
-import type { Alert, LedgerEntry, Store } from '@keyline/fleet';
+import type { Alert, Store } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 import { Duration, messageOf, systemClock, type Clock } from '@keyline/kernel';
 import { AlertEngine, type AlertEngineOptions } from './alert-engine.ts';
 import type { AlertChange, AlertChannel, AlertLog } from './channel.ts';

@@ -1,4 +1,4 @@
-import type { EntryData, LedgerEntry, NewEntry } from '@keyline/fleet';
+import type { EntryData, LedgerEntry, NewEntry } from '@keyline/ledger';
 import { Duration, FakeClock } from '@keyline/kernel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';

@@ -1,12 +1,6 @@
 // What the alert engine needs of a store, in memory: certificates that end, alerts, a ledger.
-import type {
-  Alert,
-  CommitResult,
-  ExpiryGroup,
-  LedgerEntry,
-  NewEntry,
-  UnitOfWork,
-} from '@keyline/fleet';
+import type { Alert, CommitResult, ExpiryGroup, UnitOfWork } from '@keyline/fleet';
+import type { LedgerEntry, NewEntry } from '@keyline/ledger';
 import { Duration } from '@keyline/kernel';
 import type { AlertFollowerOptions, AlertRules } from '../src/index.ts';
 

@@ -5,7 +5,7 @@ import { verifyChain } from '@keyline/pki';
 import { equalBytes, parseCertificate, type ParsedCertificate } from '@keyline/x509';
 import { entryBy, type Caller } from './caller.ts';
 import { commitOrThrow, conflict, type FailedCommit, type FleetContext } from './context.ts';
-import type { EntryData } from './ledger-entry.ts';
+import type { EntryData } from '@keyline/ledger';
 import type { AuthorityRecord, AuthorityState } from './model.ts';
 import type { Write } from './ports.ts';
 import { findParentEntry, type KnownRoot } from './root-crls.ts';

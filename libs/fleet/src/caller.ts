@@ -1,5 +1,5 @@
 // Who is asking, after an edge has proved it.
-import type { NewEntry } from './ledger-entry.ts';
+import type { NewEntry } from '@keyline/ledger';
 import type { CallerRole, Certificate } from './model.ts';
 
 export interface Caller {

@@ -2,7 +2,7 @@
 import type { DeviceType, DeviceTypes, Role, Roles } from '@keyline/access';
 import { KeylineError, parseDuration, type Clock } from '@keyline/kernel';
 import type { IssueRequest, IssuedCertificate, Profile, Profiles } from '@keyline/pki';
-import type { LedgerEntry } from './ledger-entry.ts';
+import type { LedgerEntry } from '@keyline/ledger';
 import type { Certificate } from './model.ts';
 import type { CommitResult, Store, UnitOfWork } from './ports.ts';
 

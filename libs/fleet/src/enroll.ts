@@ -10,7 +10,7 @@ import {
   type FleetContext,
 } from './context.ts';
 import { matchesGlob } from './glob.ts';
-import type { LedgerEntry } from './ledger-entry.ts';
+import type { LedgerEntry } from '@keyline/ledger';
 import type { Certificate, Device, EnrollmentToken } from './model.ts';
 import type { Write } from './ports.ts';
 

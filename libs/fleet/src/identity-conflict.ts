@@ -1,6 +1,6 @@
 // Two holders of one identity: what the ledger and the alerts say of it, until somebody decides about the device.
 import type { SerialHex } from '@keyline/kernel';
-import type { NewEntry } from './ledger-entry.ts';
+import type { NewEntry } from '@keyline/ledger';
 import type { Alert } from './model.ts';
 import type { Store, Write } from './ports.ts';
 

@@ -7,7 +7,6 @@ export * from './context.ts';
 export * from './device-state.ts';
 export * from './enroll.ts';
 export * from './glob.ts';
-export * from './ledger-entry.ts';
 export * from './model.ts';
 export * from './ports.ts';
 export * from './renew.ts';

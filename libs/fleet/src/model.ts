@@ -1,8 +1,9 @@
 // The nouns of the fleet as rows: plain data, the same on every store. Times are epoch milliseconds UTC.
 import type { DeviceId, SerialHex } from '@keyline/kernel';
+import type { AlertSeverity, DeviceState } from '@keyline/ledger';
 import type { ProfileKind, RevocationReason } from '@keyline/pki';
 
-export type DeviceState = 'registered' | 'active' | 'suspended' | 'revoked' | 'decommissioned';
+export type { AlertSeverity, DeviceState };
 export const deviceStates = [
   'registered',
   'active',
@@ -173,8 +174,6 @@ export interface Crl {
   /** Only beside a root's: OCSP answers about the certificates of authorities, DER, one after the other. */
   readonly answers?: Uint8Array;
 }
-
-export type AlertSeverity = 'info' | 'warning' | 'critical';
 
 export interface Alert {
   /** What makes two findings the same alert: `expiry:device:sensor:7d`. */

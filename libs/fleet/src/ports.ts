@@ -1,7 +1,14 @@
 // What the use cases need from outside: a store that commits units of work, and reads.
-import type { DeviceId, ErrorCode, SerialHex } from '@keyline/kernel';
+import type { DeviceId, SerialHex } from '@keyline/kernel';
 import type { CrlEntry, RevocationReason } from '@keyline/pki';
-import type { LedgerEntry, NewEntry } from './ledger-entry.ts';
+import type {
+  CommitResult,
+  LedgerReader,
+  LedgerStore,
+  LedgerEntry,
+  LedgerWrite,
+  NewEntry,
+} from '@keyline/ledger';
 import type {
   Alert,
   ApiToken,
@@ -120,23 +127,14 @@ export type Write =
   | { readonly op: 'put-alert'; readonly alert: Alert }
   /** Fails with IDEMPOTENCY_IN_PROGRESS when the key is there already. */
   | { readonly op: 'insert-idempotency'; readonly record: IdempotencyRecord }
-  /** Never moves back. */
-  | { readonly op: 'move-cursor'; readonly follower: string; readonly seq: number };
+  | LedgerWrite;
 
 export interface UnitOfWork {
   readonly writes: readonly Write[];
   readonly entries: readonly NewEntry[];
 }
 
-export type CommitResult =
-  | { readonly ok: true; readonly entries: readonly LedgerEntry[] }
-  | {
-      readonly ok: false;
-      readonly code: ErrorCode;
-      /** The write that failed, by position, and what the store knows of why. */
-      readonly writeIndex: number;
-      readonly context: Readonly<Record<string, string | number>>;
-    };
+export type { CommitResult };
 
 export interface Page<Item> {
   readonly items: readonly Item[];
@@ -171,7 +169,7 @@ export interface ExpiryGroup {
 }
 
 /** Reads see every commit that was answered before they were asked. */
-export interface StoreReader {
+export interface StoreReader extends LedgerReader {
   findDevice(id: DeviceId): Promise<Device | undefined>;
   listDevices(filter: DeviceFilter): Promise<Page<Device>>;
   countDevicesByState(): Promise<Readonly<Record<DeviceState, number>>>;
@@ -229,17 +227,12 @@ export interface StoreReader {
     readonly share: number;
     readonly maxLifetime: number;
   }): Promise<readonly ExpiryGroup[]>;
-  readEntries(afterSeq: number, limit: number): Promise<readonly LedgerEntry[]>;
   /** Newest first: what happened to one device or owner. */
   listEntriesOf(subject: string, limit: number): Promise<readonly LedgerEntry[]>;
-  lastSeq(): Promise<number>;
-  findCursor(follower: string): Promise<number>;
 }
 
-export interface Store extends StoreReader {
+export interface Store extends StoreReader, LedgerStore {
   /** Resolves when the unit is durable, or says which condition failed; rejects only when the store itself fails. */
   commit(unit: UnitOfWork): Promise<CommitResult>;
-  /** Called after each commit, in order, before its `commit` promise resolves. Returns the way to stop. */
-  onCommit(listener: (entries: readonly LedgerEntry[]) => void): () => void;
   close(): Promise<void>;
 }

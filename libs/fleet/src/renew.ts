@@ -9,7 +9,7 @@ import { findSuccession, refuseSuperseded } from './certificate-use.ts';
 import { getTypeDetails, type FleetContext } from './context.ts';
 import { certificateRow, keyInUse, resolveDeviceId, type Enrolled } from './enroll.ts';
 import { conflictRow } from './identity-conflict.ts';
-import type { NewEntry } from './ledger-entry.ts';
+import type { NewEntry } from '@keyline/ledger';
 import type { Certificate, Device } from './model.ts';
 import type { Write } from './ports.ts';
 import { admitRenewal, getRenewable } from './renewal-rules.ts';

@@ -11,7 +11,7 @@ import {
 } from '@keyline/x509';
 import { entryBy, type Caller } from './caller.ts';
 import { commitOrThrow } from './context.ts';
-import type { NewEntry } from './ledger-entry.ts';
+import type { NewEntry } from '@keyline/ledger';
 import type { AuthorityRecord, Crl } from './model.ts';
 import type { Store, Write } from './ports.ts';
 import { checkRootAnswers } from './root-answers.ts';

@@ -23,10 +23,9 @@ import {
   type Caller,
   type CallerRole,
   type CreateEnrollmentTokenCommand,
-  type EntryData,
   type FleetContext,
-  type LedgerEntry,
 } from '../src/index.ts';
+import type { EntryData, LedgerEntry } from '@keyline/ledger';
 
 export interface Works extends FleetContext {
   readonly clock: FakeClock;

@@ -1,6 +1,7 @@
 // The follower loop: reads the ledger after its cursor, applies, moves the cursor. A crash in between applies again.
-import type { LedgerEntry, Store } from '@keyline/fleet';
 import { messageOf } from '@keyline/kernel';
+import type { LedgerEntry } from './entry.ts';
+import type { LedgerStore } from './ledger-store.ts';
 
 /** A consumer of the ledger. */
 export interface Follower {
@@ -34,7 +35,7 @@ export interface RunningFollower {
 }
 
 export interface FollowerOptions {
-  readonly store: Pick<Store, 'commit' | 'onCommit' | 'readEntries' | 'findCursor' | 'lastSeq'>;
+  readonly store: LedgerStore;
   readonly follower: Follower;
   readonly log?: FollowerLog;
   /** Milliseconds. */

@@ -1,5 +1,6 @@
 // A ledger in memory for the follower loop: it can be slow, fail, and count what is asked of it.
-import type { CommitResult, LedgerEntry, UnitOfWork } from '@keyline/fleet';
+import type { CommitResult, UnitOfWork } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 import type { FollowerOptions } from '../src/index.ts';
 
 export class FakeLedger implements NonNullable<FollowerOptions['store']> {

@@ -1,5 +1,5 @@
 // The follower loop against a ledger in memory: order, back-off, cursors, waiting, stopping.
-import type { LedgerEntry } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {

@@ -2,7 +2,8 @@
 // complete one when its turn comes. On schedule each list is published anew well before it ends.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listName, type CrlList } from '@keyline/authorities';
-import type { Crl, LedgerEntry, Store } from '@keyline/fleet';
+import type { Crl, Store } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 import type { Clock, SerialHex } from '@keyline/kernel';
 import { openListPublisher, type CrlSchedule, type ListPublisher } from './list-publisher.ts';
 

@@ -1,7 +1,8 @@
 // OCSP answers for the authorities: from the cache until something changes, signed anew for a nonce.
 import { hash } from 'node:crypto';
 import type { AuthorityRevocation } from '@keyline/authorities';
-import type { Certificate, LedgerEntry, Store } from '@keyline/fleet';
+import type { Certificate, Store } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 import { isKeylineError, parseSerialHex, type Clock } from '@keyline/kernel';
 import {
   ocspError,

@@ -1,7 +1,8 @@
 // A database that is an older copy: the CRLs that were published are ahead of those it knows. It must not take a revocation back, so
 // what the published lists say is taken into it, and whatever could have been revoked or used up since, unseen, ends.
 import type { Authorities } from '@keyline/authorities';
-import { isSignedBy, type Crl, type FleetContext, type NewEntry, type Write } from '@keyline/fleet';
+import { isSignedBy, type Crl, type FleetContext, type Write } from '@keyline/fleet';
+import type { NewEntry } from '@keyline/ledger';
 import type { SerialHex } from '@keyline/kernel';
 import { revocationReasons } from '@keyline/pki';
 import { parseCrl, type ParsedCertificate, type ParsedCrl } from '@keyline/x509';

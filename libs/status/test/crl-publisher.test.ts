@@ -1,6 +1,7 @@
 // The publisher of CRLs alone: the clock, failures between steps, and what a restart finds.
 import { crlListsOf } from '@keyline/authorities';
-import type { Crl, LedgerEntry, Store } from '@keyline/fleet';
+import type { Crl, Store } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 import { Duration, FakeClock } from '@keyline/kernel';
 import { parseCrl } from '@keyline/x509';
 import { beforeEach, describe, expect, it } from 'vitest';

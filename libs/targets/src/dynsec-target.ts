@@ -1,7 +1,7 @@
 // A broker that speaks dynamic security, as a follower of the ledger: devices become its clients. How messages reach it is the
 // sender's; when to try again is the follower loop's.
 import type { DeviceTypes, Roles } from '@keyline/access';
-import type { LedgerEntry } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 import { systemClock, type Clock, type DeviceId, type KeylineError } from '@keyline/kernel';
 import { readReports, type CertificateReport } from './certificate-reports.ts';
 import { createAcknowledgements } from './acknowledgements.ts';

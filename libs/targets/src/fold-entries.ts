@@ -1,5 +1,6 @@
 // What a run of ledger entries means for a broker: the last state of each device, and the certificates that ended.
-import type { DeviceState, LedgerEntry } from '@keyline/fleet';
+import type { DeviceState } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 
 export interface DeviceChange {
   readonly device: string;

@@ -1,5 +1,6 @@
 import type { Role } from '@keyline/access';
-import type { Certificate, Device, EntryData, LedgerEntry } from '@keyline/fleet';
+import type { Certificate, Device } from '@keyline/fleet';
+import type { EntryData, LedgerEntry } from '@keyline/ledger';
 import { FakeClock, isKeylineError, type DeviceId, type SerialHex } from '@keyline/kernel';
 import { beforeEach, describe, expect, it } from 'vitest';
 import {

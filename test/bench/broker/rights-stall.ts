@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import type { Device, LedgerEntry } from '@keyline/fleet';
+import type { Device } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 import { createSqliteStore } from '@keyline/store';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bench, BenchContext } from '../support/bench.ts';

@@ -1,5 +1,6 @@
 // The one commit path: waiting units share a transaction and its fsync, and one unit's refusal harms no neighbour.
-import type { CommitResult, LedgerEntry, UnitOfWork } from '@keyline/fleet';
+import type { CommitResult, UnitOfWork } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import type { Database } from 'better-sqlite3';
 import { subjectOf } from './rows.ts';

@@ -13,8 +13,8 @@ import {
   type EnrollmentToken,
   type IdempotencyRecord,
   type Labels,
-  type LedgerEntry,
 } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 import type { DeviceId, SerialHex } from '@keyline/kernel';
 import { profileKinds, type RevocationReason } from '@keyline/pki';
 

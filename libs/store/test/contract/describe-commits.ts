@@ -1,5 +1,6 @@
 // The commit path: whole units or nothing, a ledger without gaps, listeners in order, and conditions that hold under a crowd.
-import type { LedgerEntry, Store, UnitOfWork, Write } from '@keyline/fleet';
+import type { Store, UnitOfWork, Write } from '@keyline/fleet';
+import type { LedgerEntry } from '@keyline/ledger';
 import { isKeylineError } from '@keyline/kernel';
 import { describe, expect, it } from 'vitest';
 import { codeOf, note, take, useEngine, type CreateEngine } from './engine.ts';

@@ -1,5 +1,6 @@
 // What the contract needs of a database: to be opened, and opened again over the same data.
-import type { CommitResult, NewEntry, Store, Write } from '@keyline/fleet';
+import type { CommitResult, Store, Write } from '@keyline/fleet';
+import type { NewEntry } from '@keyline/ledger';
 import { afterEach, beforeEach } from 'vitest';
 
 export interface Engine {

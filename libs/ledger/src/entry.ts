@@ -1,6 +1,8 @@
 // What the ledger records. An entry carries the state after the change, so that a follower need not read anything else.
-import type { AlertSeverity, DeviceState } from './model.ts';
 import type { RevocationReason } from '@keyline/pki';
+
+export type DeviceState = 'registered' | 'active' | 'suspended' | 'revoked' | 'decommissioned';
+export type AlertSeverity = 'info' | 'warning' | 'critical';
 
 interface DeviceEntry {
   readonly device: string;
