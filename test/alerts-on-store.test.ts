@@ -6,7 +6,7 @@ import {
   type AlertFollower,
 } from '@keyline/alerts';
 import { loadConfig, type KeylineConfig } from '@keyline/config';
-import type { Device, Store, Write } from '@keyline/fleet';
+import type { NewDevice, Store, Write } from '@keyline/fleet';
 import { Duration, parseDeviceId, parseSerialHex, systemClock, type Clock } from '@keyline/kernel';
 import { startFollower, type RunningFollower } from '@keyline/ledger';
 import { createSqliteStore, openSqliteStore } from '@keyline/store';
@@ -79,7 +79,7 @@ async function issue(name: string, { left, backdate = 0 }: { left: number; backd
   const known = await store.findDevice(id);
   const serial = parseSerialHex(`5a${(++serials).toString(16).padStart(14, '0')}`);
   const notAfter = now + left;
-  const device: Device = {
+  const device: NewDevice = {
     id,
     type: 'sensor',
     batch: null,

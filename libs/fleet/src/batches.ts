@@ -258,6 +258,7 @@ async function trySign(
           state: 'active',
           serial: issued.serial,
           notAfter: issued.notAfter,
+          admits: true,
           type: type.name,
           batch: batch.id,
           labels: batch.labels,
@@ -267,8 +268,14 @@ async function trySign(
     { op: 'claim-key', spkiSha256: issued.spkiSha256, owner: id },
     { op: 'insert-certificate', certificate },
     ...ending.map(
-      ({ serial }) =>
-        ({ op: 'revoke-certificate', serial, at: now, reason: 'superseded' }) as const,
+      ({ serial }, n) =>
+        ({
+          op: 'revoke-certificate',
+          serial,
+          at: now,
+          reason: 'superseded',
+          entry: 1 + n,
+        }) as const,
     ),
   ];
   const result = await context.store.commit({
@@ -296,7 +303,10 @@ async function trySign(
       })),
     ],
   });
-  if (result.ok) return { device: id, certificate, created: true };
+  if (result.ok) {
+    const entry = result.entries[0]?.seq ?? null;
+    return { device: id, certificate: { ...certificate, entry }, created: true };
+  }
   assertNotInOtherCase(result, id);
   if (result.code === 'DEVICE_EXISTS' || result.code === 'DEVICE_CHANGED') return undefined;
   throw signFailure(result, batch, id);

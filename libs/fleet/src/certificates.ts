@@ -2,7 +2,7 @@
 import { KeylineError, type SerialHex } from '@keyline/kernel';
 import { parseCsr, type RevocationReason } from '@keyline/pki';
 import { entryBy, type Caller } from './caller.ts';
-import { commitOrThrow, type FleetContext } from './context.ts';
+import { commitOrThrow, getEntry, type FleetContext } from './context.ts';
 import { certificateRow, keyInUse } from './enroll.ts';
 import type { Certificate } from './model.ts';
 
@@ -75,7 +75,7 @@ export async function issueCertificate(
     profile: profile.name,
     kind: profile.kind,
   });
-  await commitOrThrow(
+  const { seq } = await commitOrThrow(
     context,
     {
       writes: [
@@ -105,11 +105,8 @@ export async function issueCertificate(
         ? keyInUse(command.name)
         : new KeylineError(failure.code, `"${command.name}" could not be issued; send it again.`),
   );
-  return certificate;
+  return { ...certificate, entry: seq };
 }
-
-/** More than an owner gathers in years, so that the entry of an old revocation is still found. */
-const historyRead = 10_000;
 
 export interface CertificateRevoked {
   readonly certificate: Certificate;
@@ -172,21 +169,22 @@ export async function revokeCertificate(
     });
     if (result.ok && result.entries[0] !== undefined) {
       return {
-        certificate: { ...certificate, state: 'revoked', revokedAt: now, reason },
+        certificate: {
+          ...certificate,
+          state: 'revoked',
+          revokedAt: now,
+          reason,
+          entry: result.entries[0].seq,
+        },
         entry: result.entries[0],
       };
     }
   }
   const current = await getCertificate(context, serial);
-  const entries = await context.store.listEntriesOf(owner, historyRead);
-  const entry = entries.find(
-    ({ data }) =>
-      (data.kind === 'certificate-revoked' && data.serial === serial) ||
-      ('serials' in data && data.serials.includes(serial)),
-  );
-  if (current.state !== 'revoked' || entry === undefined) {
+  if (current.state !== 'revoked') {
     throw new KeylineError('STORE_CONFLICT', `${serial} could not be revoked; send it again.`);
   }
+  const entry = await getEntry(context.store, { name: serial, entry: current.entry });
   return { certificate: current, entry };
 }
 

@@ -4,7 +4,7 @@ import { KeylineError, parseDuration, type Clock } from '@keyline/kernel';
 import type { IssueRequest, IssuedCertificate, Profile, Profiles } from '@keyline/pki';
 import type { LedgerEntry } from '@keyline/ledger';
 import type { Certificate } from './model.ts';
-import type { CommitResult, Store, UnitOfWork } from './ports.ts';
+import type { CommitResult, Store, StoreReader, UnitOfWork } from './ports.ts';
 
 /** The issuing authorities as the use cases see them: which one signs is the profile's matter. */
 export interface IssuerPort {
@@ -79,6 +79,16 @@ export async function commitOrThrow(
   const [entry] = result.entries;
   if (entry === undefined)
     throw new KeylineError('INTERNAL', 'A unit of work had no ledger entry.');
+  return entry;
+}
+
+/** The entry that a row stands on. @throws {KeylineError} INTERNAL where there is none */
+export async function getEntry(
+  store: Pick<StoreReader, 'readEntries'>,
+  row: { readonly name: string; readonly entry: number | null },
+): Promise<LedgerEntry> {
+  const [entry] = row.entry === null ? [] : await store.readEntries(row.entry - 1, 1);
+  if (entry === undefined) throw new KeylineError('INTERNAL', `"${row.name}" has no ledger entry.`);
   return entry;
 }
 

@@ -2,7 +2,7 @@
 import { KeylineError, parseDeviceId, type SerialHex } from '@keyline/kernel';
 import type { RevocationReason } from '@keyline/pki';
 import { entryBy, type Caller } from './caller.ts';
-import { getTypeDetails, isOver, type FleetContext } from './context.ts';
+import { getEntry, getTypeDetails, isOver, type FleetContext } from './context.ts';
 import { endConflict } from './identity-conflict.ts';
 import type { Certificate, Device, DeviceState } from './model.ts';
 import type { Write } from './ports.ts';
@@ -45,13 +45,13 @@ const transitions: Record<StateChange, Transition> = {
 
 export interface DeviceChanged {
   readonly device: Device;
-  /** The entry this state stands on: a new one, or the one that brought it when it held already. */
+  /** The entry this state stands on: a new one, or the one of the last change when it held already. */
   readonly entry: { readonly seq: number; readonly at: number };
   readonly changed: boolean;
 }
 
 /**
- * Idempotent: a device already in the wanted state answers with the entry that brought it there.
+ * Idempotent: a device already in the wanted state answers with the entry that it stands on.
  * @throws {KeylineError} DEVICE_NOT_FOUND, DEVICE_STATE_FORBIDS, DEVICE_CHANGED
  */
 export async function changeDeviceState(
@@ -72,9 +72,7 @@ export async function changeDeviceState(
       throw new KeylineError('DEVICE_NOT_FOUND', `There is no device "${id}".`);
     }
     if (device.state === transition.to) {
-      const entries = await context.store.listEntriesOf(id, 200);
-      const entry = entries.find(({ data }) => data.kind === transition.kind) ?? entries[0];
-      if (entry === undefined) throw new KeylineError('INTERNAL', `"${id}" has no ledger entry.`);
+      const entry = await getEntry(context.store, { name: id, entry: device.entry });
       return { device, entry, changed: false };
     }
     if (!transition.from.includes(device.state)) {
@@ -141,7 +139,13 @@ export async function changeDeviceState(
       const [entry] = result.entries;
       if (entry === undefined) throw new KeylineError('INTERNAL', 'A state change had no entry.');
       return {
-        device: { ...device, state: transition.to, version: device.version + 1, updatedAt: now },
+        device: {
+          ...device,
+          state: transition.to,
+          version: device.version + 1,
+          updatedAt: now,
+          entry: entry.seq,
+        },
         entry,
         changed: true,
       };

@@ -4,6 +4,7 @@ import { KeylineError, parseDeviceId, type DeviceId } from '@keyline/kernel';
 import { parseCsr, type Csr, type IssuedCertificate } from '@keyline/pki';
 import {
   assertNotInOtherCase,
+  getEntry,
   getTypeDetails,
   idRuleOf,
   type FailedCommit,
@@ -11,7 +12,7 @@ import {
 } from './context.ts';
 import { matchesGlob } from './glob.ts';
 import type { LedgerEntry } from '@keyline/ledger';
-import type { Certificate, Device, EnrollmentToken } from './model.ts';
+import type { Certificate, Device, EnrollmentToken, NewCertificate, NewDevice } from './model.ts';
 import type { Write } from './ports.ts';
 
 export interface EnrollCommand {
@@ -64,7 +65,7 @@ export function resolveDeviceId(asked: string | undefined, csr: Csr): DeviceId {
 export function certificateRow(
   issued: IssuedCertificate,
   holder: { owner: string; profile: string; kind: Certificate['kind'] },
-): Certificate {
+): NewCertificate {
   return {
     serial: issued.serial,
     kind: holder.kind,
@@ -123,7 +124,7 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
     profile: profile.name,
     kind: 'device',
   });
-  const device: Device = {
+  const device: NewDevice = {
     id,
     type: type.name,
     batch: null,
@@ -146,6 +147,7 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
           state: 'active',
           serial: issued.serial,
           notAfter: issued.notAfter,
+          admits: true,
           type: type.name,
           batch: null,
           labels: token.labels,
@@ -183,7 +185,13 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
     const [entry] = result.entries;
     if (entry === undefined)
       throw new KeylineError('INTERNAL', 'An enrollment had no ledger entry.');
-    return { device, certificate, role, entry, created: true };
+    return {
+      device: { ...device, entry: entry.seq, admission: entry.seq },
+      certificate: { ...certificate, entry: entry.seq },
+      role,
+      entry,
+      created: true,
+    };
   }
   assertNotInOtherCase(result, id);
   // Lost a race against the same request: what stands now decides.
@@ -218,15 +226,13 @@ async function answerAgain(
   given: { device: Device; csr: Csr; token: EnrollmentToken; role: Role },
 ): Promise<Enrolled> {
   const { device, csr, token, role } = given;
-  const history = await context.store.listEntriesOf(device.id, 50);
-  const entry = history.find(
-    ({ data }) =>
-      (data.kind === 'device-enrolled' || data.kind === 'device-reissued') &&
-      data.token === token.id,
-  );
-  if (device.state === 'active' && device.serial !== null && entry !== undefined) {
+  if (device.state === 'active' && device.serial !== null && device.admission !== null) {
+    const [admission] = await context.store.readEntries(device.admission - 1, 1);
+    const isSame =
+      admission !== undefined && 'token' in admission.data && admission.data.token === token.id;
     const certificate = await context.store.findCertificate(device.serial);
-    if (certificate?.state === 'active' && certificate.spkiSha256 === csr.spkiSha256) {
+    if (isSame && certificate?.state === 'active' && certificate.spkiSha256 === csr.spkiSha256) {
+      const entry = await getEntry(context.store, { name: device.id, entry: certificate.entry });
       return { device, certificate, role, entry, created: false };
     }
   }

@@ -27,7 +27,14 @@ export interface Device {
   /** Serial and end of the newest certificate. */
   readonly serial: SerialHex | null;
   readonly notAfter: number | null;
+  /** Seq of the ledger entry that the row stands on: of its last change. Null where a unit had none. */
+  readonly entry: number | null;
+  /** Seq of the entry by which it was last let in: its enrollment or reissue, which says by what. */
+  readonly admission: number | null;
 }
+
+/** As it is inserted: the entries are those of the unit. */
+export type NewDevice = Omit<Device, 'entry' | 'admission'>;
 
 export type CertificateState = 'active' | 'superseded' | 'revoked';
 
@@ -50,7 +57,12 @@ export interface Certificate {
   readonly reason: RevocationReason | null;
   /** When its holder was first seen to use it as the successor of another; null: not yet. */
   readonly usedAt: number | null;
+  /** Seq of the ledger entry that issued it; once it was revoked or held, of the one that did that or lifted it. */
+  readonly entry: number | null;
 }
+
+/** As it is inserted: the entry is that of the unit. */
+export type NewCertificate = Omit<Certificate, 'entry'>;
 
 /** What callers are; see docs/threat-model.md. */
 export type CallerRole = 'admin' | 'operator' | 'station' | 'auditor' | 'device';

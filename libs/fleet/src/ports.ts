@@ -23,6 +23,8 @@ import type {
   EnrollmentToken,
   IdempotencyRecord,
   Labels,
+  NewCertificate,
+  NewDevice,
 } from './model.ts';
 
 /**
@@ -30,14 +32,14 @@ import type {
  * undoes the whole unit and is named in the result.
  */
 export type Write =
-  /** Fails with DEVICE_EXISTS. */
+  /** Fails with DEVICE_EXISTS. The row stands on the unit's first entry, and was let in by it. */
   | {
       readonly op: 'insert-device';
-      readonly device: Device;
+      readonly device: NewDevice;
       /** Fails with DEVICE_EXISTS also for an id that differs from another in case alone (context `inOtherCase`). */
       readonly distinctIgnoringCase?: boolean;
     }
-  /** Fails with DEVICE_CHANGED unless the row's version is `expectVersion`; sets version + 1 and updatedAt = `at`. */
+  /** Fails with DEVICE_CHANGED unless the row's version is `expectVersion`; sets version + 1, updatedAt = `at` and the unit's first entry. */
   | {
       readonly op: 'update-device';
       readonly id: DeviceId;
@@ -46,6 +48,8 @@ export type Write =
       readonly state: DeviceState;
       readonly serial: SerialHex | null;
       readonly notAfter: number | null;
+      /** Whether that entry also lets it in (anew). */
+      readonly admits?: boolean;
       /** Left as they are when absent. */
       readonly type?: string;
       readonly batch?: string | null;
@@ -54,7 +58,7 @@ export type Write =
   /** Fails with STORE_CONFLICT on a serial that was used before, with AUTHORITY_STATE_FORBIDS when its authority is revoked. */
   | {
       readonly op: 'insert-certificate';
-      readonly certificate: Certificate;
+      readonly certificate: NewCertificate;
       /** What a revoked authority still signs: its own OCSP responder. */
       readonly evenIfRevoked?: boolean;
     }
@@ -68,6 +72,8 @@ export type Write =
       readonly serial: SerialHex;
       readonly at: number;
       readonly reason: RevocationReason;
+      /** Which of the unit's entries says so, by position; absent: the first. */
+      readonly entry?: number;
     }
   /** Sets `usedAt` where it is null; a certificate that is not there is left alone. */
   | { readonly op: 'mark-certificate-used'; readonly serial: SerialHex; readonly at: number }

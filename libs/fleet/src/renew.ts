@@ -6,7 +6,7 @@ import { parseCsr, renewalWindowOf, type Profile } from '@keyline/pki';
 import { keyAlgorithmOf, parseCertificate } from '@keyline/x509';
 import { entryBy, type Caller } from './caller.ts';
 import { findSuccession, refuseSuperseded } from './certificate-use.ts';
-import { getTypeDetails, type FleetContext } from './context.ts';
+import { getEntry, getTypeDetails, type FleetContext } from './context.ts';
 import { certificateRow, keyInUse, resolveDeviceId, type Enrolled } from './enroll.ts';
 import { conflictRow } from './identity-conflict.ts';
 import type { NewEntry } from '@keyline/ledger';
@@ -141,8 +141,15 @@ async function tryRenew(
     updatedAt: now,
     serial: issued.serial,
     notAfter: issued.notAfter,
+    entry: entry.seq,
   };
-  return { device: renewed, certificate, role, entry, created: true };
+  return {
+    device: renewed,
+    certificate: { ...certificate, entry: entry.seq },
+    role,
+    entry,
+    created: true,
+  };
 }
 
 /**
@@ -171,11 +178,8 @@ async function answerAgain(
   const { start } = renewalWindowOf(profile, certificate);
   // A superseded one is good for no other answer, whatever the time.
   if (asked.state !== 'superseded' && context.clock.now() >= start) return undefined;
-  const history = await context.store.listEntriesOf(device.id, 50);
-  const entry = history.find(
-    ({ data }) => 'device' in data && 'serial' in data && data.serial === certificate.serial,
-  );
-  return entry && { device, certificate, role, entry, created: false };
+  const entry = await getEntry(context.store, { name: device.id, entry: certificate.entry });
+  return { device, certificate, role, entry, created: false };
 }
 
 /**
@@ -212,7 +216,10 @@ async function replaceUnused(
     by,
   });
   return {
-    writes: [{ op: 'revoke-certificate', serial, at: now, reason: 'superseded' }, ...noted.writes],
+    writes: [
+      { op: 'revoke-certificate', serial, at: now, reason: 'superseded', entry: 1 },
+      ...noted.writes,
+    ],
     entries: [
       { ...by, data: { kind: 'certificate-revoked', owner, serial, reason: 'superseded' } },
       ...noted.entries,

@@ -131,6 +131,7 @@ async function revokeListed(
       serial: certificate.serial,
       at: entry.revokedAt,
       reason,
+      entry: notes.length,
     });
     notes.push({
       at,

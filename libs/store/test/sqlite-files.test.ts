@@ -98,7 +98,9 @@ describe('a database file', () => {
     await store.close();
     const { from, to } = migrateSqliteStore(path);
     expect(from).toBe(to);
-    expect(await (await open()).findDevice(id('d1'))).toEqual(device('d1'));
+    expect(await (await open()).findDevice(id('d1'))).toEqual(
+      device('d1', { entry: 1, admission: 1 }),
+    );
   });
 
   it('is refused when it is newer than the program, also by migrating: STORE_STALE', async () => {

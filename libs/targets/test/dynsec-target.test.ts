@@ -101,6 +101,8 @@ function deviceRow(id: string, state: Device['state'] = 'active', type = 'defaul
     updatedAt: 0,
     serial: null,
     notAfter: 10 ** 12,
+    entry: null,
+    admission: null,
   };
 }
 

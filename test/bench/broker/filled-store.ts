@@ -1,6 +1,6 @@
 // A fleet in the CA's database, written by the store itself: 50,000 enrollments would be another bench.
 import { loadConfig, type KeylineConfig } from '@keyline/config';
-import type { Device, Store } from '@keyline/fleet';
+import type { NewDevice, Store } from '@keyline/fleet';
 import { parseDeviceId } from '@keyline/kernel';
 import { openSqliteStore } from '@keyline/store';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ const devicesPerUnit = 500;
 export async function fillStore(path: string, count: number): Promise<Store> {
   const store = await openSqliteStore({ path });
   const now = Date.now();
-  const devices = deviceNames(count).map((id): Device => ({
+  const devices = deviceNames(count).map((id): NewDevice => ({
     ...{ id: parseDeviceId(id), type: 'default', batch: null, labels: {}, state: 'active' },
     ...{ version: 1, createdAt: now, updatedAt: now, serial: null, notAfter: null },
   }));

@@ -58,8 +58,9 @@ export function createCommits(
   /** Applies one unit inside the open transaction. Its seqs are given only when every write was taken. */
   function applyUnit({ writes, entries: given }: UnitOfWork): CommitResult {
     let writeIndex = 0;
+    const firstEntry = given.length === 0 ? null : seq + 1;
     for (const write of writes) {
-      const refusal = applyWrite(write);
+      const refusal = applyWrite(write, firstEntry);
       if (refusal !== undefined) {
         return { ok: false, code: refusal.code, writeIndex, context: refusal.context ?? {} };
       }

@@ -206,4 +206,33 @@ export const migrations: readonly string[] = [
   -- The OCSP answers that a root signed with its CRL, DER one after the other.
   ALTER TABLE crls ADD COLUMN answers BLOB;
   `,
+  `
+  -- The ledger entry that a row stands on, and for a device the one by which it was let in: found by their number, not by a search.
+  ALTER TABLE devices ADD COLUMN entry INTEGER;
+  ALTER TABLE devices ADD COLUMN admission INTEGER;
+  ALTER TABLE certificates ADD COLUMN entry INTEGER;
+  UPDATE devices SET
+    entry = (
+      SELECT seq FROM ledger
+      WHERE subject = devices.id AND data ->> 'kind' IN ('device-enrolled', 'device-renewed', 'device-reissued',
+        'device-suspended', 'device-resumed', 'device-revoked', 'device-decommissioned')
+      ORDER BY seq DESC LIMIT 1),
+    admission = (
+      SELECT seq FROM ledger
+      WHERE subject = devices.id AND data ->> 'kind' IN ('device-enrolled', 'device-reissued')
+      ORDER BY seq DESC LIMIT 1);
+  -- Once through the ledger, not once for each certificate.
+  CREATE TABLE entries_of_certificates (serial TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+  INSERT INTO entries_of_certificates (serial, seq)
+    SELECT data ->> 'serial', seq FROM ledger
+    WHERE data ->> 'kind' IN ('device-enrolled', 'device-renewed', 'device-reissued', 'certificate-issued', 'certificate-revoked')
+    ON CONFLICT (serial) DO UPDATE SET seq = max(seq, excluded.seq);
+  INSERT INTO entries_of_certificates (serial, seq)
+    SELECT ended.value, ledger.seq FROM ledger, json_each(ledger.data, '$.serials') AS ended
+    WHERE ledger.data ->> 'kind' IN ('device-suspended', 'device-resumed', 'device-revoked', 'device-decommissioned')
+    ON CONFLICT (serial) DO UPDATE SET seq = max(seq, excluded.seq);
+  UPDATE certificates SET entry =
+    (SELECT seq FROM entries_of_certificates e WHERE e.serial = lower(hex(certificates.serial)));
+  DROP TABLE entries_of_certificates;
+  `,
 ];

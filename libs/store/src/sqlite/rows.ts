@@ -56,6 +56,8 @@ export function toDevice(row: Row): Device {
     updatedAt: row['updated_at'] as number,
     serial: row['serial'] === null ? null : (hexOf(row['serial']) as SerialHex),
     notAfter: row['not_after'] as number | null,
+    entry: row['entry'] as number | null,
+    admission: row['admission'] as number | null,
   };
 }
 
@@ -75,6 +77,7 @@ export function toCertificate(row: Row): Certificate {
     revokedAt: row['revoked_at'] as number | null,
     reason: row['reason'] as RevocationReason | null,
     usedAt: row['used_at'] as number | null,
+    entry: row['entry'] as number | null,
   };
 }
 

@@ -1,15 +1,15 @@
 // The statements behind the writes, prepared once.
 import type { Database, Statement } from 'better-sqlite3';
 
-const insertCertificate = `INSERT INTO certificates (serial, kind, owner, profile, authority, not_before, not_after, spki_sha256, der, crl_shard, state, revoked_at, reason)`;
-const marks = '?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?';
+const insertCertificate = `INSERT INTO certificates (serial, kind, owner, profile, authority, not_before, not_after, spki_sha256, der, crl_shard, state, revoked_at, reason, entry)`;
+const marks = '?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?';
 
 export function prepareStatements(db: Database) {
   const sql = (text: string): Statement => db.prepare(text);
   return {
     insertDevice: sql(
-      `INSERT INTO devices (id, type, batch, labels, state, version, created_at, updated_at, serial, not_after)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+      `INSERT INTO devices (id, type, batch, labels, state, version, created_at, updated_at, serial, not_after, entry, admission)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     ),
     // Two searches by index: for the id in small letters, and among those with capitals.
     idInOtherCase: sql(
@@ -19,15 +19,16 @@ export function prepareStatements(db: Database) {
        LIMIT 1`,
     ).pluck(),
     updateDevice: sql(
-      `UPDATE devices SET state = ?, version = version + 1, updated_at = ?, serial = ?, not_after = ?
+      `UPDATE devices SET state = ?, version = version + 1, updated_at = ?, serial = ?, not_after = ?, entry = ?
        WHERE id = ? AND version = ?`,
     ),
     updateDeviceType: sql('UPDATE devices SET type = ? WHERE id = ?'),
     // Most changes are renewals, which leave the state alone: no count to mend, and nothing to read before.
     updateDeviceInState: sql(
-      `UPDATE devices SET version = version + 1, updated_at = ?, serial = ?, not_after = ?
+      `UPDATE devices SET version = version + 1, updated_at = ?, serial = ?, not_after = ?, entry = ?
        WHERE id = ? AND version = ? AND state = ?`,
     ),
+    updateDeviceAdmission: sql('UPDATE devices SET admission = entry WHERE id = ?'),
     updateDeviceBatch: sql('UPDATE devices SET batch = ? WHERE id = ?'),
     updateDeviceLabels: sql('UPDATE devices SET labels = ? WHERE id = ?'),
     deviceState: sql('SELECT state FROM devices WHERE id = ?').pluck(),
@@ -46,11 +47,11 @@ export function prepareStatements(db: Database) {
     keyOwner: sql('SELECT owner FROM keys WHERE spki_sha256 = ?').pluck(),
     supersede: sql('UPDATE certificates SET state = 1 WHERE serial = ? AND state = 0'),
     revoke: sql(
-      'UPDATE certificates SET state = 2, revoked_at = ?, reason = ? WHERE serial = ? AND state <> 2',
+      'UPDATE certificates SET state = 2, revoked_at = ?, reason = ?, entry = ? WHERE serial = ? AND state <> 2',
     ),
     certificateExists: sql('SELECT 1 FROM certificates WHERE serial = ?').pluck(),
     unhold: sql(
-      `UPDATE certificates SET state = 0, revoked_at = NULL, reason = NULL
+      `UPDATE certificates SET state = 0, revoked_at = NULL, reason = NULL, entry = ?
        WHERE serial = ? AND state = 2 AND reason = 'certificateHold'`,
     ),
     markUsed: sql('UPDATE certificates SET used_at = ? WHERE serial = ? AND used_at IS NULL'),

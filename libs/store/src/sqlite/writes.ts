@@ -17,7 +17,8 @@ export type Refusal =
   | { readonly code: ErrorCode; readonly context?: Readonly<Record<string, string | number>> }
   | undefined;
 
-export type ApplyWrite = (write: Write) => Refusal;
+/** @param firstEntry seq of the first entry of the write's unit, null when it has none */
+export type ApplyWrite = (write: Write, firstEntry: number | null) => Refusal;
 
 export function prepareWrites(db: Database): ApplyWrite {
   const statements = prepareStatements(db);
@@ -28,8 +29,10 @@ export function prepareWrites(db: Database): ApplyWrite {
     for (const name in labels) statements.insertLabel.run(name, labels[name], device);
   }
 
-  const apply: { [Op in Write['op']]: (write: Extract<Write, { op: Op }>) => Refusal } = {
-    'insert-device': ({ device, distinctIgnoringCase = false }) => {
+  const apply: {
+    [Op in Write['op']]: (write: Extract<Write, { op: Op }>, firstEntry: number | null) => Refusal;
+  } = {
+    'insert-device': ({ device, distinctIgnoringCase = false }, firstEntry) => {
       const other = distinctIgnoringCase
         ? (statements.idInOtherCase.get({ id: device.id }) as string | undefined)
         : undefined;
@@ -48,33 +51,29 @@ export function prepareWrites(db: Database): ApplyWrite {
         device.updatedAt,
         device.serial === null ? null : hexBytes(device.serial),
         device.notAfter,
+        firstEntry,
+        firstEntry,
       );
       if (!inserted) return { code: 'DEVICE_EXISTS', context: { device: device.id } };
       putLabels(device.id, device.labels);
       statements.count.run(1, stateNumber(device.state));
       return undefined;
     },
-    'update-device': (write) => {
+    'update-device': (write, firstEntry) => {
       const state = stateNumber(write.state);
       const serial = write.serial === null ? null : hexBytes(write.serial);
       const { at, notAfter, id, expectVersion } = write;
-      if (!done(statements.updateDeviceInState, at, serial, notAfter, id, expectVersion, state)) {
+      const values = [at, serial, notAfter, firstEntry, id, expectVersion];
+      if (!done(statements.updateDeviceInState, ...values, state)) {
         const before = statements.deviceState.get(id) as number | undefined;
-        const updated = done(
-          statements.updateDevice,
-          state,
-          at,
-          serial,
-          notAfter,
-          id,
-          expectVersion,
-        );
+        const updated = done(statements.updateDevice, state, ...values);
         if (!updated || before === undefined) {
           return { code: 'DEVICE_CHANGED', context: { device: id } };
         }
         statements.count.run(-1, before);
         statements.count.run(1, state);
       }
+      if (write.admits === true) statements.updateDeviceAdmission.run(write.id);
       if (write.type !== undefined) statements.updateDeviceType.run(write.type, write.id);
       if (write.batch !== undefined) statements.updateDeviceBatch.run(write.batch, write.id);
       if (write.labels !== undefined) {
@@ -86,7 +85,7 @@ export function prepareWrites(db: Database): ApplyWrite {
       }
       return undefined;
     },
-    'insert-certificate': ({ certificate, evenIfRevoked }) => {
+    'insert-certificate': ({ certificate, evenIfRevoked }, firstEntry) => {
       const { authority } = certificate;
       const values = [
         hexBytes(certificate.serial),
@@ -102,6 +101,7 @@ export function prepareWrites(db: Database): ApplyWrite {
         certificateStateNumber(certificate.state),
         certificate.revokedAt,
         certificate.reason,
+        firstEntry,
       ];
       const inserted =
         evenIfRevoked === true
@@ -122,17 +122,17 @@ export function prepareWrites(db: Database): ApplyWrite {
       statements.supersede.run(hexBytes(serial));
       return undefined;
     },
-    'revoke-certificate': ({ serial, at, reason }) => {
+    'revoke-certificate': ({ serial, at, reason, entry }, firstEntry) => {
       const bytes = hexBytes(serial);
-      if (done(statements.revoke, at, reason, bytes)) return undefined;
+      if (done(statements.revoke, at, reason, seqOf(firstEntry, entry), bytes)) return undefined;
       const exists = statements.certificateExists.get(bytes) !== undefined;
       return {
         code: exists ? 'CERTIFICATE_ALREADY_REVOKED' : 'CERTIFICATE_NOT_FOUND',
         context: { serial },
       };
     },
-    'unhold-certificate': ({ serial }) => {
-      statements.unhold.run(hexBytes(serial));
+    'unhold-certificate': ({ serial }, firstEntry) => {
+      statements.unhold.run(firstEntry, hexBytes(serial));
       return undefined;
     },
     'mark-certificate-used': ({ serial, at }) => {
@@ -323,5 +323,10 @@ export function prepareWrites(db: Database): ApplyWrite {
       return undefined;
     },
   };
-  return (write) => (apply[write.op] as (write: Write) => Refusal)(write);
+  return (write, firstEntry) => (apply[write.op] as ApplyWrite)(write, firstEntry);
+}
+
+/** @param entry position among the entries of the unit */
+function seqOf(firstEntry: number | null, entry = 0): number | null {
+  return firstEntry === null ? null : firstEntry + entry;
 }

@@ -30,6 +30,8 @@ export function device(name: string, changes: Partial<Device> = {}): Device {
     updatedAt: 100,
     serial: null,
     notAfter: null,
+    entry: null,
+    admission: null,
     ...changes,
   };
 }
@@ -50,6 +52,7 @@ export function certificate(n: number, changes: Partial<Certificate> = {}): Cert
     revokedAt: null,
     reason: null,
     usedAt: null,
+    entry: null,
     ...changes,
   };
 }
