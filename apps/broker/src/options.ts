@@ -48,9 +48,9 @@ export interface Limits {
   readonly maxRetainedBytes: number;
   /** The same for all together; shared as queued bytes are. */
   readonly maxRetainedBytesInAll: number;
-  /** Messages in a second from one identity; above it is not read for a while. 0: no limit. */
+  /** Messages in a second from one identity; above it is not read for a while. 0: no limit but that of its role, which may be lower, too. */
   readonly maxMessageRate: number;
-  /** Bytes of messages in a second from one identity. 0: no limit. */
+  /** Bytes of messages in a second from one identity, in the same way. */
   readonly maxByteRate: number;
   /**
    * Bytes that a client has not taken yet: above it, it is not read, QoS 0 messages to it are dropped and others wait; above four times

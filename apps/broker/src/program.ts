@@ -47,8 +47,14 @@ const limitOptions: Record<keyof Limits, readonly [flag: string, help: string]> 
   maxRetainedMessages: ['--max-retained-messages <n>', 'retained messages per identity'],
   maxRetainedBytes: ['--max-retained-bytes <bytes>', 'of retained messages, per identity'],
   maxRetainedBytesInAll: ['--max-retained-bytes-in-all <bytes>', 'of retained messages, in all'],
-  maxMessageRate: ['--max-message-rate <n>', 'messages a second per identity, 0 for no limit'],
-  maxByteRate: ['--max-byte-rate <bytes>', 'of messages a second per identity, 0 for no limit'],
+  maxMessageRate: [
+    '--max-message-rate <n>',
+    'messages a second per identity, 0 for none but its role’s',
+  ],
+  maxByteRate: [
+    '--max-byte-rate <bytes>',
+    'of messages a second per identity, 0 for none but its role’s',
+  ],
   maxUnreadBytes: [
     '--max-unread-bytes <bytes>',
     'that a client has not taken; above it, it is not read',

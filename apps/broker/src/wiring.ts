@@ -118,6 +118,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
   const store = await SessionStore.open({
     folder: join(data, 'sessions'),
     limits,
+    roles: dynsec,
     clock,
     log,
   });

@@ -351,6 +351,94 @@ describe('messages of a client', () => {
     await Promise.all([eager.cut(), listener.endAsync()]);
   });
 
+  describe('above the rate of a role', () => {
+    const count = 40;
+    const messages = (name: string): Buffer =>
+      Buffer.concat(
+        Array.from({ length: count }, (_, at) =>
+          bytesOf({
+            ...{ cmd: 'publish', topic: `devices/${name}/x`, payload: String(at), qos: 0 },
+            ...{ dup: false, retain: false },
+          }),
+        ),
+      );
+
+    async function listenTo(name: string): Promise<string[]> {
+      const seen: string[] = [];
+      const certificate = await broker.pki.issue(name);
+      const listener = await broker.connect(certificate, { clientId: `${name}:listener` });
+      listener.on('message', (_topic, payload) => seen.push(payload.toString()));
+      await listener.subscribeAsync(`devices/${name}/#`, { qos: 0 });
+      return seen;
+    }
+
+    it.each([
+      ['messages', { messagerate: 20 }],
+      ['bytes', { byterate: 400 }],
+    ])('in %s wait, and those of other roles do not', async (_what, rates) => {
+      broker = await TestBroker.start({ maxMessageRate: 100_000 });
+      const slow = await broker.device('slow');
+      const free = await broker.device('free');
+      await broker.control({ command: 'modifyRole', rolename: 'role-slow', ...rates });
+      const [ofSlow, ofFree] = [await listenTo('slow'), await listenTo('free')];
+      const [slowClient, freeClient] = [
+        await RawClient.connect(broker, slow, 'slow', 5),
+        await RawClient.connect(broker, free, 'free', 5),
+      ];
+      slowClient.sendBytes(messages('slow'));
+      await expect.poll(() => ofSlow.length).toBeGreaterThan(0);
+      freeClient.sendBytes(messages('free'));
+      await expect.poll(() => ofFree.length).toBe(count);
+      expect(ofSlow.length).toBeLessThan(count);
+      await expect.poll(() => ofSlow.length, { timeout: 60_000 }).toBe(count);
+      await Promise.all([slowClient.cut(), freeClient.cut()]);
+    });
+
+    it('wait also after the client has come back with a new session, until its role says otherwise', async () => {
+      broker = await TestBroker.start();
+      const certificate = await broker.device('slow');
+      const seen = await listenTo('slow');
+      await broker.control({ command: 'modifyRole', rolename: 'role-slow', messagerate: 0.01 });
+      const once = bytesOf({
+        ...{ cmd: 'publish', topic: 'devices/slow/x', payload: 'once', qos: 0 },
+        ...{ dup: false, retain: false },
+      });
+      // Whatever it has at first, one message takes it below what it may send for more than a minute.
+      for (let connected = 1; connected <= 3; connected += 1) {
+        const client = await RawClient.connect(broker, certificate, 'slow', 5, {
+          sessionExpiryInterval: 0,
+        });
+        client.sendBytes(Buffer.concat([once, bytesOf({ cmd: 'pingreq' })]));
+        // Each connection is read until it is above the rate: one message, and nothing after it.
+        await expect.poll(() => seen.length).toBe(connected);
+        expect(client.packets.map(({ cmd }) => cmd)).not.toContain('pingresp');
+        await client.cut();
+      }
+      const client = await RawClient.connect(broker, certificate, 'slow', 5, {
+        sessionExpiryInterval: 0,
+      });
+      client.sendBytes(messages('slow'));
+      await expect.poll(() => seen.length).toBe(4);
+      await broker.control({ command: 'modifyRole', rolename: 'role-slow', messagerate: 0 });
+      await expect.poll(() => seen.length).toBe(3 + count);
+      await client.cut();
+    });
+
+    it('wait as those above the rate of the broker do, where that is the lower one', async () => {
+      broker = await TestBroker.start({ maxMessageRate: 20 });
+      const certificate = await broker.device('eager');
+      await broker.control({ command: 'modifyRole', rolename: 'role-eager', messagerate: 100_000 });
+      const seen = await listenTo('eager');
+      const client = await RawClient.connect(broker, certificate, 'eager', 5);
+      client.sendBytes(messages('eager'));
+      await expect.poll(() => seen.length).toBeGreaterThan(0);
+      await expectService();
+      expect(seen.length).toBeLessThan(count);
+      await expect.poll(() => seen.length, { timeout: 60_000 }).toBe(count);
+      await client.cut();
+    });
+  });
+
   it('with U+0000 or bytes that are no UTF-8 in their topic end it, and reach nobody (MQTT-1.5.4-1, MQTT-1.5.4-2)', async () => {
     broker = await TestBroker.start();
     const certificate = await broker.device('pump');

@@ -12,6 +12,7 @@ import { SessionStore } from '../src/engine/session-store.ts';
 import { defaultLimits } from '../src/options.ts';
 
 let folder: string;
+const noRoles = { version: 0, ratesOf: () => ({ messages: 0, bytes: 0 }) };
 const log = pino({ level: 'silent' });
 const clock = new FakeClock(Date.parse('2026-01-01T00:00:00Z'));
 
@@ -22,7 +23,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const open = (): Promise<SessionStore> =>
-  SessionStore.open({ folder, limits: defaultLimits, clock, log });
+  SessionStore.open({ folder, limits: defaultLimits, roles: noRoles, clock, log });
 
 const message = (topic: string, bytes: number, more: Partial<Message> = {}): Message => ({
   ...{ topic, payload: Buffer.alloc(bytes, 'x'), qos: 1, retain: false },
@@ -157,7 +158,7 @@ it('counts for each identity what is there, whatever happens to it, and reads it
 
 it('gives an identity no more than an eighth of what is left of what all share', async () => {
   const store = await SessionStore.open({
-    ...{ folder, clock, log },
+    ...{ folder, clock, log, roles: noRoles },
     limits: { ...defaultLimits, maxQueuedBytesInAll: 100_000, maxRetainedBytesInAll: 100_000 },
   });
   const retainAll = (name: string): number => {

@@ -8,6 +8,10 @@ export interface Role {
   readonly publish: readonly string[];
   /** Filters the device may subscribe to, and receive from. */
   readonly subscribe: readonly string[];
+  /** PUBLISH packets in a second that a device of this role may send; absent: what holds for everybody. Below 1: one in some seconds. */
+  readonly messagesPerSecond?: number | undefined;
+  /** The same for the bytes of these packets. */
+  readonly bytesPerSecond?: number | undefined;
 }
 
 export type Roles = ReadonlyMap<string, Role>;

@@ -110,6 +110,23 @@ describe('loadConfig', () => {
     );
   });
 
+  it('takes the rates of a role, and none that is no rate', async () => {
+    await change(
+      'roles/device.yaml',
+      (text) => `${text}messagesPerSecond: 0.2\nbytesPerSecond: 65536\n`,
+    );
+    expect((await loadConfig(dir)).roles.get('device')).toMatchObject({
+      messagesPerSecond: 0.2,
+      bytesPerSecond: 65_536,
+    });
+    await change('roles/device.yaml', (text) =>
+      text.replace(': 0.2', ': 0').replace(/65536\n$/, 'lots'),
+    );
+    const found = (await problems()).join('\n');
+    expect(found).toMatch(/roles\/device\.yaml:\d+:\d+: "messagesPerSecond"/);
+    expect(found).toMatch(/roles\/device\.yaml:\d+:\d+: "bytesPerSecond" must be a number/);
+  });
+
   it('reports everything there is to fix at once, in reading order', async () => {
     await change('alerts.yaml', (text) =>
       text.replace('P30D, severity: info', '30d, severity: inform'),

@@ -77,6 +77,9 @@ export function describeRole(role: Role): Record<string, unknown> {
     ...(role.textDescription === undefined ? {} : { textdescription: role.textDescription }),
     allowwildcardsubs: role.allowWildcardSubs,
     acls: listAcls(role.acls),
+    // Keyline's own, too.
+    ...(role.rates.messages > 0 ? { messagerate: role.rates.messages } : {}),
+    ...(role.rates.bytes > 0 ? { byterate: role.rates.bytes } : {}),
   };
 }
 
@@ -94,6 +97,10 @@ export function loadRole(state: DynsecState, document: Fields): void {
   role.textName = readText(document, 'textname');
   role.textDescription = readText(document, 'textdescription');
   role.allowWildcardSubs = readFlag(document, 'allowwildcardsubs') ?? true;
+  role.rates = {
+    messages: toRate(readField(document, 'messagerate')) ?? 0,
+    bytes: toRate(readField(document, 'byterate')) ?? 0,
+  };
   const acls = readField(document, 'acls');
   role.acls = readAcls(Array.isArray(acls) ? (acls as unknown[]) : []);
   state.putRole(role);
@@ -143,6 +150,11 @@ export function loadClient(state: DynsecState, document: Fields): void {
     }
     state.setClientGroups(client, inOrder(groups));
   }
+}
+
+/** In a second; 0: none. @returns undefined for what is no rate */
+export function toRate(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
 }
 
 function loadSerials(document: Fields): string | undefined {

@@ -20,7 +20,7 @@ import { Rights } from './rights.ts';
 import { normalizeSerial } from './serial.ts';
 import type { ConnectionInfo, DynsecCounts, Executed, Session } from './session.ts';
 import { writeSnapshot } from './snapshot.ts';
-import type { DynsecState } from './state.ts';
+import type { DynsecState, Rates } from './state.ts';
 import { DynsecStore, type Log } from './store.ts';
 import { Turns } from './turns.ts';
 
@@ -58,6 +58,13 @@ export interface DynsecEngine {
   /** ACL types subscribeLiteral and subscribePattern. A shared subscription is asked for whole (`$share/group/filter`). */
   maySubscribe(session: Session, filter: string): boolean;
   mayUnsubscribe(session: Session, filter: string): boolean;
+  /**
+   * Keyline's extension (`messagerate`, `byterate` of a role): what a client may send in a second; 0: its roles say nothing. As with ACLs,
+   * its own roles come before its groups', and the first that says something decides.
+   */
+  ratesOf(username: string): Rates;
+  /** Grows with every change: what `ratesOf` said before it may hold no longer. */
+  readonly version: number;
   counts(): DynsecCounts;
   /** The state as Mosquitto's own `dynamic-security.json` (revoked serials are no part of it). */
   exportState(): Promise<string>;
@@ -242,6 +249,14 @@ class Engine implements DynsecEngine {
 
   mayUnsubscribe(session: Session, filter: string): boolean {
     return this.#rights.mayUnsubscribe(session, filter);
+  }
+
+  ratesOf(username: string): Rates {
+    return this.#rights.ratesOf(username);
+  }
+
+  get version(): number {
+    return this.#state.recordIndex;
   }
 
   counts(): DynsecCounts {

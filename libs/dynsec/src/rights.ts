@@ -2,7 +2,14 @@
 import { covers, takeApart, type Levels } from '@keyline/mqtt';
 import type { Acl, AclType } from './acl.ts';
 import type { Session } from './session.ts';
-import type { DefaultAccess, DynsecState, Membership, Role } from './state.ts';
+import {
+  noRates,
+  type DefaultAccess,
+  type DynsecState,
+  type Membership,
+  type Rates,
+  type Role,
+} from './state.ts';
 
 const controlTopic = '$CONTROL';
 const adminTopic = '$CONTROL/dynamic-security';
@@ -30,6 +37,20 @@ export class Rights {
 
   mayUnsubscribe(session: Session, filter: string): boolean {
     return this.#decide(session, takeApart(filter), 'unsubscribePattern', 'unsubscribeLiteral');
+  }
+
+  /** In the order in which ACLs are looked at; each rate by itself. */
+  ratesOf(username: string): Rates {
+    const client = this.#state.clients.get(username);
+    if (client === undefined) return noRates;
+    let { messages, bytes } = noRates;
+    for (const roles of [client.roles, ...client.groups.map(({ of }) => of.roles)]) {
+      for (const { of } of roles) {
+        messages ||= of.rates.messages;
+        bytes ||= of.rates.bytes;
+      }
+    }
+    return { messages, bytes };
   }
 
   /** Client's roles, then its groups' roles, then the default. The first ACL that matches decides. */

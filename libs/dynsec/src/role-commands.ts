@@ -2,7 +2,7 @@
 import { isAclTopic } from './acl-filter.ts';
 import { createAcl, findAclType, readAcls, withAcl, withoutAcl, type AclType } from './acl.ts';
 import { found, listPage, type Command } from './command.ts';
-import { describeRole } from './documents.ts';
+import { describeRole, toRate } from './documents.ts';
 import {
   isFields,
   readField,
@@ -16,7 +16,7 @@ import {
   type Fields,
 } from './fields.ts';
 import { isName } from './names.ts';
-import { Role, type DefaultAccess, type DynsecState } from './state.ts';
+import { noRates, Role, type DefaultAccess, type DynsecState, type Rates } from './state.ts';
 
 const createRole: Command = (given, { state }) => {
   const rolename = readNewName(given, 'rolename');
@@ -28,12 +28,14 @@ const createRole: Command = (given, { state }) => {
   );
   const wildcards = readField(given, 'allowwildcardsubs') ?? true;
   if (typeof wildcards !== 'boolean') throw new Refusal('Invalid allowwildcardsubs');
+  const rates = readRates(given, noRates);
   if (state.roles.has(rolename)) throw new Refusal('Role already exists');
 
   const role = new Role(rolename);
   role.textName = textName;
   role.textDescription = textDescription;
   role.allowWildcardSubs = wildcards;
+  role.rates = rates;
   const acls = readField(given, 'acls');
   if (Array.isArray(acls)) role.acls = readAcls(acls);
   state.putRole(role);
@@ -44,6 +46,8 @@ const modifyRole: Command = (given, { state, effects }) => {
   const role = found(state.roles.get(readName(given, 'rolename')), 'Role does not exist');
   const wildcards = readFlag(given, 'allowwildcardsubs');
   const acls = readField(given, 'acls');
+  // Nobody is kicked for a rate: it holds from now on.
+  role.rates = readRates(given, role.rates);
 
   role.textName = readText(given, 'textname') ?? role.textName;
   role.textDescription = readText(given, 'textdescription') ?? role.textDescription;
@@ -124,6 +128,18 @@ const setDefaultACLAccess: Command = (given, { state, effects }) => {
 const getDefaultACLAccess: Command = (_given, { state }) => ({
   acls: defaultRights.map((acltype) => ({ acltype, allow: state.defaults[acltype] })),
 });
+
+/** Keyline's extension; what is not given stays. @throws {Refusal} */
+function readRates(given: Fields, standing: Rates): Rates {
+  const read = (name: 'messagerate' | 'byterate'): number | undefined => {
+    const value = readField(given, name);
+    return value === undefined ? undefined : found(toRate(value), `Invalid ${name}`);
+  };
+  return {
+    messages: read('messagerate') ?? standing.messages,
+    bytes: read('byterate') ?? standing.bytes,
+  };
+}
 
 function findRole(given: Fields, state: DynsecState): Role {
   return found(state.roles.get(readName(given, 'rolename')), 'Role not found');

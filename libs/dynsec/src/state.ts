@@ -10,12 +10,21 @@ export interface Membership<Kind extends { readonly name: string }> {
   readonly priority: number;
 }
 
+export interface Rates {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+export const noRates: Rates = { messages: 0, bytes: 0 };
+
 export class Role {
   readonly name: string;
   textName: string | undefined;
   textDescription: string | undefined;
   allowWildcardSubs = true;
   acls: Acls = noAcls;
+  /** Keyline's own: PUBLISH packets, and bytes in them, that a client may send in a second; 0: the role says nothing. */
+  rates: Rates = noRates;
   readonly clients = new Set<Client>();
   readonly groups = new Set<Group>();
   readonly #alone = new Map<number, readonly Membership<Role>[]>();

@@ -44,6 +44,68 @@ describe('Identities', () => {
   });
 });
 
+describe('Rates of a role', () => {
+  it('are its clients’, by their own roles before those of their groups, each rate by the first that has one', async () => {
+    const engine = await openEngine();
+    await carryOut(
+      engine,
+      { command: 'createRole', rolename: 'meter', messagerate: 0.5 },
+      { command: 'createRole', rolename: 'camera', messagerate: 30, byterate: 1_000_000 },
+      { command: 'createGroup', groupname: 'site', roles: [{ rolename: 'camera' }] },
+      { command: 'createClient', username: 'a', roles: [{ rolename: 'meter' }] },
+      { command: 'createClient', username: 'b', roles: [{ rolename: 'meter' }] },
+      { command: 'addGroupClient', groupname: 'site', username: 'b' },
+      { command: 'createClient', username: 'c' },
+    );
+    expect(engine.ratesOf('a')).toEqual({ messages: 0.5, bytes: 0 });
+    expect(engine.ratesOf('b')).toEqual({ messages: 0.5, bytes: 1_000_000 });
+    expect(engine.ratesOf('c')).toEqual({ messages: 0, bytes: 0 });
+    expect(engine.ratesOf('constructor')).toEqual({ messages: 0, bytes: 0 });
+  });
+
+  it('change without a kick, and with a new version', async () => {
+    const engine = await openEngine();
+    await carryOut(
+      engine,
+      { command: 'createRole', rolename: 'r', messagerate: 1 },
+      { command: 'createClient', username: 'a', roles: [{ rolename: 'r' }] },
+    );
+    const before = engine.version;
+    const { kicks } = await carryOut(engine, {
+      ...{ command: 'modifyRole', rolename: 'r', messagerate: 2, byterate: 3 },
+    });
+    expect(kicks.usernames.size).toBe(0);
+    expect(engine.version).toBeGreaterThan(before);
+    expect(engine.ratesOf('a')).toEqual({ messages: 2, bytes: 3 });
+    await carryOut(engine, { command: 'modifyRole', rolename: 'r', messagerate: 0 });
+    expect(engine.ratesOf('a')).toEqual({ messages: 0, bytes: 3 });
+  });
+
+  it.each([-1, '5', null, {}])('are refused as %j, and nothing is changed', async (messagerate) => {
+    const engine = await openEngine();
+    const asked = { command: 'createRole', rolename: 'r', messagerate };
+    const [answer] = answersOf(await execute(engine, asked));
+    expect(answer.error).toBe('Invalid messagerate');
+    expect(engine.counts().roles).toBe(0);
+  });
+
+  it('are there again after a start, from the journal and from the snapshot', async () => {
+    const folder = temporaryFolder();
+    const engine = await openEngine(folder);
+    await carryOut(
+      engine,
+      { command: 'createRole', rolename: 'r', messagerate: 7, byterate: 8 },
+      { command: 'createClient', username: 'a', roles: [{ rolename: 'r' }] },
+    );
+    const copy = temporaryFolder();
+    cpSync(folder, copy, { recursive: true });
+    await engine.close();
+    for (const from of [copy, folder]) {
+      expect((await openEngine(from)).ratesOf('a')).toEqual({ messages: 7, bytes: 8 });
+    }
+  });
+});
+
 describe('Rights', () => {
   it('give admins $CONTROL/dynamic-security, and nothing else', async () => {
     const engine = await openEngine();

@@ -6,6 +6,9 @@ import type { DynsecAcl, DynsecDefaultAccess } from './dynsec-messages.ts';
 export interface DynsecRole {
   readonly rolename: string;
   readonly acls: readonly DynsecAcl[];
+  /** In a second; absent: the role says nothing. Keyline's own: Mosquitto would pass over them. */
+  readonly messagerate?: number;
+  readonly byterate?: number;
 }
 
 /** What nobody is told otherwise: nothing, but letting go of a subscription. */
@@ -26,7 +29,11 @@ const acl = (acltype: DynsecAcl['acltype'], topic: string, allow: boolean): Dyns
 });
 
 /** Subscribing needs two rights, to ask (subscribePattern) and to be sent what matches (publishClientReceive). */
-export function compileRole(role: Role, { fillsNames }: Pick<Dialect, 'fillsNames'>): DynsecRole {
+export function compileRole(
+  role: Role,
+  { fillsNames, limitsRates }: Pick<Dialect, 'fillsNames' | 'limitsRates'>,
+): DynsecRole {
+  const { messagesPerSecond, bytesPerSecond } = role;
   const here = (topic: string): boolean => fillsNames || !namesUser(topic);
   return {
     rolename: role.name,
@@ -39,11 +46,16 @@ export function compileRole(role: Role, { fillsNames }: Pick<Dialect, 'fillsName
           acl('publishClientReceive', topic, true),
         ]),
     ],
+    ...(limitsRates && messagesPerSecond !== undefined ? { messagerate: messagesPerSecond } : {}),
+    ...(limitsRates && bytesPerSecond !== undefined ? { byterate: bytesPerSecond } : {}),
   };
 }
 
 /** Every role a broker must have. */
-export function compileRoles(roles: Roles, dialect: Pick<Dialect, 'fillsNames'>): DynsecRole[] {
+export function compileRoles(
+  roles: Roles,
+  dialect: Pick<Dialect, 'fillsNames' | 'limitsRates'>,
+): DynsecRole[] {
   const compiled = [...roles.values()].map((role) => compileRole(role, dialect));
   // "#" covers no topic that begins with "$" (MQTT 5 §4.7.2).
   const everything = ['#', '$SYS/#', '$share/+/#'];

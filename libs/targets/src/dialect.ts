@@ -8,6 +8,8 @@ export interface Dialect {
   readonly fillsNames: boolean;
   /** Keyline's own extension: certificates are refused, and listed for each client, by serial. Elsewhere the CRL does what it can. */
   readonly knowsSerials: boolean;
+  /** Keyline's own extension: a role has rates. Elsewhere nothing holds devices to them. */
+  readonly limitsRates: boolean;
   /** createClient may give roles. On Mosquitto 2.0 that is a use-after-free once the role is deleted. */
   readonly inlineRoles: boolean;
 }

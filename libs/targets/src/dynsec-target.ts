@@ -65,7 +65,12 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
   const { name, client, roles, types, fleet, exclusive = false, clock = systemClock } = options;
   const acknowledgements = createAcknowledgements();
   let prepared = false;
-  let dialect: Dialect = { fillsNames: true, knowsSerials: true, inlineRoles: true };
+  let dialect: Dialect = {
+    fillsNames: true,
+    knowsSerials: true,
+    limitsRates: true,
+    inlineRoles: true,
+  };
   let isKnown = false;
   let repairedRoles = 0;
   let reportsSeen = { start: '', last: 0 };
@@ -113,6 +118,7 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     dialect = {
       fillsNames: isOurs,
       knowsSerials: isOurs,
+      limitsRates: isOurs,
       inlineRoles: details?.error === undefined,
     };
     isKnown = true;

@@ -7,7 +7,12 @@ import type { Dialect } from './dialect.ts';
 import { devicePages, isOverFor, wantedOf, type FleetReader } from './reconcile.ts';
 
 /** A Mosquitto of any version, with an acl_file from `compileAclFile`. */
-const dialect: Dialect = { fillsNames: false, knowsSerials: false, inlineRoles: true };
+const dialect: Dialect = {
+  fillsNames: false,
+  knowsSerials: false,
+  limitsRates: false,
+  inlineRoles: true,
+};
 
 interface ExportedClient {
   readonly username: string;

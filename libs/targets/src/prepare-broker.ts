@@ -1,4 +1,4 @@
-// Brings a broker's roles and default rights to what ca-config says. Changes only what differs: changing a role kicks its clients.
+// Brings a broker's roles and default rights to what ca-config says. Changes only what differs: changing a role's rights kicks its clients.
 import type { Roles } from '@keyline/access';
 import type { BrokerLine } from './broker-line.ts';
 import { compileRoles, defaultAccess, type DynsecRole } from './compile-role.ts';
@@ -30,8 +30,14 @@ export async function prepareBroker(
     const answer = known[position];
     if (answer === undefined || isMissing(answer)) {
       commands.push({ command: 'createRole', ...role });
-    } else if (!hasAcls(answer.data, role)) {
-      commands.push({ command: 'modifyRole', ...role });
+      continue;
+    }
+    const change = {
+      ...(hasAcls(answer.data, role) ? {} : { acls: role.acls }),
+      ...(dialect.limitsRates ? ratesToChange(answer.data, role) : {}),
+    };
+    if (Object.keys(change).length > 0) {
+      commands.push({ command: 'modifyRole', rolename: role.rolename, ...change });
     }
   }
   if (commands.length > 0) await ask(commands);
@@ -49,4 +55,16 @@ function hasAcls(data: unknown, { acls }: DynsecRole): boolean {
   const set = new Set(readList(readObject(data, 'role'), 'acls').map(name));
   const wanted = new Set(acls.map((acl) => name({ ...acl })));
   return set.size === wanted.size && [...wanted].every((acl) => set.has(acl));
+}
+
+/** 0 takes a rate away. */
+function ratesToChange(data: unknown, role: DynsecRole): Record<string, number> {
+  const standing = readObject(data, 'role');
+  const names = ['messagerate', 'byterate'] as const;
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const wanted = role[name] ?? 0;
+      return (standing[name] ?? 0) === wanted ? [] : [[name, wanted]];
+    }),
+  );
 }

@@ -42,6 +42,7 @@ let clock: FakeClock;
 let seq: number;
 
 beforeEach(() => {
+  roles.set('device', device);
   broker = new FakeBroker();
   clock = new FakeClock(1_000_000);
   seq = 0;
@@ -171,7 +172,7 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
 
 describe('compileRole', () => {
   it('gives a subscriber both rights it needs, and keeps %u for the broker', () => {
-    expect(compileRole(device, { fillsNames: true })).toEqual({
+    expect(compileRole(device, { fillsNames: true, limitsRates: true })).toEqual({
       rolename: 'device',
       acls: [
         { acltype: 'publishClientSend', topic: 'devices/%u/telemetry', priority: 0, allow: true },
@@ -211,8 +212,44 @@ describe('preparing a broker', () => {
     broker.payloads.length = 0;
     await target.prepare();
     expect(broker.payloads.at(-1)).toEqual([
-      { command: 'modifyRole', ...compileRole(gateway, { fillsNames: true }) },
+      { command: 'modifyRole', ...compileRole(gateway, { fillsNames: true, limitsRates: true }) },
     ]);
+  });
+});
+
+describe('rates of a role', () => {
+  const limited = { ...device, messagesPerSecond: 20, bytesPerSecond: 4096 };
+
+  it('go to Keyline’s own broker, without its rights when only they differ', async () => {
+    await target.prepare();
+    roles.set('device', limited);
+    broker.payloads.length = 0;
+    await target.prepare();
+    expect(broker.payloads.at(-1)).toEqual([
+      { command: 'modifyRole', rolename: 'device', messagerate: 20, byterate: 4096 },
+    ]);
+    roles.set('device', { ...device, bytesPerSecond: 4096 });
+    await target.prepare();
+    expect(broker.payloads.at(-1)).toEqual([
+      { command: 'modifyRole', rolename: 'device', messagerate: 0 },
+    ]);
+    const sent = broker.payloads.length;
+    await target.prepare();
+    expect(broker.payloads.slice(sent).flat()).not.toContainEqual(
+      expect.objectContaining({ command: 'modifyRole' }),
+    );
+  });
+
+  it('do not go to a Mosquitto, which has none', async () => {
+    broker.knowsSerials = false;
+    roles.set('device', limited);
+    await target.prepare();
+    expect(JSON.stringify(broker.payloads)).not.toMatch(/rate"/);
+    const sent = broker.payloads.length;
+    await target.prepare();
+    expect(broker.payloads.slice(sent).flat()).not.toContainEqual(
+      expect.objectContaining({ command: 'modifyRole' }),
+    );
   });
 });
 

@@ -54,9 +54,12 @@ export class FakeBroker implements DynsecSender {
           ? ok({ role: this.roles.get(rolename) })
           : error('Role not found');
       case 'createRole':
-      case 'modifyRole':
-        this.roles.set(rolename, { rolename, acls: given['acls'] });
+      case 'modifyRole': {
+        const { command: _, ...role } = given;
+        // Whatever a command does not name stays as it is.
+        this.roles.set(rolename, { ...(this.roles.get(rolename) as object | undefined), ...role });
         return ok();
+      }
       case 'getDetails':
         return this.isNew ? ok({ clientCount: this.clients.size }) : error('Unknown command');
       case 'listClients': {

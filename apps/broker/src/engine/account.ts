@@ -1,4 +1,5 @@
 // What one identity holds of the broker at this moment, whatever the number of its connections: what budgets are held against.
+import type { DynsecEngine } from '@keyline/dynsec';
 import type { Limits } from '../options.ts';
 import type { Session } from './session.ts';
 
@@ -12,6 +13,11 @@ export class Account {
   queuedBytes = 0;
   retainedMessages = 0;
   retainedBytes = 0;
+  /** Messages and bytes in a second that it may send; 0: no limit. */
+  messageRate = 0;
+  byteRate = 0;
+  /** Of the rights that these are of; -1: it was never asked. */
+  ratesVersion = -1;
   /** What its rates still allow; below 0 its connections are not read. */
   messageTokens = 0;
   byteTokens = 0;
@@ -63,16 +69,23 @@ export function subscriptionUnits(filter: string): number {
 /** Of what is left of a shared limit, no identity may hold more than this part: so there is always some for the others. */
 const shareOfFree = 1 / 8;
 
+/** Rates of identities: those of their roles. */
+export type RoleRates = Pick<DynsecEngine, 'ratesOf' | 'version'>;
+
 /** Every identity that holds anything, and what all of them hold together. */
 export class Accounts {
   readonly #limits: Limits;
+  readonly #roles: RoleRates;
   readonly #accounts = new Map<string, Account>();
+  /** They hold nothing any more, but have sent more than their rates allow: coming back must not make that undone. */
+  readonly #indebted = new Set<Account>();
   subscriptions = 0;
   queuedBytes = 0;
   retainedBytes = 0;
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, roles: RoleRates) {
     this.#limits = limits;
+    this.#roles = roles;
   }
 
   find(name: string): Account | undefined {
@@ -90,8 +103,21 @@ export class Accounts {
 
   /** After something was given back. */
   close(account: Account): void {
-    if (account.isEmpty && this.#accounts.get(account.name) === account) {
-      this.#accounts.delete(account.name);
+    if (!account.isEmpty || this.#accounts.get(account.name) !== account) return;
+    if (account.messageRate > 0 || account.byteRate > 0) this.#indebted.add(account);
+    else this.#accounts.delete(account.name);
+  }
+
+  /** Called now and then: forgets those that have waited for as long as their rates ask for. @param now of the engine's clock */
+  forgive(now: number): void {
+    for (const account of this.#indebted) {
+      if (account.isEmpty) {
+        this.#refill(account, now);
+        const { messageTokens, messageRate, byteTokens, byteRate } = account;
+        if (messageTokens < messageRate || byteTokens < byteRate) continue;
+        this.#accounts.delete(account.name);
+      }
+      this.#indebted.delete(account);
     }
   }
 
@@ -142,34 +168,51 @@ export class Accounts {
 
   /** Whether the identity's rates allow one more message now; it is counted in any case. */
   spend(account: Account, bytes: number, now: number): boolean {
-    const { maxMessageRate, maxByteRate } = this.#limits;
-    if (maxMessageRate === 0 && maxByteRate === 0) return true;
+    if (account.ratesVersion !== this.#roles.version) this.#readRates(account);
+    if (account.messageRate === 0 && account.byteRate === 0) return true;
     this.#refill(account, now);
-    account.messageTokens -= 1;
-    account.byteTokens -= bytes;
-    return this.isWithinRates(account, now);
+    if (account.messageRate > 0) account.messageTokens -= 1;
+    if (account.byteRate > 0) account.byteTokens -= bytes;
+    return isWithin(account);
   }
 
   isWithinRates(account: Account, now: number): boolean {
-    const { maxMessageRate, maxByteRate } = this.#limits;
+    if (account.ratesVersion !== this.#roles.version) this.#readRates(account);
     this.#refill(account, now);
-    return (
-      (maxMessageRate === 0 || account.messageTokens > 0) &&
-      (maxByteRate === 0 || account.byteTokens > 0)
-    );
+    return isWithin(account);
+  }
+
+  /** Those of its role, and of the broker where the role says nothing or more. */
+  #readRates(account: Account): void {
+    const { maxMessageRate, maxByteRate } = this.#limits;
+    const { messages, bytes } = this.#roles.ratesOf(account.name);
+    account.ratesVersion = this.#roles.version;
+    const messageRate = lowerOf(messages, maxMessageRate);
+    const byteRate = lowerOf(bytes, maxByteRate);
+    // A new rate begins with a second's worth of it, as every other does.
+    if (messageRate !== account.messageRate) account.messageTokens = messageRate;
+    if (byteRate !== account.byteRate) account.byteTokens = byteRate;
+    account.messageRate = messageRate;
+    account.byteRate = byteRate;
   }
 
   /** A second's worth may come at once. */
   #refill(account: Account, now: number): void {
-    const { maxMessageRate, maxByteRate } = this.#limits;
+    const { messageRate, byteRate } = account;
     const seconds = (now - account.refilledAt) / 1000;
     account.refilledAt = now;
-    account.messageTokens = Math.min(
-      maxMessageRate,
-      account.messageTokens + seconds * maxMessageRate,
-    );
-    account.byteTokens = Math.min(maxByteRate, account.byteTokens + seconds * maxByteRate);
+    account.messageTokens = Math.min(messageRate, account.messageTokens + seconds * messageRate);
+    account.byteTokens = Math.min(byteRate, account.byteTokens + seconds * byteRate);
   }
+}
+
+function isWithin({ messageRate, messageTokens, byteRate, byteTokens }: Account): boolean {
+  return (messageRate === 0 || messageTokens > 0) && (byteRate === 0 || byteTokens > 0);
+}
+
+/** 0: no limit. */
+function lowerOf(one: number, other: number): number {
+  return one === 0 || other === 0 ? Math.max(one, other) : Math.min(one, other);
 }
 
 function isFairShare(held: number, free: number): boolean {

@@ -318,7 +318,10 @@ export class MqttEngine {
     this.#now = performance.now();
     this.#ticks += 1;
     this.#wills.tick();
-    if (this.#ticks % sessionsEvery === 0) store.expire();
+    if (this.#ticks % sessionsEvery === 0) {
+      store.expire();
+      store.accounts.forgive(this.#now);
+    }
     const count = Math.ceil(this.#connections.size / ticksPerRound);
     for (let looked = 0; looked < count; looked += 1) {
       this.#round ??= this.#connections.values();

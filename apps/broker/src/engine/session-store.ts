@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { Clock, Instant } from '@keyline/kernel';
 import type { Limits } from '../options.ts';
 import type { Identity } from '../peer-identity.ts';
-import { Accounts, subscriptionUnits, type Account } from './account.ts';
+import { Accounts, subscriptionUnits, type Account, type RoleRates } from './account.ts';
 import { Journal } from './journal.ts';
 import {
   bytesOf,
@@ -45,6 +45,7 @@ export interface StoredWill {
 interface SessionStoreOptions {
   readonly folder: string;
   readonly limits: Limits;
+  readonly roles: RoleRates;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -62,7 +63,7 @@ export class SessionStore {
 
   private constructor(options: SessionStoreOptions) {
     this.#options = options;
-    this.accounts = new Accounts(options.limits);
+    this.accounts = new Accounts(options.limits, options.roles);
   }
 
   /** @throws {KeylineError} FILE_UNREADABLE when what is stored is damaged */

@@ -47,7 +47,10 @@ export function prepareState(
   }
   clients.set(login.username, withPassword(login));
   const roles = new Map(listOf(found, 'roles').map((role) => [nameOf(role, 'rolename'), role]));
-  for (const role of [...controlRoles(), ...compileRoles(new Map(), { fillsNames: false })]) {
+  for (const role of [
+    ...controlRoles(),
+    ...compileRoles(new Map(), { fillsNames: false, limitsRates: false }),
+  ]) {
     // The role of the denied is the target's: it puts right what differs, and here a change would come before it can.
     if (isOwn(role.rolename) || !roles.has(role.rolename)) roles.set(role.rolename, role);
   }

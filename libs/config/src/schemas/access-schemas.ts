@@ -11,12 +11,23 @@ const filters = (description: string) =>
     description: `${description} MQTT topic filters; %u stands for the device id and is a whole level.`,
   });
 
+const rate = (what: string, maximum: number) =>
+  Type.Optional(
+    Type.Number({
+      minimum: 0.01,
+      maximum,
+      description: `${what} a second from a device of this role, counted over all its connections; a second's worth may come at once. More is not read for a while, and nothing is lost. Keyline's own broker holds to it (and to its --max-message-rate and --max-byte-rate, where they are lower); a Mosquitto does not.`,
+    }),
+  );
+
 export const RoleSchema = Type.Object(
   {
     name: NameSchema,
     description: DescriptionSchema,
     publish: filters('What the device may publish to.'),
     subscribe: filters('What the device may subscribe to, and receive from.'),
+    messagesPerSecond: rate('Messages', 1_000_000),
+    bytesPerSecond: rate('Bytes of messages', 1_000_000_000),
   },
   { ...closed, $id: 'urn:keyline:schema:role', title: 'Keyline topic role' },
 );
