@@ -1,6 +1,6 @@
 // Idempotency-Key where a repeat would make something new (the route's row says so): the answer is kept, encrypted under the caller's own key, and given again.
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
-import type { Caller, Store } from '@keyline/fleet';
+import type { Caller, IdempotencyRecord, Store } from '@keyline/fleet';
 import { Duration, KeylineError, type Clock } from '@keyline/kernel';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type {} from './authenticate.ts';
@@ -13,6 +13,9 @@ const quotas = {
   device: { answers: 24, bytes: 512 * 1024 },
   others: { answers: 20_000, bytes: 32 * 1024 * 1024 },
 } as const;
+
+/** A fleet whose certificates live for a day renews all of them in that time. */
+const mostCallers = 200_000;
 
 interface Pending {
   readonly storeKey: string;
@@ -37,7 +40,8 @@ export function installIdempotency(
 ): void {
   const { store, clock } = options;
   const running = new Set<string>();
-  const limiter = (requests: number) => createLimiter({ requests, window: keep }, clock);
+  const limiter = (requests: number) =>
+    createLimiter({ requests, window: keep, keys: mostCallers }, clock);
   const kept = {
     device: { answers: limiter(quotas.device.answers), bytes: limiter(quotas.device.bytes) },
     others: { answers: limiter(quotas.others.answers), bytes: limiter(quotas.others.bytes) },
@@ -58,6 +62,38 @@ export function installIdempotency(
   }
   app.decorateRequest('idempotency', undefined);
 
+  /**
+   * Before it is looked up: whoever looked up first and then waited would do again what another did meanwhile.
+   * @returns what was answered before; else the claim stands until the answer is kept
+   * @throws {KeylineError} IDEMPOTENCY_IN_PROGRESS, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED; then nothing is claimed
+   */
+  async function claim(pending: Pending): Promise<IdempotencyRecord | undefined> {
+    const { storeKey, requestHash, caller } = pending;
+    if (running.has(storeKey)) {
+      throw new KeylineError(
+        'IDEMPOTENCY_IN_PROGRESS',
+        'A request with this Idempotency-Key is being worked on. Try again in a second.',
+        { context: { retryAfterSeconds: 1 } },
+      );
+    }
+    running.add(storeKey);
+    let isNew = false;
+    try {
+      const earlier = await store.findIdempotency(storeKey, clock.now());
+      if (earlier !== undefined && earlier.requestHash !== requestHash) {
+        throw new KeylineError(
+          'IDEMPOTENCY_KEY_REUSED',
+          'This Idempotency-Key came with another request before. Use a new key for a new request.',
+        );
+      }
+      if (earlier === undefined) assertQuota(caller);
+      isNew = earlier === undefined;
+      return earlier;
+    } finally {
+      if (!isNew) running.delete(storeKey);
+    }
+  }
+
   async function replay(given: {
     readonly request: FastifyRequest;
     readonly reply: FastifyReply;
@@ -72,32 +108,18 @@ export function installIdempotency(
       );
     }
     const pending = describe(request, headerKey, caller);
-    const earlier = await store.findIdempotency(pending.storeKey, clock.now());
-    if (earlier !== undefined) {
-      if (earlier.requestHash !== pending.requestHash) {
-        throw new KeylineError(
-          'IDEMPOTENCY_KEY_REUSED',
-          'This Idempotency-Key came with another request before. Use a new key for a new request.',
-        );
-      }
-      return reply
-        .status(earlier.status)
-        .header('content-type', 'application/json; charset=utf-8')
-        .header('cache-control', 'no-store')
-        .header('idempotency-replayed', 'true')
-        .serializer((body: unknown) => body as string)
-        .send(decrypt(earlier.body, headerKey));
+    const earlier = await claim(pending);
+    if (earlier === undefined) {
+      request.idempotency = pending;
+      return undefined;
     }
-    if (running.has(pending.storeKey)) {
-      throw new KeylineError(
-        'IDEMPOTENCY_IN_PROGRESS',
-        'A request with this Idempotency-Key is being worked on. Try again in a second.',
-      );
-    }
-    assertQuota(caller);
-    running.add(pending.storeKey);
-    request.idempotency = pending;
-    return undefined;
+    return reply
+      .status(earlier.status)
+      .header('content-type', 'application/json; charset=utf-8')
+      .header('cache-control', 'no-store')
+      .header('idempotency-replayed', 'true')
+      .serializer((body: unknown) => body as string)
+      .send(decrypt(earlier.body, headerKey));
   }
 
   // Most requests have no key: for them the hooks must cost nothing.

@@ -40,8 +40,11 @@ export function createRateLimits(limits: ServiceConfig['rateLimits'], clock: Clo
       }
     },
     proved(tokenHash) {
-      if (rightTokens.size >= mostTokens) rightTokens.clear();
+      // The one that was not seen for longest gives way.
+      rightTokens.delete(tokenHash);
       rightTokens.add(tokenHash);
+      const [oldest] = rightTokens;
+      if (rightTokens.size > mostTokens && oldest !== undefined) rightTokens.delete(oldest);
     },
     countFailure({ ip }) {
       failures.count(peerKeyOf(ip));
@@ -66,12 +69,23 @@ interface Limiter {
   refusal(): KeylineError;
 }
 
-/** Counts per key in windows that all keys share: one number each, and nothing to clean up but the whole. */
-export function createLimiter(
-  { requests, window }: { readonly requests: number; readonly window: number },
-  clock: Clock,
-): Limiter {
+export interface Limit {
+  readonly requests: number;
+  /** Milliseconds. */
+  readonly window: number;
+  /** How many keys are told apart. */
+  readonly keys?: number;
+}
+
+/**
+ * Counts per key in windows that all keys share: one number each, and nothing to clean up but the whole.
+ *
+ * When there are too many keys, those that asked for least are forgotten, and whoever is not remembered counts as having asked for as much
+ * as they had: nobody is ever counted too low, so nobody gets another's limit, or their own, counted anew by coming from many addresses.
+ */
+export function createLimiter({ requests, window, keys = mostKeys }: Limit, clock: Clock): Limiter {
   const counts = new Map<string, number>();
+  let floor = 0;
   let windowEnd = 0;
 
   function turn(): void {
@@ -79,18 +93,28 @@ export function createLimiter(
     // Also when the clock was set back by more than a window.
     if (now >= windowEnd || now < windowEnd - window) {
       counts.clear();
+      floor = 0;
       windowEnd = now + window;
     }
   }
 
   const secondsLeft = (): number => Math.max(1, Math.ceil((windowEnd - clock.now()) / 1000));
 
+  /** All above the floor, so the floor rises each time, and this is done `requests` times in a window at most. */
+  function forgetLeast(): void {
+    let least = Infinity;
+    for (const count of counts.values()) if (count < least) least = count;
+    floor = least;
+    for (const [key, count] of counts) if (count === least) counts.delete(key);
+  }
+
   function add(key: string, amount: number): number {
     turn();
     const before = counts.get(key);
-    if (before === undefined && counts.size >= mostKeys) counts.clear();
-    const count = (before ?? 0) + amount;
-    counts.set(key, count);
+    // With the floor at the limit, whoever is not remembered is refused: there is nothing more to tell apart.
+    if (before === undefined && counts.size >= keys && floor < requests) forgetLeast();
+    const count = (before ?? floor) + amount;
+    if (before !== undefined || counts.size < keys) counts.set(key, count);
     return count;
   }
 
@@ -109,7 +133,7 @@ export function createLimiter(
     add,
     isUsedUp(key) {
       turn();
-      return (counts.get(key) ?? 0) >= requests;
+      return (counts.get(key) ?? floor) >= requests;
     },
     count(key) {
       if (add(key, 1) > requests) throw refusal();

@@ -87,7 +87,7 @@ describe('a second issuing authority', () => {
       as: plant.admin,
       body: foreign,
     });
-    expect([wrongKey.status, wrongKey.body.code]).toEqual([401, 'PATH_INVALID']);
+    expect([wrongKey.status, wrongKey.body.code]).toEqual([400, 'PATH_INVALID']);
     // Of the root, for the right key, and no authority's: on record it would keep the service from starting again.
     const noAuthority = await createIssuer(
       {
@@ -159,6 +159,14 @@ describe('a second issuing authority', () => {
       body: { profiles: ['devices'] },
     });
     expect(unknown.body.code).toBe('PROFILE_UNKNOWN');
+    // Not "all", and nothing that could be answered as done.
+    for (const none of [[], ['device-client', 'device-client'], null]) {
+      const refused = await plant.call('POST', '/v1/authorities/issuing-2/activate', {
+        as: plant.admin,
+        body: { profiles: none },
+      });
+      expect([refused.status, refused.body.code]).toEqual([400, 'REQUEST_INVALID']);
+    }
     const list = await plant.call('GET', '/v1/authorities', { as: plant.admin });
     const profiles = Object.fromEntries(
       list.body.items.map((one: { id: string; profiles: string[] }) => [one.id, one.profiles]),
@@ -247,7 +255,7 @@ describe('the trust bundle', () => {
     const foreign = await signUnderNewRoot((await makeCsr('someone')).pem);
     for (const certificate of [leaf, foreign.certificate]) {
       const answer = await add(certificate);
-      expect([answer.status, answer.body.code]).toEqual([401, 'PATH_INVALID']);
+      expect([answer.status, answer.body.code]).toEqual([400, 'PATH_INVALID']);
     }
   });
 });

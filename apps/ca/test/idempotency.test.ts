@@ -92,4 +92,48 @@ describe('an Idempotency-Key', () => {
     expect((await call('d2', 'more')).statusCode).toBe(200);
     await app.close();
   });
+
+  it('is worked on once, also when the second request looks it up before the first is answered', async () => {
+    let done = 0;
+    const lookUps: PromiseWithResolvers<undefined>[] = [];
+    const app = Fastify();
+    app.decorateRequest('caller', undefined);
+    app.addHook('onRequest', (request, _reply, next) => {
+      request.caller = { role: 'admin', name: 'a', via: 'token' };
+      next();
+    });
+    installIdempotency(app, {
+      clock: { now: () => 1_000_000 },
+      store: {
+        findIdempotency: () => {
+          const lookUp = Promise.withResolvers<undefined>();
+          lookUps.push(lookUp);
+          return lookUp.promise;
+        },
+        commit: () => Promise.resolve({ ok: true, entries: [] }),
+      } as unknown as Store,
+    });
+    app.post('/tokens', { config: { keepsAnswer: true } }, () => ({ done: ++done }));
+    await app.ready();
+    const call = () => app.inject({ method: 'POST', url: '/tokens', headers: withKey('twice') });
+    const first = call();
+    await expect.poll(() => lookUps.length).toBe(1);
+    const second = call();
+    // It may look, too; what it finds is out of date when the first was answered.
+    await new Promise((resolve) => setImmediate(resolve));
+    lookUps[0]?.resolve(undefined);
+    expect((await first).statusCode).toBe(200);
+    for (const lookUp of lookUps) lookUp.resolve(undefined);
+    expect((await second).statusCode).not.toBe(200);
+    expect(done).toBe(1);
+    await app.close();
+  });
+
+  it('that failed can be used again: only success is kept', async () => {
+    const call = { as: plant.admin, headers: withKey('failed'), body: { maxUses: 0 } };
+    expect((await plant.call('POST', '/v1/tokens', call)).status).toBe(400);
+    const right = { ...call, body: { use: 'api' } };
+    expect((await plant.call('POST', '/v1/tokens', right)).status).toBe(400);
+    expect((await plant.call('POST', '/v1/tokens', { ...call, body: {} })).status).toBe(201);
+  });
 });

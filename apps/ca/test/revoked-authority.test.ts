@@ -321,7 +321,7 @@ describe('a certificate that the root takes back before it is installed', () => 
       certificate,
       root: plant.trust,
     });
-    expect([refused.status, refused.body.code]).toEqual([401, 'PATH_INVALID']);
+    expect([refused.status, refused.body.code]).toEqual([400, 'PATH_INVALID']);
     expect(refused.body.detail).toContain('CRL 8');
     const again = await signedByTheRoot(added.body.csr as string);
     const taken = await call('POST', '/v1/authorities/issuing-3/certificate', {

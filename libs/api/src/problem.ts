@@ -56,7 +56,8 @@ export const problemTable = {
   PROFILE_UNKNOWN: [400, 'There is no such profile'],
   PROFILE_VIOLATION: [400, 'The profile does not allow this'],
   LINT_FAILED: [500, 'The profile breaks a rule for certificates'],
-  PATH_INVALID: [401, 'The certificate chain is not valid'],
+  // Of what was sent, not of who sent it: that is CERTIFICATE_NOT_ACCEPTED.
+  PATH_INVALID: [400, 'The certificate chain is not valid'],
   AUTHORITY_NOT_FOUND: [404, 'There is no such authority'],
   AUTHORITY_EXISTS: [409, 'The authority exists already'],
   AUTHORITY_STATE_FORBIDS: [409, 'The state of the authority does not allow this'],
@@ -74,9 +75,8 @@ export const problemTable = {
   SERVICE_UNREACHABLE: [503, 'The service can not be reached'],
   CLOCK_WRONG: [503, 'The clock of the service is wrong'],
   INTERNAL: [500, 'Something went wrong on our side'],
-} as const satisfies Partial<Record<ErrorCode, readonly [status: number, title: string]>>;
+} as const satisfies Record<ErrorCode, readonly [status: number, title: string]>;
 
 export function problemOf(code: ErrorCode): readonly [status: number, title: string] {
-  const table: Partial<Record<ErrorCode, readonly [number, string]>> = problemTable;
-  return table[code] ?? problemTable.INTERNAL;
+  return problemTable[code];
 }

@@ -2,14 +2,16 @@
 // node:crypto only does PBKDF2; OpenSSL reads what this writes.
 import {
   createCipheriv,
+  createDecipheriv,
   createPrivateKey,
   randomBytes,
   scrypt,
   scryptSync,
   type KeyObject,
+  type ScryptOptions,
 } from 'node:crypto';
 import { KeylineError, type Secret } from '@keyline/kernel';
-import { decodePem, der, encodePem } from '@keyline/x509';
+import { decodePem, der, encodePem, readSequence } from '@keyline/x509';
 
 export const encryptedKeyLabel = 'ENCRYPTED PRIVATE KEY';
 
@@ -42,12 +44,16 @@ export async function encryptPrivateKeyAside(key: KeyObject, passphrase: Secret)
   assertPassphrase(passphrase);
   const salt = randomBytes(16);
   const bytes = Buffer.from(passphrase.reveal(), 'utf8');
-  return seal(key, salt, await deriveAside(bytes, salt));
+  return seal(key, salt, await deriveAside(bytes, salt, scryptOptions));
 }
 
-const deriveAside = (passphrase: Buffer, salt: Buffer): Promise<Buffer> =>
+const deriveAside = (
+  passphrase: Buffer,
+  salt: Uint8Array,
+  options: ScryptOptions,
+): Promise<Buffer> =>
   new Promise((resolve, reject) => {
-    scrypt(passphrase, salt, keyBytes, scryptOptions, (error, derived) => {
+    scrypt(passphrase, salt, keyBytes, options, (error, derived) => {
       if (error === null) resolve(derived);
       else reject(error);
     });
@@ -99,10 +105,69 @@ export function decryptPrivateKey(pem: string, passphrase: Secret): KeyObject {
       passphrase: passphrase.reveal(),
     });
   } catch (error) {
-    throw new KeylineError(
-      'KEY_DECRYPT_FAILED',
-      "The private key can't be decrypted: the passphrase is wrong, or the file is damaged. Check the passphrase file (one line, the right authority); a backup of the key file tells the two apart.",
-      { cause: error },
-    );
+    throw decryptFailed(error);
   }
+}
+
+/**
+ * The same beside everything else. What is not encrypted as Keyline does it (PBKDF2, another cipher) is read at once all the same.
+ * @throws {KeylineError} as `decryptPrivateKey`
+ */
+export async function decryptPrivateKeyAside(pem: string, passphrase: Secret): Promise<KeyObject> {
+  const sealed = readSealed(decodePem(pem, encryptedKeyLabel));
+  if (sealed === undefined) return decryptPrivateKey(pem, passphrase);
+  const { salt, iv, encrypted, options } = sealed;
+  try {
+    const bytes = Buffer.from(passphrase.reveal(), 'utf8');
+    const encryptionKey = await deriveAside(bytes, salt, options);
+    const decipher = createDecipheriv('aes-256-cbc', encryptionKey, iv);
+    const plain = Buffer.concat([decipher.update(encrypted), decipher.final()]);
+    encryptionKey.fill(0);
+    const key = createPrivateKey({ key: plain, format: 'der', type: 'pkcs8' });
+    plain.fill(0);
+    return key;
+  } catch (error) {
+    throw decryptFailed(error);
+  }
+}
+
+/** What `seal` writes; undefined for anything else. */
+function readSealed(bytes: Uint8Array):
+  | {
+      readonly salt: Uint8Array;
+      readonly iv: Uint8Array;
+      readonly encrypted: Uint8Array;
+      readonly options: ScryptOptions;
+    }
+  | undefined {
+  try {
+    const info = readSequence(bytes);
+    const algorithm = info.enter();
+    const encrypted = info.readOctetString();
+    if (algorithm.readOid() !== oids.pbes2) return undefined;
+    const scheme = algorithm.enter();
+    const derivation = scheme.enter();
+    const encryption = scheme.enter();
+    if (derivation.readOid() !== oids.scrypt || encryption.readOid() !== oids.aes256Cbc) {
+      return undefined;
+    }
+    const iv = encryption.readOctetString();
+    const scryptParameters = derivation.enter();
+    const salt = scryptParameters.readOctetString();
+    const N = scryptParameters.readSmallInteger();
+    const r = scryptParameters.readSmallInteger();
+    const p = scryptParameters.readSmallInteger();
+    return { salt, iv, encrypted, options: { N, r, p, maxmem: scryptMemoryBytes } };
+  } catch {
+    // OpenSSL is to say what is wrong with it.
+    return undefined;
+  }
+}
+
+function decryptFailed(cause: unknown): KeylineError {
+  return new KeylineError(
+    'KEY_DECRYPT_FAILED',
+    "The private key can't be decrypted: the passphrase is wrong, or the file is damaged. Check the passphrase file (one line, the right authority); a backup of the key file tells the two apart.",
+    { cause },
+  );
 }

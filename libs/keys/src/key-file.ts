@@ -4,7 +4,7 @@ import { constants, readFileSync, statSync } from 'node:fs';
 import { open, rm, writeFile } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { assertPrivate, isKeylineError, KeylineError, messageOf, Secret } from '@keyline/kernel';
-import { decryptPrivateKey } from './encrypted-key.ts';
+import { decryptPrivateKeyAside } from './encrypted-key.ts';
 
 const maxPassphraseBytes = 4096;
 // O_SYNC instead of fsync, which Node's permission model refuses (keyline-root runs in it).
@@ -53,7 +53,7 @@ export async function writeKeyFile(path: string, pem: string): Promise<void> {
 
 /** @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE, DER_MALFORMED, KEY_DECRYPT_FAILED */
 export async function loadEncryptedKey(path: string, passphrase: Secret): Promise<KeyObject> {
-  return decryptPrivateKey(await readKeyText(path), passphrase);
+  return decryptPrivateKeyAside(await readKeyText(path), passphrase);
 }
 
 /** An unencrypted private key, PEM: a device's or a service's own. @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE, KEY_UNSUPPORTED */

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
 import {
   decryptPrivateKey,
+  decryptPrivateKeyAside,
   encryptPrivateKey,
   encryptPrivateKeyAside,
   generateKey,
@@ -127,5 +128,41 @@ it('is made and encrypted aside as well, while the event loop goes on', async ()
   expect((await generateKeyAside('ed25519')).asymmetricKeyType).toBe('ed25519');
   await expect(encryptPrivateKeyAside(key, new Secret(''))).rejects.toMatchObject({
     code: 'USAGE',
+  });
+});
+
+describe('a key that is decrypted aside', () => {
+  it('is the same, and the event loop goes on meanwhile', async () => {
+    const key = generateKey('ec-p256');
+    const pem = encryptPrivateKey(key, passphrase);
+    const order: string[] = [];
+    const decrypted = decryptPrivateKeyAside(pem, passphrase).then((found) => {
+      order.push('decrypted');
+      return found;
+    });
+    setImmediate(() => order.push('turn'));
+    expect((await decrypted).equals(key)).toBe(true);
+    expect(order).toEqual(['turn', 'decrypted']);
+  });
+
+  it('is refused as otherwise: wrong passphrase, damage, no such PEM', async () => {
+    const pem = encryptPrivateKey(generateKey('ec-p256'), passphrase);
+    await expect(decryptPrivateKeyAside(pem, new Secret('wrong'))).rejects.toMatchObject({
+      code: 'KEY_DECRYPT_FAILED',
+    });
+    const bytes = Buffer.from(pem.split('\n').slice(1, -2).join(''), 'base64');
+    const pemOf = (damaged: Buffer) =>
+      `-----BEGIN ENCRYPTED PRIVATE KEY-----\n${damaged.toString('base64')}\n-----END ENCRYPTED PRIVATE KEY-----\n`;
+    // Cost parameters far above the bound and lengths that lead nowhere among them.
+    for (const at of [1, 8, 30, 48, 52, 55, 75, bytes.length - 1]) {
+      const damaged = Buffer.from(bytes);
+      damaged[at]! ^= 0x41;
+      await expect(decryptPrivateKeyAside(pemOf(damaged), passphrase)).rejects.toMatchObject({
+        code: 'KEY_DECRYPT_FAILED',
+      });
+    }
+    await expect(decryptPrivateKeyAside('hello', passphrase)).rejects.toMatchObject({
+      code: 'DER_MALFORMED',
+    });
   });
 });

@@ -183,7 +183,12 @@ export const ImportRootCrlResponseSchema = object({
 export type ImportRootCrlResponse = Static<typeof ImportRootCrlResponseSchema>;
 export const ActivateAuthorityRequestSchema = object({
   profiles: Type.Optional(
-    Type.Array(Type.String({ maxLength: 64 }), { maxItems: 100, description: 'Default: all.' }),
+    Type.Array(Type.String({ maxLength: 64 }), {
+      minItems: 1,
+      maxItems: 100,
+      uniqueItems: true,
+      description: 'Default: all.',
+    }),
   ),
 });
 export type ActivateAuthorityRequest = Static<typeof ActivateAuthorityRequestSchema>;
