@@ -1,10 +1,13 @@
-// Handshakes that failed, in words: what OpenSSL and Node call it, and what to do.
+// Handshakes that failed: counted, and logged in words: what OpenSSL and Node call it, and what to do.
+import type { TLSSocket } from 'node:tls';
+import type { Metrics } from './metrics.ts';
+import type { RefusalLog } from './refusal-log.ts';
 
 const defaultRemedy =
   'Try it with: openssl s_client -connect HOST:PORT -CAfile CA -cert CERT -key KEY.';
 
 // By what OpenSSL and Node call it: ours when we gave up, the peer's alert when it did.
-const handshakeRemedies: readonly (readonly [RegExp, string])[] = [
+const remedies: readonly (readonly [RegExp, string])[] = [
   [
     /ALERT_UNKNOWN_CA|ALERT_BAD_CERTIFICATE|ALERT_CERTIFICATE/,
     'The client did not accept the broker’s certificate: give the client the trust bundle (trust.pem) and connect by a name that is in the certificate.',
@@ -25,11 +28,27 @@ const handshakeRemedies: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-export function handshakeRemedy(code: string): string {
-  return handshakeRemedies.find(([pattern]) => pattern.test(code))?.[1] ?? defaultRemedy;
+/** @param error as Node reports it; after a timeout it leaves the socket to whoever listens, so that is cut here */
+export function reportHandshakeFailure(
+  error: NodeJS.ErrnoException,
+  socket: TLSSocket,
+  { metrics, refusals }: { readonly metrics: Metrics; readonly refusals: RefusalLog },
+): void {
+  const code = error.code ?? error.message;
+  const peer = socket.remoteAddress;
+  socket.destroy();
+  metrics.handshakes.inc({ result: 'failed', reason: labelOf(code) });
+  refusals.write({
+    event: 'handshake failed',
+    reason: code.slice(0, 200),
+    certificate: { cn: undefined, serialHex: undefined },
+    peer,
+    happened: `The TLS handshake failed (${error.message.trim().slice(0, 200)}).`,
+    remedy: remedies.find(([pattern]) => pattern.test(code))?.[1] ?? defaultRemedy,
+  });
 }
 
 /** A label must have few values, and an error code from the other side is not ours to trust. */
-export function labelOf(code: string): string {
+function labelOf(code: string): string {
   return /^[A-Z0-9_]{1,60}$/.test(code) ? code : 'other';
 }

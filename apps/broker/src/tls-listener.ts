@@ -5,16 +5,15 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Logger } from 'pino';
-import { messageOf, type Clock } from '@keyline/kernel';
+import { messageOf } from '@keyline/kernel';
 import { AddressLimit } from './address-limit.ts';
 import { createBoundary, type Boundary } from './boundary.ts';
-import type { ClientAuthorities } from './client-authorities.ts';
 import { FairShare, shareOf } from './fair-share.ts';
-import { handshakeRemedy, labelOf } from './handshake-failure.ts';
+import { reportHandshakeFailure } from './handshake-failure.ts';
 import type { Metrics } from './metrics.ts';
 import type { Limits, TlsPolicy } from './options.ts';
-import { readPeerIdentity, type PeerIdentity } from './peer-identity.ts';
-import type { PeerRules } from './peer-rules.ts';
+import type { PeerIdentity } from './peer-identity.ts';
+import type { PeerJudge } from './peer-judge.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import type { ServerCertificate } from './server-certificate.ts';
 import { contextOf } from './tls-context.ts';
@@ -27,12 +26,8 @@ interface TlsListenerOptions {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly refusals: RefusalLog;
-  readonly clock: Clock;
-  readonly isRevoked: (serialHex: string) => boolean;
-  readonly authorities: Pick<ClientAuthorities, 'issuerOf'>;
-  readonly admins: ReadonlySet<string>;
-  /** What has to be waited for before a peer is judged for good, if anything. */
-  readonly prepare: PeerRules['prepare'];
+  /** Says who a peer is by its certificate. */
+  readonly judge: Pick<PeerJudge, 'judge'>;
   /** MQTT directly on TLS, or in WebSocket messages. */
   readonly carrier: 'tls' | 'websocket';
   /** For clients that bring no certificate: reads who it is from the connection itself. Undefined: certificates are asked for. */
@@ -125,7 +120,7 @@ export class TlsListener {
     });
     this.#server.on('tlsClientError', (error, socket) => {
       this.#inBoundary('handshake', socket, () => {
-        this.#reportFailure(error, socket);
+        reportHandshakeFailure(error, socket, options);
       });
     });
     this.#server.on('secureConnection', (socket) => {
@@ -221,7 +216,7 @@ export class TlsListener {
   }
 
   #admit(socket: TLSSocket): void {
-    const { metrics, carrier, prepare, judgeLogin } = this.#options;
+    const { metrics, carrier, judge, judgeLogin } = this.#options;
     const peer = peerOf(socket);
     const raw = this.#raw.get(peer);
     if (raw !== undefined) {
@@ -249,17 +244,8 @@ export class TlsListener {
       this.#login(socket, judgeLogin);
       return;
     }
-    const first = this.#judge(socket);
-    const preparation = prepare(first.verdict, {
-      chainHolds: socket.authorized,
-      address: socket.remoteAddress ?? '',
-    });
-    if (preparation === undefined) this.#judged.set(socket, this.#settleVerdict(socket, first));
-    else {
-      const judged = preparation.then(() => this.#settleVerdict(socket, this.#judge(socket)));
-      judged.catch(() => undefined); // whoever waits for it hears of it
-      this.#judged.set(socket, judged);
-    }
+    const judged = judge.judge(socket);
+    this.#judged.set(socket, judged);
     if (carrier === 'tls') this.#handOver(socket, socket);
   }
 
@@ -294,28 +280,13 @@ export class TlsListener {
     );
   }
 
-  #judge(socket: TLSSocket): PeerIdentity {
-    const { isRevoked, authorities, admins, clock } = this.#options;
-    return readPeerIdentity(socket, { isRevoked, authorities, admins, now: clock.now() });
-  }
-
-  #settleVerdict(socket: TLSSocket, peerIdentity: PeerIdentity): PeerIdentity {
-    const { metrics } = this.#options;
-    if ('refusal' in peerIdentity.verdict) {
-      metrics.handshakes.inc({ result: 'refused', reason: peerIdentity.verdict.refusal.reason });
-    } else {
-      metrics.handshakes.inc({ result: 'ok', reason: '' });
-    }
-    this.#waitingOf.set(peerIdentity, socket);
-    return peerIdentity;
-  }
-
   #handOver(conn: Duplex, socket: Socket): void {
     const judged = this.#judged.get(socket);
     if (judged === undefined) throw new Error('a connection without a handshake');
     const address = socket.remoteAddress ?? '';
     const pass = (peerIdentity: PeerIdentity): void => {
       this.#inBoundary('hand-over', socket, () => {
+        this.#waitingOf.set(peerIdentity, socket);
         if (!conn.destroyed) this.#options.onConnection({ conn, peerIdentity, address });
       });
     };
@@ -333,23 +304,6 @@ export class TlsListener {
       // Over WebSocket the upgrade and the CONNECT have that time each.
       ...this.#waiting.before(now - 2 * connectTimeout - sweepEvery),
     ];
-  }
-
-  #reportFailure(error: NodeJS.ErrnoException, socket: TLSSocket): void {
-    const { metrics, refusals } = this.#options;
-    const code = error.code ?? error.message;
-    const peer = socket.remoteAddress;
-    // After a timeout Node leaves the socket to whoever listens here.
-    socket.destroy();
-    metrics.handshakes.inc({ result: 'failed', reason: labelOf(code) });
-    refusals.write({
-      event: 'handshake failed',
-      reason: code.slice(0, 200),
-      certificate: { cn: undefined, serialHex: undefined },
-      peer,
-      happened: `The TLS handshake failed (${error.message.trim().slice(0, 200)}).`,
-      remedy: handshakeRemedy(code),
-    });
   }
 }
 

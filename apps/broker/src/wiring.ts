@@ -8,8 +8,8 @@ import { AdminCertificates } from './admin-certificates.ts';
 import { ClientAuthorities } from './client-authorities.ts';
 import { ControlApi } from './control-api.ts';
 import { TlsListener } from './tls-listener.ts';
-import { endSession } from './end-session.ts';
 import { watchExpiry } from './expired-sessions.ts';
+import { addGauges } from './gauges.ts';
 import { lockFolder } from './engine/folder-lock.ts';
 import { MqttEngine } from './engine/mqtt-engine.ts';
 import { SessionStore } from './engine/session-store.ts';
@@ -19,10 +19,10 @@ import { openMetricsServer } from './metrics-server.ts';
 import { Metrics } from './metrics.ts';
 import type { BrokerOptions } from './options.ts';
 import { PasswordLogins } from './password-login.ts';
-import type { PeerIdentity } from './peer-identity.ts';
+import { PeerJudge } from './peer-judge.ts';
 import { PeerRules } from './peer-rules.ts';
-import { reasonStringOf } from './refusal.ts';
 import { RefusalLog } from './refusal-log.ts';
+import { StandingSessions } from './standing-sessions.ts';
 import { assertTlsPolicy } from './tls-context.ts';
 import { SysTopics } from './sys-topics.ts';
 import { CertificateWatch, loadServerCertificate } from './server-certificate.ts';
@@ -85,7 +85,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     log,
     interval: certificateInterval,
     onChange: () => {
-      judgeAgain();
+      standing.judgeAgain(rules);
     },
   });
   const dynsec = await openDynsecEngine({
@@ -96,6 +96,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     },
     connectionsOf: (username) => sessions.connectionsOf(username),
   });
+  const standing = new StandingSessions({ dynsec, sessions, metrics, log });
   const rules = new PeerRules({
     authorities,
     admins,
@@ -112,7 +113,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       engine.applyRights(changed);
     },
     judgeEverybody: () => {
-      judgeAgain(policy);
+      standing.judgeAgain(policy);
     },
   });
   const store = await SessionStore.open({
@@ -131,7 +132,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     ownerOf: (clientId) => store.find(clientId)?.account.name,
     onAdmitted: (peerIdentity) => {
       for (const each of listeners) each.settle(peerIdentity);
-      endSuperseded(peerIdentity);
+      standing.endSuperseded(peerIdentity);
     },
   });
   const engine = new MqttEngine({
@@ -152,6 +153,14 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     admins,
     guesses: { perAddress: limits.maxGuessesPerAddress, perName: limits.maxGuessesPerName },
   });
+  const judge = new PeerJudge({
+    authorities,
+    admins,
+    isRevoked: (serialHex) => dynsec.isRevoked(serialHex),
+    rules,
+    clock,
+    metrics,
+  });
   const createListener = (carrier: 'tls' | 'websocket' | 'password'): TlsListener =>
     new TlsListener({
       carrier: carrier === 'websocket' ? 'websocket' : 'tls',
@@ -163,11 +172,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       metrics,
       log,
       refusals,
-      clock,
-      authorities,
-      admins,
-      isRevoked: (serialHex) => dynsec.isRevoked(serialHex),
-      prepare: (verdict, peer) => rules.prepare(verdict, peer),
+      judge,
       onConnection: (peer) => {
         engine.accept(peer);
       },
@@ -180,7 +185,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
   const listeners = [listener, webSocketListener, passwordListener].filter(
     (each) => each !== undefined,
   );
-  addGauges();
+  addGauges({ metrics, sessions, store, engine, dynsec, listeners });
 
   let serving = true;
   const metricsServer = await openMetricsServer({
@@ -199,7 +204,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
     onChange: (changed) => {
       authorities.replace(changed.clientAuthorities);
       for (const each of listeners) each.swap(changed);
-      judgeAgain();
+      standing.judgeAgain(rules);
     },
   });
   await watch.start();
@@ -251,104 +256,4 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       await metricsServer.close();
     },
   };
-
-  /** A successor is in use: whoever is here with what it took the place of is so no longer. */
-  function endSuperseded({ verdict }: PeerIdentity): void {
-    if ('refusal' in verdict || verdict.identity.login !== 'certificate') return;
-    const { name, serialHex } = verdict.identity;
-    const superseded = dynsec.noteUse(name, serialHex, '');
-    if (superseded.length === 0) return;
-    for (const session of sessions.named(name)) {
-      if (!superseded.includes(session.identity.serialHex)) continue;
-      endSession(
-        session,
-        {
-          reason: 'superseded',
-          message: 'session ended, because the successor of its certificate is in use',
-          reasonCode: 0x87,
-          reasonString: `The certificate of "${name}" was superseded by ${serialHex}, which is in use. Use that one.`,
-        },
-        { metrics, log },
-      );
-    }
-  }
-
-  /** Authorities, administrators' keys or rights have changed: who would not be let in now does not stay either. */
-  function judgeAgain(by: Pick<PeerRules, 'refusalOf'> = rules): void {
-    for (const session of [...sessions.all()]) {
-      const refusal = by.refusalOf(session.identity);
-      if (refusal === undefined) continue;
-      endSession(
-        session,
-        {
-          reason: 'no-longer-let-in',
-          message: `session ended: ${refusal.happened}`,
-          reasonCode: refusal.reasonCode,
-          reasonString: reasonStringOf(refusal),
-        },
-        { metrics, log },
-      );
-    }
-  }
-
-  function addGauges(): void {
-    metrics.gauge(
-      'keyline_broker_connections',
-      'Connections whose CONNECT was accepted.',
-      () => sessions.size,
-    );
-    metrics.gauge(
-      'keyline_broker_handshakes_in_progress',
-      'TLS handshakes that have begun and not ended.',
-      () => listeners.reduce((sum, { handshakesInProgress }) => sum + handshakesInProgress, 0),
-    );
-    metrics.gauge(
-      'keyline_broker_connections_waiting',
-      'Connections whose handshake is done and whose CONNECT was not accepted yet.',
-      () => listeners.reduce((sum, { connectionsWaiting }) => sum + connectionsWaiting, 0),
-    );
-    metrics.gauge(
-      'keyline_broker_sessions',
-      'Sessions, of connected and of absent clients.',
-      () => store.size,
-    );
-    metrics.gauge(
-      'keyline_broker_subscriptions',
-      'Subscriptions of connected clients.',
-      () => engine.subscriptions,
-    );
-    metrics.gauge(
-      'keyline_broker_sessions_kept',
-      'Whether sessions and messages are kept on disk; 0 while it takes nothing.',
-      () => Number(store.isKept),
-    );
-    metrics.gauge(
-      'keyline_broker_messages_waiting',
-      'QoS 1 and 2 messages that wait for a client or its acknowledgement.',
-      () => store.messagesWaiting,
-    );
-    metrics.gauge(
-      'keyline_broker_retained_messages',
-      'Retained messages.',
-      () => store.retained.size,
-    );
-    for (const [name, what, read] of [
-      ['queued', 'messages that wait for clients', () => store.accounts.queuedBytes],
-      ['retained', 'retained messages', () => store.accounts.retainedBytes],
-      ['partial', 'packets that are not whole', () => engine.memory.partial],
-      ['unread', 'what slow clients have not taken', () => engine.memory.unread],
-    ] as const) {
-      metrics.gauge(`keyline_broker_${name}_bytes`, `Memory of ${what}, about.`, read);
-    }
-    metrics.gauge(
-      'keyline_broker_identities',
-      'Clients in the dynamic-security state.',
-      () => dynsec.counts().clients,
-    );
-    metrics.gauge(
-      'keyline_broker_revoked_serials',
-      'Certificates that are refused because they are revoked.',
-      () => dynsec.counts().revokedSerials,
-    );
-  }
 }
