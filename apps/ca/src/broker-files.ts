@@ -1,7 +1,7 @@
 // What brokers of this machine are told in files (docs/decisions/0008-who-is-let-in.md): whose clients to let in, and with which key the
 // service administers them. Each is written before the first use of what is new in it.
-import { renameSync, writeFileSync } from 'node:fs';
 import type { Authorities } from '@keyline/authorities';
+import { replaceFileAtOnce } from '@keyline/files';
 import type { CaFolder } from './ca-folder.ts';
 import { trustPems } from './tls-identity.ts';
 
@@ -24,23 +24,17 @@ export function createBrokerFiles(
       // A root lets in nobody but those it has signed itself, and it signs no clients.
       const text = trusted.map(({ pem }) => pem).join('') || trustPems(authorities).join('');
       if (text === authoritiesText) return;
-      replace(folder.clientAuthorities, text);
+      replaceFileAtOnce(folder.clientAuthorities, text);
       authoritiesText = text;
     },
     announceAdmin(certificatePem) {
       const [leaf] = firstCertificate.exec(certificatePem) ?? [''];
       if (admins.at(-1) === leaf) return;
       const kept = [...admins, leaf].slice(-2);
-      replace(folder.brokerAdmin, kept.join(''));
+      replaceFileAtOnce(folder.brokerAdmin, kept.join(''));
       admins = kept;
     },
   };
 }
 
 const firstCertificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/;
-
-/** At once, and in one step: whoever is told of something new in it may use it right after. For the user that brokers run as too. */
-function replace(path: string, text: string): void {
-  writeFileSync(`${path}.new`, text, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
-}

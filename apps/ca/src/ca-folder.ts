@@ -1,6 +1,6 @@
 // The data folder of the issuing CA: which files there are, the settings that were chosen when it was made, and its keys.
-import { readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { isAbsolute, join, relative, resolve } from 'node:path';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import { loadPassphraseFile, openAuthorityKeys, type AuthorityKeys } from '@keyline/keys';
 import type { AuthorityUrls } from '@keyline/pki';
@@ -111,7 +111,6 @@ export function openKeys(folder: CaFolder, { passphraseFile }: CaSettings): Auth
   return openAuthorityKeys({
     folder: folder.authorities,
     passphrase: loadPassphraseFile(file),
-    files: { read: readTextFile, replace: replaceFile },
   });
 }
 
@@ -127,18 +126,5 @@ export async function readTextFile(path: string, missing?: () => KeylineError): 
       isMissing ? `There is no file "${path}".` : `"${path}" can't be read: ${messageOf(cause)}.`,
       { cause },
     );
-  }
-}
-
-/** Replaces a file in one step. Not for keys. */
-export async function replaceFile(path: string, text: string): Promise<void> {
-  const beside = join(dirname(path), `.${relative(dirname(path), path)}.part`);
-  try {
-    await writeFile(beside, text, { mode: 0o644, flush: true });
-    await rename(beside, path);
-  } catch (cause) {
-    throw new KeylineError('FILE_UNREADABLE', `"${path}" can't be written: ${messageOf(cause)}.`, {
-      cause,
-    });
   }
 }

@@ -34,7 +34,7 @@ export interface Signed {
   readonly askedEnd: number;
 }
 
-export function deliver(task: Task, before: RootState, signed: Signed): Report {
+export async function deliver(task: Task, before: RootState, signed: Signed): Promise<Report> {
   const { folder, journal, now } = task;
   const { certificateDer, inputSha256, out, askedEnd } = signed;
   const certificate = parseCertificate(certificateDer);
@@ -47,24 +47,24 @@ export function deliver(task: Task, before: RootState, signed: Signed): Report {
     ...(out === undefined ? {} : { out: folder.nameOf(out) }),
   };
   // Nothing leaves before it is known to have been signed.
-  saveRootState(folder, { ...state, pending }, now);
-  journal.outputs.push(folder.replace(issuedPath(folder, serial), pem));
-  if (out !== undefined) journal.outputs.push(folder.replace(out, pem));
-  journal.outputs.push(saveRootState(folder, state, now));
+  await saveRootState(folder, { ...state, pending }, now);
+  journal.outputs.push(await folder.replace(issuedPath(folder, serial), pem));
+  if (out !== undefined) journal.outputs.push(await folder.replace(out, pem));
+  journal.outputs.push(await saveRootState(folder, state, now));
   return reportSigned(task, state, pending, describeShortening(askedEnd, certificate.notAfter));
 }
 
 /** The interrupted run's input, given once more: its certificate is the answer, also where it is wanted elsewhere this time. */
-export function deliverAgain(
+export async function deliverAgain(
   task: Task,
   { state, finished }: OpenedRoot & { readonly finished: PendingDelivery },
   out: string | undefined,
-): Report {
+): Promise<Report> {
   const { folder, journal } = task;
   if (out === undefined || folder.nameOf(out) === finished.out) {
     return reportSigned(task, state, finished);
   }
-  journal.outputs.push(folder.replace(out, getSigned(state, finished).certificate));
+  journal.outputs.push(await folder.replace(out, getSigned(state, finished).certificate));
   return reportSigned(task, state, { ...finished, out: folder.nameOf(out) });
 }
 

@@ -3,20 +3,17 @@
 import { createHash } from 'node:crypto';
 import {
   closeSync,
-  constants,
   existsSync,
   fstatSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readSync,
   realpathSync,
-  renameSync,
-  rmSync,
   statSync,
-  writeSync,
 } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { replaceFile } from '@keyline/files';
 import { KeylineError, messageOf } from '@keyline/kernel';
 
 /** A file that was read or written, for the transcript. */
@@ -138,21 +135,18 @@ export class OfflineFolder {
   }
 
   /** Replaces the file in one step: readers see the old or the new content, also after a crash. Not for keys. */
-  replace(path: string, content: string | Uint8Array, mode = 0o644): FileRecord {
+  async replace(path: string, content: string | Uint8Array, mode = 0o644): Promise<FileRecord> {
     const bytes = typeof content === 'string' ? Buffer.from(content) : content;
     const folder = dirname(path);
-    const temporary = join(folder, `.${basename(path)}.tmp`);
     try {
-      mkdirSync(folder, { recursive: true });
-      // Left over from a run that was interrupted, when it is there; the lock keeps a second run away.
-      rmSync(temporary, { force: true });
-      writeDurably(temporary, bytes, mode);
-      renameSync(temporary, path);
-      syncFolder(folder);
+      await mkdir(folder, { recursive: true });
+      // The lock keeps a second run away.
+      await replaceFile(path, bytes, { mode, beside: join(folder, `.${basename(path)}.tmp`) });
     } catch (error) {
+      const { cause = error } = error as Error;
       throw new KeylineError(
         'FILE_UNREADABLE',
-        `"${this.nameOf(path)}" can't be written: ${messageOf(error)}.`,
+        `"${this.nameOf(path)}" can't be written: ${messageOf(cause)}.`,
         { cause: error },
       );
     }
@@ -215,28 +209,4 @@ function readBounded(path: string, name: string): Buffer {
   } finally {
     if (file !== undefined) closeSync(file);
   }
-}
-
-// Node's permission model refuses fsync; a file opened with O_SYNC is on the disk when its write returns.
-const { O_CREAT, O_EXCL, O_SYNC, O_WRONLY } = constants;
-
-function writeDurably(path: string, bytes: Uint8Array, mode: number): void {
-  const file = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_SYNC, mode);
-  try {
-    let offset = 0;
-    while (offset < bytes.length) offset += writeSync(file, bytes, offset);
-  } finally {
-    closeSync(file);
-  }
-}
-
-/**
- * Makes a rename or link in the folder durable. The folder itself can't be synced here (see above); a synchronous write of a new file
- * in it makes a journaling file system commit what was done before.
- */
-export function syncFolder(path: string): void {
-  const marker = join(path, '.sync');
-  rmSync(marker, { force: true });
-  writeDurably(marker, Buffer.from('\n'), 0o600);
-  rmSync(marker, { force: true });
 }

@@ -27,7 +27,7 @@ const clockTolerance = Duration.minutes(1);
  * Reads the state and finishes what was interrupted.
  * @throws {KeylineError} STORE_MISSING, STORE_STALE, VALIDITY_NOT_ALLOWED when the clock stands before the last change
  */
-export function openRoot(task: Task): OpenedRoot {
+export async function openRoot(task: Task): Promise<OpenedRoot> {
   const { folder, now } = task;
   const state = loadRootState(folder);
   const certificate = loadRootCertificate(folder);
@@ -38,7 +38,7 @@ export function openRoot(task: Task): OpenedRoot {
       `The clock of this machine says ${formatInstant(now)}, which is before this root was last used (${formatInstant(last)}). Set the clock right (UTC); nothing was done.`,
     );
   }
-  return { certificate, ...finishInterrupted(task, state) };
+  return { certificate, ...(await finishInterrupted(task, state)) };
 }
 
 /** @throws {KeylineError} STORE_STALE */
@@ -60,11 +60,15 @@ export function loadRootCertificate(folder: OfflineFolder): ParsedCertificate {
   return certificate;
 }
 
-function finishInterrupted(task: Task, state: RootState): Pick<OpenedRoot, 'state' | 'finished'> {
+async function finishInterrupted(
+  task: Task,
+  state: RootState,
+): Promise<Pick<OpenedRoot, 'state' | 'finished'>> {
   const { folder, journal, terminal } = task;
   for (const { serial, certificate } of state.intermediates) {
     const path = issuedPath(folder, serial);
-    if (!folder.has(folder.nameOf(path))) journal.outputs.push(folder.replace(path, certificate));
+    if (!folder.has(folder.nameOf(path)))
+      journal.outputs.push(await folder.replace(path, certificate));
   }
   const { pending, ...rest } = state;
   if (pending === undefined) return { state };
@@ -72,11 +76,11 @@ function finishInterrupted(task: Task, state: RootState): Pick<OpenedRoot, 'stat
   if (pending.out !== undefined && signed !== undefined && !folder.has(pending.out)) {
     const path = folder.resolve(folder.own(pending.out));
     folder.assertFree(path);
-    journal.outputs.push(folder.replace(path, signed.certificate));
+    journal.outputs.push(await folder.replace(path, signed.certificate));
     terminal.err(`A run had been interrupted after signing; ${pending.out} is written now.\n`);
   }
   journal.facts['finished'] = pending.serial;
-  saveRootState(folder, rest, task.now);
+  await saveRootState(folder, rest, task.now);
   return { state: rest, finished: pending };
 }
 

@@ -68,7 +68,11 @@ export function loadRootState(folder: OfflineFolder): RootState {
 }
 
 /** @param now epoch milliseconds */
-export function saveRootState(folder: OfflineFolder, given: RootState, now: number): FileRecord {
+export async function saveRootState(
+  folder: OfflineFolder,
+  given: RootState,
+  now: number,
+): Promise<FileRecord> {
   const state: RootState = { ...given, updatedAt: formatInstant(now) };
   const text = `${JSON.stringify(state, null, 2)}\n`;
   return folder.replace(folder.own(folderFiles.state), text, 0o600);

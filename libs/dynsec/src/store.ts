@@ -5,8 +5,9 @@
 // A snapshot is written beside the running broker, in slices (never more than a few hundred clients at a time between two turns
 // of the loop), when the journal has outgrown it, and at close. It may catch changes half done; it is put in place only when the
 // journal with their whole records is durable, and the journal is always read on top of it. So every moment is a good one to die.
-import { mkdir, open, readdir, readFile, rename, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { replaceFile, syncFolder } from '@keyline/files';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import { isFields } from './fields.ts';
 import { openJournal, readJournal, type Journal } from './journal.ts';
@@ -151,31 +152,14 @@ export class DynsecStore {
     this.#snapshotBytes = await this.#replace(stateFile, writeSnapshot(this.state, mark));
   }
 
-  /** Writes beside, then in place of the old file, once all changes it may have caught are durable in the journal. */
+  /** In place of the old file, once all changes it may have caught are durable in the journal. */
   async #replace(name: string, slices: Iterable<string>): Promise<number> {
     const path = join(this.#folder, name);
-    const file = await open(`${path}.new`, 'w', 0o600);
-    let sizeBytes = 0;
-    try {
-      for (const slice of slices) {
-        sizeBytes += await writeAll(file, slice);
-      }
-      await this.#journal.flush();
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(`${path}.new`, path);
-    await syncFolder(this.#folder);
-    return sizeBytes;
+    return replaceFile(path, slices, {
+      beside: `${path}.new`,
+      before: () => this.#journal.flush(),
+    });
   }
-}
-
-async function writeAll(file: FileHandle, text: string): Promise<number> {
-  const bytes = Buffer.from(text);
-  let written = 0;
-  while (written < bytes.length) written += (await file.write(bytes, written)).bytesWritten;
-  return written;
 }
 
 function* writeSerials(state: DynsecState, written: { count: number }): Generator<string> {
@@ -289,13 +273,4 @@ function damaged(path: string, what: string): KeylineError {
     `The broker's state ${path} can't be used: ${what}. Bring the folder back from a backup, or begin with an empty one and let Keyline push the fleet again.`,
     { context: { path } },
   );
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -1,6 +1,7 @@
 // The keys of authorities: encrypted files in a folder, one for each, named by its id, and the CSR of each beside it.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readText, replaceFile } from '@keyline/files';
 import { KeylineError, type Secret } from '@keyline/kernel';
 import { createCsr, encodePem, type KeyAlgorithm, type Signer } from '@keyline/x509';
 import { encryptPrivateKeyAside } from './encrypted-key.ts';
@@ -23,17 +24,12 @@ export interface AuthorityKeys {
 
 /**
  * @param options.folder made when the first key is
- * @param options.files how CSRs, which anybody may read, are read and replaced
  */
 export function openAuthorityKeys(options: {
   readonly folder: string;
   readonly passphrase: Secret;
-  readonly files: {
-    read(path: string): Promise<string>;
-    replace(path: string, text: string): Promise<void>;
-  };
 }): AuthorityKeys {
-  const { folder, passphrase, files } = options;
+  const { folder, passphrase } = options;
   const fileOf = (id: string): string => join(folder, `${id}.key`);
   const csrFileOf = (id: string): string => join(folder, `${id}.csr`);
   const load = async (id: string): Promise<Signer> =>
@@ -45,7 +41,7 @@ export function openAuthorityKeys(options: {
   };
   return {
     load,
-    loadCsr: (id) => files.read(csrFileOf(id)),
+    loadCsr: (id) => readText(csrFileOf(id), 'the CSR of the authority'),
     async create({ id, commonName, algorithm }) {
       if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(id) || id === 'root') {
         throw new KeylineError(
@@ -59,7 +55,7 @@ export function openAuthorityKeys(options: {
         : await createKey(fileOf(id), algorithm);
       const csrDer = await createCsr({ signer, commonName });
       const csrPem = encodePem('CERTIFICATE REQUEST', csrDer);
-      await files.replace(csrFileOf(id), csrPem);
+      await replaceFile(csrFileOf(id), csrPem, { mode: 0o644 });
       return csrPem;
     },
   };

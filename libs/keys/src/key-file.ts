@@ -1,22 +1,16 @@
 // Key files are written exclusively with mode 0600; a passphrase file is not read when others could have read it.
 import { createPrivateKey, type KeyObject } from 'node:crypto';
-import { constants, readFileSync, statSync } from 'node:fs';
-import { open, rm, writeFile } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
 import { platform } from 'node:os';
+import { isNodeError, writeNewFile } from '@keyline/files';
 import { assertPrivate, isKeylineError, KeylineError, messageOf, Secret } from '@keyline/kernel';
 import { decryptPrivateKeyAside } from './encrypted-key.ts';
 
 const maxPassphraseBytes = 4096;
-// O_SYNC instead of fsync, which Node's permission model refuses (keyline-root runs in it).
-const { O_CREAT, O_EXCL, O_SYNC, O_WRONLY } = constants;
-const exclusiveAndDurable = O_WRONLY | O_CREAT | O_EXCL | O_SYNC;
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
-}
 
 function unreadable(path: string, error: unknown): KeylineError {
-  return codeOf(error) === 'ENOENT'
+  return isNodeError(error, 'ENOENT')
     ? new KeylineError('FILE_NOT_FOUND', `There is no file "${path}".`, { cause: error })
     : new KeylineError('FILE_UNREADABLE', `"${path}" can't be read: ${messageOf(error)}.`, {
         cause: error,
@@ -33,21 +27,21 @@ export async function takeUpKeyFile(path: string): Promise<boolean> {
   return size !== undefined && size > 0;
 }
 
-/** Creates the file, mode 0600; never overwrites. @throws {KeylineError} FILE_EXISTS, FILE_UNREADABLE */
-export async function writeKeyFile(path: string, pem: string): Promise<void> {
+/**
+ * Creates the file, mode 0600, on the disk when this answers; never overwrites.
+ * @param beside where it is written first: see `WriteOptions`
+ * @throws {KeylineError} FILE_EXISTS, FILE_UNREADABLE
+ */
+export async function writeKeyFile(path: string, pem: string, beside?: string): Promise<void> {
   try {
-    await writeFile(path, pem, { flag: exclusiveAndDurable, mode: 0o600 });
+    await writeNewFile(path, pem, beside === undefined ? {} : { beside });
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') {
-      throw new KeylineError(
-        'FILE_EXISTS',
-        `"${path}" exists already and is not overwritten: it may hold the only copy of a key. Move it away first, or choose another name.`,
-        { cause: error },
-      );
-    }
-    throw new KeylineError('FILE_UNREADABLE', `"${path}" can't be written: ${messageOf(error)}.`, {
-      cause: error,
-    });
+    if (!isKeylineError(error) || error.code !== 'FILE_EXISTS') throw error;
+    throw new KeylineError(
+      'FILE_EXISTS',
+      `"${path}" exists already and is not overwritten: it may hold the only copy of a key. Move it away first, or choose another name.`,
+      { cause: error },
+    );
   }
 }
 

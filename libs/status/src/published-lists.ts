@@ -1,7 +1,8 @@
 // The CRLs in force as files beside the database: what was published is known to the world, whatever becomes of the database. A copy of
 // that from an earlier day is found out by them, and what it does not know of revocations is read from them (restored-copy.ts).
-import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { replaceFile } from '@keyline/files';
 import type { Crl } from '@keyline/fleet';
 
 export interface PublishedLists {
@@ -31,7 +32,8 @@ export function createPublishedLists(
     turn = turn.then(async () => {
       try {
         if (files.size > 0) await mkdir(folder, { recursive: true, mode: 0o700 });
-        for (const [name, der] of files) await replace(join(folder, name), der);
+        for (const [name, der] of files)
+          await replaceFile(join(folder, name), der, { mode: 0o644 });
       } catch (error) {
         onError(error);
       }
@@ -62,16 +64,4 @@ export async function readPublishedLists(folder: string): Promise<ReadonlyMap<st
     files.set(name, await readFile(join(folder, name)));
   }
   return files;
-}
-
-/** In one step, and on the disk before the name is. */
-async function replace(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(`${path}.part`, 'w', 0o644);
-  try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${path}.part`, path);
 }

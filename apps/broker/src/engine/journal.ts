@@ -1,7 +1,8 @@
 // An append-only file of JSON records with a snapshot beside it: what was appended is durable when `durable` calls back, many at a time. Both
 // carry checksums: a record is read back as it was written, or the broker does not start.
-import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { replaceFile, syncFolder } from '@keyline/files';
 import { encodeLine } from '@keyline/journal';
 import { messageOf } from '@keyline/kernel';
 import { readLines, type JournalRecord } from './record-lines.ts';
@@ -206,27 +207,22 @@ export class Journal {
     const { folder, snapshot } = this.#options;
     const generation = this.#generation;
     const records = [...snapshot()];
-    const temporary = join(folder, `${snapshotName}.new`);
-    const file = await open(temporary, 'w', 0o600);
-    try {
-      await file.appendFile(encodeLine([JSON.stringify(['generation', generation])]));
-      for (let start = 0; start < records.length; start += sliceLength) {
-        const slice = records.slice(start, start + sliceLength);
-        for (const line of linesOf(slice.map((record) => JSON.stringify(record)))) {
-          await file.appendFile(line);
-        }
-      }
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, join(folder, snapshotName));
-    await syncFolder(folder);
+    await replaceFile(join(folder, snapshotName), snapshotLines(generation, records), {
+      beside: join(folder, `${snapshotName}.new`),
+    });
     for (const name of await readdir(folder)) {
       if (Number(journalPattern.exec(name)?.[1] ?? generation) < generation) {
         await rm(join(folder, name), { force: true });
       }
     }
+  }
+}
+
+function* snapshotLines(generation: number, records: readonly unknown[]): Generator<Buffer> {
+  yield encodeLine([JSON.stringify(['generation', generation])]);
+  for (let start = 0; start < records.length; start += sliceLength) {
+    const slice = records.slice(start, start + sliceLength);
+    yield* linesOf(slice.map((record) => JSON.stringify(record)));
   }
 }
 
@@ -250,14 +246,4 @@ async function openNew(folder: string, generation: number): Promise<FileHandle> 
   const file = await open(join(folder, journalName(generation)), 'ax', 0o600);
   await syncFolder(folder);
   return file;
-}
-
-// A new name in a folder is durable only with the folder.
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -2,9 +2,10 @@
 // runs as, with modes that let nobody else read it.
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
-import { lchown, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { lchown, mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { replaceFile } from '@keyline/files';
 import { KeylineError } from '@keyline/kernel';
 
 export interface Owner {
@@ -95,17 +96,6 @@ export class RuntimeFolder {
 
   /** In one step, so that whoever reads it meets the old or the new. */
   async put(name: string, content: string | Uint8Array): Promise<void> {
-    const beside = this.at(`${name}.part`);
-    await rm(beside, { force: true });
-    // Exclusively: what lies there would be somebody's trap.
-    const file = await open(beside, 'wx', 0o600);
-    try {
-      await file.writeFile(content);
-      if (this.owner !== undefined) await file.chown(this.owner.uid, this.owner.gid);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(beside, this.at(name));
+    await replaceFile(this.at(name), content, { owner: this.owner });
   }
 }

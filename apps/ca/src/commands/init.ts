@@ -1,6 +1,7 @@
 // `keyline-ca init`: the key of the first issuing authority and the CSR that the offline root signs.
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import { replaceFile } from '@keyline/files';
 import { KeylineError } from '@keyline/kernel';
 import {
   caFolderOf,
@@ -8,7 +9,6 @@ import {
   openKeys,
   parseHttpUrl,
   relativeTo,
-  replaceFile,
   type CaSettings,
 } from '../ca-folder.ts';
 import { parseKeyAlgorithm } from '../key-algorithm.ts';
@@ -42,12 +42,12 @@ export async function runInit(options: InitOptions): Promise<string> {
   }
   await mkdir(folder.path, { recursive: true, mode: 0o700 });
   const keys = openKeys(folder, settings);
-  await replaceFile(folder.settings, `${JSON.stringify(settings, null, 2)}\n`);
+  await replaceFile(folder.settings, `${JSON.stringify(settings, null, 2)}\n`, { mode: 0o644 });
   const csrPem = await keys.create({
     id: firstAuthority,
     commonName: options.name,
     algorithm,
   });
-  await replaceFile(folder.csr, csrPem);
+  await replaceFile(folder.csr, csrPem, { mode: 0o644 });
   return folder.csr;
 }

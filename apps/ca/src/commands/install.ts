@@ -1,8 +1,9 @@
 // `keyline-ca install`: takes the certificate that the root signed, makes the database and the first admin.
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { withIssuer } from '@keyline/authorities';
+import { renameDurably, replaceFile } from '@keyline/files';
 import {
   addAuthority,
   entryOf,
@@ -28,13 +29,7 @@ import {
   parseCertificate,
   parseCrl,
 } from '@keyline/x509';
-import {
-  caFolderOf,
-  firstAuthority,
-  readTextFile,
-  replaceFile,
-  type CaFolder,
-} from '../ca-folder.ts';
+import { caFolderOf, firstAuthority, readTextFile, type CaFolder } from '../ca-folder.ts';
 import { openIssuing, type Issuing } from '../open-issuing.ts';
 import { certificatePem } from '../views.ts';
 
@@ -186,7 +181,7 @@ async function issueAdmin(
     name: adminName,
     csr: await createCsr({ signer, commonName: adminName }),
   });
-  await replaceFile(file, certificatePem(der) + authorities.get(authority).pem);
+  await replaceFile(file, certificatePem(der) + authorities.get(authority).pem, { mode: 0o644 });
 }
 
 async function createDatabase(folder: CaFolder): Promise<void> {
@@ -194,5 +189,5 @@ async function createDatabase(folder: CaFolder): Promise<void> {
   const part = `${folder.database}.part`;
   for (const suffix of ['', '-wal', '-shm']) await rm(part + suffix, { force: true });
   createSqliteStore(part);
-  await rename(part, folder.database);
+  await renameDurably(part, folder.database);
 }

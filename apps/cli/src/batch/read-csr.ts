@@ -1,7 +1,7 @@
 // One CSR file, PEM or DER, and what else it may turn out to be.
+import { readBounded } from '@keyline/files';
 import { KeylineError } from '@keyline/kernel';
 import { encodePem } from '@keyline/x509';
-import { readBounded } from '../files/read-file.ts';
 
 const maxCsrBytes = 16_000;
 const labels = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'];

@@ -3,13 +3,13 @@ import { X509Certificate } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SignLine, SignRequest } from '@keyline/api';
+import { createFolder, replaceFile, syncFolder } from '@keyline/files';
 import { escapeLine, isKeylineError, KeylineError } from '@keyline/kernel';
 import { openClient, type ApiClient } from '../client/api-client.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { exitCodes } from '../exit-code.ts';
 import { joinChain } from '../device/device-key.ts';
-import { createFolder, replaceFile } from '../files/write-file.ts';
 import { createProgressBar } from '../print/progress-bar.ts';
 import { listUnits, type LeftFile, type UnitFile } from './list-units.ts';
 import { readCsr } from './read-csr.ts';
@@ -56,18 +56,27 @@ export async function signBatch(
   try {
     await createFolder(outFolder);
     const issuers = await loadIssuers(client);
-    await replaceFile(join(outFolder, 'ca.pem'), await client.getText('/v1/trust-bundle'));
+    await replaceFile(join(outFolder, 'ca.pem'), await client.getText('/v1/trust-bundle'), {
+      mode: 0o644,
+    });
     const keep = async ({ id, file }: UnitFile, line: SignLine): Promise<void> => {
       if ('error' in line) {
         summary.refused.push({ id, file, code: line.error.code, detail: line.error.detail });
       } else {
-        await replaceFile(join(outFolder, `${id}.crt`), withChain(line.certificate, issuers));
+        await replaceFile(join(outFolder, `${id}.crt`), withChain(line.certificate, issuers), {
+          mode: 0o644,
+          isOneOfMany: true,
+        });
         if (line.status === 200) summary.same += 1;
         else summary.signed += 1;
       }
       progress.advanceTo(summary.signed + summary.same + summary.refused.length);
     };
-    await signAll(context, { client, batch, csrFolder, units, summary, keep });
+    try {
+      await signAll(context, { client, batch, csrFolder, units, summary, keep });
+    } finally {
+      await syncFolder(outFolder);
+    }
   } finally {
     progress.clear();
     client.close();

@@ -1,10 +1,10 @@
 // Where the service is and who calls: from options, the environment or endpoints.json, in that order.
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { Endpoints } from '@keyline/api';
+import { readSecretFile, readSecretText, readText, readTextIfThere } from '@keyline/files';
 import { KeylineError, messageOf, Secret } from '@keyline/kernel';
 import type { ClientOptions, LocationOptions } from '../command-line/client-options.ts';
 import type { CliContext } from '../context.ts';
-import { readSecretFile, readSecretText, readText, readTextIfThere } from '../files/read-file.ts';
 
 /** How the caller proves who it is. */
 export type Caller =

@@ -1,9 +1,9 @@
 // A device's private key and CSR, made on this side: the key is written before anything is asked of the service.
 import { X509Certificate, type KeyObject } from 'node:crypto';
+import { readText } from '@keyline/files';
 import { KeylineError } from '@keyline/kernel';
 import { createSigner, generateKey, writeKeyFile } from '@keyline/keys';
 import { createCsr, encodePem, type KeyAlgorithm } from '@keyline/x509';
-import { readText } from '../files/read-file.ts';
 
 /** A new key in a new file (0600, PKCS#8 PEM, not encrypted: a device has nobody to ask). @throws {KeylineError} FILE_EXISTS */
 export async function createKeyFile(path: string, algorithm: KeyAlgorithm): Promise<KeyObject> {

@@ -1,6 +1,7 @@
 // `keyline device enroll`: key and CSR made here, the certificate fetched, everything a device needs written into one folder.
 import { join, resolve } from 'node:path';
 import type { EnrollResponse } from '@keyline/api';
+import { createFolder, readSecretFile, readTextIfThere, replaceFile } from '@keyline/files';
 import { KeylineError } from '@keyline/kernel';
 import { loadPlainKey } from '@keyline/keys';
 import type { KeyAlgorithm } from '@keyline/x509';
@@ -8,8 +9,6 @@ import { ApiClient, createTransport } from '../client/api-client.ts';
 import { findService } from '../client/find-service.ts';
 import type { LocationOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext, type JsonOption } from '../context.ts';
-import { readSecretFile, readTextIfThere } from '../files/read-file.ts';
-import { createFolder, replaceFile } from '../files/write-file.ts';
 import { formatDeviceFacts } from './show-device.ts';
 import { createCsrPem, createKeyFile, joinChain } from './device-key.ts';
 
@@ -54,10 +53,12 @@ export async function enrollDevice(context: CliContext, options: EnrollOptions):
       },
     });
     const trustBundle = await client.getText('/v1/trust-bundle');
-    await replaceFile(join(folder, 'ca.pem'), trustBundle);
-    await replaceFile(join(folder, 'broker.json'), brokerFile(answer));
+    await replaceFile(join(folder, 'ca.pem'), trustBundle, { mode: 0o644 });
+    await replaceFile(join(folder, 'broker.json'), brokerFile(answer), { mode: 0o644 });
     // Last: its presence says that the enrollment is complete.
-    await replaceFile(certificateFile, joinChain(answer.certificate, answer.chain));
+    await replaceFile(certificateFile, joinChain(answer.certificate, answer.chain), {
+      mode: 0o644,
+    });
     if (options.json === true) {
       printJson(context, {
         ...answer,

@@ -1,7 +1,7 @@
 // `keyline device renew`: the next certificate, and a swap of files that can be interrupted anywhere and finished later.
-import { rename } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { KeyObject } from 'node:crypto';
+import { readTextIfThere, removeFile, renameDurably, replaceFile } from '@keyline/files';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import { loadPlainKey } from '@keyline/keys';
 import type { KeyAlgorithm } from '@keyline/x509';
@@ -13,8 +13,6 @@ import {
 } from '../client/find-service.ts';
 import type { LocationOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext, type JsonOption } from '../context.ts';
-import { readTextIfThere } from '../files/read-file.ts';
-import { removeFile, replaceFile, syncFolderOf } from '../files/write-file.ts';
 import { formatTimeAndDistance } from '../print/time.ts';
 import { createCsrPem, createKeyFile, joinChain, loadLeaf, parseLeaf } from './device-key.ts';
 import { assertFileName } from './enroll-device.ts';
@@ -51,7 +49,9 @@ export async function renewDevice(context: CliContext, options: RenewOptions): P
         ...(options.validity === undefined ? {} : { validity: options.validity }),
       },
     });
-    await replaceFile(files.newCertificate, joinChain(answer.certificate, answer.chain));
+    await replaceFile(files.newCertificate, joinChain(answer.certificate, answer.chain), {
+      mode: 0o644,
+    });
     await swap(files, { withKey: key !== undefined });
     await showUse(context, location, { id, files });
     if (options.json === true) {
@@ -107,9 +107,8 @@ async function nextKey(files: DeviceFiles): Promise<KeyObject> {
 
 /** Order matters: the certificate is durable beside before the key moves, so that finishSwap can always tell what is missing. */
 async function swap(files: DeviceFiles, { withKey }: { withKey: boolean }): Promise<void> {
-  if (withKey) await rename(files.newKey, files.key);
-  await rename(files.newCertificate, files.certificate);
-  await syncFolderOf(files.certificate);
+  if (withKey) await renameDurably(files.newKey, files.key);
+  await renameDurably(files.newCertificate, files.certificate);
 }
 
 /**

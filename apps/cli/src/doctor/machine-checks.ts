@@ -1,6 +1,6 @@
 // Checks of this machine: how many files (and so connections) the processes may open.
+import { readTextIfThere } from '@keyline/files';
 import type { Endpoints } from '@keyline/api';
-import { readTextIfThere } from '../files/read-file.ts';
 import { ok, warn, type Finding } from './finding.ts';
 
 /** Below this a few thousand devices can't stay connected. */

@@ -1,11 +1,11 @@
 // `keyline ca add|install|activate|retire|root-crl|trust`.
 import { resolve } from 'node:path';
+import { readText } from '@keyline/files';
 import type { AuthorityView } from '@keyline/api';
 import { openClient, type ApiClient } from '../client/api-client.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { readRootCrl } from '../files/read-root-crl.ts';
-import { readText } from '../files/read-file.ts';
 import { formatTimeAndDistance } from '../print/time.ts';
 
 export interface AddAuthorityOptions extends ClientOptions {

@@ -1,10 +1,10 @@
 // `keyline token create|list|revoke`.
 import { resolve } from 'node:path';
+import { writeNewFile } from '@keyline/files';
 import type { CreateTokenRequest, TokenList, TokenView } from '@keyline/api';
 import { openClient } from '../client/api-client.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
-import { writeNewFile } from '../files/write-file.ts';
 import { formatTable } from '../print/table.ts';
 import { formatTimeAndDistance } from '../print/time.ts';
 
@@ -42,7 +42,7 @@ export async function createToken(context: CliContext, options: CreateTokenOptio
       },
     });
     const file = options.out === undefined ? undefined : resolve(context.cwd, options.out);
-    if (file !== undefined) await writeNewFile(file, `${secret}\n`, 0o600);
+    if (file !== undefined) await writeNewFile(file, `${secret}\n`);
     if (options.json === true) {
       printJson(context, file === undefined ? { token, secret } : { token, file });
       return;

@@ -1,13 +1,12 @@
 // Certificates that `up` keeps fresh through the API: the broker's server certificate and its own admin certificate.
 import { X509Certificate, type KeyObject } from 'node:crypto';
 import type { Endpoints, IssueCertificateRequest } from '@keyline/api';
+import { readText, readTextIfThere, replaceFile } from '@keyline/files';
 import { formatDuration, type Clock } from '@keyline/kernel';
 import { loadPlainKey, takeUpKeyFile } from '@keyline/keys';
 import { ApiClient, createTransport } from '../client/api-client.ts';
 import { loadCertificateCaller } from '../client/find-service.ts';
 import { createCsrPem, createKeyFile, joinChain } from '../device/device-key.ts';
-import { readText, readTextIfThere } from '../files/read-file.ts';
-import { replaceFile } from '../files/write-file.ts';
 
 export interface KeptCertificate {
   /** For the screen: "the certificate of the broker". */

@@ -1,10 +1,9 @@
 // One supervised process: started, waited for, started again with back-off when it dies, stopped cleanly.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readTextIfThere, removeFile, replaceFile } from '@keyline/files';
 import { isKeylineError, KeylineError, messageOf } from '@keyline/kernel';
-import { readTextIfThere } from '../files/read-file.ts';
 import type { ServiceLog } from './service-log.ts';
-import { removeFile, replaceFile } from '../files/write-file.ts';
 
 export interface ChildSpec {
   /** `keyline-ca`, as it is called on screen. */

@@ -1,10 +1,15 @@
 // Everything that must exist before the services can start, as a table of steps. A step that is done is left alone, so an
 // interrupted first start is finished by the next one.
 import { randomBytes } from 'node:crypto';
-import { rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
+import {
+  createFolder,
+  renameDurably,
+  readText,
+  readTextIfThere,
+  replaceFile,
+} from '@keyline/files';
 import { formatDuration } from '@keyline/kernel';
-import { readText, readTextIfThere } from '../files/read-file.ts';
-import { createFolder, replaceFile } from '../files/write-file.ts';
 import type { Layout } from './layout.ts';
 import { urlsOf, type Plan } from './plan.ts';
 import { runProgram, type ProgramName } from './programs.ts';
@@ -50,8 +55,10 @@ const steps: readonly Step[] = [
   {
     title: 'the trust anchor',
     makes: ({ trust }) => trust,
-    run: async ({ layout }) =>
-      replaceFile(layout.trust, await readText(layout.root.certificate, 'the root certificate')),
+    run: async ({ layout }) => {
+      const root = await readText(layout.root.certificate, 'the root certificate');
+      await replaceFile(layout.trust, root);
+    },
   },
   {
     title: 'the database and the first admin',
@@ -96,7 +103,7 @@ function formatMilliseconds(milliseconds: number): string {
 /** 256 random bits, as text. */
 async function createSecret(file: string): Promise<void> {
   // In one step: an empty file from an interrupted start would be taken for the secret.
-  await replaceFile(file, `${randomBytes(32).toString('base64url')}\n`, 0o600);
+  await replaceFile(file, `${randomBytes(32).toString('base64url')}\n`);
 }
 
 async function createRoot({ layout, ...given }: FirstStart): Promise<void> {
@@ -104,7 +111,7 @@ async function createRoot({ layout, ...given }: FirstStart): Promise<void> {
   const beside = `${layout.root.folder}.part`;
   await rm(beside, { recursive: true, force: true });
   await runRoot({ layout, ...given }, ['init', ...['--dir', beside]]);
-  await rename(beside, layout.root.folder);
+  await renameDurably(beside, layout.root.folder);
 }
 
 async function createIssuing({ layout, plan, ...given }: FirstStart): Promise<void> {

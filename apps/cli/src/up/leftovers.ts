@@ -2,9 +2,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isNodeError, readText, removeFile } from '@keyline/files';
 import type { CliContext } from '../context.ts';
-import { isNodeError, readText } from '../files/read-file.ts';
-import { removeFile } from '../files/write-file.ts';
 
 const patience = 10_000;
 

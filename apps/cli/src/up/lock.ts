@@ -4,8 +4,8 @@ import { stat, unlink } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir, platform } from 'node:os';
 import { join } from 'node:path';
+import { isNodeError } from '@keyline/files';
 import { KeylineError } from '@keyline/kernel';
-import { isNodeError } from '../files/read-file.ts';
 
 export interface Lock {
   release(): Promise<void>;

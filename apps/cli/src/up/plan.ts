@@ -1,8 +1,7 @@
 // Which address and ports this Keyline uses: chosen once, kept in keyline.json, because URLs inside certificates and devices hold them.
 import { createServer, isIP, type Server } from 'node:net';
+import { isNodeError, readTextIfThere, replaceFile } from '@keyline/files';
 import { drawServicePort, KeylineError, messageOf } from '@keyline/kernel';
-import { isNodeError, readTextIfThere } from '../files/read-file.ts';
-import { replaceFile } from '../files/write-file.ts';
 
 const portNames = ['api', 'http', 'broker', 'metrics'] as const;
 export type PortName = (typeof portNames)[number];

@@ -1,8 +1,8 @@
 // The root's CRL, for as long as the root lies in this folder. Once it was taken away, whoever holds it brings its CRLs
 // (keyline ca root-crl), and alerts say when one is due.
 import { existsSync } from 'node:fs';
+import { readTextIfThere } from '@keyline/files';
 import { decodePem, parseCrl } from '@keyline/x509';
-import { readTextIfThere } from '../files/read-file.ts';
 import { readRootCrl } from '../files/read-root-crl.ts';
 import { callAsAdmin, type Issuing } from './certificates.ts';
 import { signRootCrl, type RootWork } from './first-start.ts';

@@ -1,6 +1,5 @@
 // Roots and issuing authorities come and go while everything runs: the files that clients and the broker trust follow.
-import { readTextIfThere } from '../files/read-file.ts';
-import { replaceFile } from '../files/write-file.ts';
+import { readTextIfThere, replaceFile } from '@keyline/files';
 import { callAsAdmin, keepFresh, type Issuing, type KeptCertificate } from './certificates.ts';
 import type { Layout } from './layout.ts';
 

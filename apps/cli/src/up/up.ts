@@ -2,11 +2,10 @@
 import { resolve } from 'node:path';
 import { X509Certificate } from 'node:crypto';
 import type { Endpoints } from '@keyline/api';
+import { createFolder, readText, removeFile, replaceFile } from '@keyline/files';
 import { isKeylineError, messageOf } from '@keyline/kernel';
 import type { CliContext, JsonOption } from '../context.ts';
 import { exitCodes } from '../exit-code.ts';
-import { readText } from '../files/read-file.ts';
-import { createFolder, removeFile, replaceFile } from '../files/write-file.ts';
 import { isStillGood, keepFresh, type Issuing, type KeptCertificate } from './certificates.ts';
 import { Child } from './child.ts';
 import { createMissing, replaceAdmin } from './first-start.ts';
@@ -116,7 +115,9 @@ async function supervise(
     if (!serving || ca === undefined || broker === undefined) return;
     const text = `${JSON.stringify(endpointsFile(endpoints, { ca, broker }), null, 2)}\n`;
     publishing = publishing
-      .then(() => replaceFile(layout.endpoints, text))
+      .then(async () => {
+        await replaceFile(layout.endpoints, text);
+      })
       .catch((error: unknown) => {
         say(`could not write ${layout.endpoints}: ${messageOf(error)}`);
       });

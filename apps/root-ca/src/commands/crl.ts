@@ -25,7 +25,7 @@ const bounds = { least: 'PT1H', most: 'P5Y' };
 export async function crl(task: Task, options: CrlOptions): Promise<Report> {
   const { folder, journal, now } = task;
   const nextUpdate = now + parseValidity(options.validity, bounds);
-  const { state, certificate } = openRoot(task);
+  const { state, certificate } = await openRoot(task);
   const copies = copiesOf(task, options.out);
   const entries = crlEntriesOf(state);
   const number = state.crlNumber + 1;
@@ -40,7 +40,7 @@ export async function crl(task: Task, options: CrlOptions): Promise<Report> {
     ])}`,
   });
   const authority = await unlockRoot(task, certificate, options.passphraseFile);
-  const reserved = saveRootState(folder, { ...state, crlNumber: number }, now);
+  const reserved = await saveRootState(folder, { ...state, crlNumber: number }, now);
   const crlDer = await createCrl({
     authority,
     number,
@@ -61,15 +61,15 @@ export async function crl(task: Task, options: CrlOptions): Promise<Report> {
   });
   const ocsp = answers.map((answer) => encodePem('OCSP RESPONSE', answer)).join('');
   journal.outputs.push(reserved);
-  const write = (path: string | undefined, content: string | Uint8Array): void => {
-    if (path !== undefined) journal.outputs.push(folder.replace(path, content));
+  const write = async (path: string | undefined, content: string | Uint8Array): Promise<void> => {
+    if (path !== undefined) journal.outputs.push(await folder.replace(path, content));
   };
-  write(folder.own(folderFiles.crlOcsp), ocsp);
-  write(copies.ocsp, ocsp);
-  write(folder.own(folderFiles.crlDer), crlDer);
-  write(folder.own(folderFiles.crlPem), pem);
-  write(copies.der, crlDer);
-  write(copies.pem, pem);
+  await write(folder.own(folderFiles.crlOcsp), ocsp);
+  await write(copies.ocsp, ocsp);
+  await write(folder.own(folderFiles.crlDer), crlDer);
+  await write(folder.own(folderFiles.crlPem), pem);
+  await write(copies.der, crlDer);
+  await write(copies.pem, pem);
   journal.facts['crlNumber'] = number;
   const files = {
     crl: copies.pem === undefined ? folderFiles.crlPem : folder.nameOf(copies.pem),

@@ -29,7 +29,7 @@ export async function crossSign(task: Task, options: CrossSignOptions): Promise<
   const { folder, journal, now } = task;
   const validity = parseLifetime(options.validity, bounds, now);
   const nameConstraints = parseNameLimits(options);
-  const opened = openRoot(task);
+  const opened = await openRoot(task);
   const { bytes, record } = folder.read(options.certificate);
   journal.inputs.push(record);
   const other = parseCertificate(

@@ -1,6 +1,5 @@
 // keyline-root init: a new root key and its certificate. Key, certificate, state: in this order, so that an interrupted run is seen by
 // the missing state and finished with --resume.
-import { linkSync, rmSync } from 'node:fs';
 import type { KeyObject } from 'node:crypto';
 import { formatInstant, KeylineError, type Secret } from '@keyline/kernel';
 import {
@@ -19,7 +18,7 @@ import {
   type KeyAlgorithm,
   type ParsedCertificate,
 } from '@keyline/x509';
-import { folderFiles, sha256Of, syncFolder } from '../offline-folder.ts';
+import { folderFiles, sha256Of } from '../offline-folder.ts';
 import { loadRootCertificate } from '../open-root.ts';
 import { readNewPassphrase, readPassphrase } from '../passphrase.ts';
 import { facts, fingerprint } from '../print.ts';
@@ -84,7 +83,7 @@ export async function init(task: Task, options: InitOptions): Promise<Report> {
     });
     certificate = parseCertificate(certificateDer);
     const path = folder.own(folderFiles.certificate);
-    journal.outputs.push(folder.replace(path, encodePem('CERTIFICATE', certificateDer)));
+    journal.outputs.push(await folder.replace(path, encodePem('CERTIFICATE', certificateDer)));
   }
   const state = {
     version: 1,
@@ -95,7 +94,7 @@ export async function init(task: Task, options: InitOptions): Promise<Report> {
     crlNumber: 0,
     intermediates: [],
   } as const;
-  journal.outputs.push(saveRootState(folder, state, now));
+  journal.outputs.push(await saveRootState(folder, state, now));
   journal.facts['serial'] = certificate.serial;
   return describe(task, certificate, signer.algorithm);
 }
@@ -136,19 +135,12 @@ async function getKey(task: Task, options: InitOptions, resumes: boolean): Promi
   return key;
 }
 
-/** Written beside and linked: root.key is whole or not there, and never overwritten. */
+/** Whole or not there, and never overwritten. */
 async function writeNewKey({ folder }: Task, key: KeyObject, passphrase: Secret): Promise<void> {
   const path = folder.own(folderFiles.key);
+  // Of a run that was interrupted before the key had its name nothing stays: nothing was ever signed with it.
   const beside = folder.own(`.${folderFiles.key}.part`);
-  // From a run that was interrupted before the key had its name: nothing was ever signed with it.
-  rmSync(beside, { force: true });
-  await writeKeyFile(beside, encryptPrivateKey(key, passphrase));
-  try {
-    linkSync(beside, path);
-  } finally {
-    rmSync(beside, { force: true });
-  }
-  syncFolder(folder.path);
+  await writeKeyFile(path, encryptPrivateKey(key, passphrase), beside);
 }
 
 function describe(

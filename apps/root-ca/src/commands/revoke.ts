@@ -30,7 +30,7 @@ export interface RevokeOptions {
 export async function revoke(task: Task, options: RevokeOptions): Promise<Report> {
   const { folder, journal, now } = task;
   const { reason } = options;
-  const { state } = openRoot(task);
+  const { state } = await openRoot(task);
   const intermediate = getIntermediate(task, options, state);
   const { serial, commonName } = intermediate;
   journal.facts['serial'] = serial;
@@ -56,7 +56,7 @@ export async function revoke(task: Task, options: RevokeOptions): Promise<Report
   const intermediates = state.intermediates.map((other) =>
     other === intermediate ? { ...other, revoked: { at, reason } } : other,
   );
-  journal.outputs.push(saveRootState(folder, { ...state, intermediates }, now));
+  journal.outputs.push(await saveRootState(folder, { ...state, intermediates }, now));
   return {
     json: { serial, commonName, revokedAt: at, reason },
     text: `Revoked: "${commonName}", serial ${serial}, ${reason}, ${at}.\nNobody knows yet. Next: keyline-root crl --dir ${folder.path}, then publish the new CRL.\n`,

@@ -38,7 +38,7 @@ export async function signIntermediate(
   const { folder, journal, now } = task;
   const validity = parseLifetime(options.validity, bounds, now);
   const nameConstraints = parseNameLimits(options);
-  const opened = openRoot(task);
+  const opened = await openRoot(task);
   const { bytes, record } = folder.read(options.csr);
   journal.inputs.push(record);
   const csr = parseAuthorityRequest(bytes);

@@ -4,6 +4,7 @@ import { open } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { resolve } from 'node:path';
 import { assertPrivate, KeylineError, messageOf } from '@keyline/kernel';
+import { isNodeError } from './node-error.ts';
 
 /**
  * @param what for the message: "the CSR", "the client certificate".
@@ -110,8 +111,4 @@ export async function readSecretFile(cwd: string, path: string, what: string): P
     );
   }
   return secret;
-}
-
-export function isNodeError(error: unknown, code: string): boolean {
-  return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
 }
