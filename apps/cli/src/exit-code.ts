@@ -82,6 +82,8 @@ const exitCodeOfError = {
   STORE_MISSING: internal,
   STORE_STALE: internal,
   STORE_CONFLICT: refused,
+  LEASE_LOST: refused,
+  FEED_STALE: notReachable,
   TARGET_UNREACHABLE: notReachable,
   TARGET_REFUSED: refused,
   SERVICE_UNREACHABLE: notReachable,

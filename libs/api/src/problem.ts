@@ -70,6 +70,8 @@ export const problemTable = {
   STORE_MISSING: [500, 'The database is missing'],
   STORE_STALE: [500, 'The database has another version'],
   STORE_CONFLICT: [409, 'The same thing was changed at the same time'],
+  LEASE_LOST: [409, 'Another service acts in this one’s place'],
+  FEED_STALE: [503, 'The service has not heard what changed'],
   TARGET_UNREACHABLE: [503, 'A broker can not be reached'],
   TARGET_REFUSED: [502, 'A broker refused a change'],
   SERVICE_UNREACHABLE: [503, 'The service can not be reached'],

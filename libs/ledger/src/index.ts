@@ -6,4 +6,11 @@ export {
   type FollowerOptions,
   type RunningFollower,
 } from './follower.ts';
-export type { CommitResult, LedgerReader, LedgerStore, LedgerWrite } from './ledger-store.ts';
+export { decodeEntryData, encodeEntryData, subjectOf } from './entry-encoding.ts';
+export type {
+  CommitResult,
+  Lease,
+  LedgerReader,
+  LedgerStore,
+  LedgerWrite,
+} from './ledger-store.ts';

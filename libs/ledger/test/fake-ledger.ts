@@ -1,14 +1,14 @@
 // A ledger in memory for the follower loop: it can be slow, fail, and count what is asked of it.
-import type { CommitResult, UnitOfWork } from '@keyline/fleet';
-import type { LedgerEntry } from '@keyline/ledger';
-import type { FollowerOptions } from '../src/index.ts';
+import type { CommitResult, Lease, LedgerEntry, LedgerStore } from '../src/index.ts';
+import { MemoryLeases } from './memory-leases.ts';
 
-export class FakeLedger implements NonNullable<FollowerOptions['store']> {
+export class FakeLedger implements LedgerStore {
   readonly entries: LedgerEntry[] = [];
   readonly cursors = new Map<string, number>();
   reads = 0;
   /** How many of the next commits the store rejects. */
   failingCommits = 0;
+  readonly #leases = new MemoryLeases();
   #listeners = new Set<(entries: readonly LedgerEntry[]) => void>();
 
   /** Appends entries and tells who listens, as one commit. */
@@ -31,12 +31,15 @@ export class FakeLedger implements NonNullable<FollowerOptions['store']> {
     return this.#listeners.size;
   }
 
-  commit(unit: UnitOfWork): Promise<CommitResult> {
+  commit(unit: Parameters<LedgerStore['commit']>[0]): Promise<CommitResult> {
     if (this.failingCommits > 0) {
       this.failingCommits--;
       return Promise.reject(new Error('disk full'));
     }
-    for (const write of unit.writes) {
+    for (const [writeIndex, write] of unit.writes.entries()) {
+      if (!this.#leases.apply(write)) {
+        return Promise.resolve({ ok: false, code: 'LEASE_LOST', writeIndex, context: {} });
+      }
       if (write.op === 'move-cursor') this.cursors.set(write.follower, write.seq);
     }
     return Promise.resolve({ ok: true, entries: [] });
@@ -54,6 +57,10 @@ export class FakeLedger implements NonNullable<FollowerOptions['store']> {
 
   findCursor(follower: string): Promise<number> {
     return Promise.resolve(this.cursors.get(follower) ?? 0);
+  }
+
+  findLease(name: string): Promise<Lease | undefined> {
+    return Promise.resolve(this.#leases.leases.get(name));
   }
 
   lastSeq(): Promise<number> {

@@ -1,11 +1,11 @@
 // The follower loop against a ledger in memory: order, back-off, cursors, waiting, stopping.
-import type { LedgerEntry } from '@keyline/ledger';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   startFollower,
   type Follower,
   type FollowerOptions,
+  type LedgerEntry,
   type RunningFollower,
 } from '../src/index.ts';
 import { FakeLedger } from './fake-ledger.ts';

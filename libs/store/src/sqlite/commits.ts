@@ -1,9 +1,8 @@
 // The one commit path: waiting units share a transaction and its fsync, and one unit's refusal harms no neighbour.
 import type { CommitResult, UnitOfWork } from '@keyline/fleet';
-import type { LedgerEntry } from '@keyline/ledger';
+import { encodeEntryData, subjectOf, type LedgerEntry } from '@keyline/ledger';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import type { Database } from 'better-sqlite3';
-import { subjectOf } from './rows.ts';
 import type { ApplyWrite } from './writes.ts';
 
 interface Waiting {
@@ -73,7 +72,7 @@ export function createCommits(
         entry.at,
         entry.actor,
         subjectOf(entry),
-        JSON.stringify(entry.data),
+        encodeEntryData(entry.data),
         entry.address ?? null,
       );
     }

@@ -235,4 +235,14 @@ export const migrations: readonly string[] = [
     (SELECT seq FROM entries_of_certificates e WHERE e.serial = lower(hex(certificates.serial)));
   DROP TABLE entries_of_certificates;
   `,
+  `
+  -- Who may act on the world (docs/decisions/0015-the-feed-and-leases.md). until is for people: nothing is decided by it.
+  CREATE TABLE leases (
+    name TEXT PRIMARY KEY,
+    holder TEXT,
+    epoch INTEGER NOT NULL,
+    beat INTEGER NOT NULL,
+    until INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  `,
 ];

@@ -17,6 +17,7 @@ import {
   toDevice,
   toEntry,
   toIdempotency,
+  toLease,
   toToken,
   type Row,
 } from './rows.ts';
@@ -164,6 +165,7 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
       toEntry,
     ),
     lastSeq: () => Promise.resolve(lastSeq()),
+    findLease: one('SELECT * FROM leases WHERE name = ?', toLease),
     findCursor: (follower) => Promise.resolve((cursor.get(follower) as number | undefined) ?? 0),
   };
 }

@@ -14,7 +14,7 @@ import {
   type IdempotencyRecord,
   type Labels,
 } from '@keyline/fleet';
-import type { LedgerEntry } from '@keyline/ledger';
+import { decodeEntryData, type Lease, type LedgerEntry } from '@keyline/ledger';
 import type { DeviceId, SerialHex } from '@keyline/kernel';
 import { profileKinds, type RevocationReason } from '@keyline/pki';
 
@@ -199,20 +199,16 @@ export function toEntry(row: Row): LedgerEntry {
     at: row['at'] as number,
     actor: row['actor'] as string,
     ...(row['address'] === null ? {} : { address: row['address'] as string }),
-    data: JSON.parse(row['data'] as string) as LedgerEntry['data'],
+    data: decodeEntryData(row['data'] as string),
   };
 }
 
-/** What an entry is found by: the device or owner, else what it names. */
-export function subjectOf({ data }: { data: LedgerEntry['data'] }): string {
-  if ('device' in data) return data.device;
-  if ('owner' in data) return data.owner;
-  if ('approval' in data) return data.approval;
-  if ('identity' in data) return data.identity;
-  if ('subject' in data && data.kind !== 'trust-added') return data.subject;
-  if ('token' in data) return data.token;
-  if ('batch' in data) return data.batch;
-  if ('authority' in data) return data.authority;
-  if (data.kind === 'trust-added') return data.sha256;
-  return data.alert;
+export function toLease(row: Row): Lease {
+  return {
+    name: row['name'] as string,
+    holder: row['holder'] as string | null,
+    epoch: row['epoch'] as number,
+    beat: row['beat'] as number,
+    until: row['until'] as number,
+  };
 }

@@ -133,6 +133,25 @@ export function prepareStatements(db: Database) {
       `INSERT INTO idempotency (key, request_hash, status, body, expires_at)
        VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     ),
+    insertLease: sql(
+      `INSERT INTO leases (name, holder, epoch, beat, until)
+       VALUES (?, ?, 1, 0, ?) ON CONFLICT DO NOTHING`,
+    ),
+    takeLease: sql(
+      `UPDATE leases SET holder = ?, until = ?, epoch = epoch + 1, beat = 0
+       WHERE name = ? AND epoch = ? AND beat = ?`,
+    ),
+    renewLease: sql(
+      `UPDATE leases SET beat = beat + 1, until = ?
+       WHERE name = ? AND epoch = ? AND holder IS NOT NULL`,
+    ),
+    releaseLease: sql(
+      `UPDATE leases SET beat = beat + 1, holder = NULL
+       WHERE name = ? AND epoch = ? AND holder IS NOT NULL`,
+    ),
+    heldLease: sql(
+      'SELECT 1 FROM leases WHERE name = ? AND epoch = ? AND holder IS NOT NULL',
+    ).pluck(),
     moveCursor: sql(
       `INSERT INTO cursors (follower, seq) VALUES (?, ?)
        ON CONFLICT (follower) DO UPDATE SET seq = max(seq, excluded.seq)`,

@@ -318,6 +318,25 @@ export function prepareWrites(db: Database): ApplyWrite {
         ? undefined
         : { code: 'IDEMPOTENCY_IN_PROGRESS' };
     },
+    'take-lease': ({ name, holder, seen, until }) => {
+      const taken =
+        seen === null
+          ? done(statements.insertLease, name, holder, until)
+          : done(statements.takeLease, holder, until, name, seen.epoch, seen.beat);
+      return taken ? undefined : { code: 'LEASE_LOST', context: { lease: name } };
+    },
+    'renew-lease': ({ name, epoch, until }) =>
+      done(statements.renewLease, until, name, epoch)
+        ? undefined
+        : { code: 'LEASE_LOST', context: { lease: name, epoch } },
+    'release-lease': ({ name, epoch }) => {
+      statements.releaseLease.run(name, epoch);
+      return undefined;
+    },
+    'hold-lease': ({ name, epoch }) =>
+      statements.heldLease.get(name, epoch) !== undefined
+        ? undefined
+        : { code: 'LEASE_LOST', context: { lease: name, epoch } },
     'move-cursor': ({ follower, seq }) => {
       statements.moveCursor.run(follower, seq);
       return undefined;
