@@ -1,2 +1,2 @@
-export * from './role.ts';
-export * from './topic-filter.ts';
+export { topicsFor, type DeviceType, type DeviceTypes, type Role, type Roles } from './role.ts';
+export { assertTopicFilter } from './topic-filter.ts';

@@ -2,8 +2,7 @@
 // start and at each renewal, so there is no key file to guard and nothing to expire unseen. One that is active no more is replaced.
 import { issueCertificate, type Certificate, type FleetContext } from '@keyline/fleet';
 import { createSigner, generateKey } from '@keyline/keys';
-import type { Signer } from '@keyline/pki';
-import { createCsr } from '@keyline/x509';
+import { createCsr, type Signer } from '@keyline/x509';
 import type { KeyObject } from 'node:crypto';
 import { withIssuer, type RunningAuthority } from './authorities.ts';
 

@@ -1,9 +1,16 @@
-export * from './clock.ts';
-export * from './duration.ts';
-export * from './errors.ts';
-export * from './ids.ts';
-export * from './lost-reader.ts';
-export * from './printable.ts';
-export * from './secret.ts';
-export * from './secret-file.ts';
-export * from './service-port.ts';
+export { FakeClock, formatInstant, systemClock, type Clock, type Instant } from './clock.ts';
+export { Duration, formatDuration, parseDuration } from './duration.ts';
+export { isKeylineError, KeylineError, messageOf, type ErrorCode } from './errors.ts';
+export {
+  createId,
+  isDeviceId,
+  parseDeviceId,
+  parseSerialHex,
+  type DeviceId,
+  type SerialHex,
+} from './ids.ts';
+export { outliveReaders } from './lost-reader.ts';
+export { escapeLine, escapeUnprintable } from './printable.ts';
+export { assertPrivate, quoteForShell } from './secret-file.ts';
+export { Secret } from './secret.ts';
+export { drawServicePort } from './service-port.ts';

@@ -1,6 +1,12 @@
-export * from './authority-keys.ts';
-export * from './encrypted-key.ts';
-export * from './generate-key.ts';
-export * from './key-file.ts';
-export * from './prompt-passphrase.ts';
-export * from './signer.ts';
+export { openAuthorityKeys, type AuthorityKeys } from './authority-keys.ts';
+export { encryptPrivateKey } from './encrypted-key.ts';
+export { generateKey } from './generate-key.ts';
+export {
+  loadEncryptedKey,
+  loadPassphraseFile,
+  loadPlainKey,
+  takeUpKeyFile,
+  writeKeyFile,
+} from './key-file.ts';
+export { promptPassphrase } from './prompt-passphrase.ts';
+export { createSigner } from './signer.ts';

@@ -11,12 +11,10 @@ import { has } from '../../../test/support/needs.ts';
 import {
   decryptPrivateKey,
   decryptPrivateKeyAside,
-  encryptPrivateKey,
   encryptPrivateKeyAside,
-  generateKey,
-  generateKeyAside,
-  loadEncryptedKey,
-} from '../src/index.ts';
+} from '../src/encrypted-key.ts';
+import { generateKeyAside } from '../src/generate-key.ts';
+import { encryptPrivateKey, generateKey, loadEncryptedKey } from '../src/index.ts';
 
 const passphrase = new Secret('öffne dich, Sesam');
 

@@ -1,10 +1,10 @@
-// The entries of a CRL as bytes, in chunks: a million of them are a second's work, done in slices or in a worker thread.
+// The entries of a CRL as bytes, in chunks: a million of them are a second's work, done in slices.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { KeylineError } from '@keyline/kernel';
 import { crlReasonCodes, der, encodeExtension, oids } from '@keyline/x509';
 import type { CrlEntry, DeltaCrlEntry } from './ports.ts';
 
-/** What `encodeCrlEntries` makes: plain data, whose chunks can be transferred between threads (`chunks.map(({ buffer }) => buffer)`). */
+/** Entries as bytes: plain data, whose chunks could also come from another thread. */
 export interface EncodedCrlEntries {
   /** The entries one after the other, without the SEQUENCE around them. Each owns its whole ArrayBuffer or the start of it. */
   readonly chunks: readonly Uint8Array<ArrayBuffer>[];
@@ -15,8 +15,8 @@ export interface EncodedCrlEntries {
 }
 
 /**
- * Entries of a CRL: any iterable; pages as they come from a database; or encoded beforehand by `encodeCrlEntries`. The last are used
- * up by the CRL they go into: their memory is freed while it is put together.
+ * Entries of a CRL: any iterable; pages as they come from a database; or encoded beforehand. The last are used up by the CRL they
+ * go into: their memory is freed while it is put together.
  */
 export type CrlEntries<Entry extends DeltaCrlEntry = CrlEntry> =
   Iterable<Entry> | AsyncIterable<Iterable<Entry>> | EncodedCrlEntries;
@@ -112,8 +112,7 @@ class EntryWriter {
 }
 
 /**
- * All at once, for a worker thread: read the revoked serials there, encode them, transfer the chunks, and give the result to `createCrl`
- * as its `entries`.
+ * All at once: for the few that are merged into a list.
  * @throws {KeylineError} INTERNAL for a serial that is none
  */
 export function encodeCrlEntries(entries: Iterable<DeltaCrlEntry>): EncodedCrlEntries {

@@ -1,5 +1,5 @@
 // Which of an authority's partial CRLs speaks of a certificate. Decided when the certificate is issued and written into it, never again.
-import { KeylineError, type SerialHex } from '@keyline/kernel';
+import { KeylineError } from '@keyline/kernel';
 
 /** One of `count` CRLs that share an authority's certificates among them. */
 export interface CrlShard {
@@ -20,18 +20,7 @@ export function assertShardCount(count: number): void {
   }
 }
 
-/** Serial modulo count: every serial has one shard, and the serials are random, so the shards are of one size. */
-export function crlShardOf(serial: SerialHex, count: number): CrlShard {
-  let rest = 0;
-  // Eight digits at a time: the product of two 32-bit numbers by 4096 still is exact.
-  for (let start = 0; start < serial.length; start += 8) {
-    const digits = serial.slice(start, start + 8);
-    rest = (rest * 16 ** digits.length + Number.parseInt(digits, 16)) % count;
-  }
-  return { index: rest, count };
-}
-
-/** The same for a serial's octets; the index alone. */
+/** Serial modulo count, of the serial's octets: every serial has one shard, and the serials are random, so the shards are of one size. */
 export function shardIndexOf(serial: Uint8Array, count: number): number {
   let rest = 0;
   for (const octet of serial) rest = (rest * 256 + octet) % count;
@@ -41,14 +30,6 @@ export function shardIndexOf(serial: Uint8Array, count: number): number {
 /** `3of16`: for rows and file names. The count is part of it, so that shards of another count never are mistaken for these. */
 export function crlShardName({ index, count }: CrlShard): string {
   return `${String(index)}of${String(count)}`;
-}
-
-/** @returns undefined for text that `crlShardName` does not write */
-export function parseCrlShardName(name: string): CrlShard | undefined {
-  const match = /^(0|[1-9]\d{0,3})of([1-9]\d{0,3})$/.exec(name);
-  if (match === null) return undefined;
-  const shard = { index: Number(match[1]), count: Number(match[2]) };
-  return shard.index < shard.count && shard.count <= mostShards ? shard : undefined;
 }
 
 /** `…/issuing-1.crl` → `…/issuing-1-3of16.crl`: distribution point of the certificates and of the CRL, identical in both (RFC 5280 §5.2.5). */

@@ -1,19 +1,44 @@
-export * from './authority-certificates.ts';
-export * from './cross-certificate.ts';
-export * from './crl.ts';
-export * from './crl-entries.ts';
-export * from './crl-shards.ts';
-export * from './crl-status.ts';
-export * from './csr.ts';
-export * from './full-crl.ts';
-export * from './issuer.ts';
-export * from './lint.ts';
+export {
+  createIssuingCertificate,
+  createRootCertificate,
+  endOfTime,
+} from './authority-certificates.ts';
+export type { CrlEntries } from './crl-entries.ts';
+export { crlShardName, crlShardUrl, deltaCrlUrl } from './crl-shards.ts';
+export { createCrl, createDeltaCrl } from './crl.ts';
+export { createCrossCertificate } from './cross-certificate.ts';
+export { parseCsr, readRequestedExtensions } from './csr.ts';
+export { createFullCrl } from './full-crl.ts';
+export { createIssuer, Issuer } from './issuer.ts';
 export { mergeCrlEntries } from './merge-crl-entries.ts';
-export * from './ocsp-answer.ts';
-export * from './ocsp-request.ts';
-export * from './ocsp-responder.ts';
-export * from './ports.ts';
-export * from './presigned-answers.ts';
-export * from './profile.ts';
-export * from './renewal-info.ts';
-export * from './verify-chain.ts';
+export { parseOcspAnswer, type OcspAnswerAbout } from './ocsp-answer.ts';
+export { parseOcspRequest, type OcspCertId } from './ocsp-request.ts';
+export { createOcspResponder, ocspError, type OcspResponder } from './ocsp-responder.ts';
+export {
+  revocationReasons,
+  type Authority,
+  type AuthorityUrls,
+  type CertificateStatus,
+  type CrlEntry,
+  type Csr,
+  type DeltaCrlEntry,
+  type IssuedCertificate,
+  type IssueRequest,
+  type RevocationReason,
+} from './ports.ts';
+export { createCertId, createPresignedAnswers } from './presigned-answers.ts';
+export {
+  extendedKeyUsages,
+  keyAlgorithms,
+  profileKinds,
+  type Profile,
+  type ProfileKind,
+  type Profiles,
+} from './profile.ts';
+export {
+  encodeCertificateId,
+  parseCertificateId,
+  renewalWindowOf,
+  suggestedWindowOf,
+} from './renewal-info.ts';
+export { verifyChain } from './verify-chain.ts';

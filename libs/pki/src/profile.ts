@@ -7,13 +7,6 @@ export { keyAlgorithms, type KeyAlgorithm } from '@keyline/x509';
 /** RFC 5280 §4.2.1.3 names. */
 export type KeyUsage =
   'digitalSignature' | 'keyEncipherment' | 'keyAgreement' | 'keyCertSign' | 'cRLSign';
-export const keyUsages = [
-  'digitalSignature',
-  'keyEncipherment',
-  'keyAgreement',
-  'keyCertSign',
-  'cRLSign',
-] as const satisfies readonly KeyUsage[];
 
 export type ExtendedKeyUsage = 'serverAuth' | 'clientAuth' | 'OCSPSigning';
 export const extendedKeyUsages = [

@@ -1,18 +1,20 @@
 import { Duration } from '@keyline/kernel';
 import { parseCertificate, type ParsedCertificate } from '@keyline/x509';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { createCrlStatusSource } from '../src/crl-status.ts';
+import type { CrlContent } from '../src/crl.ts';
 import {
   createCrl,
-  createCrlStatusSource,
   createIssuer,
   verifyChain,
-  verifyChainWithStatus,
   type CertificateStatus,
-  type ChainQuestion,
-  type ChainVerdict,
-  type CrlContent,
   type Profile,
 } from '../src/index.ts';
+import {
+  verifyChainWithStatus,
+  type ChainQuestion,
+  type ChainVerdict,
+} from '../src/verify-chain.ts';
 import {
   createHierarchy,
   createTestSigner,

@@ -2,15 +2,15 @@ import { Duration } from '@keyline/kernel';
 import { der, encodeExtension, hexOf, oids, parseCertificate, parseCrl } from '@keyline/x509';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
+import { createCrlStatusSource } from '../src/crl-status.ts';
+import type { DeltaCrlContent } from '../src/crl.ts';
 import {
   createCrl,
-  createCrlStatusSource,
   createDeltaCrl,
   createIssuer,
   deltaCrlUrl,
   verifyChain,
   type CrlEntry,
-  type DeltaCrlContent,
   type DeltaCrlEntry,
   type IssuedCertificate,
 } from '../src/index.ts';

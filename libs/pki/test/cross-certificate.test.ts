@@ -2,6 +2,7 @@ import { Duration } from '@keyline/kernel';
 import { createCsr, oids, parseCertificate } from '@keyline/x509';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
+import type { CrossCertificateOptions } from '../src/cross-certificate.ts';
 import {
   createCrossCertificate,
   createIssuer,
@@ -9,7 +10,6 @@ import {
   createRootCertificate,
   parseCsr,
   verifyChain,
-  type CrossCertificateOptions,
 } from '../src/index.ts';
 import {
   atTime,

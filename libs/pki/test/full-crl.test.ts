@@ -1,7 +1,8 @@
 import { Duration, type SerialHex } from '@keyline/kernel';
 import { parseCertificate, parseCrl, verifySignature } from '@keyline/x509';
 import { describe, expect, it } from 'vitest';
-import { createCrl, createFullCrl, type CrlContent, type CrlEntry } from '../src/index.ts';
+import type { CrlContent } from '../src/crl.ts';
+import { createCrl, createFullCrl, type CrlEntry } from '../src/index.ts';
 import { createHierarchy, now, urls } from './hierarchy.ts';
 
 const times = { thisUpdate: now, nextUpdate: now + Duration.days(7) };

@@ -7,13 +7,12 @@ import { has } from '../../../test/support/needs.ts';
 import {
   createIssuer,
   createOcspResponder,
-  ocspDigests,
   ocspError,
   parseOcspRequest,
   type CertificateStatus,
-  type OcspDigest,
   type OcspResponder,
 } from '../src/index.ts';
+import { ocspDigests, type OcspDigest } from '../src/ocsp-request.ts';
 import {
   certificateBlock,
   createHierarchy,

@@ -14,13 +14,13 @@ import {
   createIssuingCertificate,
   createRootCertificate,
   endOfTime,
-  lintAuthority,
   parseCsr,
   verifyChain,
   type Authority,
   type IssueRequest,
   type Profile,
 } from '../src/index.ts';
+import { lintAuthority } from '../src/lint.ts';
 import {
   certificateBlock,
   createHierarchy,

@@ -16,7 +16,9 @@ import {
 } from '@keyline/x509';
 import { describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
-import { createCrlStatusSource, verifyChain, type ChainVerdict } from '../src/index.ts';
+import { createCrlStatusSource } from '../src/crl-status.ts';
+import { verifyChain } from '../src/index.ts';
+import type { ChainVerdict } from '../src/verify-chain.ts';
 import { signTbs } from '../src/sign-tbs.ts';
 import { subjectKeyIdOf } from '../src/subject-key-id.ts';
 import {

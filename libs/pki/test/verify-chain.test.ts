@@ -14,8 +14,8 @@ import {
   createRootCertificate,
   parseCsr,
   verifyChain,
-  type ChainQuestion,
 } from '../src/index.ts';
+import type { ChainQuestion } from '../src/verify-chain.ts';
 import {
   createHierarchy,
   createTestSigner,

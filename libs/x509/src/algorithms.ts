@@ -1,6 +1,6 @@
 // Key and signature algorithms as data: X.509 identifiers beside the parameters node:crypto wants. Nothing else in Keyline branches
 // on an algorithm's name.
-import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
+import { sign, verify, type KeyObject } from 'node:crypto';
 import { KeylineError } from '@keyline/kernel';
 import { bufferOf, latin1Of } from './bytes.ts';
 import * as der from './der-writer.ts';
@@ -325,14 +325,4 @@ export function verifyWith(
     { key: bufferOf(parts.spkiDer), format: 'der', type: 'spki' },
     parts.signature,
   );
-}
-
-/** True when node:crypto can import the key: for EC, that the point lies on the curve. */
-export function isImportableKey(spkiDer: Uint8Array): boolean {
-  try {
-    createPublicKey({ key: bufferOf(spkiDer), format: 'der', type: 'spki' });
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -2,10 +2,10 @@
 import { isKeylineError } from '@keyline/kernel';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { decodeText } from '../src/der-reader.ts';
 import {
   decodePem,
   decodePemChain,
-  decodeText,
   der,
   DerReader,
   encodePem,

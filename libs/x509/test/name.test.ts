@@ -1,15 +1,9 @@
 import { isKeylineError } from '@keyline/kernel';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  decodeIpAddress,
-  der,
-  encodeIpAddress,
-  encodeName,
-  parseName,
-  readSequence,
-  type NameAttribute,
-} from '../src/index.ts';
+import { der, encodeIpAddress, encodeName, parseName, readSequence } from '../src/index.ts';
+import { decodeIpAddress } from '../src/ip-address.ts';
+import type { NameAttribute } from '../src/name.ts';
 
 const read = (name: Uint8Array): readonly string[] => parseName(readSequence(name)).commonNames;
 const cn = (value: string): Uint8Array => encodeName([{ attribute: 'CN', value }]);

@@ -11,9 +11,8 @@ import {
   createIssuingCertificate,
   createRootCertificate,
   parseCsr,
-  type Signer,
 } from '@keyline/pki';
-import { createCsr, encodePem } from '@keyline/x509';
+import { createCsr, encodePem, type Signer } from '@keyline/x509';
 import { pino } from 'pino';
 import { runInit } from '../../src/commands/init.ts';
 import { runInstall } from '../../src/commands/install.ts';

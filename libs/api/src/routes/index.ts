@@ -3,8 +3,6 @@ import { deviceRoutes } from './device-routes.ts';
 import { operationRoutes } from './operation-routes.ts';
 import type { RouteContract } from './route-contract.ts';
 
-export type { Admits, BodyType, RouteContract } from './route-contract.ts';
-
 export const routes = {
   ...deviceRoutes,
   ...operationRoutes,

@@ -101,7 +101,6 @@ export const EnrollRequestSchema = object({
   ),
   validity: Type.Optional(ValidityRequest),
 });
-export type EnrollRequest = Static<typeof EnrollRequestSchema>;
 
 export const EnrollResponseSchema = object({
   device: DeviceSchema,
@@ -122,7 +121,6 @@ export const RenewRequestSchema = object({
   csr: Type.Optional(PemCsr),
   validity: Type.Optional(ValidityRequest),
 });
-export type RenewRequest = Static<typeof RenewRequestSchema>;
 
 export const AllowRenewalRequestSchema = object({
   for: Type.Optional(
@@ -132,12 +130,10 @@ export const AllowRenewalRequestSchema = object({
     }),
   ),
 });
-export type AllowRenewalRequest = Static<typeof AllowRenewalRequestSchema>;
 export const AllowRenewalResponseSchema = object({
   device: Type.String(),
   until: timestamp('Holds until.'),
 });
-export type AllowRenewalResponse = Static<typeof AllowRenewalResponseSchema>;
 
 export const ReasonRequestSchema = object({
   reason: Type.Optional(RevocationReasonSchema),
@@ -148,13 +144,11 @@ export const ReasonRequestSchema = object({
     }),
   ),
 });
-export type ReasonRequest = Static<typeof ReasonRequestSchema>;
 
 export const DeviceChangeResponseSchema = object({
   device: DeviceSchema,
   evidence: EvidenceSchema,
 });
-export type DeviceChangeResponse = Static<typeof DeviceChangeResponseSchema>;
 
 export const HistoryResponseSchema = object({
   items: Type.Array(

@@ -46,7 +46,6 @@ export const IssueCertificateResponseSchema = object({
   certificate: PemCertificate,
   chain: Type.Array(PemCertificate),
 });
-export type IssueCertificateResponse = Static<typeof IssueCertificateResponseSchema>;
 
 export const RenewalInfoParamsSchema = object({
   id: Type.String({ minLength: 3, maxLength: 200, pattern: '^[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+$' }),
@@ -54,12 +53,10 @@ export const RenewalInfoParamsSchema = object({
 export const RenewalInfoSchema = object({
   suggestedWindow: object({ start: timestamp('Begins.'), end: timestamp('Ends.') }),
 });
-export type RenewalInfo = Static<typeof RenewalInfoSchema>;
 export const CertificateChangeResponseSchema = object({
   certificate: CertificateSchema,
   evidence: EvidenceSchema,
 });
-export type CertificateChangeResponse = Static<typeof CertificateChangeResponseSchema>;
 
 export const CreateTokenRequestSchema = object({
   use: Type.Optional(
@@ -109,7 +106,6 @@ export const CreateTokenResponseSchema = object({
   token: TokenSchema,
   secret: Type.String({ description: 'Shown this once; only its hash is kept.' }),
 });
-export type CreateTokenResponse = Static<typeof CreateTokenResponseSchema>;
 export const TokenQuerySchema = object({
   use: Type.Optional(
     Type.Union([Type.Literal('enroll'), Type.Literal('api')], { default: 'enroll' }),
@@ -138,7 +134,6 @@ export const CreateBatchRequestSchema = object({
   ),
   endsIn: Type.Optional(Type.String({ maxLength: 40, description: 'ISO 8601; default P30D.' })),
 });
-export type CreateBatchRequest = Static<typeof CreateBatchRequestSchema>;
 export const BatchSchema = object({
   id: Type.String(),
   type: Type.String(),

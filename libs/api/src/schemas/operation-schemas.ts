@@ -20,7 +20,6 @@ export const AlertListSchema = object({
   items: Type.Array(AlertSchema),
   nextCursor: Type.Null(),
 });
-export type AlertList = Static<typeof AlertListSchema>;
 
 export const AlertChannelSchema = object({
   name: Type.String(),
@@ -87,7 +86,6 @@ export const TargetListSchema = object({
   items: Type.Array(TargetSchema),
   nextCursor: Type.Null(),
 });
-export type TargetList = Static<typeof TargetListSchema>;
 
 const AuthorityIdSchema = Type.String({
   minLength: 1,
@@ -142,18 +140,14 @@ export const AddAuthorityRequestSchema = object({
     Type.String({ maxLength: 20, description: 'Key algorithm; default ec-p256.' }),
   ),
 });
-export type AddAuthorityRequest = Static<typeof AddAuthorityRequestSchema>;
 export const AddAuthorityResponseSchema = PendingAuthoritySchema;
-export type AddAuthorityResponse = Static<typeof AddAuthorityResponseSchema>;
 export const InstallAuthorityRequestSchema = object({
   certificate: Type.String({ maxLength: 64_000, description: 'What the root signed, PEM.' }),
   root: Type.String({ maxLength: 64_000, description: 'The root certificate, PEM.' }),
 });
-export type InstallAuthorityRequest = Static<typeof InstallAuthorityRequestSchema>;
 export const TrustCertificateRequestSchema = object({
   certificate: Type.String({ maxLength: 64_000, description: "An authority's certificate, PEM." }),
 });
-export type TrustCertificateRequest = Static<typeof TrustCertificateRequestSchema>;
 export const TrustCertificateResponseSchema = object({
   subject: Type.String(),
   issuer: Type.String(),
@@ -161,7 +155,6 @@ export const TrustCertificateResponseSchema = object({
   notAfter: timestamp('Valid to.'),
   selfSigned: Type.Boolean(),
 });
-export type TrustCertificateResponse = Static<typeof TrustCertificateResponseSchema>;
 export const ImportRootCrlRequestSchema = object({
   crl: Type.String({ maxLength: 4_000_000, description: "A root's complete CRL, PEM." }),
   ocsp: Type.Optional(
@@ -172,7 +165,6 @@ export const ImportRootCrlRequestSchema = object({
     }),
   ),
 });
-export type ImportRootCrlRequest = Static<typeof ImportRootCrlRequestSchema>;
 export const ImportRootCrlResponseSchema = object({
   authority: Type.String(),
   ...crlView,
@@ -180,7 +172,6 @@ export const ImportRootCrlResponseSchema = object({
     description: 'Authorities that it lists and that are revoked with it.',
   }),
 });
-export type ImportRootCrlResponse = Static<typeof ImportRootCrlResponseSchema>;
 export const ActivateAuthorityRequestSchema = object({
   profiles: Type.Optional(
     Type.Array(Type.String({ maxLength: 64 }), {
@@ -191,7 +182,6 @@ export const ActivateAuthorityRequestSchema = object({
     }),
   ),
 });
-export type ActivateAuthorityRequest = Static<typeof ActivateAuthorityRequestSchema>;
 export const AuthorityParamsSchema = object({ id: AuthorityIdSchema });
 export const AuthorityListSchema = object({
   items: Type.Array(AuthoritySchema),
@@ -221,7 +211,6 @@ export const ApprovalListSchema = object({
   items: Type.Array(ApprovalSchema),
   nextCursor: nullable(Type.String()),
 });
-export type ApprovalList = Static<typeof ApprovalListSchema>;
 export const ApprovalParamsSchema = object({
   id: Type.String({ maxLength: 64, pattern: '^apr_[A-Za-z0-9_-]+$' }),
 });
@@ -231,7 +220,6 @@ export const ApproveResponseSchema = object({
     description: 'What the operation itself answers.',
   }),
 });
-export type ApproveResponse = Static<typeof ApproveResponseSchema>;
 
 export const WhoAmISchema = object({
   name: Type.String(),
@@ -239,7 +227,6 @@ export const WhoAmISchema = object({
   via: Type.Union([Type.Literal('certificate'), Type.Literal('token')]),
   time: timestamp("The service's clock."),
 });
-export type WhoAmI = Static<typeof WhoAmISchema>;
 
 export const TrustBundleSchema = Type.String({ description: 'Certificates, PEM.' });
 
