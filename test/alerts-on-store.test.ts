@@ -90,6 +90,7 @@ async function issue(name: string, { left, backdate = 0 }: { left: number; backd
     updatedAt: now,
     serial,
     notAfter,
+    predecessor: null,
   };
   const write: Write =
     known === undefined
@@ -122,7 +123,6 @@ async function issue(name: string, { left, backdate = 0 }: { left: number; backd
           state: 'active',
           revokedAt: null,
           reason: null,
-          usedAt: null,
         },
       },
     ],

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import { messageOf } from '@keyline/kernel';
 import type { DynsecEngine, Executed } from '@keyline/dynsec';
-import { endSession } from './end-session.ts';
+import { endSession, endSuperseded } from './end-session.ts';
 import type { LiveSession, LiveSessions } from './live-sessions.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -50,6 +50,11 @@ export class ControlApi {
       this.#options.judgeEverybody();
       this.#options.applyRights(true);
       return 0x80;
+    }
+    for (const [username, serials] of executed.kicks.superseded) {
+      for (const session of this.#options.sessions.withCertificates(username, serials)) {
+        endSuperseded(session, this.#options);
+      }
     }
     const meant = this.#options.sessions.meantBy(executed.kicks);
     // The one who asks may be among them, and shall read the answer first.

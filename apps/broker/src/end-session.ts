@@ -39,3 +39,21 @@ export function endSession(
     );
   }
 }
+
+/** The session of a certificate that was superseded by another, which is in use. */
+export function endSuperseded(
+  session: LiveSession,
+  surroundings: { readonly metrics: Pick<Metrics, 'kicked' | 'faults'>; readonly log: Logger },
+): void {
+  const { username, identity } = session;
+  endSession(
+    session,
+    {
+      reason: 'superseded',
+      message: 'session ended, because the successor of its certificate is in use',
+      reasonCode: 0x87,
+      reasonString: `The certificate of "${username}" (serial ${identity.serialHex}) was superseded by another, which is in use. Use that one.`,
+    },
+    surroundings,
+  );
+}

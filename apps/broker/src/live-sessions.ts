@@ -62,7 +62,11 @@ export class LiveSessions {
     return this.named(username).map(({ address, clientId }) => ({ address, clientId }));
   }
 
-  /** Whom a payload's kicks mean. */
+  withCertificates(username: string, serials: readonly string[]): readonly LiveSession[] {
+    return this.named(username).filter(({ identity }) => serials.includes(identity.serialHex));
+  }
+
+  /** Whom a payload's kicks mean, but for `superseded`. */
   meantBy(kicks: Kicks): LiveSession[] {
     // Nobody here is anonymous: everybody has a certificate.
     if (kicks.everyone) return [...this.all()];

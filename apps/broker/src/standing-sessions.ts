@@ -1,7 +1,7 @@
 // Sessions that stand while what let them in changes: who would not be let in now does not stay either.
 import type { Logger } from 'pino';
 import type { DynsecEngine } from '@keyline/dynsec';
-import { endSession } from './end-session.ts';
+import { endSession, endSuperseded } from './end-session.ts';
 import type { LiveSessions } from './live-sessions.ts';
 import type { Metrics } from './metrics.ts';
 import type { PeerIdentity } from './peer-identity.ts';
@@ -29,18 +29,8 @@ export class StandingSessions {
     const { name, serialHex } = verdict.identity;
     const superseded = dynsec.noteUse(name, serialHex, '');
     if (superseded.length === 0) return;
-    for (const session of sessions.named(name)) {
-      if (!superseded.includes(session.identity.serialHex)) continue;
-      endSession(
-        session,
-        {
-          reason: 'superseded',
-          message: 'session ended, because the successor of its certificate is in use',
-          reasonCode: 0x87,
-          reasonString: `The certificate of "${name}" was superseded by ${serialHex}, which is in use. Use that one.`,
-        },
-        this.#options,
-      );
+    for (const session of sessions.withCertificates(name, superseded)) {
+      endSuperseded(session, this.#options);
     }
   }
 

@@ -211,4 +211,32 @@ describe('a device with a list of certificates', () => {
     await after.endAsync();
     expect(await broker.metrics()).toMatch(/kicked_total\{reason="superseded"\} 1/);
   });
+
+  it('loses the session of the old one when the issuing CA says that the new one is in use elsewhere, and keeps the new one’s', async () => {
+    broker = await TestBroker.start();
+    const old = await broker.device('pump');
+    await listed('pump', old);
+    const before = await broker.connect(old, { clientId: 'pump:a' });
+    const end = ended(before);
+    const renewed = await broker.pki.issue('pump');
+    const entry = { username: 'pump', serial: renewed.serialHex };
+    const admit = (predecessor: string | null) =>
+      broker.control({ command: 'admitCertificates', certificates: [{ ...entry, predecessor }] });
+    await admit(old.serialHex);
+    expect(before.connected).toBe(true);
+    await admit(null);
+    expect(await end).toEqual({ reasonCode: 0x87, text: expect.stringMatching(/was superseded/) });
+    const refused = await broker.refusal(old, { clientId: 'pump:a', connectTimeout: 10_000 });
+    expect(refused.code).toBe(0x87);
+    const after = await broker.connect(renewed, { clientId: 'pump:b' });
+    await admit(null);
+    expect(after.connected).toBe(true);
+    await after.endAsync();
+    expect(await broker.metrics()).toMatch(/kicked_total\{reason="superseded"\} 1/);
+    // Nothing new for the issuing CA but who was refused: it said so itself.
+    const [answer] = await broker.control({ command: 'getCertificateReports', after: 0 });
+    expect(answer?.data?.['reports']).toEqual([
+      expect.objectContaining({ kind: 'unlisted', serial: old.serialHex }),
+    ]);
+  });
 });

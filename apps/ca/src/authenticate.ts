@@ -7,6 +7,7 @@ import {
   noteUse,
   type Caller,
   type CallerRole,
+  type FleetContext,
   type Certificate,
   type Store,
 } from '@keyline/fleet';
@@ -41,9 +42,10 @@ export function createAuthenticator(options: {
   store: Store;
   clock: Clock;
   profiles: Profiles;
+  types: FleetContext['types'];
   authorities: Pick<Authorities, 'revocationOf'>;
 }): Authenticator {
-  const { store, clock, profiles, authorities } = options;
+  const { store, clock, profiles, types, authorities } = options;
   // A connection keeps its certificate; the row is read again only after something was revoked.
   const seen = new WeakMap<object, { certificate: Certificate; epoch: number }>();
   let epoch = 0;
@@ -149,9 +151,7 @@ export function createAuthenticator(options: {
     } as const;
     // Renewing judges by itself what an old certificate may still do.
     if (caller.role === 'device' && url !== renewUrl) {
-      // Read again: another connection may have renewed it since.
-      const now = (await store.findCertificate(certificate.serial)) ?? certificate;
-      await noteUse({ store, clock }, { ...caller, address: request.ip, certificate: now });
+      await noteUse({ store, clock, types }, { ...caller, address: request.ip });
     }
     return caller;
   }

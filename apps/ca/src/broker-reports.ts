@@ -1,7 +1,6 @@
 // What a broker has seen of its clients' certificates, judged by what is on record: a successor that is in use, an old certificate that came
 // back, and one that nobody here has issued.
 import {
-  findSuccession,
   noteUse,
   type Alert,
   type Caller,
@@ -14,18 +13,19 @@ import type { CertificateReport, DynsecTarget } from '@keyline/targets';
 interface ReportContext {
   readonly store: FleetContext['store'];
   readonly clock: Clock;
-  readonly target: Pick<DynsecTarget, 'name' | 'admitBoth' | 'admitCurrent'>;
+  readonly types: FleetContext['types'];
+  readonly target: Pick<DynsecTarget, 'name' | 'admit'>;
 }
 
 /** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED, STORE_* */
 export async function judgeReport(
-  { store, clock, target }: ReportContext,
+  { store, clock, types, target }: ReportContext,
   report: CertificateReport,
 ): Promise<void> {
   const { device, kind, address } = report;
   const certificate = await store.findCertificate(parseSerialHex(report.serial));
   if (certificate?.owner !== device) {
-    await raiseUnknown({ store, clock, target }, report);
+    await raiseUnknown({ store, clock, types, target }, report);
     return;
   }
   // Services have no list, and what was revoked is refused as that.
@@ -38,7 +38,7 @@ export async function judgeReport(
     ...(address === '' ? {} : { address }),
   };
   try {
-    await noteUse({ store, clock }, caller);
+    await noteUse({ store, clock, types }, caller);
   } catch (error) {
     // Superseded by one that is in use: it stays out. Where two keys are in use the alert is raised by now.
     if (isKeylineError(error) && error.code === 'CERTIFICATE_NOT_ACCEPTED') return;
@@ -46,48 +46,37 @@ export async function judgeReport(
   }
   if (kind === 'used') return;
   // It is good, and the broker had not heard of it, or has forgotten it.
-  if (certificate.state === 'active') {
-    await target.admitCurrent(device, certificate.serial);
-    return;
-  }
-  const succession = await findSuccession(store, certificate);
-  if (succession !== undefined) {
-    await target.admitBoth(device, certificate.serial, succession.current.serial);
-  }
+  await target.admit(device);
 }
 
-/** As many as a broker keeps. */
-const mostKept = 1000;
-
 /**
- * Judges reports one after the other. A broker says once that a successor is in use: when that could not be judged (the disk takes nothing,
- * say), it is kept until it can be, and meanwhile nothing else is judged of that device, or its superseded certificate would be taken for
- * one that nobody has replaced. An `unlisted` one comes again with its client.
+ * Judges reports one after the other. When the use of a successor could not be judged (the disk takes nothing, say), the broker tells it
+ * again, and meanwhile nothing else is judged of that device, or its superseded certificate would be taken for one that nobody has
+ * replaced. An `unlisted` one comes again with its client.
  * @param onFailure told of each that could not be judged
+ * @returns uses that are on record now
  */
-export function createReportQueue(
+export async function judgeReports(
+  reports: readonly CertificateReport[],
   judge: (report: CertificateReport) => Promise<void>,
   onFailure: (error: unknown) => void,
-): (reports: readonly CertificateReport[]) => Promise<void> {
-  let kept: readonly CertificateReport[] = [];
-  return async (reports) => {
-    const failed: CertificateReport[] = [];
-    const unsettled = new Set<string>();
-    for (const report of [...kept, ...reports]) {
-      try {
-        if (!unsettled.has(report.device)) {
-          await judge(report);
-          continue;
-        }
-      } catch (error) {
-        onFailure(error);
-      }
-      if (report.kind !== 'used') continue;
-      unsettled.add(report.device);
-      failed.push(report);
+): Promise<readonly CertificateReport[]> {
+  const settled: CertificateReport[] = [];
+  const unsettled = new Set<string>();
+  const usesFirst = reports.toSorted(
+    (a, b) => Number(b.kind === 'used') - Number(a.kind === 'used'),
+  );
+  for (const report of usesFirst) {
+    if (unsettled.has(report.device)) continue;
+    try {
+      await judge(report);
+      if (report.kind === 'used') settled.push(report);
+    } catch (error) {
+      onFailure(error);
+      if (report.kind === 'used') unsettled.add(report.device);
     }
-    kept = failed.slice(-mostKept);
-  };
+  }
+  return settled;
 }
 
 /** One alert for each device, as long as it is open: whoever has an authority's key could make certificates without end. */

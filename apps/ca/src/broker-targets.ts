@@ -10,7 +10,7 @@ import { assertPrivate, Duration, isKeylineError, KeylineError, messageOf } from
 import type { Follower, RunningFollower } from '@keyline/ledger';
 import { createDynsecTarget, type Reconciliation } from '@keyline/targets';
 import type { Logger } from 'pino';
-import { createReportQueue, judgeReport } from './broker-reports.ts';
+import { judgeReport, judgeReports } from './broker-reports.ts';
 import type { TargetView } from './effects.ts';
 
 export interface Credentials {
@@ -141,17 +141,19 @@ export async function startBrokerTarget(
       `What the broker "${name}" reported was not judged: ${messageOf(error)}`,
     );
   }
-  const judgeAll = createReportQueue(
-    (report) => judgeReport({ store: fleet.store, clock: fleet.clock, target }, report),
-    notJudged,
-  );
 
   /** Again and again: a device that renewed waits for a moment at the broker, if it came before the news of its certificate. */
   async function takeReports(): Promise<void> {
     if (isTaking || !client.isConnected) return;
     isTaking = true;
     try {
-      await judgeAll(await target.takeReports());
+      const { store, clock, types } = fleet;
+      const settled = await judgeReports(
+        await target.takeReports(),
+        (report) => judgeReport({ store, clock, types, target }, report),
+        notJudged,
+      );
+      await target.settleUses(settled);
     } catch (error) {
       notJudged(error);
     }

@@ -253,6 +253,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       store,
       clock,
       profiles: fleet.profiles,
+      types: fleet.types,
       authorities,
     });
     closers.push(() => {

@@ -1,7 +1,7 @@
 import type { Alert, Write } from '@keyline/fleet';
 import type { CertificateReport } from '@keyline/targets';
 import { expect, it } from 'vitest';
-import { createReportQueue, judgeReport } from '../src/broker-reports.ts';
+import { judgeReport, judgeReports } from '../src/broker-reports.ts';
 
 const report = (kind: CertificateReport['kind'], device: string): CertificateReport => ({
   ...{ kind, device, serial: kind === 'used' ? '02' : '01', address: '' },
@@ -11,39 +11,23 @@ it('a successor that was used is judged when the disk takes it again, and nothin
   const judged: string[] = [];
   const failures: unknown[] = [];
   let isFull = true;
-  const take = createReportQueue(
-    ({ kind, device }) => {
-      if (isFull && kind === 'used') return Promise.reject(new Error('disk full'));
-      judged.push(`${device} ${kind}`);
-      return Promise.resolve();
-    },
-    (error) => failures.push(error),
-  );
-  await take([report('used', 'd1'), report('unlisted', 'd1'), report('unlisted', 'd2')]);
-  await take([report('unlisted', 'd1')]);
+  const take = (...reports: CertificateReport[]) =>
+    judgeReports(
+      reports,
+      ({ kind, device }) => {
+        if (isFull && kind === 'used') return Promise.reject(new Error('disk full'));
+        judged.push(`${device} ${kind}`);
+        return Promise.resolve();
+      },
+      (error) => failures.push(error),
+    );
+  const used = report('used', 'd1');
+  expect(await take(report('unlisted', 'd1'), report('unlisted', 'd2'), used)).toEqual([]);
   expect(judged).toEqual(['d2 unlisted']);
-  expect(failures).toHaveLength(2);
+  expect(failures).toHaveLength(1);
   isFull = false;
-  await take([report('unlisted', 'd1')]);
+  expect(await take(report('unlisted', 'd1'), used)).toEqual([used]);
   expect(judged).toEqual(['d2 unlisted', 'd1 used', 'd1 unlisted']);
-  await take([]);
-  expect(judged).toHaveLength(3);
-});
-
-it('keeps 1000 that could not be judged, the newest', async () => {
-  const asked: string[] = [];
-  const take = createReportQueue(
-    ({ device }) => {
-      asked.push(device);
-      return Promise.reject(new Error('disk full'));
-    },
-    () => undefined,
-  );
-  await take(Array.from({ length: 1001 }, (_, n) => report('used', `d${String(n)}`)));
-  asked.length = 0;
-  await take([]);
-  expect(asked).toHaveLength(1000);
-  expect(asked[0]).toBe('d1');
 });
 
 it('certificates that are not on record are one alert for each device, however many somebody makes', async () => {
@@ -62,11 +46,10 @@ it('certificates that are not on record are one alert for each device, however m
     },
   } as unknown as Parameters<typeof judgeReport>[0]['store'];
   const context = {
-    ...{ store, clock: { now: () => 1 } },
+    ...{ store, clock: { now: () => 1 }, types: new Map() },
     target: {
       name: 'main',
-      admitBoth: unwanted,
-      admitCurrent: unwanted,
+      admit: unwanted,
     },
   };
   for (let made = 16; made < 116; made++) {

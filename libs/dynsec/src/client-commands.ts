@@ -54,7 +54,7 @@ const createClient: Command = (given, { state, passwordHash }) => {
     groups.push({ of, priority: readPriority(entry, -1) });
   }
 
-  const serials = readSerials(given);
+  const serials = readSerials(given, state.uses.get(username)?.serial);
 
   const client = new Client(username);
   client.serials = serials;
@@ -69,16 +69,18 @@ const createClient: Command = (given, { state, passwordHash }) => {
   return undefined;
 };
 
-/** Keyline's own: the certificates it may come with (admitCertificates). */
-function readSerials(given: Fields): string | undefined {
+/**
+ * Keyline's own: the certificates it may come with (admitCertificates).
+ * @param used the issuing CA may not know yet that this one was used, and what was before it is good no more
+ */
+function readSerials(given: Fields, used: string | undefined): string | undefined {
   const serials = readField(given, 'serials');
   if (serials === undefined) return undefined;
   if (!Array.isArray(serials)) throw new Refusal('Invalid serials');
-  return joinSerials(
-    serials.map((serial: unknown) =>
-      found(typeof serial === 'string' ? normalizeSerial(serial) : undefined, 'Invalid serial'),
-    ),
+  const normal = serials.map((serial: unknown) =>
+    found(typeof serial === 'string' ? normalizeSerial(serial) : undefined, 'Invalid serial'),
   );
+  return joinSerials(normal.slice(Math.max(0, normal.indexOf(used ?? ''))));
 }
 
 const modifyClient: Command = (given, { state, effects, passwordHash }) => {

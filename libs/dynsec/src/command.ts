@@ -1,5 +1,5 @@
 // What a command is given and gives back; the parts that clients, groups and roles share.
-import type { CertificateReports } from './admitted-certificates.ts';
+import type { UnlistedReports } from './admitted-certificates.ts';
 import type { Effects } from './effects.ts';
 import {
   isFields,
@@ -20,7 +20,7 @@ export interface CommandContext {
   readonly effects: Effects;
   /** Hash of the command's `password`, when it has one that is not empty. */
   readonly passwordHash: string | undefined;
-  readonly reports: CertificateReports;
+  readonly reports: UnlistedReports;
   readonly connectionsOf: (username: string) => readonly ConnectionInfo[];
 }
 

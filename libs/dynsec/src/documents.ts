@@ -157,6 +157,16 @@ export function toRate(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
 }
 
+/** In a record or a snapshot. One without a serial takes back what was there. */
+export function loadUses(state: DynsecState, document: Fields): void {
+  for (const entry of readEntries(document, 'uses')) {
+    const username = readText(entry, 'username') ?? '';
+    const serial = readText(entry, 'serial');
+    if (serial === undefined) state.settleUse(username, state.uses.get(username)?.serial ?? '');
+    else state.putUse(username, { serial, address: readText(entry, 'address') ?? '' });
+  }
+}
+
 function loadSerials(document: Fields): string | undefined {
   const serials = readField(document, 'serials');
   if (!Array.isArray(serials)) return undefined;

@@ -8,6 +8,7 @@ export class Effects {
   readonly #roles = new Set<Role>();
   readonly #groups = new Set<Group>();
   readonly #serials = new Set<string>();
+  readonly #superseded = new Map<string, readonly string[]>();
   #anonymous = false;
   #everyonesRights = false;
 
@@ -41,6 +42,10 @@ export class Effects {
     this.#serials.add(serial);
   }
 
+  supersede({ name }: Client, serials: readonly string[]): void {
+    this.#superseded.set(name, [...(this.#superseded.get(name) ?? []), ...serials]);
+  }
+
   /** To be called before members are taken away from a role or group that is kicked. */
   settle(state: DynsecState): void {
     for (const role of this.#roles) {
@@ -65,6 +70,7 @@ export class Effects {
       anonymous: this.#anonymous,
       everyone: false,
       serials: this.#serials,
+      superseded: this.#superseded,
     };
     if (this.#everyonesRights || this.#anonymous) return { kicks, rightsChanged: true };
     const rights =

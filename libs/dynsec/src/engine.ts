@@ -2,9 +2,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import {
-  CertificateReports,
   joinSerials,
   listedSerials,
+  UnlistedReports,
   type CertificateVerdict,
 } from './admitted-certificates.ts';
 import { Effects } from './effects.ts';
@@ -94,7 +94,7 @@ class Engine implements DynsecEngine {
   readonly #store: DynsecStore;
   readonly #admins: ReadonlySet<string>;
   readonly #rights: Rights;
-  readonly #reports = new CertificateReports();
+  readonly #reports = new UnlistedReports();
   readonly #log: Log;
   readonly #connectionsOf: (username: string) => readonly ConnectionInfo[];
   /** Payloads, exports: each is carried out whole before the next. Durable they become together. */
@@ -217,7 +217,7 @@ class Engine implements DynsecEngine {
     if (at <= 0 || serial === undefined || this.#closing !== undefined) return [];
     client.serials = joinSerials(listed.slice(at));
     this.#state.touchClient(client);
-    this.#reports.add({ kind: 'used', username, serial, address });
+    this.#state.putUse(username, { serial, address });
     // In turn like every other change; what holds from now on need not wait for the disk.
     this.#turns
       .take(() => Promise.resolve({ saved: this.#store.save() }))
@@ -231,7 +231,7 @@ class Engine implements DynsecEngine {
   reportUnlisted(username: string, serialHex: string, address: string): void {
     const serial = normalizeSerial(serialHex);
     if (serial !== undefined) {
-      this.#reports.add({ kind: 'unlisted', username, serial, address });
+      this.#reports.add({ username, serial, address });
     }
   }
 

@@ -1,6 +1,6 @@
 // One payload: taken apart, carried out command by command, answered. Bounded in what it takes and in what it gives back.
 import { randomUUID } from 'node:crypto';
-import { admitCertificates } from './admitted-certificates.ts';
+import { admitCertificates, mostUsesTold, settleCertificateUses } from './admitted-certificates.ts';
 import { clientCommands } from './client-commands.ts';
 import type { Command, CommandContext } from './command.ts';
 import { Effects } from './effects.ts';
@@ -72,11 +72,20 @@ const revokeCertificates: Command = (given, { state, effects }) => {
   return undefined;
 };
 
-/** `{after}`: what was seen since that report of this start of the broker. */
-const getCertificateReports: Command = (given, { reports }) => ({
+/**
+ * `{after}`: uses of successors that were not settled yet, each time, the oldest first; and who was refused since that report of this start
+ * of the broker.
+ */
+const getCertificateReports: Command = (given, { state, reports }) => ({
   start: startId,
   last: reports.last,
-  reports: reports.after(readInteger(given, 'after', 0)),
+  reports: [
+    ...[...state.uses.entries().take(mostUsesTold)].map(([username, use]) => ({
+      ...{ kind: 'used', username },
+      ...use,
+    })),
+    ...reports.after(readInteger(given, 'after', 0)),
+  ],
 });
 
 /** Reports are numbered anew at each start. */
@@ -98,9 +107,10 @@ const commandsByName = new Map<string, NamedCommand>(
     revokeCertificates,
     admitCertificates,
     getCertificateReports,
+    settleCertificateUses,
   }).map(([name, run]) => [
     name.toLowerCase(),
-    { name, run, changes: !/^(?:get|list|revoke|admit)/.test(name) },
+    { name, run, changes: !/^(?:get|list|revoke|admit|settle)/.test(name) },
   ]),
 );
 

@@ -8,6 +8,7 @@ import {
   loadDefaults,
   loadGroup,
   loadRole,
+  loadUses,
   readEntries,
   storeClient,
 } from './documents.ts';
@@ -31,6 +32,8 @@ export interface ChangeRecord {
   /** Empty: no group. */
   readonly anonymousGroup?: string;
   readonly serials?: readonly string[];
+  /** Uses of successors to be told; without a serial: there is none any more. */
+  readonly uses?: readonly object[];
 }
 
 export function createRecord(state: DynsecState, touched: Touched): ChangeRecord {
@@ -65,6 +68,9 @@ export function createRecord(state: DynsecState, touched: Touched): ChangeRecord
     ...(touched.defaults ? { defaults: state.defaults } : {}),
     ...(touched.anonymousGroup ? { anonymousGroup: state.anonymousGroup?.name ?? '' } : {}),
     ...(touched.serials.length > 0 ? { serials: touched.serials } : {}),
+    ...(touched.uses.size > 0
+      ? { uses: [...touched.uses].map((username) => ({ username, ...state.uses.get(username) })) }
+      : {}),
   };
 }
 
@@ -93,6 +99,7 @@ export function applyRecord(state: DynsecState, record: Fields): void {
   const anonymousGroup = readText(record, 'anonymousGroup');
   if (anonymousGroup !== undefined) state.setAnonymousGroup(state.groups.get(anonymousGroup));
   for (const serial of readTexts(record, 'serials')) state.revoke(serial);
+  loadUses(state, record);
   const changeIndex = readField(record, 'changeIndex');
   state.changeIndex = Number.isSafeInteger(changeIndex)
     ? (changeIndex as number)

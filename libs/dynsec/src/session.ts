@@ -15,6 +15,8 @@ export interface Kicks {
   readonly everyone: boolean;
   /** Certificates revoked by this payload that were not revoked before: lower-case hex of even length. */
   readonly serials: ReadonlySet<string>;
+  /** Certificates that left a client's list, because a later one was used: by user name. */
+  readonly superseded: ReadonlyMap<string, readonly string[]>;
 }
 
 /** One payload, carried out. */

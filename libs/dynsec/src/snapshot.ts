@@ -8,6 +8,7 @@ import {
   loadGroup,
   loadMembers,
   loadRole,
+  loadUses,
   readEntries,
   storeClient,
 } from './documents.ts';
@@ -32,7 +33,16 @@ export function* writeSnapshot(
   mark: SnapshotMark | undefined,
 ): Generator<string> {
   const { defaults } = state;
-  yield `{${mark === undefined ? '' : `"keyline":${JSON.stringify(mark)},\n`}"changeIndex":${String(state.changeIndex)},\n"defaultACLAccess":${JSON.stringify(defaults)},\n"clients":[`;
+  yield `{${mark === undefined ? '' : `"keyline":${JSON.stringify(mark)},\n`}"changeIndex":${String(state.changeIndex)},\n"defaultACLAccess":${JSON.stringify(defaults)}`;
+  if (mark !== undefined && state.uses.size > 0) {
+    yield ',\n"uses":[';
+    yield* writeList([...state.uses.keys()], (username) => ({
+      username,
+      ...state.uses.get(username),
+    }));
+    yield ']';
+  }
+  yield ',\n"clients":[';
   const names = state.clientNames.all();
   let slice: string[] = [];
   let first = true;
@@ -91,6 +101,7 @@ export function readSnapshot(
     loadGroup(state, group);
     loadMembers(state, group);
   });
+  loadUses(state, document);
   state.anonymousGroup = state.groups.get(readText(document, 'anonymousGroup') ?? '');
   const mark = readField(document, 'keyline');
   // Earlier versions kept theirs, of payloads, in the mark alone.

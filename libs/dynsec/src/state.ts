@@ -76,6 +76,13 @@ export class Client {
 
 const none: readonly never[] = [];
 
+/** The first use of a certificate that took the place of another. */
+export interface CertificateUse {
+  readonly serial: string;
+  /** Of the peer; empty: not known. */
+  readonly address: string;
+}
+
 export interface DefaultAccess {
   publishClientSend: boolean;
   publishClientReceive: boolean;
@@ -92,6 +99,8 @@ export class Touched {
   readonly deletedGroups = new Set<string>();
   readonly deletedRoles = new Set<string>();
   readonly serials: string[] = [];
+  /** Clients whose use of a successor is to be told, or was told. */
+  readonly uses = new Set<string>();
   defaults = false;
   anonymousGroup = false;
 
@@ -104,6 +113,7 @@ export class Touched {
       this.deletedGroups.size === 0 &&
       this.deletedRoles.size === 0 &&
       this.serials.length === 0 &&
+      this.uses.size === 0 &&
       !this.defaults &&
       !this.anonymousGroup
     );
@@ -118,6 +128,11 @@ export class DynsecState {
   readonly groupNames = new SortedNames();
   readonly roleNames = new SortedNames();
   readonly #revoked = new RevokedSerials();
+  /**
+   * The use of a successor that the issuing CA has not on record yet, by client: one that is deleted and made again has it still, or
+   * its superseded certificate would come back.
+   */
+  readonly uses = new Map<string, CertificateUse>();
   /** What Mosquitto 2.0 begins with when it makes its file. */
   defaults: DefaultAccess = {
     publishClientSend: false,
@@ -221,6 +236,18 @@ export class DynsecState {
     this.roleNames.delete(role.name);
     this.#touched.roles.delete(role.name);
     this.#touched.deletedRoles.add(role.name);
+  }
+
+  putUse(username: string, use: CertificateUse): void {
+    this.uses.set(username, use);
+    this.#touched.uses.add(username);
+  }
+
+  /** @param serial another than the one that is kept: nothing happens */
+  settleUse(username: string, serial: string): void {
+    if (this.uses.get(username)?.serial !== serial) return;
+    this.uses.delete(username);
+    this.#touched.uses.add(username);
   }
 
   setDefaults(defaults: DefaultAccess): void {

@@ -2,12 +2,30 @@
 import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { DynsecEngine } from '../src/index.ts';
 import { answersOf, carryOut, execute, openEngine, temporaryFolder } from './engine-fixture.ts';
 
-const admit = (username: string, serial: string, predecessor?: string): object => ({
+const admit = (username: string, serial: string, predecessor?: string | null): object => ({
   command: 'admitCertificates',
   certificates: [{ username, serial, ...(predecessor === undefined ? {} : { predecessor }) }],
 });
+
+const listOf = async (engine: DynsecEngine, username: string): Promise<unknown> => {
+  const [{ data }] = answersOf(await execute(engine, { command: 'getClient', username }));
+  return data.client.serials;
+};
+
+const reportsOf = async (engine: DynsecEngine, after = 0) => {
+  const [{ data }] = answersOf(await execute(engine, { command: 'getCertificateReports', after }));
+  return data;
+};
+
+/** As it is after the process was killed. */
+const afterCrash = (folder: string): Promise<DynsecEngine> => {
+  const crashed = temporaryFolder();
+  cpSync(folder, crashed, { recursive: true });
+  return openEngine(crashed);
+};
 
 describe('A list of certificates', () => {
   it('is kept for who got one, and any certificate of the name will do for others', async () => {
@@ -34,8 +52,7 @@ describe('A list of certificates', () => {
     expect(executed.kicks.usernames.size).toBe(0);
     expect(executed.rightsChanged).toBe(false);
     expect(engine.counts().changeIndex).toBe(changeIndex);
-    const [{ data }] = answersOf(await execute(engine, { command: 'getClient', username: 'd1' }));
-    expect(data.client.serials).toEqual(['01', '02']);
+    expect(await listOf(engine, 'd1')).toEqual(['01', '02']);
   });
 
   it('is bounded', async () => {
@@ -101,16 +118,46 @@ describe('A successor', () => {
     expect(JSON.parse(file).clients[0].serials).toEqual(['02', '03']);
   });
 
-  it('that was put on the list with its predecessor leaves that one open until it is used', async () => {
+  it.each([
+    // [what is listed, its serial, its predecessor, what is listed then]
+    [['01'], '02', '01', ['01', '02']],
+    [['01', '02'], '02', '01', ['01', '02']],
+    [['00', '01', '02'], '02', '01', ['01', '02']],
+    [['00', '01'], '02', '01', ['01', '02']],
+    [['01', '02'], '02', null, ['02']],
+    [['01', '02', '03'], '02', null, ['02', '03']],
+    [['02'], '02', null, ['02']],
+    // What was ended here by itself stays ended.
+    [['02'], '02', '01', ['02']],
+    [['02', '03'], '02', '01', ['02', '03']],
+    [[], '02', '01', ['01', '02']],
+    [[], '02', null, ['02']],
+  ] as const)('on %j, %s after %s leaves %j', async (listed, serial, predecessor, left) => {
     const engine = await openEngine();
-    await carryOut(
-      engine,
-      { command: 'createClient', username: 'd1', serials: ['05'] },
-      admit('d1', '05', '04'),
-    );
-    expect(engine.checkCertificate('d1', '04')).toBe('listed');
-    expect(engine.noteUse('d1', '05', '')).toEqual(['04']);
-    expect(engine.checkCertificate('d1', '04')).toBe('unlisted');
+    await carryOut(engine, { command: 'createClient', username: 'd1', serials: listed });
+    const executed = await execute(engine, admit('d1', serial, predecessor));
+    expect(answersOf(executed)[0]).not.toHaveProperty('data');
+    expect(await listOf(engine, 'd1')).toEqual(left);
+    // Sessions of what is gone are cut, and no others.
+    const gone = listed.filter((one) => !(left as readonly string[]).includes(one));
+    expect([...executed.kicks.superseded]).toEqual(gone.length === 0 ? [] : [['d1', gone]]);
+    expect(executed.kicks.usernames.size + executed.kicks.serials.size).toBe(0);
+  });
+
+  it('of a past that the list does not know leaves it alone and says so, until it is asked for anew', async () => {
+    const engine = await openEngine();
+    await carryOut(engine, { command: 'createClient', username: 'd1', serials: ['07', '08'] });
+    for (const predecessor of ['01', null]) {
+      const executed = await execute(engine, admit('d1', '02', predecessor));
+      expect(answersOf(executed)[0].data).toEqual({
+        passedOver: [{ username: 'd1', serials: ['07', '08'] }],
+      });
+    }
+    expect(await listOf(engine, 'd1')).toEqual(['07', '08']);
+    const anew = { username: 'd1', serial: '02', predecessor: '01', anew: true };
+    const executed = await execute(engine, { command: 'admitCertificates', certificates: [anew] });
+    expect(await listOf(engine, 'd1')).toEqual(['01', '02']);
+    expect(executed.kicks.superseded.get('d1')).toEqual(['07', '08']);
   });
 
   it('and a certificate that is not listed are reported, the newest of each, as often as asked for', async () => {
@@ -122,17 +169,98 @@ describe('A successor', () => {
     );
     engine.noteUse('d1', '02', '192.0.2.1');
     for (let times = 0; times < 2000; times += 1) engine.reportUnlisted('d1', '01', '192.0.2.2');
-    const ask = async (after: number) => {
-      const [{ data }] = answersOf(
-        await execute(engine, { command: 'getCertificateReports', after }),
-      );
-      return data;
-    };
-    const { reports, last } = await ask(0);
+    const { reports, last } = await reportsOf(engine);
+    const used = { kind: 'used', username: 'd1', serial: '02', address: '192.0.2.1' };
     expect(reports).toEqual([
-      { n: 1, kind: 'used', username: 'd1', serial: '02', address: '192.0.2.1' },
+      used,
       { n: last, kind: 'unlisted', username: 'd1', serial: '01', address: '192.0.2.2' },
     ]);
-    expect((await ask(last)).reports).toEqual([]);
+    expect((await reportsOf(engine, last)).reports).toEqual([used]);
+  });
+});
+
+describe('The use of a successor', () => {
+  const uses = [{ username: 'd1', serial: '02' }];
+  const settle = (...some: object[]): object => ({ command: 'settleCertificateUses', uses: some });
+
+  it('is told through crashes and restarts until it is settled, and then no more', async () => {
+    const folder = temporaryFolder();
+    let engine = await openEngine(folder);
+    await carryOut(engine, { command: 'createClient', username: 'd1', serials: ['01', '02'] });
+    engine.noteUse('d1', '02', '::1');
+    await carryOut(engine, { command: 'createRole', rolename: 'later' });
+    const told = [{ kind: 'used', username: 'd1', serial: '02', address: '::1' }];
+    const crashed = await afterCrash(folder);
+    expect((await reportsOf(crashed)).reports).toEqual(told);
+    await engine.close();
+    engine = await openEngine(folder);
+    expect((await reportsOf(engine)).reports).toEqual(told);
+    const { changeIndex } = engine.counts();
+    await carryOut(
+      engine,
+      settle({ username: 'd1', serial: '01' }, { username: 'd2', serial: '02' }),
+    );
+    expect((await reportsOf(engine)).reports).toEqual(told);
+    await carryOut(engine, settle(...uses), settle(...uses));
+    expect((await reportsOf(engine)).reports).toEqual([]);
+    expect(engine.counts().changeIndex).toBe(changeIndex);
+    expect((await reportsOf(await afterCrash(folder))).reports).toEqual([]);
+    await engine.close();
+    expect((await reportsOf(await openEngine(folder))).reports).toEqual([]);
+  });
+
+  it('holds for a client that is made anew before it is settled: what it ended does not come back', async () => {
+    const engine = await openEngine();
+    await carryOut(engine, { command: 'createClient', username: 'd1', serials: ['01', '02'] });
+    engine.noteUse('d1', '02', '');
+    await carryOut(
+      engine,
+      { command: 'deleteClient', username: 'd1' },
+      { command: 'createClient', username: 'd1', serials: ['01', '02'] },
+    );
+    expect(await listOf(engine, 'd1')).toEqual(['02']);
+    await carryOut(engine, admit('d1', '02', '01'));
+    expect(await listOf(engine, 'd1')).toEqual(['02']);
+  });
+
+  it('takes the place of the one before, and is told with at most 1,000 at once', async () => {
+    const engine = await openEngine();
+    const names = Array.from({ length: 1001 }, (_, n) => `d${String(n)}`);
+    await carryOut(
+      engine,
+      ...names.map((username) => ({
+        command: 'createClient',
+        username,
+        serials: ['01', '02', '03'],
+      })),
+    );
+    for (const name of names) engine.noteUse(name, '02', '');
+    engine.noteUse('d1', '03', '');
+    const { reports } = await reportsOf(engine);
+    expect(reports).toHaveLength(1000);
+    expect(reports[1]).toMatchObject({ username: 'd1', serial: '03' });
+    await carryOut(engine, settle(...uses, { username: 'd0', serial: '02' }));
+    const names2 = (await reportsOf(engine)).reports.map(
+      ({ username }: { username: string }) => username,
+    );
+    expect(names2).toContain('d1');
+    expect(names2).toContain('d1000');
+  });
+
+  it.each([
+    {},
+    { uses: 'x' },
+    { uses: [5] },
+    { uses: [{ username: 'd1' }] },
+    { uses: [{ username: 'd1', serial: 'x' }] },
+  ])('is not settled by %j', async (fields) => {
+    const engine = await openEngine();
+    await carryOut(engine, { command: 'createClient', username: 'd1', serials: ['01', '02'] });
+    engine.noteUse('d1', '02', '');
+    const [{ error }] = answersOf(
+      await execute(engine, { command: 'settleCertificateUses', ...fields }),
+    );
+    expect(error).toMatch(/^Invalid/);
+    expect((await reportsOf(engine)).reports).toHaveLength(1);
   });
 });

@@ -248,6 +248,7 @@ async function trySign(
             updatedAt: now,
             serial: issued.serial,
             notAfter: issued.notAfter,
+            predecessor: null,
           },
         }
       : {

@@ -4,10 +4,10 @@ import { KeylineError, type DeviceId } from '@keyline/kernel';
 import { entryBy, type Caller } from './caller.ts';
 import type { FleetContext } from './context.ts';
 import { conflictRow } from './identity-conflict.ts';
-import type { Certificate } from './model.ts';
+import type { Certificate, Device } from './model.ts';
 import type { Store } from './ports.ts';
 
-type Context = Pick<FleetContext, 'store' | 'clock'>;
+type Context = Pick<FleetContext, 'store' | 'clock' | 'types'>;
 
 /** How a superseded certificate stands to the one that took its place. */
 export interface Succession {
@@ -19,43 +19,77 @@ export interface Succession {
 
 /** @returns undefined when there is nothing that took its place */
 export async function findSuccession(
-  store: Pick<Store, 'findDevice' | 'listCertificatesOf'>,
+  store: Pick<Store, 'findDevice' | 'findCertificate'>,
   superseded: Pick<Certificate, 'owner' | 'serial'>,
 ): Promise<Succession | undefined> {
   const device = await store.findDevice(superseded.owner as DeviceId);
-  if (device?.serial === null || device === undefined) return undefined;
-  const all = await store.listCertificatesOf(superseded.owner);
-  const current = all.find(({ serial }) => serial === device.serial);
-  if (current === undefined || current.serial === superseded.serial) return undefined;
-  const last = all.find(({ state }) => state === 'superseded');
-  return { current, isOpen: last?.serial === superseded.serial && current.usedAt === null };
+  if (device === undefined || device.serial === null) return undefined;
+  if (device.serial === superseded.serial) return undefined;
+  const current = await store.findCertificate(device.serial);
+  return current && { current, isOpen: device.predecessor === superseded.serial };
 }
 
 /**
- * A device was seen with a certificate: over the API, or by a broker that reports it. Marks a successor as used; refuses a superseded
- * one whose successor was used, with an alert when it is another key.
+ * A device was seen with a certificate: over the API, or by a broker that reports it. The first use of a successor is on record, and on
+ * its way to every broker, before anything else is done; a superseded certificate whose successor was used is refused, with an alert when
+ * it is another key.
  * @param caller the device, with the certificate it proved
- * @throws {KeylineError} CERTIFICATE_NOT_ACCEPTED
+ * @throws {KeylineError} CERTIFICATE_NOT_ACCEPTED, DEVICE_CHANGED
  */
 export async function noteUse(
   context: Context,
   caller: Caller & { readonly certificate: Certificate },
 ): Promise<void> {
-  const { certificate } = caller;
-  if (certificate.kind !== 'device') return;
-  const { serial, usedAt, state } = certificate;
-  if (state === 'active') {
-    if (usedAt !== null) return;
-    await context.store.commit({
-      writes: [{ op: 'mark-certificate-used', serial, at: context.clock.now() }],
-      entries: [],
+  if (caller.certificate.kind !== 'device') return;
+  const { owner, serial } = caller.certificate;
+  // A renewal, or another use at the same time, comes first: then it is decided anew.
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const device = await context.store.findDevice(owner as DeviceId);
+    if (device?.serial === serial) {
+      if (device.predecessor === null) return;
+      if (await endPredecessor(context, { ...caller, device })) return;
+      continue;
+    }
+    const certificate = await context.store.findCertificate(serial);
+    if (certificate?.state !== 'superseded') return;
+    const succession = await findSuccession(context.store, certificate);
+    if (succession === undefined || succession.isOpen) return;
+    throw await refuseSuperseded(context, {
+      caller: { ...caller, certificate },
+      current: succession.current,
     });
-    return;
   }
-  if (state !== 'superseded') return;
-  const succession = await findSuccession(context.store, certificate);
-  if (succession === undefined || succession.isOpen) return;
-  throw await refuseSuperseded(context, { caller, current: succession.current });
+  throw new KeylineError(
+    'DEVICE_CHANGED',
+    `"${owner}" is being changed by others at the same time; try again in a second.`,
+  );
+}
+
+async function endPredecessor(
+  { store, clock, types }: Context,
+  { device, ...caller }: Caller & { readonly device: Device },
+): Promise<boolean> {
+  const { id, serial, predecessor, type, state } = device;
+  if (serial === null || predecessor === null) return true;
+  const { ok } = await store.commit({
+    writes: [{ op: 'end-predecessor', device: id, serial }],
+    entries: [
+      {
+        at: clock.now(),
+        ...entryBy(caller),
+        data: {
+          kind: 'certificate-used',
+          device: id,
+          type,
+          state,
+          role: types.get(type)?.role ?? '',
+          serial,
+          predecessor,
+        },
+      },
+    ],
+  });
+  return ok;
 }
 
 /** Another key than that of the certificate in force means two holders. */

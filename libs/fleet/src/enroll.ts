@@ -80,7 +80,6 @@ export function certificateRow(
     state: 'active',
     revokedAt: null,
     reason: null,
-    usedAt: null,
   };
 }
 
@@ -135,6 +134,7 @@ export async function enroll(context: FleetContext, command: EnrollCommand): Pro
     updatedAt: now,
     serial: issued.serial,
     notAfter: issued.notAfter,
+    predecessor: null,
   };
   const deviceWrite: Write =
     earlier === undefined

@@ -31,6 +31,8 @@ export interface Device {
   readonly entry: number | null;
   /** Seq of the entry by which it was last let in: its enrollment or reissue, which says by what. */
   readonly admission: number | null;
+  /** The certificate before the newest, which may be used in its place until the newest was first used; null: there is none, or none any more. */
+  readonly predecessor: SerialHex | null;
 }
 
 /** As it is inserted: the entries are those of the unit. */
@@ -55,8 +57,6 @@ export interface Certificate {
   readonly state: CertificateState;
   readonly revokedAt: number | null;
   readonly reason: RevocationReason | null;
-  /** When its holder was first seen to use it as the successor of another; null: not yet. */
-  readonly usedAt: number | null;
   /** Seq of the ledger entry that issued it; once it was revoked or held, of the one that did that or lifted it. */
   readonly entry: number | null;
 }

@@ -50,6 +50,8 @@ export type Write =
       readonly notAfter: number | null;
       /** Whether that entry also lets it in (anew). */
       readonly admits?: boolean;
+      /** Which certificate may be used in place of this one until it was used itself; absent: none, or as before for a serial that stays. */
+      readonly predecessor?: SerialHex;
       /** Left as they are when absent. */
       readonly type?: string;
       readonly batch?: string | null;
@@ -75,8 +77,11 @@ export type Write =
       /** Which of the unit's entries says so, by position; absent: the first. */
       readonly entry?: number;
     }
-  /** Sets `usedAt` where it is null; a certificate that is not there is left alone. */
-  | { readonly op: 'mark-certificate-used'; readonly serial: SerialHex; readonly at: number }
+  /**
+   * The newest certificate of a device was used, so its predecessor may be used no more; sets version + 1.
+   * Fails with DEVICE_CHANGED unless `serial` is the newest and has a predecessor.
+   */
+  | { readonly op: 'end-predecessor'; readonly device: DeviceId; readonly serial: SerialHex }
   /** An operator's word that a device may renew before its window, with the key it has. In place of an earlier one. */
   | { readonly op: 'allow-renewal'; readonly device: DeviceId; readonly until: number }
   /** Uses such a word up; one that is not there is no error. */

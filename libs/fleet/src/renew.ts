@@ -97,6 +97,8 @@ async function tryRenew(
         state: device.state,
         serial: issued.serial,
         notAfter: issued.notAfter,
+        // The one the device has for certain.
+        predecessor: own.serial,
       },
       ...(csrInput === undefined
         ? []
@@ -142,6 +144,7 @@ async function tryRenew(
     serial: issued.serial,
     notAfter: issued.notAfter,
     entry: entry.seq,
+    predecessor: own.serial,
   };
   return {
     device: renewed,

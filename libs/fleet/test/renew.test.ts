@@ -206,7 +206,11 @@ describe('a certificate that was superseded', () => {
     const { certificate } = await renewed(first, csr);
     await use(await fresh(first));
     await use(certificate);
-    expect((await fresh(certificate)).usedAt).toBe(works.clock.now());
+    expect((await entriesOf('certificate-used')).map(({ data }) => data)).toEqual([
+      expect.objectContaining({ serial: certificate.serial, predecessor: first.serial }),
+    ]);
+    await use(certificate);
+    expect(await entriesOf('certificate-used')).toHaveLength(1);
     expect(await codeOf(use(await fresh(first)))).toBe('CERTIFICATE_NOT_ACCEPTED');
     expect((await renewed(first, csr)).certificate.serial).toBe(certificate.serial);
     expect(await issued()).toBe(2);
@@ -250,6 +254,43 @@ describe('a certificate that was superseded', () => {
     expect(await openAlerts()).toEqual([conflictOfD1]);
     expect(await entriesOf('identity-conflict')).toHaveLength(1);
     expect((await fresh(certificate)).state).toBe('active');
+  });
+
+  it('and its successor, used at the same time, are never both good: one comes first, and the ledger says which', async () => {
+    for (let round = 0; round < 20; round++) {
+      const device = await works.store.findDevice(d1);
+      const old = await works.store.findCertificate(device!.serial!);
+      const next = (await renewed(old!, await csrOf('d1'))).certificate;
+      const third = await csrOf('d1');
+      const outcomes = [codeOf(renewed(old!, third)), ...times(3, () => codeOf(use(next)))];
+      const [replaced] = await Promise.all(round % 2 === 0 ? outcomes : outcomes.reverse()).then(
+        (codes) => (round % 2 === 0 ? codes : codes.reverse()),
+      );
+      const uses = (await entriesOf('certificate-used')).filter(
+        ({ data }) => 'serial' in data && data.serial === next.serial,
+      );
+      const state = (await fresh(next)).state;
+      if (replaced === 'done') {
+        expect(state).toBe('revoked');
+        expect(uses).toEqual([]);
+      } else {
+        expect(replaced).toBe('CERTIFICATE_NOT_ACCEPTED');
+        expect(state).toBe('active');
+        expect(uses).toHaveLength(1);
+      }
+      works.clock.advance(Duration.days(1));
+    }
+  });
+
+  it('stays good with a successor that was suspended and resumed before its first use, and no longer', async () => {
+    const { certificate } = await renewed(first, await csrOf('d1'));
+    for (const change of ['suspend', 'resume'] as const) {
+      await changeDeviceState(works, { caller: operator, id: 'd1', change });
+    }
+    expect((await works.store.findDevice(d1))?.predecessor).toBe(first.serial);
+    await use(await fresh(first));
+    await use(await fresh(certificate));
+    expect(await codeOf(use(await fresh(first)))).toBe('CERTIFICATE_NOT_ACCEPTED');
   });
 
   it('whose successor has renewed is refused, too: that was a use', async () => {

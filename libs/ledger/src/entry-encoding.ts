@@ -31,6 +31,7 @@ const members: { readonly [K in Kind]: Members<K> } = {
   'device-enrolled': issued,
   'device-renewed': issued,
   'device-reissued': issued,
+  'certificate-used': { ...device, serial: true, predecessor: true },
   'device-suspended': ended,
   'device-resumed': ended,
   'device-revoked': ended,

@@ -22,6 +22,12 @@ export type EntryData =
       readonly station?: string;
     })
   | (DeviceEntry & {
+      /** The first use of a certificate that took the place of another, which may be used no more from here on. */
+      readonly kind: 'certificate-used';
+      readonly serial: string;
+      readonly predecessor: string;
+    })
+  | (DeviceEntry & {
       readonly kind:
         'device-suspended' | 'device-resumed' | 'device-revoked' | 'device-decommissioned';
       readonly reason: RevocationReason;

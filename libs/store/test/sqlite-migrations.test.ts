@@ -115,3 +115,44 @@ it('gives rows of version 8 the ledger entry that they stand on', async () => {
   expect(entries).toEqual([6, 6, 9, 11, 12, null]);
   await store.close();
 });
+
+it('tells the devices of version 10 which superseded certificate may still be used in place of their newest', async () => {
+  older(10, (db) => {
+    const insertDevice = db.prepare(
+      "INSERT INTO devices (id, type, state, version, created_at, updated_at, serial, not_after) VALUES (?, 'default', 1, 1, 1, 1, ?, 9)",
+    );
+    const insert = db.prepare(
+      `INSERT INTO certificates (serial, kind, owner, profile, authority, not_before, not_after, spki_sha256, der, state, used_at)
+       VALUES (?, 0, ?, 'device', 'issuing-1', ?, 9, x'00', x'00', ?, ?)`,
+    );
+    const put = (owner: string, n: number, state: number, usedAt: number | null): unknown =>
+      insert.run(Buffer.from(serial(n), 'hex'), owner, n, state, usedAt);
+    // Renewed and not used, renewed twice, renewed and used, never renewed, and one whose newest is revoked.
+    for (const [device, newest] of [
+      ['d1', 12],
+      ['d2', 23],
+      ['d3', 32],
+      ['d4', 41],
+      ['d5', 52],
+    ] as const) {
+      insertDevice.run(device, Buffer.from(serial(newest), 'hex'));
+    }
+    put('d1', 11, 1, null);
+    put('d1', 12, 0, null);
+    put('d2', 21, 1, null);
+    put('d2', 22, 1, 5);
+    put('d2', 23, 0, null);
+    put('d3', 31, 1, null);
+    put('d3', 32, 0, 5);
+    put('d4', 41, 0, null);
+    put('d5', 51, 1, null);
+    put('d5', 52, 2, null);
+  });
+  migrateSqliteStore(path);
+  const store = await openSqliteStore({ path });
+  const predecessors = ['d1', 'd2', 'd3', 'd4', 'd5'].map(
+    async (name) => (await store.findDevice(id(name)))?.predecessor,
+  );
+  expect(await Promise.all(predecessors)).toEqual([serial(11), serial(22), null, null, null]);
+  await store.close();
+});

@@ -19,6 +19,7 @@ export function readReports(data: unknown): {
   const reports = readList(data, 'reports').flatMap(({ kind, username, serial, address }) => {
     if (kind !== 'used' && kind !== 'unlisted') return [];
     if (typeof username !== 'string' || typeof serial !== 'string') return [];
+    if (!/^(?:[0-9a-f]{2}){1,20}$/.test(serial)) return [];
     return [
       {
         kind,

@@ -1,7 +1,7 @@
 // What a device's state asks of a broker, as commands.
 import type { DeviceState } from '@keyline/fleet';
 import { deniedPriority, deniedRole, type Dialect } from './dialect.ts';
-import { readList, type DynsecCommand } from './dynsec-messages.ts';
+import { readList, type DynsecAnswer, type DynsecCommand } from './dynsec-messages.ts';
 
 export interface WantedClient {
   readonly device: string;
@@ -11,8 +11,8 @@ export interface WantedClient {
   readonly restarts: boolean;
   /** None of its certificates can be used any more: it need not be known to be denied. */
   readonly isOver?: boolean;
-  /** Certificates that have to be on its list, oldest first. */
-  readonly serials?: readonly string[];
+  /** Its certificate, after the one that may be used in its place. */
+  readonly serials?: readonly string[] | undefined;
 }
 
 interface Membership {
@@ -79,22 +79,51 @@ export function commandsFor(wanted: WantedClient, dialect: Dialect): DynsecComma
   ];
 }
 
-/** Those that the broker does not have on the client's list yet. */
+/** An entry of `admitCertificates`: this certificate, and of those before it the predecessor alone. */
+export interface AdmittedCertificate {
+  readonly username: string;
+  readonly serial: string;
+  readonly predecessor: string | null;
+}
+
+export function admittedOf({
+  device: username,
+  serials = [],
+}: Pick<WantedClient, 'device' | 'serials'>): AdmittedCertificate | undefined {
+  const serial = serials.at(-1);
+  if (serial === undefined) return undefined;
+  return { username, serial, predecessor: serials.at(-2) ?? null };
+}
+
+/** Where the list lacks the certificate in force, or still has one from before it. What the broker ended by itself stays ended. */
 function listCommandsFor(
-  { device: username, state, serials = [] }: WantedClient,
+  wanted: WantedClient,
   listed: readonly string[],
   { knowsSerials }: Dialect,
 ): DynsecCommand[] {
-  const missing = serials.filter((serial) => !listed.includes(serial));
-  if (!knowsSerials || state !== 'active' || missing.length === 0) return [];
+  const admitted = admittedOf(wanted);
+  if (!knowsSerials || wanted.state !== 'active' || admitted === undefined) return [];
+  const at = listed.indexOf(admitted.serial);
+  const isRight = at >= 0 && listed.slice(0, at).every((serial) => serial === admitted.predecessor);
+  if (isRight) return [];
   return [
-    {
-      command: 'admitCertificates',
-      // So that whatever queues commands by client finds it.
-      username,
-      certificates: missing.map((serial) => ({ username, serial })),
-    },
+    // With the name, so that whatever queues commands by client finds it.
+    { command: 'admitCertificates', username: wanted.device, certificates: [admitted] },
   ];
+}
+
+/** Lists that were left alone, because neither certificate was on them. */
+export interface PassedOver {
+  readonly device: string;
+  readonly serials: readonly string[];
+}
+
+export function readPassedOver({ data }: DynsecAnswer): readonly PassedOver[] {
+  return readList(data, 'passedOver').flatMap(({ username, serials }) =>
+    typeof username === 'string' && Array.isArray(serials)
+      ? [{ device: username, serials: serials.filter((serial) => typeof serial === 'string') }]
+      : [],
+  );
 }
 
 /** What a broker says of a client, as far as it matters here. */

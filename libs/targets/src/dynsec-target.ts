@@ -3,10 +3,11 @@
 import type { DeviceTypes, Roles } from '@keyline/access';
 import type { LedgerEntry } from '@keyline/ledger';
 import { systemClock, type Clock, type DeviceId, type KeylineError } from '@keyline/kernel';
-import { readReports, type CertificateReport } from './certificate-reports.ts';
+import { createCertificateLists } from './certificate-lists.ts';
+import type { CertificateReport } from './certificate-reports.ts';
 import { createAcknowledgements } from './acknowledgements.ts';
 import { openBrokerLine } from './broker-line.ts';
-import { commandsFor, correctionsFor, readClient } from './client-commands.ts';
+import { commandsFor, correctionsFor, readClient, readPassedOver } from './client-commands.ts';
 import type { Dialect } from './dialect.ts';
 import {
   isMissing,
@@ -17,7 +18,13 @@ import {
 } from './dynsec-messages.ts';
 import { foldEntries, type DeviceChange } from './fold-entries.ts';
 import { prepareBroker } from './prepare-broker.ts';
-import { reconcile, type FleetReader, type Progress, type Reconciliation } from './reconcile.ts';
+import {
+  listOf,
+  reconcile,
+  type FleetReader,
+  type Progress,
+  type Reconciliation,
+} from './reconcile.ts';
 
 const serialsPerPayload = 1000;
 /** Entries. */
@@ -38,14 +45,15 @@ export interface DynsecTarget {
   /** Milliseconds that the payload under way has waited for its answers; 0 when there is none. */
   unansweredFor(): number;
   /**
-   * What the broker has seen of its clients' certificates since the last time. Nothing from one that keeps no list.
+   * What the broker has seen of its clients' certificates: uses of successors until they are settled, everything else once. Nothing from
+   * one that keeps no list.
    * @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED
    */
   takeReports(): Promise<readonly CertificateReport[]>;
-  /** Puts two certificates of one device on its list, and nothing else. @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
-  admitBoth(device: string, predecessor: string, serial: string): Promise<void>;
-  /** Puts the certificate in force on a device's list. @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
-  admitCurrent(device: string, serial: string): Promise<void>;
+  /** Uses of successors that are on record now: the broker need not tell of them again. @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
+  settleUses(reports: readonly CertificateReport[]): Promise<void>;
+  /** Brings a device's list to what the fleet says. @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
+  admit(device: string): Promise<void>;
   /** Whether it refuses certificates by serial, or needs a CRL for that; undefined before it was first spoken to. */
   refusesSerials(): boolean | undefined;
 }
@@ -73,7 +81,6 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
   };
   let isKnown = false;
   let repairedRoles = 0;
-  let reportsSeen = { start: '', last: 0 };
   let last: Reconciliation | undefined;
   let turn: Promise<unknown> = Promise.resolve();
   /** Entries that came during a comparison; it lets them through between its payloads. */
@@ -92,11 +99,21 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     },
   });
 
+  const lists = createCertificateLists({ line, fleet });
+
   /** Following and comparing must not cross: each sees the broker as the other left it. */
   function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
     const result = turn.then(work);
     turn = result.catch(() => undefined);
     return result;
+  }
+
+  /** In turn, or between two payloads of the comparison that is under way. */
+  function betweenPayloads(work: () => Promise<void>): Promise<void> {
+    if (touched === undefined) return inTurn(work);
+    return new Promise((resolve, reject) => {
+      passing.push(() => work().then(resolve, reject));
+    });
   }
 
   async function letPass(): Promise<void> {
@@ -178,35 +195,17 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     return (known.length === 0 ? undefined : await correct(known)) ?? failure;
   }
 
-  /** Certificates of devices that are otherwise as they were: each is on its list before the device comes with it, if all goes well. */
-  async function admit(changes: readonly DeviceChange[]): Promise<void> {
-    if (!dialect.knowsSerials) return;
-    for (let start = 0; start < changes.length; start += serialsPerPayload) {
-      const some = await withCurrentSerials(changes.slice(start, start + serialsPerPayload));
-      const certificates = some.flatMap(({ device, serials }) =>
-        serials.map((serial) => ({ username: device, serial })),
-      );
-      await line.ask([{ command: 'admitCertificates', certificates }]);
-    }
-  }
-
-  /** Who comes back without a new certificate (resumed, say) may be made anew on the broker: not without a list. */
-  function withList(changes: readonly DeviceChange[]): Promise<DeviceChange[]> {
-    return Promise.all(
-      changes.map(async (change) => {
-        const isWithout = change.state === 'active' && change.serials.length === 0;
-        return isWithout ? ((await withCurrentSerials([change]))[0] ?? change) : change;
-      }),
-    );
-  }
-
-  /** An old entry must not put an old certificate behind a newer one: only the one in force is ever added to a list. */
-  async function withCurrentSerials(changes: readonly DeviceChange[]): Promise<DeviceChange[]> {
+  /** Lists of devices that get one, or may have to: whoever comes back may be made anew on the broker, and not without a list. */
+  function withLists(
+    changes: readonly DeviceChange[],
+    which: 'unknown' | 'all',
+  ): Promise<DeviceChange[]> {
     return Promise.all(
       changes.map(async (change) => {
         if (change.state !== 'active') return change;
+        if (which === 'unknown' && change.serials !== undefined) return change;
         const device = await fleet.findDevice(change.device as DeviceId);
-        return { ...change, serials: typeof device?.serial === 'string' ? [device.serial] : [] };
+        return { ...change, serials: device && listOf(device) };
       }),
     );
   }
@@ -216,7 +215,7 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     const clients = await line.ask(
       changes.map(({ device }) => ({ command: 'getClient', username: device })),
     );
-    const current = dialect.knowsSerials ? await withCurrentSerials(changes) : changes;
+    const current = dialect.knowsSerials ? await withLists(changes, 'all') : changes;
     const steps = current.map((change, position) => ({
       change,
       commands: correctionsFor(
@@ -227,6 +226,7 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     }));
     const commands = steps.flatMap((step) => step.commands);
     const answers = commands.length === 0 ? [] : await line.sendAll(commands);
+    await lists.judgePassedOver(answers.flatMap(readPassedOver));
     const at = clock.now();
     let failure: KeylineError | undefined;
     let next = 0;
@@ -304,17 +304,15 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
         ({ device, seq, touches }) => touches && acknowledgements.find(device, seq) === undefined,
       )
       .map((change) => returned.get(change.device) ?? change);
-    const changes = await withList(await asItIsNow(asked, entries.at(-1)?.seq ?? 0));
+    const changes = await withLists(await asItIsNow(asked, entries.at(-1)?.seq ?? 0), 'unknown');
     const renewed = devices.filter(
-      ({ device, seq, touches, state, serials }) =>
-        !touches &&
-        state === 'active' &&
-        serials.length > 0 &&
-        acknowledgements.find(device, seq) === undefined,
+      ({ device, seq, touches, state }) =>
+        !touches && state === 'active' && acknowledgements.find(device, seq) === undefined,
     );
     const isAsked = changes.length > 0 || endedSerials.length > 0 || renewed.length > 0;
     if (!prepared && isAsked) await prepare();
-    await admit(renewed);
+    // Each is on its list before the device comes with it, if all goes well.
+    if (dialect.knowsSerials) await lists.admit(renewed.map(({ device }) => device));
     let failure: KeylineError | undefined;
     for (let device = 0, serial = 0; device < changes.length || serial < endedSerials.length;) {
       // A device takes three commands at most; its payload must not hold the broker for long.
@@ -341,37 +339,11 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
     acknowledgedAt: (device, seq) => acknowledgements.find(device, seq),
     lastReconciliation: () => last,
     unansweredFor: () => line.unansweredFor(),
-    async takeReports() {
-      if (!isKnown || !dialect.knowsSerials) return [];
-      const [answer] = await line.ask([
-        { command: 'getCertificateReports', after: reportsSeen.last },
-      ]);
-      const { start, last } = readReports(answer?.data);
-      // Another start of the broker counts anew.
-      if (start !== reportsSeen.start && reportsSeen.last > 0) {
-        reportsSeen = { start, last: 0 };
-        const [again] = await line.ask([{ command: 'getCertificateReports', after: 0 }]);
-        reportsSeen = { start, last: readReports(again?.data).last };
-        return readReports(again?.data).reports;
-      }
-      reportsSeen = { start, last };
-      return readReports(answer?.data).reports;
-    },
-    admitCurrent: async (username, serial) => {
-      await line.ask([{ command: 'admitCertificates', certificates: [{ username, serial }] }]);
-    },
-    admitBoth: async (username, predecessor, serial) => {
-      await line.ask([
-        { command: 'admitCertificates', certificates: [{ username, predecessor, serial }] },
-      ]);
-    },
+    takeReports: async () => (isKnown && dialect.knowsSerials ? lists.takeReports() : []),
+    settleUses: (reports) => lists.settleUses(reports),
+    admit: (device) => betweenPayloads(() => lists.admit([device])),
     refusesSerials: () => (isKnown ? dialect.knowsSerials : undefined),
-    apply: (entries) =>
-      touched === undefined
-        ? inTurn(() => apply(entries))
-        : new Promise((resolve, reject) => {
-            passing.push(() => apply(entries).then(resolve, reject));
-          }),
+    apply: (entries) => betweenPayloads(() => apply(entries)),
     reconcile: () =>
       inTurn(async () => {
         const dealtWith = new Set<string>();
@@ -389,6 +361,7 @@ export function createDynsecTarget(options: DynsecTargetOptions): DynsecTarget {
             giveTurn: letPass,
             isTouched: (device) => dealtWith.has(device),
             progress,
+            judgePassedOver: (some) => lists.judgePassedOver(some),
           });
           last = { ...found, roles: repairedRoles };
           repairedRoles = 0;

@@ -9,12 +9,12 @@ export interface DeviceChange {
   readonly state: DeviceState;
   readonly type: string;
   readonly role: string;
-  /** False when it only renewed: the broker knows it by name, and the name stays. */
+  /** False when only its certificate changed (renewed, or used for the first time): the broker knows it by name, and the name stays. */
   readonly touches: boolean;
   /** It ended in this run and came back: whoever is connected under its name must be cut. */
   readonly restarts: boolean;
-  /** Certificates that were issued to it in this run, oldest first, since it last restarted. */
-  readonly serials: readonly string[];
+  /** The certificate that it may come with; undefined: what the fleet says by now. */
+  readonly serials: readonly string[] | undefined;
 }
 
 export interface FoldedEntries {
@@ -27,33 +27,33 @@ export interface FoldedEntries {
 
 export function foldEntries(entries: readonly LedgerEntry[]): FoldedEntries {
   const devices = new Map<string, DeviceChange>();
-  const serials = new Set<string>();
+  const ended = new Set<string>();
   const certificates = new Map<string, number>();
   for (const { seq, data } of entries) {
     if ('device' in data) {
       const { device, state, type, role } = data;
       const earlier = devices.get(device);
-      const touches = data.kind !== 'device-renewed' || earlier?.touches === true;
+      const isOfName = data.kind !== 'device-renewed' && data.kind !== 'certificate-used';
+      const touches = isOfName || earlier?.touches === true;
       // A reissued device has another key; its sessions under the old one end.
       const restarts =
         state !== 'active' || data.kind === 'device-reissued' || earlier?.restarts === true;
-      const issued = 'serial' in data ? [data.serial] : [];
-      // A reissue ends what was there before.
-      const before = data.kind === 'device-reissued' ? [] : (earlier?.serials ?? []);
-      const listed = [...before, ...issued];
-      devices.set(device, { device, seq, state, type, role, touches, restarts, serials: listed });
+      // With its first certificate there is none before it.
+      const isFirst = data.kind === 'device-enrolled' || data.kind === 'device-reissued';
+      const serials = isFirst ? [data.serial] : undefined;
+      devices.set(device, { device, seq, state, type, role, touches, restarts, serials });
       // A hold (suspend) is not for good; the broker refuses a suspended device by its name.
       if (data.kind === 'device-revoked' || data.kind === 'device-decommissioned') {
-        for (const serial of data.serials) serials.add(serial);
+        for (const serial of data.serials) ended.add(serial);
       }
     } else if (data.kind === 'certificate-revoked') {
       certificates.set(data.owner, seq);
-      if (data.reason !== 'certificateHold') serials.add(data.serial);
+      if (data.reason !== 'certificateHold') ended.add(data.serial);
     }
   }
   return {
     devices: [...devices.values()],
-    endedSerials: [...serials],
+    endedSerials: [...ended],
     certificates: [...certificates].map(([owner, seq]) => ({ owner, seq })),
   };
 }

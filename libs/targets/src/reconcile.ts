@@ -7,7 +7,9 @@ import type { BrokerLine } from './broker-line.ts';
 import {
   correctionsFor,
   readClient,
+  readPassedOver,
   type ActualClient,
+  type PassedOver,
   type WantedClient,
 } from './client-commands.ts';
 import type { Dialect } from './dialect.ts';
@@ -45,6 +47,7 @@ export type FleetReader = Pick<
   Store,
   | 'listDevices'
   | 'findDevice'
+  | 'findCertificate'
   | 'listCertificatesOf'
   | 'lastSeq'
   | 'listRevoked'
@@ -72,6 +75,8 @@ export interface ReconcileOptions {
   /** Whether a device was dealt with in such a turn: what was read of it before is out of date. */
   readonly isTouched: (device: string) => boolean;
   readonly progress: Progress;
+  /** Lists that are of another past than the fleet's. */
+  readonly judgePassedOver: (lists: readonly PassedOver[]) => Promise<void>;
 }
 
 const devicesPerPage = 1000;
@@ -139,6 +144,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Omit<Reconci
     }
   }
   await queue.flush();
+  await options.judgePassedOver(queue.passedOver());
   const failure = queue.failure();
   if (failure !== undefined) throw failure;
   return { at: clock.now(), milliseconds: Math.round(performance.now() - begun), seq, ...counts };
@@ -158,8 +164,13 @@ export function wantedOf(device: Device, types: DeviceTypes): WantedClient {
     state: device.state,
     role: type?.role ?? '',
     restarts: false,
-    ...(device.serial === null ? {} : { serials: [device.serial] }),
+    serials: listOf(device),
   };
+}
+
+/** Certificates that a device may come with: the newest, after the one that may be used in its place. */
+export function listOf({ serial, predecessor }: Pick<Device, 'serial' | 'predecessor'>): string[] {
+  return [predecessor, serial].filter((one) => one !== null);
 }
 
 /** Whether a device that was let go of could show no certificate any more, so that a broker may forget it. */
@@ -243,11 +254,13 @@ function createQueue({
   flush(): Promise<void>;
   /** Clients that were to be made and are there, since the start. */
   thereAlready(): readonly string[];
+  passedOver(): readonly PassedOver[];
   /** What the broker refused first. One refusal keeps nothing from the others. */
   failure(): KeylineError | undefined;
 } {
   const there = new Set<string>();
   const refused = new Set<string>();
+  const passedOver: PassedOver[] = [];
   let failure: KeylineError | undefined;
   const waiting: Record<'takes' | 'gives', DynsecCommand[]> = { takes: [], gives: [] };
   async function send(effect: 'takes' | 'gives'): Promise<void> {
@@ -259,6 +272,7 @@ function createQueue({
       const answers = await line.sendAll(commands);
       for (const [position, answer] of answers.entries()) {
         const username = commands[position]?.['username'] as string;
+        passedOver.push(...readPassedOver(answer));
         // Somebody else may have done the same in the meantime.
         if (isThereAlready(answer)) there.add(username);
         else if (answer.error !== undefined && !isMissing(answer)) {
@@ -280,6 +294,7 @@ function createQueue({
   return {
     flush,
     thereAlready: () => [...there],
+    passedOver: () => passedOver,
     failure: () => failure,
     async add(commands, effect) {
       waiting[effect].push(...commands);

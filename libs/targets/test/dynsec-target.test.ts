@@ -37,6 +37,8 @@ let revoked: {
   reason: 'keyCompromise' | 'certificateHold';
 }[];
 let certificates: Map<string, Certificate[]>;
+/** Serial → owner. */
+let onRecord: Map<string, string>;
 let target: DynsecTarget;
 let clock: FakeClock;
 let seq: number;
@@ -48,6 +50,7 @@ beforeEach(() => {
   seq = 0;
   devices = [];
   certificates = new Map();
+  onRecord = new Map();
   revoked = [];
   target = createTarget();
 });
@@ -84,6 +87,12 @@ function createTarget(options: { exclusive?: boolean } = {}): DynsecTarget {
         ]),
       listRevoked: () => Promise.resolve(revoked),
       findDevice: (id) => Promise.resolve(devices.find((one) => one.id === id)),
+      findCertificate: (serial) => {
+        const owner = onRecord.get(serial);
+        return Promise.resolve(
+          owner === undefined ? undefined : ({ serial, owner } as Certificate),
+        );
+      },
       listCertificatesOf: (id) => Promise.resolve(certificates.get(id) ?? []),
     },
     ...options,
@@ -104,6 +113,7 @@ function deviceRow(id: string, state: Device['state'] = 'active', type = 'defaul
     notAfter: 10 ** 12,
     entry: null,
     admission: null,
+    predecessor: null,
   };
 }
 
@@ -133,12 +143,21 @@ function renewed(id: string, serial: string): LedgerEntry {
   return entry({ kind: 'device-renewed', ...data, serial, notAfter: 1 });
 }
 
-/** What the fleet says is the newest certificate of a device. */
-function inForce(id: string, serial: string): void {
+/** What the fleet says is the newest certificate of a device, and which may be used in its place. */
+function inForce(id: string, serial: string, predecessor: string | null = null): void {
   devices = [
     ...devices.filter((one) => one.id !== id),
-    { ...deviceRow(id), serial: serial as SerialHex },
+    {
+      ...deviceRow(id),
+      serial: serial as SerialHex,
+      predecessor: predecessor as SerialHex | null,
+    },
   ];
+}
+
+function used(id: string, serial: string, predecessor: string): LedgerEntry {
+  const data = { device: id, type: 'default', state: 'active', role: 'device' } as const;
+  return entry({ kind: 'certificate-used', ...data, serial, predecessor });
 }
 
 function changed(
@@ -303,31 +322,79 @@ describe('applying the ledger', () => {
     await target.apply([issued('d1')]);
     broker.payloads.length = 0;
     broker.kicked.length = 0;
-    inForce('d1', '0c');
+    inForce('d1', '0c', '01');
     await target.apply([renewed('d1', '0c')]);
     expect(broker.payloads).toEqual([
-      [{ command: 'admitCertificates', certificates: [{ username: 'd1', serial: '0c' }] }],
+      [
+        {
+          command: 'admitCertificates',
+          certificates: [{ username: 'd1', serial: '0c', predecessor: '01' }],
+        },
+      ],
     ]);
     expect(broker.clients.get('d1')?.serials).toEqual(['01', '0c']);
     expect(broker.kicked).toEqual([]);
     expect(target.acknowledgedAt('d1', 2)).toBe(clock.now());
   });
 
-  it('makes a device that comes back with the list it had, not without one', async () => {
+  it('takes what was before a certificate from its list when that was used, wherever it was, and acknowledges it', async () => {
+    await target.apply([issued('d1')]);
+    inForce('d1', '0c', '01');
+    await target.apply([renewed('d1', '0c')]);
     inForce('d1', '0c');
-    await target.apply([changed('d1', 'suspended'), changed('d1', 'resumed')]);
+    broker.payloads.length = 0;
+    broker.kicked.length = 0;
+    await target.apply([used('d1', '0c', '01')]);
+    expect(broker.commands).toEqual(['admitCertificates']);
     expect(broker.clients.get('d1')?.serials).toEqual(['0c']);
+    expect(broker.kicked).toEqual([]);
+    expect(target.acknowledgedAt('d1', 3)).toBe(clock.now());
+  });
+
+  it('makes a device that comes back with the list it had, not without one', async () => {
+    inForce('d1', '0c', '01');
+    await target.apply([changed('d1', 'suspended'), changed('d1', 'resumed')]);
+    // So that the first use of the successor is seen there, too.
+    expect(broker.clients.get('d1')?.serials).toEqual(['01', '0c']);
     broker.clients.delete('d1');
+    inForce('d1', '0c');
     await target.apply([changed('d1', 'resumed')]);
     expect(broker.clients.get('d1')?.serials).toEqual(['0c']);
   });
 
   it('puts the certificate in force on a list, whatever an old entry says', async () => {
     await target.apply([issued('d1')]);
-    inForce('d1', '0d');
+    inForce('d1', '0d', '01');
     await target.apply([renewed('d1', '0c')]);
     expect(broker.clients.get('d1')?.serials).toEqual(['01', '0d']);
   });
+
+  it('tells a broker that missed two renewals what holds now', async () => {
+    await target.apply([issued('d1')]);
+    onRecord.set('01', 'd1');
+    inForce('d1', '0d', '0c');
+    await target.apply([renewed('d1', '0c'), used('d1', '0c', '01'), renewed('d1', '0d')]);
+    expect(broker.clients.get('d1')?.serials).toEqual(['0c', '0d']);
+    expect(await target.takeReports()).toEqual([]);
+  });
+
+  it.each(['following', 'comparing'])(
+    'leaves a list alone, when %s, that has a certificate which is not on record, and reports it',
+    async (how) => {
+      await target.apply([issued('d1')]);
+      // As after ca/keyline.db was brought back from an older day.
+      broker.clients.get('d1')!.serials = ['0f'];
+      inForce('d1', '0d', '0c');
+      onRecord.set('0f', 'd2');
+      if (how === 'following') await target.apply([renewed('d1', '0d')]);
+      else await target.reconcile();
+      expect(broker.clients.get('d1')?.serials).toEqual(['0f']);
+      expect(await target.takeReports()).toEqual([
+        { kind: 'unlisted', device: 'd1', serial: '0f', address: '' },
+      ]);
+      expect(await target.takeReports()).toEqual([]);
+    },
+  );
 
   it('says nothing of a renewal to a broker that keeps no lists', async () => {
     broker.knowsSerials = false;
@@ -339,15 +406,38 @@ describe('applying the ledger', () => {
     expect(target.acknowledgedAt('d1', 2)).toBe(clock.now());
   });
 
-  it('brings a list that lacks the certificate in force up to date, which is no drift', async () => {
+  it.each([
+    { before: ['01'], after: ['01', '0c'] },
+    { before: ['00', '01'], after: ['01', '0c'] },
+    { before: ['00', '01', '0c'], after: ['01', '0c'] },
+    // What the broker ended by itself stays ended.
+    { before: ['0c'], after: ['0c'] },
+    { before: ['01', '0c'], after: ['01', '0c'] },
+    { before: ['00'], after: ['01', '0c'] },
+    { before: undefined, after: ['01', '0c'] },
+  ])('brings a list from $before up to date, which is no drift', async ({ before, after }) => {
     await target.apply([issued('d1')]);
-    inForce('d1', '0c');
+    broker.clients.get('d1')!.serials = before;
+    inForce('d1', '0c', '01');
+    for (const serial of ['00', '01', '0c']) onRecord.set(serial, 'd1');
     const found = await target.reconcile();
     expect(found).toMatchObject({ changed: 0, missing: 0, stale: 0 });
-    expect(broker.clients.get('d1')?.serials).toEqual(['01', '0c']);
+    expect(broker.clients.get('d1')?.serials).toEqual(after);
     broker.payloads.length = 0;
     await target.reconcile();
     expect(broker.commands).not.toContain('admitCertificates');
+  });
+
+  it('settles with a broker the uses that are on record', async () => {
+    await target.prepare();
+    await target.settleUses([
+      { kind: 'used', device: 'd1', serial: '0c', address: '::1' },
+      { kind: 'unlisted', device: 'd2', serial: '0d', address: '' },
+    ]);
+    expect(broker.settled).toEqual([{ username: 'd1', serial: '0c' }]);
+    broker.payloads.length = 0;
+    await target.settleUses([]);
+    expect(broker.payloads).toEqual([]);
   });
 
   it('tells each report of the broker once, also after the broker began to count anew', async () => {

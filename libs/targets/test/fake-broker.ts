@@ -6,7 +6,7 @@ interface Client {
   disabled: boolean;
   roles: { rolename: string; priority: number }[];
   groups: unknown[];
-  serials?: string[];
+  serials?: string[] | undefined;
 }
 
 export class FakeBroker implements DynsecSender {
@@ -17,6 +17,7 @@ export class FakeBroker implements DynsecSender {
   readonly kicked: string[] = [];
   /** What getCertificateReports tells. */
   reports: Record<string, unknown>[] = [];
+  readonly settled: unknown[] = [];
   start = 'first';
   access: unknown[] = [];
   reachable = true;
@@ -41,6 +42,7 @@ export class FakeBroker implements DynsecSender {
     const rolename = given['rolename'] as string;
     const client = this.clients.get(username);
     const ok = (data?: unknown): DynsecAnswer => ({ command, data });
+    const passedOver: unknown[] = [];
     const error = (text: string): DynsecAnswer => ({ command, error: text });
     if (this.refuse.has(username)) return error('Internal error');
     switch (command) {
@@ -78,15 +80,23 @@ export class FakeBroker implements DynsecSender {
         return ok();
       case 'admitCertificates':
         if (!this.knowsSerials) return error('Unknown command');
-        for (const entry of given['certificates'] as Record<string, string>[]) {
-          const known = this.clients.get(entry['username'] ?? '');
+        for (const entry of given['certificates'] as Record<string, string | null | true>[]) {
+          const known = this.clients.get(entry['username'] as string);
           if (known === undefined) continue;
-          const before = entry['predecessor'];
-          known.serials = [
-            ...(before === undefined ? (known.serials ?? []) : [before]),
-            entry['serial'] ?? '',
-          ];
+          const serial = entry['serial'] as string;
+          const before = entry['predecessor'] as string | null;
+          const listed = known.serials ?? [];
+          const at = listed.indexOf(serial);
+          const kept = listed.filter((one) => one === before);
+          if (listed.length === 0 || entry['anew'] === true) {
+            known.serials = [...(before === null ? [] : [before]), serial];
+          } else if (at < 0 && kept.length === 0) {
+            passedOver.push({ username: known.username, serials: listed });
+          } else known.serials = [...kept, ...(at < 0 ? [serial] : listed.slice(at))];
         }
+        return ok(passedOver.length === 0 ? undefined : { passedOver });
+      case 'settleCertificateUses':
+        this.settled.push(...(given['uses'] as unknown[]));
         return ok();
       case 'getCertificateReports':
         if (!this.knowsSerials) return error('Unknown command');

@@ -15,7 +15,14 @@ export async function fillStore(path: string, count: number): Promise<Store> {
   const now = Date.now();
   const devices = deviceNames(count).map((id): NewDevice => ({
     ...{ id: parseDeviceId(id), type: 'default', batch: null, labels: {}, state: 'active' },
-    ...{ version: 1, createdAt: now, updatedAt: now, serial: null, notAfter: null },
+    ...{
+      version: 1,
+      createdAt: now,
+      updatedAt: now,
+      serial: null,
+      notAfter: null,
+      predecessor: null,
+    },
   }));
   for (let at = 0; at < devices.length; at += devicesPerUnit) {
     const result = await store.commit({

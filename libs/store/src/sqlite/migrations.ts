@@ -245,4 +245,16 @@ export const migrations: readonly string[] = [
     until INTEGER NOT NULL
   ) WITHOUT ROWID;
   `,
+  `
+  -- Which certificate may still be used in place of a device's newest: the one before it, until the newest was first used.
+  ALTER TABLE devices ADD COLUMN predecessor BLOB;
+  UPDATE devices SET predecessor = (
+    SELECT serial FROM certificates WHERE owner = devices.id AND kind = 0 AND state = 1
+    ORDER BY not_before DESC, rowid DESC LIMIT 1
+  )
+  WHERE EXISTS (
+    SELECT 1 FROM certificates WHERE serial = devices.serial AND state = 0 AND used_at IS NULL
+  );
+  ALTER TABLE certificates DROP COLUMN used_at;
+  `,
 ];

@@ -58,6 +58,7 @@ export function toDevice(row: Row): Device {
     notAfter: row['not_after'] as number | null,
     entry: row['entry'] as number | null,
     admission: row['admission'] as number | null,
+    predecessor: row['predecessor'] === null ? null : (hexOf(row['predecessor']) as SerialHex),
   };
 }
 
@@ -76,7 +77,6 @@ export function toCertificate(row: Row): Certificate {
     state: at(certificateStates, row['state']),
     revokedAt: row['revoked_at'] as number | null,
     reason: row['reason'] as RevocationReason | null,
-    usedAt: row['used_at'] as number | null,
     entry: row['entry'] as number | null,
   };
 }

@@ -2,14 +2,17 @@
 import type { Database, Statement } from 'better-sqlite3';
 
 const insertCertificate = `INSERT INTO certificates (serial, kind, owner, profile, authority, not_before, not_after, spki_sha256, der, crl_shard, state, revoked_at, reason, entry)`;
+/** Of the value it is set beside: SQLite reads the row as it was. */
+const predecessor =
+  'predecessor = CASE WHEN serial IS @serial THEN predecessor ELSE @predecessor END';
 const marks = '?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?';
 
 export function prepareStatements(db: Database) {
   const sql = (text: string): Statement => db.prepare(text);
   return {
     insertDevice: sql(
-      `INSERT INTO devices (id, type, batch, labels, state, version, created_at, updated_at, serial, not_after, entry, admission)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+      `INSERT INTO devices (id, type, batch, labels, state, version, created_at, updated_at, serial, not_after, entry, admission, predecessor)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     ),
     // Two searches by index: for the id in small letters, and among those with capitals.
     idInOtherCase: sql(
@@ -19,14 +22,14 @@ export function prepareStatements(db: Database) {
        LIMIT 1`,
     ).pluck(),
     updateDevice: sql(
-      `UPDATE devices SET state = ?, version = version + 1, updated_at = ?, serial = ?, not_after = ?, entry = ?
-       WHERE id = ? AND version = ?`,
+      `UPDATE devices SET state = @state, version = version + 1, updated_at = @at, serial = @serial, not_after = @notAfter, entry = @entry, ${predecessor}
+       WHERE id = @id AND version = @expectVersion`,
     ),
     updateDeviceType: sql('UPDATE devices SET type = ? WHERE id = ?'),
     // Most changes are renewals, which leave the state alone: no count to mend, and nothing to read before.
     updateDeviceInState: sql(
-      `UPDATE devices SET version = version + 1, updated_at = ?, serial = ?, not_after = ?, entry = ?
-       WHERE id = ? AND version = ? AND state = ?`,
+      `UPDATE devices SET version = version + 1, updated_at = @at, serial = @serial, not_after = @notAfter, entry = @entry, ${predecessor}
+       WHERE id = @id AND version = @expectVersion AND state = @state`,
     ),
     updateDeviceAdmission: sql('UPDATE devices SET admission = entry WHERE id = ?'),
     updateDeviceBatch: sql('UPDATE devices SET batch = ? WHERE id = ?'),
@@ -54,7 +57,10 @@ export function prepareStatements(db: Database) {
       `UPDATE certificates SET state = 0, revoked_at = NULL, reason = NULL, entry = ?
        WHERE serial = ? AND state = 2 AND reason = 'certificateHold'`,
     ),
-    markUsed: sql('UPDATE certificates SET used_at = ? WHERE serial = ? AND used_at IS NULL'),
+    endPredecessor: sql(
+      `UPDATE devices SET version = version + 1, predecessor = NULL
+       WHERE id = ? AND serial = ? AND predecessor IS NOT NULL`,
+    ),
     allowRenewal: sql(
       `INSERT INTO renewal_allowances (device, until) VALUES (?, ?)
        ON CONFLICT (device) DO UPDATE SET until = excluded.until`,

@@ -53,6 +53,7 @@ export function prepareWrites(db: Database): ApplyWrite {
         device.notAfter,
         firstEntry,
         firstEntry,
+        device.predecessor === null ? null : hexBytes(device.predecessor),
       );
       if (!inserted) return { code: 'DEVICE_EXISTS', context: { device: device.id } };
       putLabels(device.id, device.labels);
@@ -61,12 +62,15 @@ export function prepareWrites(db: Database): ApplyWrite {
     },
     'update-device': (write, firstEntry) => {
       const state = stateNumber(write.state);
-      const serial = write.serial === null ? null : hexBytes(write.serial);
       const { at, notAfter, id, expectVersion } = write;
-      const values = [at, serial, notAfter, firstEntry, id, expectVersion];
-      if (!done(statements.updateDeviceInState, ...values, state)) {
+      const values = {
+        ...{ at, notAfter, id, expectVersion, state, entry: firstEntry },
+        serial: write.serial === null ? null : hexBytes(write.serial),
+        predecessor: write.predecessor === undefined ? null : hexBytes(write.predecessor),
+      };
+      if (!done(statements.updateDeviceInState, values)) {
         const before = statements.deviceState.get(id) as number | undefined;
-        const updated = done(statements.updateDevice, state, ...values);
+        const updated = done(statements.updateDevice, values);
         if (!updated || before === undefined) {
           return { code: 'DEVICE_CHANGED', context: { device: id } };
         }
@@ -135,10 +139,10 @@ export function prepareWrites(db: Database): ApplyWrite {
       statements.unhold.run(firstEntry, hexBytes(serial));
       return undefined;
     },
-    'mark-certificate-used': ({ serial, at }) => {
-      statements.markUsed.run(at, hexBytes(serial));
-      return undefined;
-    },
+    'end-predecessor': ({ device, serial }) =>
+      done(statements.endPredecessor, device, hexBytes(serial))
+        ? undefined
+        : { code: 'DEVICE_CHANGED', context: { device } },
     'allow-renewal': ({ device, until }) => {
       statements.allowRenewal.run(device, until);
       return undefined;

@@ -38,16 +38,22 @@ export function describeEntries(createEngine: CreateEngine): void {
     await commit([update(2, { state: 'suspended' })], 1);
     expect(await deviceRow('d1')).toMatchObject({ entry: 7, admission: 4 });
     await commit([update(3, { admits: true })], 2);
+    // The first use of a certificate is no change of the device.
+    await commit([update(4, { serial: serial(1), predecessor: serial(2) })], 1);
+    await commit([{ op: 'end-predecessor', device: id('d1'), serial: serial(1) }], 1);
+    expect(await deviceRow('d1')).toMatchObject({ entry: 10, admission: 8 });
     const store = await db.reopen();
-    expect(await deviceRow('d1', store)).toMatchObject({ entry: 8, admission: 8 });
-    expect((await store.listDevices({ limit: 1 })).items[0]).toMatchObject({ entry: 8 });
+    expect(await deviceRow('d1', store)).toMatchObject({ entry: 10, admission: 8 });
+    expect((await store.listDevices({ limit: 1 })).items[0]).toMatchObject({ entry: 10 });
   });
 
   it('is for a certificate that which issued it, and that which revoked or resumed it', async () => {
     await commit([{ op: 'insert-certificate', certificate: certificate(1) }], 1);
     expect((await certificateRow(1))?.entry).toBe(1);
     await commit([{ op: 'supersede-certificate', serial: serial(1) }], 1);
-    await commit([{ op: 'mark-certificate-used', serial: serial(1), at: 1 }], 1);
+    const used = device('d1', { serial: serial(1), predecessor: serial(2) });
+    const end = { op: 'end-predecessor', device: used.id, serial: serial(1) } as const;
+    await commit([{ op: 'insert-device', device: used }, end], 1);
     expect((await certificateRow(1))?.entry).toBe(1);
     const hold = { op: 'revoke-certificate', serial: serial(1), at: 1 } as const;
     await commit([{ ...hold, reason: 'certificateHold' }], 1);

@@ -107,6 +107,40 @@ export function describeWrites(createEngine: CreateEngine): void {
       expect(await db.store.findDevice(id('d1'))).toEqual(device('d1'));
     });
 
+    it('keep the predecessor of a serial that stays, and lose it with the serial unless another is given', async () => {
+      const predecessor = async () => (await db.store.findDevice(id('d1')))?.predecessor;
+      await take(db.store, {
+        op: 'insert-device',
+        device: device('d1', { serial: serial(9), predecessor: serial(8) }),
+      });
+      await take(db.store, update('d1', 1, { state: 'suspended' }), update('d1', 2));
+      expect(await predecessor()).toBe(serial(8));
+      await take(db.store, update('d1', 3, { serial: serial(10), predecessor: serial(9) }));
+      expect(await predecessor()).toBe(serial(9));
+      await take(db.store, update('d1', 4, { serial: serial(11), state: 'suspended' }));
+      expect(await predecessor()).toBeNull();
+    });
+
+    it('lose their predecessor once, with the certificate that is the newest alone: DEVICE_CHANGED', async () => {
+      const end = (name: string, n: number): Write => ({
+        op: 'end-predecessor',
+        device: id(name),
+        serial: serial(n),
+      });
+      const before = device('d1', { serial: serial(9), predecessor: serial(8) });
+      await take(db.store, { op: 'insert-device', device: before });
+      expect(await outcome(db.store, end('d1', 8))).toBe('DEVICE_CHANGED');
+      expect(await outcome(db.store, end('d2', 9))).toBe('DEVICE_CHANGED');
+      expect(await db.store.findDevice(id('d1'))).toEqual(before);
+      await take(db.store, end('d1', 9));
+      expect(await db.store.findDevice(id('d1'))).toEqual({
+        ...before,
+        version: 2,
+        predecessor: null,
+      });
+      expect(await outcome(db.store, end('d1', 9))).toBe('DEVICE_CHANGED');
+    });
+
     it('change type, batch and labels only when these are given, and are then found by the new ones', async () => {
       const labels = { line: '1', site: 'a' };
       await take(db.store, {

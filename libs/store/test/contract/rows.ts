@@ -32,6 +32,7 @@ export function device(name: string, changes: Partial<Device> = {}): Device {
     notAfter: null,
     entry: null,
     admission: null,
+    predecessor: null,
     ...changes,
   };
 }
@@ -51,7 +52,6 @@ export function certificate(n: number, changes: Partial<Certificate> = {}): Cert
     state: 'active',
     revokedAt: null,
     reason: null,
-    usedAt: null,
     entry: null,
     ...changes,
   };
