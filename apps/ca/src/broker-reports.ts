@@ -2,6 +2,7 @@
 // back, and one that nobody here has issued.
 import {
   noteUse,
+  strangerKey,
   type Alert,
   type Caller,
   type Certificate,
@@ -79,22 +80,31 @@ export async function judgeReports(
   return settled;
 }
 
-/** One alert for each device, as long as it is open: whoever has an authority's key could make certificates without end. */
+/** Certificates of one device that are named while its alert is open: whoever has an authority's key could make them without end. */
+const mostNamed = 5;
+
+/** One alert for each device: the next certificate opens it anew when somebody closed it, and is news of its own while it is open. */
 async function raiseUnknown(
   { store, clock, target }: ReportContext,
   { device, serial, address }: CertificateReport,
 ): Promise<void> {
-  const key = `identity:${device}:not-on-record`;
+  const key = strangerKey(device);
   const earlier = await store.findAlert(key);
-  if (earlier?.resolvedAt === null) return;
+  const named = earlier?.resolvedAt === null ? earlier.examples : [];
+  if (named.includes(serial) || named.length >= mostNamed) return;
   const at = clock.now();
+  const serials = [...named, serial];
+  const others =
+    serials.length === 1
+      ? ''
+      : ` It is number ${String(serials.length)} of them${serials.length === mostNamed ? '; no more are named' : ''}.`;
   const alert: Alert = {
     key,
     severity: 'critical',
-    summary: `The broker "${target.name}" refused a certificate for "${device}" (serial ${serial}${address === '' ? '' : `, from ${address}`}) that one of our authorities has signed and that is not on record here. Either the database was brought back from an older backup, or somebody else has the key of an issuing authority: revoke that authority if in doubt.`,
-    count: 1,
-    examples: [device],
-    firstAt: at,
+    summary: `The broker "${target.name}" refused a certificate for "${device}" (serial ${serial}${address === '' ? '' : `, from ${address}`}) that one of our authorities has signed and that is not on record here.${others} Either the database was brought back from an older backup, or somebody else has the key of an issuing authority: revoke that authority if in doubt. Deciding about the device closes this alert, and so does keyline alerts acknowledge ${key}.`,
+    count: serials.length,
+    examples: serials,
+    firstAt: named.length === 0 ? at : (earlier?.firstAt ?? at),
     lastAt: at,
     resolvedAt: null,
   };
@@ -104,7 +114,7 @@ async function raiseUnknown(
       {
         at,
         actor: 'keyline',
-        data: { kind: 'alert-fired', alert: key, severity: 'critical', count: 1 },
+        data: { kind: 'alert-fired', alert: key, severity: 'critical', count: alert.count },
       },
     ],
   });

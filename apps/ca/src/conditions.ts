@@ -2,7 +2,7 @@
 import { conditionFinding, type Finding } from '@keyline/alerts';
 import type { Authorities, RunningAuthority } from '@keyline/authorities';
 import { formatDuration, formatInstant } from '@keyline/kernel';
-import type { CrlPublisher, RestoredCopy } from '@keyline/status';
+import type { CrlPublisher } from '@keyline/status';
 import type { DiskReserve } from './disk-reserve.ts';
 import type { TargetView } from './effects.ts';
 
@@ -20,12 +20,10 @@ export function findConditions(given: {
   readonly targets: readonly Pick<TargetView, 'name' | 'behindFor' | 'lastError'>[];
   readonly behindAfter: number;
   readonly reserve: Pick<DiskReserve, 'isLow'>;
-  /** What was found at the start of this service. */
-  readonly restored?: RestoredCopy | undefined;
   /** Epoch milliseconds. */
   readonly now: number;
 }): Finding[] {
-  const { authorities, crl, targets, behindAfter, reserve, restored, now } = given;
+  const { authorities, crl, targets, behindAfter, reserve, now } = given;
   return [
     ...(reserve.isLow()
       ? [
@@ -39,17 +37,6 @@ export function findConditions(given: {
           }),
         ]
       : []),
-    ...(restored === undefined
-      ? []
-      : [
-          conditionFinding({
-            subject: 'database',
-            group: 'keyline.db',
-            state: 'restored',
-            severity: 'critical',
-            summary: describeRestored(restored),
-          }),
-        ]),
     ...authorities
       .all()
       .filter(({ state, certificate }) => state === 'revoked' && now < certificate.notAfter)
@@ -76,10 +63,6 @@ export function findConditions(given: {
       }),
     ),
   ];
-}
-
-export function describeRestored({ lists, revoked, ended }: RestoredCopy): string {
-  return `The database is an older copy: newer CRLs of ${lists.join(', ')} had been published. ${String(revoked)} certificates were revoked anew from them, and ${String(ended)} tokens and batches, which may have been revoked or used since, were ended. Devices that enrolled after the copy was made are not known here: enroll them anew.`;
 }
 
 function describeRevoked({ id, revocation }: RunningAuthority, isLeft: boolean): Finding {

@@ -12,6 +12,7 @@ import {
   createPublishedLists,
   createResponders,
   readPublishedLists,
+  describeRestored,
   recoverRestoredCopy,
 } from '@keyline/status';
 import { encodePem } from '@keyline/x509';
@@ -28,7 +29,7 @@ import {
   type Credentials,
 } from './broker-targets.ts';
 import { caFolderOf, publishedFolderOf } from './ca-folder.ts';
-import { describeRestored, findConditions } from './conditions.ts';
+import { findConditions } from './conditions.ts';
 import { openDiskReserve } from './disk-reserve.ts';
 import { createEffects } from './effects.ts';
 import { createFairWork } from './fair-work.ts';
@@ -215,7 +216,6 @@ export async function createService(options: ServiceOptions): Promise<Service> {
           targets,
           behindAfter,
           reserve,
-          restored,
           now: clock.now(),
         }),
       log,

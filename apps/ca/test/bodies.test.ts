@@ -37,6 +37,7 @@ beforeAll(async () => {
     '/v1/batches/:id': 'b1',
     '/v1/tokens/:id': enrollment.body.token.id as string,
     '/v1/authorities/:id': 'issuing-1',
+    '/v1/alerts/:key': 'identity:d1:two-holders',
     ':serial': enrolled.body.serial as string,
     ':name': 'broker',
     '/v1/renewal-info/:id': 'AAAA.AAAA',

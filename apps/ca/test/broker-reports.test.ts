@@ -30,7 +30,7 @@ it('a successor that was used is judged when the disk takes it again, and nothin
   expect(judged).toEqual(['d2 unlisted', 'd1 used', 'd1 unlisted']);
 });
 
-it('certificates that are not on record are one alert for each device, however many somebody makes', async () => {
+it('certificates that are not on record are one alert for each device, and five of them news, however many somebody makes', async () => {
   const alerts = new Map<string, Alert>();
   const entries: unknown[] = [];
   const unwanted = (): Promise<never> => Promise.reject(new Error('let in'));
@@ -57,6 +57,15 @@ it('certificates that are not on record are one alert for each device, however m
     await judgeReport(context, { ...report('unlisted', device), serial: made.toString(16) });
   }
   expect([...alerts.keys()]).toEqual(['identity:d1:not-on-record', 'identity:d2:not-on-record']);
-  expect(alerts.get('identity:d1:not-on-record')?.summary).toContain('(serial 10)');
-  expect(entries).toHaveLength(2);
+  expect(entries).toHaveLength(10);
+  const first = alerts.get('identity:d1:not-on-record');
+  expect(first).toMatchObject({ count: 5, examples: ['10', '12', '14', '16', '18'] });
+  expect(first?.summary).toContain('(serial 18)');
+  // The same again is no news; after somebody has closed it, it is.
+  await judgeReport(context, { ...report('unlisted', 'd1'), serial: '10' });
+  expect(entries).toHaveLength(10);
+  alerts.set('identity:d1:not-on-record', { ...first!, resolvedAt: 1 });
+  await judgeReport(context, { ...report('unlisted', 'd1'), serial: '10' });
+  expect(entries).toHaveLength(11);
+  expect(alerts.get('identity:d1:not-on-record')).toMatchObject({ count: 1, examples: ['10'] });
 });

@@ -74,7 +74,7 @@ describe('a database from an older day', () => {
       .poll(async () => (await call('GET', '/v1/alerts')).body.items)
       .toContainEqual(
         expect.objectContaining({
-          key: 'state:database:keyline.db:restored',
+          key: 'database:keyline.db:restored',
           severity: 'critical',
         }),
       );
@@ -87,6 +87,23 @@ describe('a database from an older day', () => {
     );
     expect(found).toHaveLength(1);
     expect(token.status).toBe(201);
+    // The alert is there over restarts, until somebody says that it was seen to.
+    const keys = async (): Promise<string[]> =>
+      ((await call('GET', '/v1/alerts')).body.items as { key: string }[]).map(({ key }) => key);
+    expect(await keys()).toContain('database:keyline.db:restored');
+    const acknowledge = (key: string) =>
+      call('POST', `/v1/alerts/${encodeURIComponent(key)}/acknowledge`, {});
+    const closed = await acknowledge('database:keyline.db:restored');
+    expect([closed.status, closed.body.resolvedAt]).toEqual([200, expect.any(String)]);
+    expect((await acknowledge('database:keyline.db:restored')).body).toEqual(closed.body);
+    await plant.restart();
+    expect(await keys()).not.toContain('database:keyline.db:restored');
+    // What is about how things stand closes by itself.
+    const standing = (await keys()).find((key) => key.startsWith('state:'));
+    expect(standing).toBeDefined();
+    expect((await acknowledge(standing!)).body.code).toBe('REQUEST_INVALID');
+    expect(await keys()).toContain(standing);
+    expect((await acknowledge('identity:nobody:not-on-record')).body.code).toBe('NOT_FOUND');
   });
 
   it('is not made out of what somebody else put there, or of half a file', async () => {
@@ -103,7 +120,7 @@ describe('a database from an older day', () => {
     const { body } = await call('GET', '/v1/devices/kept-1');
     expect(body.state).toBe('active');
     expect((await call('GET', '/v1/alerts')).body.items).not.toContainEqual(
-      expect.objectContaining({ key: 'state:database:keyline.db:restored' }),
+      expect.objectContaining({ key: 'database:keyline.db:restored' }),
     );
   });
 });

@@ -6,7 +6,7 @@ export {
 } from './alert-follower.ts';
 export type { AlertChange, AlertChannel, AlertLog } from './channel.ts';
 export { evaluateAlerts, type Evaluation, type ExpiryReader } from './evaluate-alerts.ts';
-export { conditionFinding, type AlertSubject, type Finding } from './finding.ts';
+export { conditionFinding, parseAlertKey, type AlertSubject, type Finding } from './finding.ts';
 export { loadAlertChannels } from './load-channels.ts';
 export { createLogChannel } from './log-channel.ts';
 export type { AlertRules, ShareThreshold, TimeThreshold, WebhookChannelConfig } from './rules.ts';

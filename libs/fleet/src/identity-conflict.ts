@@ -1,4 +1,4 @@
-// Two holders of one identity: what the ledger and the alerts say of it, until somebody decides about the device.
+// Two holders of one identity, or one that nobody here knows: what the ledger and the alerts say of it, until somebody decides about the device.
 import type { SerialHex } from '@keyline/kernel';
 import type { NewEntry } from '@keyline/ledger';
 import type { Alert } from './model.ts';
@@ -10,6 +10,11 @@ const nothing: Row = { writes: [], entries: [] };
 
 export function conflictKey(identity: string): string {
   return `identity:${identity}:two-holders`;
+}
+
+/** Of the alert for a certificate that one of our authorities signed and that is not on record. */
+export function strangerKey(identity: string): string {
+  return `identity:${identity}:not-on-record`;
 }
 
 /**
@@ -33,7 +38,7 @@ export async function conflictRow(
   const alert: Alert = {
     key,
     severity: 'critical',
-    summary: `Two keys are in use for "${identity}": its certificate ${old} came back after ${current} had taken its place. Either the device lost its new key, or somebody has its old one. Look where both came from (keyline device history ${identity}); if in doubt, revoke and decommission it, and enroll it with a new key. Suspending and resuming it closes this alert.`,
+    summary: `Two keys are in use for "${identity}": its certificate ${old} came back after ${current} had taken its place. Either the device lost its new key, or somebody has its old one. Look where both came from (keyline device history ${identity}); if in doubt, revoke and decommission it, and enroll it with a new key. Suspending and resuming it closes this alert, and so does keyline alerts acknowledge ${key}.`,
     count: 1,
     examples: [identity],
     firstAt: by.at,
@@ -53,19 +58,25 @@ export async function conflictRow(
   };
 }
 
-/** Resolves the alert, where one is open: somebody decided about the device. */
+/** Resolves the alerts about an identity that are open: somebody decided about the device. */
 export async function endConflict(
   store: Pick<Store, 'findAlert'>,
   identity: string,
   at: number,
 ): Promise<Row> {
-  const alert = await store.findAlert(conflictKey(identity));
-  if (alert?.resolvedAt !== null) return nothing;
-  const { key, severity, count } = alert;
+  const alerts = await Promise.all(
+    [conflictKey(identity), strangerKey(identity)].map((key) => store.findAlert(key)),
+  );
+  const open = alerts.flatMap((alert) => (alert?.resolvedAt === null ? [alert] : []));
   return {
-    writes: [{ op: 'put-alert', alert: { ...alert, lastAt: at, resolvedAt: at } }],
-    entries: [
-      { at, actor: 'keyline', data: { kind: 'alert-resolved', alert: key, severity, count } },
-    ],
+    writes: open.map((alert) => ({
+      op: 'put-alert',
+      alert: { ...alert, lastAt: at, resolvedAt: at },
+    })),
+    entries: open.map(({ key, severity, count }) => ({
+      at,
+      actor: 'keyline',
+      data: { kind: 'alert-resolved', alert: key, severity, count },
+    })),
   };
 }

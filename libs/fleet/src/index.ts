@@ -1,3 +1,4 @@
+export { acknowledgeAlert } from './acknowledge-alert.ts';
 export * from './approvals.ts';
 export * from './authorities.ts';
 export * from './batches.ts';

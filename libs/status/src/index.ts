@@ -8,4 +8,4 @@ export {
 } from './ocsp-service.ts';
 export { createPublishedLists, readPublishedLists } from './published-lists.ts';
 export { createResponders } from './responders.ts';
-export { recoverRestoredCopy, type RestoredCopy } from './restored-copy.ts';
+export { describeRestored, recoverRestoredCopy } from './restored-copy.ts';

@@ -1,7 +1,7 @@
 // A database that is an older copy: the CRLs that were published are ahead of those it knows. It must not take a revocation back, so
 // what the published lists say is taken into it, and whatever could have been revoked or used up since, unseen, ends.
 import type { Authorities } from '@keyline/authorities';
-import { isSignedBy, type Crl, type FleetContext, type Write } from '@keyline/fleet';
+import { isSignedBy, type Alert, type Crl, type FleetContext, type Write } from '@keyline/fleet';
 import type { NewEntry } from '@keyline/ledger';
 import type { SerialHex } from '@keyline/kernel';
 import { revocationReasons } from '@keyline/pki';
@@ -22,6 +22,13 @@ interface Ahead {
   readonly list: string;
   readonly kind: Crl['kind'];
   readonly crl: ParsedCrl;
+}
+
+/** No look at how things stand can end it: it is there until somebody acknowledges it, over restarts. */
+const alertKey = 'database:keyline.db:restored';
+
+export function describeRestored({ lists, revoked, ended }: RestoredCopy): string {
+  return `The database is an older copy: newer CRLs of ${lists.join(', ')} had been published. ${String(revoked)} certificates were revoked anew from them, and ${String(ended)} tokens and batches, which may have been revoked or used since, were ended. Devices that enrolled after the copy was made are not known here: enroll them anew.`;
 }
 
 /** Writes of one commit: the event loop has its turns between them. */
@@ -58,8 +65,29 @@ export async function recoverRestoredCopy(
     });
   const lists = [...new Set(ahead.map(({ list }) => list))];
   const data = { kind: 'database-restored', subject: 'database', lists, revoked } as const;
-  await context.store.commit({ writes, entries: [{ at, actor: 'keyline', data }] });
-  return { lists, revoked, ended };
+  const copy = { lists, revoked, ended };
+  const alert: Alert = {
+    key: alertKey,
+    severity: 'critical',
+    summary: `${describeRestored(copy)} When that is seen to: keyline alerts acknowledge ${alertKey}`,
+    count: 1,
+    examples: lists.slice(0, 5),
+    firstAt: at,
+    lastAt: at,
+    resolvedAt: null,
+  };
+  await context.store.commit({
+    writes: [...writes, { op: 'put-alert', alert }],
+    entries: [
+      { at, actor: 'keyline', data },
+      {
+        at,
+        actor: 'keyline',
+        data: { kind: 'alert-fired', alert: alertKey, severity: 'critical', count: 1 },
+      },
+    ],
+  });
+  return copy;
 }
 
 async function findAhead(

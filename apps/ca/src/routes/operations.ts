@@ -1,6 +1,7 @@
 // What an operator looks at: alerts, brokers, oneself.
+import { parseAlertKey } from '@keyline/alerts';
 import type { TargetView } from '@keyline/api';
-import { brokerAdminName } from '@keyline/fleet';
+import { acknowledgeAlert, brokerAdminName } from '@keyline/fleet';
 import { formatInstant, KeylineError } from '@keyline/kernel';
 import { exportDynamicSecurity } from '@keyline/targets';
 import type { TargetView as EffectTarget } from '../effects.ts';
@@ -14,6 +15,16 @@ export function registerOperations(register: Register, service: ServiceContext):
   register('listAlerts', async ({ query }) => {
     const alerts = await fleet.store.listAlerts({ includeResolved: query.all ?? false });
     return { items: alerts.map(viewAlert), nextCursor: null };
+  });
+
+  register('acknowledgeAlert', async ({ params: { key }, request }) => {
+    if (parseAlertKey(key) !== undefined) {
+      throw new KeylineError(
+        'REQUEST_INVALID',
+        `The alert "${key}" is about how things stand: it closes when they are right again, not before.`,
+      );
+    }
+    return viewAlert(await acknowledgeAlert(fleet, { caller: requireCaller(request.caller), key }));
   });
 
   register('listAlertChannels', async () => ({

@@ -21,6 +21,21 @@ export function addOperationCommands(program: Command, act: Act): void {
       await listAlerts(context, options);
     }),
   );
+  example(
+    withClientOptions(
+      alerts
+        .command('acknowledge <key>')
+        .description(
+          'Closes an alert about something that has happened. Others close when what they are about is over.',
+        ),
+    ),
+    'keyline alerts acknowledge identity:press-7:not-on-record',
+  ).action(
+    act(async (context, key: string, options: ClientOptions) => {
+      const { acknowledgeAlert } = await import('../operations/alerts.ts');
+      await acknowledgeAlert(context, key, options);
+    }),
+  );
 
   example(
     withClientOptions(

@@ -1,4 +1,4 @@
-// `keyline alerts list`.
+// `keyline alerts list` and `keyline alerts acknowledge`.
 import { openClient } from '../client/api-client.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
@@ -37,6 +37,21 @@ export async function listAlerts(context: CliContext, options: AlertOptions): Pr
         ]),
       ),
     );
+  } finally {
+    client.close();
+  }
+}
+
+export async function acknowledgeAlert(
+  context: CliContext,
+  key: string,
+  options: ClientOptions,
+): Promise<void> {
+  const client = await openClient(context, options);
+  try {
+    const alert = await client.call('acknowledgeAlert', { params: { key }, body: {} });
+    if (options.json === true) printJson(context, alert);
+    else context.terminal.out(`${alert.key} is closed\n`);
   } finally {
     client.close();
   }

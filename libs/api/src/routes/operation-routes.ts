@@ -61,6 +61,21 @@ export const operationRoutes = {
     query: s.AlertQuerySchema,
     response: s.AlertListSchema,
   },
+  acknowledgeAlert: {
+    method: 'POST',
+    url: '/v1/alerts/:key/acknowledge',
+    admits: administrators,
+    tag: 'operations',
+    summary: 'Close an alert about something that has happened',
+    description:
+      'For keys that do not begin with "expiry:" or "state:"; those close when what they are about is over.',
+    status: 200,
+    params: s.AlertParamsSchema,
+    takes: json,
+    body: s.NothingSchema,
+    bodyOptional: true,
+    response: s.AlertSchema,
+  },
   listAlertChannels: {
     method: 'GET',
     url: '/v1/alert-channels',

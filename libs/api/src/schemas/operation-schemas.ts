@@ -13,6 +13,9 @@ export const AlertSchema = object({
   resolvedAt: nullable(timestamp('Resolved.')),
 });
 export type AlertView = Static<typeof AlertSchema>;
+export const AlertParamsSchema = object({
+  key: Type.String({ minLength: 1, maxLength: 200 }),
+});
 export const AlertQuerySchema = object({
   all: Type.Optional(Type.Boolean({ default: false, description: 'Resolved ones too.' })),
 });
