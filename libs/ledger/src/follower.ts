@@ -2,6 +2,7 @@
 import { messageOf } from '@keyline/kernel';
 import type { LedgerEntry } from './entry.ts';
 import type { LedgerStore } from './ledger-store.ts';
+import type { Hold } from './leases.ts';
 
 /** A consumer of the ledger. */
 export interface Follower {
@@ -37,6 +38,8 @@ export interface RunningFollower {
 export interface FollowerOptions {
   readonly store: LedgerStore;
   readonly follower: Follower;
+  /** What each application and each saved cursor demands; absent: nobody else follows under this name. */
+  readonly hold?: Hold;
   readonly log?: FollowerLog;
   /** Milliseconds. */
   readonly backoff?: { readonly first: number; readonly most: number };
@@ -65,7 +68,7 @@ async function findBeginning(
 }
 
 export async function startFollower(options: FollowerOptions): Promise<RunningFollower> {
-  const { store, follower, log } = options;
+  const { store, follower, hold, log } = options;
   const { first, most } = options.backoff ?? { first: 100, most: 30_000 };
   const saveInterval = options.saveInterval ?? 500;
   const batchSize = follower.batchSize ?? 500;
@@ -122,6 +125,7 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
         if (last === undefined) {
           throw new Error(`the ledger ends at ${position}, but ${head} was announced`);
         }
+        hold?.condition();
         await follower.apply(entries);
         position = last.seq;
         error = undefined;
@@ -170,11 +174,16 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
     saveTimer = undefined;
     if (saved >= position) return;
     const seq = position;
-    await store.commit({
-      writes: [{ op: 'move-cursor', follower: follower.name, seq }],
+    // Whoever lost the lease leaves the cursor to its successor: what was applied late is applied again.
+    if (hold?.isHeld() === false) return;
+    const result = await store.commit({
+      writes: [
+        ...(hold === undefined ? [] : [hold.condition()]),
+        { op: 'move-cursor', follower: follower.name, seq },
+      ],
       entries: [],
     });
-    saved = Math.max(saved, seq);
+    if (result.ok) saved = Math.max(saved, seq);
   }
 
   function saveSoon(): void {

@@ -14,3 +14,9 @@ export type {
   LedgerStore,
   LedgerWrite,
 } from './ledger-store.ts';
+export {
+  startLeasedFollower,
+  type LeasedFollower,
+  type RunningLeasedFollower,
+} from './leased-follower.ts';
+export { createLeases, type Hold, type Leases, type Turn } from './leases.ts';

@@ -1,5 +1,5 @@
 // A ledger in memory for the follower loop: it can be slow, fail, and count what is asked of it.
-import type { CommitResult, Lease, LedgerEntry, LedgerStore } from '../src/index.ts';
+import type { CommitResult, Lease, LedgerEntry, LedgerStore, LedgerWrite } from '../src/index.ts';
 import { MemoryLeases } from './memory-leases.ts';
 
 export class FakeLedger implements LedgerStore {
@@ -8,6 +8,8 @@ export class FakeLedger implements LedgerStore {
   reads = 0;
   /** How many of the next commits the store rejects. */
   failingCommits = 0;
+  /** Whose renewals the store rejects, as if that process were stopped. */
+  refusing: string | undefined;
   readonly #leases = new MemoryLeases();
   #listeners = new Set<(entries: readonly LedgerEntry[]) => void>();
 
@@ -36,6 +38,9 @@ export class FakeLedger implements LedgerStore {
       this.failingCommits--;
       return Promise.reject(new Error('disk full'));
     }
+    if (this.refusing !== undefined && unit.writes.some((write) => this.#isRenewalOf(write))) {
+      return Promise.reject(new Error('database is locked'));
+    }
     for (const [writeIndex, write] of unit.writes.entries()) {
       if (!this.#leases.apply(write)) {
         return Promise.resolve({ ok: false, code: 'LEASE_LOST', writeIndex, context: {} });
@@ -57,6 +62,16 @@ export class FakeLedger implements LedgerStore {
 
   findCursor(follower: string): Promise<number> {
     return Promise.resolve(this.cursors.get(follower) ?? 0);
+  }
+
+  #isRenewalOf(write: LedgerWrite): boolean {
+    if (write.op !== 'renew-lease') return false;
+    const lease = this.leaseNow(write.name);
+    return lease?.epoch === write.epoch && lease.holder === this.refusing;
+  }
+
+  leaseNow(name: string): Lease | undefined {
+    return this.#leases.leases.get(name);
   }
 
   findLease(name: string): Promise<Lease | undefined> {
