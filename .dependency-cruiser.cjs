@@ -28,7 +28,9 @@ const packages = (...names) => `(^|/)node_modules/(${names.join('|')})(/|$)`;
 
 // Rooms that keep state, reach out or read files. Each is one side of a port; what two of them share belongs to the port.
 const adapters = [
+  'edge',
   'files',
+  'process',
   'keys',
   'authorities',
   'status',
@@ -40,7 +42,9 @@ const adapters = [
   'dynsec',
 ];
 const adapterMayImport = {
+  edge: [],
   files: [],
+  process: ['files'],
   keys: ['x509', 'files'],
   authorities: ['keys', 'x509', 'pki', 'fleet'],
   status: ['files', 'authorities', 'x509', 'pki', 'fleet', 'ledger'],

@@ -11,7 +11,7 @@ export class AddressLimit {
   }
 
   /**
-   * @param address as `shareOf` gives it
+   * @param address as `peerKeyOf` gives it
    * @returns whether the address may have this one too; it is counted until it closes
    */
   take(socket: Pick<Socket, 'once'>, address: string): boolean {

@@ -1,12 +1,19 @@
 // The keyline-broker process: the only file that reads process.*.
-import { rm, writeFile } from 'node:fs/promises';
 import { CommanderError } from 'commander';
 import { pino } from 'pino';
 import { isKeylineError, messageOf, systemClock } from '@keyline/kernel';
-import { openMosquittoBroker } from './mosquitto/open-mosquitto-broker.ts';
-import { openLogDestination } from './log-destination.ts';
+import {
+  onStopSignals,
+  openLogDestination,
+  sayReady,
+  takeBackReady,
+  untilAborted,
+} from '@keyline/process';
+import type { openMosquittoBroker } from './mosquitto/open-mosquitto-broker.ts';
 import { openBroker } from './wiring.ts';
 import { createProgram } from './program.ts';
+
+type OpenMosquitto = typeof openMosquittoBroker;
 
 const log = pino(
   {
@@ -30,31 +37,28 @@ const host = {
   signal: (pid: number, signal: NodeJS.Signals) => process.kill(pid, signal),
 };
 
+// Loaded when it is asked for: what makes Mosquitto's files knows the fleet's rooms, and the embedded broker needs none of them.
+const openMosquitto = async (...given: Parameters<OpenMosquitto>): ReturnType<OpenMosquitto> =>
+  (await import('./mosquitto/open-mosquitto-broker.ts')).openMosquittoBroker(...given);
+
 const program = createProgram(async ({ options, mosquitto, readyFile }) => {
   const context = { log, clock: systemClock };
   const broker =
     mosquitto === undefined
       ? await openBroker(options, context)
-      : await openMosquittoBroker({ ...options, ...mosquitto }, { ...context, host });
+      : await openMosquitto({ ...options, ...mosquitto }, { ...context, host });
   const { port, passwordPort, webSocketPort, metricsPort } = broker;
   process.on('SIGHUP', () => void broker.reload());
-  const stopped = new Promise<string>((resolve) => {
-    // Also after the first: a second one must not end it in the middle of stopping.
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, resolve);
-  });
-  if (readyFile !== undefined) {
-    await writeFile(
-      readyFile,
-      `${JSON.stringify({ pid: process.pid, port, passwordPort, webSocketPort, metricsPort })}\n`,
-    );
-  }
+  const stop = onStopSignals(process);
+  const ready = { pid: process.pid, port, passwordPort, webSocketPort, metricsPort };
+  await sayReady(readyFile, JSON.stringify(ready));
   log.info(
     { event: 'serving', host: options.host, port, passwordPort, webSocketPort, metricsPort },
     'serving',
   );
-  const signal = await stopped;
-  log.info({ event: 'stopping', signal }, 'stopping');
-  if (readyFile !== undefined) await rm(readyFile, { force: true });
+  await untilAborted(stop);
+  log.info({ event: 'stopping', signal: stop.reason as unknown }, 'stopping');
+  await takeBackReady(readyFile);
   await broker.close();
   log.info({ event: 'stopped' }, 'stopped');
 });

@@ -2,8 +2,8 @@
 // the engine has the connection, and becomes a peer identity like any other.
 import type { Duplex } from 'node:stream';
 import type { DynsecEngine } from '@keyline/dynsec';
+import { peerKeyOf } from '@keyline/edge';
 import type { SerialHex } from '@keyline/kernel';
-import { shareOf } from './fair-share.ts';
 import { readFirstPacket } from './first-packet.ts';
 import { LoginQueue, type GuessLimits } from './login-queue.ts';
 import { isName, type PeerIdentity } from './peer-identity.ts';
@@ -45,7 +45,7 @@ export class PasswordLogins {
         refuse('no-login', 'The client sent no user name, or no password.'),
       );
     }
-    return this.#check(username, password, shareOf(address));
+    return this.#check(username, password, peerKeyOf(address));
   }
 
   async #check(username: string, password: Buffer, address: string): Promise<PeerIdentity> {

@@ -5,10 +5,10 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Logger } from 'pino';
+import { FairShare, peerKeyOf } from '@keyline/edge';
 import { messageOf } from '@keyline/kernel';
 import { AddressLimit } from './address-limit.ts';
 import { createBoundary, type Boundary } from './boundary.ts';
-import { FairShare, shareOf } from './fair-share.ts';
 import { reportHandshakeFailure } from './handshake-failure.ts';
 import type { Metrics } from './metrics.ts';
 import type { Limits, TlsPolicy } from './options.ts';
@@ -71,14 +71,18 @@ export class TlsListener {
     this.#options = options;
     this.#inBoundary = createBoundary(options);
     this.#handshakes = new FairShare({
-      limit: limits.maxHandshakes,
-      isIdle: (socket) => socket.bytesRead === 0,
-      patience: silencePatience,
+      most: limits.maxHandshakes,
+      end: (socket) => {
+        this.#end(socket, 'too-many-handshakes');
+      },
+      idle: { isIdle: (socket) => socket.bytesRead === 0, patience: silencePatience },
     });
     this.#waiting = new FairShare({
-      limit: limits.maxWaitingConnections,
-      isIdle: () => true,
-      patience: silencePatience,
+      most: limits.maxWaitingConnections,
+      end: (socket) => {
+        this.#end(socket, 'too-many-waiting');
+      },
+      idle: { isIdle: () => true, patience: silencePatience },
     });
     this.#perAddress = new AddressLimit(limits.maxConnectionsPerAddress);
     const tlsOptions: TlsOptions = {
@@ -132,18 +136,18 @@ export class TlsListener {
 
   /** TLS handshakes that have begun and not ended. */
   get handshakesInProgress(): number {
-    return this.#handshakes.size;
+    return this.#handshakes.total;
   }
 
   /** Connections whose handshake is done and whose CONNECT was not accepted yet. */
   get connectionsWaiting(): number {
-    return this.#waiting.size;
+    return this.#waiting.total;
   }
 
   /** Its CONNECT was accepted: it waits no longer. */
   settle(peerIdentity: PeerIdentity): void {
     const socket = this.#waitingOf.get(peerIdentity);
-    if (socket !== undefined) this.#waiting.delete(socket);
+    if (socket !== undefined) this.#waiting.release(socket);
   }
 
   /** @returns the port, also when 0 was asked for */
@@ -177,7 +181,7 @@ export class TlsListener {
   stopListening(): void {
     clearInterval(this.#sweep);
     this.#server.close();
-    for (const socket of [...this.#handshakes.peers()]) socket.destroy();
+    for (const socket of [...this.#handshakes.holders()]) socket.destroy();
   }
 
   /** Answers when nobody is left, at the latest after this many milliseconds; who stays longer is cut. */
@@ -192,27 +196,28 @@ export class TlsListener {
     // Nobody else listens to it for good: an error ends it, whatever it is.
     socket.on('error', () => socket.destroy());
     const { metrics } = this.#options;
-    const share = shareOf(socket.remoteAddress ?? '');
+    const share = peerKeyOf(socket.remoteAddress);
     if (!this.#perAddress.take(socket, share)) {
       metrics.handshakes.inc({ result: 'refused', reason: 'too-many-of-address' });
       socket.destroy();
       return;
     }
-    const taken = this.#handshakes.add(socket, share, performance.now());
-    if (taken !== 'taken') {
-      metrics.handshakes.inc({ result: 'refused', reason: 'too-many-handshakes' });
-      if (taken === 'refused') {
-        socket.destroy();
-        return;
-      }
-      taken.insteadOf.destroy();
+    if (!this.#handshakes.take(share, socket)) {
+      this.#end(socket, 'too-many-handshakes');
+      return;
     }
     const peer = peerOf(socket);
     this.#raw.set(peer, socket);
     socket.once('close', () => {
-      this.#handshakes.delete(socket);
+      this.#handshakes.release(socket);
       if (this.#raw.get(peer) === socket) this.#raw.delete(peer);
     });
+  }
+
+  /** There is no room, for it or beside it. */
+  #end(socket: Socket, reason: 'too-many-handshakes' | 'too-many-waiting'): void {
+    this.#options.metrics.handshakes.inc({ result: 'refused', reason });
+    socket.destroy();
   }
 
   #admit(socket: TLSSocket): void {
@@ -221,23 +226,18 @@ export class TlsListener {
     const raw = this.#raw.get(peer);
     if (raw !== undefined) {
       this.#raw.delete(peer);
-      this.#handshakes.delete(raw);
+      this.#handshakes.release(raw);
     }
     // Node reports some of what a peer does wrong as an error and goes on: here it ends the connection.
     socket.on('error', () => socket.destroy());
     this.#sockets.add(socket);
     socket.once('close', () => {
       this.#sockets.delete(socket);
-      this.#waiting.delete(socket);
+      this.#waiting.release(socket);
     });
-    const taken = this.#waiting.add(socket, shareOf(socket.remoteAddress ?? ''), performance.now());
-    if (taken !== 'taken') {
-      metrics.handshakes.inc({ result: 'refused', reason: 'too-many-waiting' });
-      if (taken === 'refused') {
-        socket.destroy();
-        return;
-      }
-      taken.insteadOf.destroy();
+    if (!this.#waiting.take(peerKeyOf(socket.remoteAddress), socket)) {
+      this.#end(socket, 'too-many-waiting');
+      return;
     }
     if (judgeLogin !== undefined) {
       metrics.handshakes.inc({ result: 'ok', reason: '' });

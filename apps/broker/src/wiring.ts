@@ -10,9 +10,9 @@ import { ControlApi } from './control-api.ts';
 import { TlsListener } from './tls-listener.ts';
 import { watchExpiry } from './expired-sessions.ts';
 import { addGauges } from './gauges.ts';
-import { lockFolder } from './engine/folder-lock.ts';
 import { MqttEngine } from './engine/mqtt-engine.ts';
 import { SessionStore } from './engine/session-store.ts';
+import { lockBrokerFolder } from './broker-folder.ts';
 import { ConnectPolicy } from './connect-policy.ts';
 import { LiveSessions } from './live-sessions.ts';
 import { openMetricsServer } from './metrics-server.ts';
@@ -54,18 +54,18 @@ export async function openBroker(options: BrokerOptions, context: BrokerContext)
   const { data, tls } = options;
   assertTlsPolicy(tls);
   await mkdir(data, { recursive: true, mode: 0o700 });
-  const unlock = lockFolder(data);
+  const lock = lockBrokerFolder(data);
   try {
     const broker = await openLocked(options, context);
     return {
       ...broker,
       async close() {
         await broker.close();
-        unlock();
+        lock.release();
       },
     };
   } catch (error) {
-    unlock();
+    lock.release();
     throw error;
   }
 }

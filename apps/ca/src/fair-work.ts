@@ -1,7 +1,7 @@
 // How much of the process strangers may keep busy. Nobody is limited while it has time, nor while nobody else calls.
 import { performance } from 'node:perf_hooks';
+import { peerKeyOf } from '@keyline/edge';
 import { KeylineError } from '@keyline/kernel';
-import { peerKeyOf } from './peer-address.ts';
 
 export interface FairWork {
   /** Somebody who proved who they are, and so is not limited here. */

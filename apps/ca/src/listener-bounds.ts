@@ -2,10 +2,9 @@
 import type { ServerOptions } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ServiceConfig } from '@keyline/config';
+import { FairShare, peerKeyOf } from '@keyline/edge';
 import { KeylineError } from '@keyline/kernel';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { FairShare } from './fair-share.ts';
-import { peerKeyOf } from './peer-address.ts';
 import { hasBody } from './request-body.ts';
 
 /** Why a connection was ended, or a request refused. */

@@ -1,11 +1,10 @@
 // The keyline-ca process: the only file that reads process.*.
 import { pino } from 'pino';
 import { escapeUnprintable } from '@keyline/kernel';
-import { openLogDestination } from './log-destination.ts';
+import { onStopSignals, openLogDestination } from '@keyline/process';
 import { runProgram } from './program.ts';
 
-const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+const stop = onStopSignals(process);
 
 process.exitCode = await runProgram(process.argv.slice(2), {
   out: (text) => void process.stdout.write(escapeUnprintable(text)),
@@ -22,5 +21,5 @@ process.exitCode = await runProgram(process.argv.slice(2), {
       },
       openLogDestination(),
     ),
-  stop: stop.signal,
+  stop,
 });

@@ -1,9 +1,9 @@
 // How often each kind of caller may ask. Proved callers are counted by name, so that nobody uses up another's share; guesses by address.
 import type { ServiceConfig } from '@keyline/config';
+import { peerKeyOf } from '@keyline/edge';
 import { hashToken, type Caller } from '@keyline/fleet';
 import { KeylineError, type Clock } from '@keyline/kernel';
 import type { FastifyRequest } from 'fastify';
-import { peerKeyOf } from './peer-address.ts';
 
 type Peer = Pick<FastifyRequest, 'ip'>;
 

@@ -1,72 +1,8 @@
-// Shares of what is bounded, between addresses.
+// What strangers may cost while others wait, and how much of it is logged.
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { FairShare } from '../src/fair-share.ts';
 import { createFairWork } from '../src/fair-work.ts';
-import { peerKeyOf } from '../src/peer-address.ts';
 import { createRefusalLog } from '../src/refusal-log.ts';
-
-describe('the key of a peer', () => {
-  it.each([
-    ['192.0.2.1', '192.0.2.1'],
-    ['::ffff:192.0.2.1', '192.0.2.1'],
-    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
-    ['2001:0db8:0001:0002::1', '2001:db8:1:2::/64'],
-    ['2001:db8::1', '2001:db8:0:0::/64'],
-    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
-    ['::1', '0:0:0:0::/64'],
-    [undefined, ''],
-  ])('is the address, or the /64 of IPv6: %s', (ip, key) => {
-    expect(peerKeyOf(ip)).toBe(key);
-  });
-});
-
-describe('a fair share', () => {
-  const build = (most: number) => {
-    const ended: { name: string }[] = [];
-    return { ended, share: new FairShare<{ name: string }>({ most, end: (h) => ended.push(h) }) };
-  };
-  const holder = (name: string) => ({ name });
-
-  it('gives one address everything while nobody else comes', () => {
-    const { share, ended } = build(100);
-    for (let i = 0; i < 100; i++) expect(share.take('plant', holder(String(i)))).toBe(true);
-    expect(share.take('plant', holder('one more'))).toBe(false);
-    expect([share.total, ended]).toEqual([100, []]);
-  });
-
-  it('takes the oldest from who has most, down to equal parts and no further', () => {
-    const { share, ended } = build(10);
-    for (let i = 0; i < 10; i++) share.take('flood', holder(`f${String(i)}`));
-    for (let i = 0; i < 5; i++) expect(share.take('device', holder(`d${String(i)}`))).toBe(true);
-    expect(ended.map(({ name }) => name)).toEqual(['f0', 'f1', 'f2', 'f3', 'f4']);
-    expect(share.take('device', holder('d5'))).toBe(false);
-    expect(share.take('flood', holder('f10'))).toBe(false);
-    expect(share.take('third', holder('t'))).toBe(true);
-  });
-
-  it('spares those who proved who they are while the same address has others', () => {
-    const { share, ended } = build(3);
-    const station = holder('station');
-    share.take('nat', station);
-    share.take('nat', holder('a'));
-    share.take('nat', holder('b'));
-    share.prove(station);
-    share.take('x', holder('x'));
-    expect(ended.map(({ name }) => name)).toEqual(['a']);
-  });
-
-  it('counts weights, and gives back what was released, once', () => {
-    const { share, ended } = build(100);
-    const big = holder('big');
-    expect(share.take('a', big, 90)).toBe(true);
-    expect(share.take('b', holder('small'), 20)).toBe(true);
-    expect(ended).toEqual([big]);
-    share.release(big);
-    expect(share.total).toBe(20);
-    expect(share.take('c', holder('too big'), 101)).toBe(false);
-  });
-});
 
 describe('work for strangers', () => {
   beforeEach(() => void vi.useFakeTimers());

@@ -5,8 +5,8 @@ import { mkdtempSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { defaultLogBounds, ServiceLog } from '@keyline/process';
 import { Child } from '../src/up/child.ts';
-import { defaultLogBounds, ServiceLog } from '../src/up/service-log.ts';
 import { stopLeftovers } from '../src/up/leftovers.ts';
 import { acquireLock } from '../src/up/lock.ts';
 import { assertPortsFree, innerUrlsOf, loadPlan, urlsOf } from '../src/up/plan.ts';
@@ -94,10 +94,10 @@ describe('the plan of a data folder', () => {
 describe('the lock of a data folder', () => {
   it('is held by one, by whatever path, and is free again after release', async () => {
     symlinkSync(folder, `${folder}-link`);
-    const lock = await acquireLock(folder, 4711);
-    await expect(acquireLock(`${folder}-link`, 1)).rejects.toThrow('process 4711');
-    await lock.release();
-    await (await acquireLock(`${folder}-link`, 1)).release();
+    const lock = acquireLock(folder, 4711);
+    expect(() => acquireLock(`${folder}-link`, 1)).toThrow('process 4711');
+    lock.release();
+    acquireLock(`${folder}-link`, 1).release();
     rmSync(`${folder}-link`);
   });
 });

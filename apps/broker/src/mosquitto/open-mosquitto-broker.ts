@@ -5,6 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { loadConfig } from '@keyline/config';
 import { drawServicePort, KeylineError, messageOf } from '@keyline/kernel';
 import { compileAclFile } from '@keyline/targets';
+import { lockBrokerFolder } from '../broker-folder.ts';
 import { openMetricsServer } from '../metrics-server.ts';
 import { defaultLimits, type Limits } from '../options.ts';
 import {
@@ -17,7 +18,7 @@ import { writeConfiguration } from './configuration.ts';
 import { CanaryIssuer, tryCanary } from './canary.ts';
 import { CrlEvidence } from './crl-evidence.ts';
 import { CrlWatch } from './crl-watch.ts';
-import { findMosquitto } from './find-mosquitto.ts';
+import { findMosquitto, type InstalledMosquitto } from './find-mosquitto.ts';
 import { parseIssuers } from './judge-crl.ts';
 import { MosquittoMetrics } from './mosquitto-metrics.ts';
 import { KeptSessions } from './kept-sessions.ts';
@@ -38,10 +39,8 @@ export async function openMosquittoBroker(
   options: MosquittoOptions,
   context: MosquittoContext,
 ): Promise<Broker> {
-  const { data, host, certificates: files, tls, limits, crlUrls, crlUrlsFile } = options;
-  const hasCrl = crlUrls.length > 0 || crlUrlsFile !== undefined;
-  const { log, clock } = context;
-  const paces = { ...defaultPaces, ...context.paces };
+  const { data, tls, limits } = options;
+  const { log } = context;
   if (options.webSocketPort !== undefined) {
     throw new KeylineError(
       'USAGE',
@@ -57,6 +56,32 @@ export async function openMosquittoBroker(
   warnOfUnknownLimits(limits, log);
   const mosquitto = await findMosquitto(options.mosquitto, context.host.env);
   await mkdir(data, { recursive: true, mode: 0o700 });
+  // Before another's Mosquitto would be taken for a leftover.
+  const lock = lockBrokerFolder(data);
+  try {
+    const broker = await openLocked(options, { context, mosquitto });
+    return {
+      ...broker,
+      async close() {
+        await broker.close();
+        lock.release();
+      },
+    };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+async function openLocked(
+  options: MosquittoOptions,
+  given: { readonly context: MosquittoContext; readonly mosquitto: InstalledMosquitto },
+): Promise<Broker> {
+  const { data, host, certificates: files, tls, limits, crlUrls, crlUrlsFile } = options;
+  const { context, mosquitto } = given;
+  const { log, clock } = context;
+  const hasCrl = crlUrls.length > 0 || crlUrlsFile !== undefined;
+  const paces = { ...defaultPaces, ...context.paces };
   const owner = await findOwner(context.host.uid);
   const folder = await RuntimeFolder.open(join(data, 'mosquitto'), owner);
   const pidFile = join(data, 'mosquitto.pid');

@@ -3,12 +3,18 @@ import { readFile, rename, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { KeylineError, messageOf } from '@keyline/kernel';
+import {
+  defaultRestartPaces,
+  KeepRunning,
+  type Ending,
+  type RunningProcess,
+} from '@keyline/process';
 import type { Verdict } from './canary.ts';
 import { ControlLine } from './control-line.ts';
 import { createLogin, prepareState } from './dynsec-file.ts';
 import type { InstalledMosquitto } from './find-mosquitto.ts';
 import { LogLines, type ConnectedClient } from './log-lines.ts';
-import { MosquittoProcess } from './mosquitto-process.ts';
+import { startMosquitto, stopPatience } from './mosquitto-process.ts';
 import type { Paces } from './options.ts';
 import { runtimeFiles, type RuntimeFolder } from './runtime-folder.ts';
 import { SessionPurge } from './session-purge.ts';
@@ -40,25 +46,38 @@ interface SupervisorOptions {
 const startTimeout = 50_000;
 /** It says its figures every two seconds; this long without a word, and it serves nobody. */
 const longestSilence = 60_000;
-/** One that served this long has earned a quick restart. */
-const settledAfter = 60_000;
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #lines: LogLines;
   readonly #guard: StrangerGuard;
   readonly #purge: SessionPurge;
-  readonly #stopping = new AbortController();
-  #process: MosquittoProcess | undefined;
+  readonly #keeper: KeepRunning;
+  readonly #hangs: NodeJS.Timeout;
   #control: ControlLine | undefined;
   #hangUpDue = false;
-  #asked: 'hung' | 'asked' | undefined;
-  #delay: number;
-  #watching: Promise<void> = Promise.resolve();
+  #isHung = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#delay = options.paces.backOff;
+    const { paces, log } = options;
+    this.#keeper = new KeepRunning({
+      paces: {
+        ...defaultRestartPaces,
+        shortest: paces.backOff,
+        longest: paces.longestBackOff,
+      },
+      stopPatience,
+      launch: (started) => this.#launch(started),
+      onEnded: (ended) => this.#onEnded(ended),
+      onNotStarted: (error) => {
+        log.error({ event: 'mosquitto not started', error: messageOf(error) }, messageOf(error));
+      },
+    });
+    this.#hangs = setInterval(() => {
+      this.#endHung();
+    }, 5000);
+    this.#hangs.unref();
     this.#guard = new StrangerGuard({
       log: options.log,
       onDenied: options.events.onStranger,
@@ -95,32 +114,31 @@ export class Supervisor {
   }
 
   get pid(): number | undefined {
-    return this.#process?.pid;
+    return this.#keeper.running?.pid;
   }
 
   /** Answers when it serves. @throws {KeylineError} INTERNAL with the end of its log */
-  async start(): Promise<void> {
-    await this.#launch();
-    this.#watching = this.#watch();
+  start(): Promise<void> {
+    return this.#keeper.start();
   }
 
   /** Tells it to read its files again; one that is still starting, when it serves: before, the signal would end it. */
   hangUp(): void {
     this.#hangUpDue = this.#control === undefined;
     if (this.#hangUpDue) return;
-    this.#process?.hangUp();
+    this.#keeper.running?.signal('SIGHUP');
     // It looks at its signals when something wakes it, else up to 100 ms later: time for a session to go offline.
     this.#control?.send([{ command: 'getDefaultACLAccess' }]).catch(() => undefined);
   }
 
   /** @param reason a sentence's beginning, for the log */
   restart(reason: string): void {
-    const { log } = this.#options;
-    const running = this.#process;
-    if (running === undefined || this.#stopping.signal.aborted) return;
-    log.warn({ event: 'restarting', reason }, `${reason}: restarting Mosquitto to make it known`);
-    this.#asked = 'asked';
-    void running.stop();
+    if (this.#keeper.running === undefined || this.#keeper.isStopping) return;
+    this.#options.log.warn(
+      { event: 'restarting', reason },
+      `${reason}: restarting Mosquitto to make it known`,
+    );
+    void this.#keeper.restart();
   }
 
   /** A CRL is in force: who is denied and came in before it, is sent away once more, and stays away. */
@@ -134,39 +152,38 @@ export class Supervisor {
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
+    clearInterval(this.#hangs);
     this.#guard.reset();
     this.#purge.stop();
     await this.#control?.close();
-    await this.#process?.stop();
-    await this.#watching;
+    await this.#keeper.stop();
     await rm(this.#options.pidFile, { force: true });
     await rm(this.#options.folder.at(runtimeFiles.control), { force: true });
   }
 
-  async #launch(): Promise<void> {
+  async #launch(started: (running: RunningProcess) => void): Promise<void> {
     const { mosquitto, leash, folder, pidFile, log, events } = this.#options;
     const login = createLogin();
     await this.#prepareState(login);
     this.#takeHangUp();
     this.#guard.reset();
     events.onStarting();
-    const running = await MosquittoProcess.start({
-      program: mosquitto.program,
-      leash,
-      folder,
-      pidFile,
-      lines: this.#lines,
+    this.#isHung = false;
+    const running = startMosquitto({
+      ...{ program: mosquitto.program, leash, folder, pidFile, lines: this.#lines },
     });
-    this.#process = running;
-    this.#asked = undefined;
+    started(running);
+    await running.remember().catch((error: unknown) => {
+      log.warn({ event: 'pid not written', error: messageOf(error) }, messageOf(error));
+    });
     const control = await ControlLine.create({ folder, login, onFigures: events.onFigures });
     const timeout = new AbortController();
     const late = sleep(startTimeout, `not serving after ${String(startTimeout / 1000)} s`, {
       signal: timeout.signal,
     });
     late.catch(() => undefined);
-    const how = await Promise.race([control.opened().catch(messageOf), running.ended, late]);
+    const ended = running.ended.then(({ how }) => how);
+    const how = await Promise.race([control.opened().catch(messageOf), ended, late]);
     timeout.abort();
     if (how === undefined) {
       this.#control = control;
@@ -182,9 +199,6 @@ export class Supervisor {
       return;
     }
     await control.close();
-    if (!running.hasEnded) running.kill();
-    await running.ended;
-    this.#process = undefined;
     throw new KeylineError(
       'INTERNAL',
       `Mosquitto ${mosquitto.version} did not start: ${how}. The end of its log:\n${this.#lines.tail}`,
@@ -197,53 +211,33 @@ export class Supervisor {
     return due;
   }
 
-  /** Until stop(): waits for its end and starts it again. */
-  async #watch(): Promise<void> {
-    const { log, events, paces } = this.#options;
-    const { signal } = this.#stopping;
-    const hangs = setInterval(() => {
-      this.#endHung();
-    }, 5000);
-    hangs.unref();
-    let startedAt = performance.now();
-    while (!signal.aborted) {
-      const how = (await this.#process?.ended) ?? 'not started';
-      await this.#control?.close();
-      this.#control = undefined;
-      this.#process = undefined;
-      if (isAborted(signal)) break;
-      const why = this.#asked ?? 'crashed';
-      events.onRestart(why);
-      if (performance.now() - startedAt > settledAfter) this.#delay = paces.backOff;
-      const delay = why === 'asked' ? 0 : this.#delay;
-      if (why !== 'asked') {
-        this.#delay = Math.min(this.#delay * 2, paces.longestBackOff);
-        log.error(
-          { event: 'mosquitto ended', how, delay },
-          `Mosquitto ended (${how}); starting it again in ${String(delay / 1000)} s. The end of its log:\n${this.#lines.tail}`,
-        );
-      }
-      try {
-        await sleep(delay, undefined, { signal });
-        startedAt = performance.now();
-        await this.#launch();
-      } catch (error) {
-        if (isAborted(signal)) break;
-        log.error({ event: 'mosquitto not started', error: messageOf(error) }, messageOf(error));
-      }
-    }
-    clearInterval(hangs);
+  async #onEnded(ended: {
+    readonly ending: Ending;
+    readonly delay: number;
+    readonly isAsked: boolean;
+  }): Promise<void> {
+    const { log, events } = this.#options;
+    const { ending, delay, isAsked } = ended;
+    const { how } = ending;
+    await this.#control?.close();
+    this.#control = undefined;
+    events.onRestart(isAsked ? 'asked' : this.#isHung ? 'hung' : 'crashed');
+    if (isAsked) return;
+    log.error(
+      { event: 'mosquitto ended', how, delay },
+      `Mosquitto ended (${how}); starting it again in ${String(delay / 1000)} s. The end of its log:\n${this.#lines.tail}`,
+    );
   }
 
   #endHung(): void {
     const silence = this.#control?.silence ?? 0;
-    if (silence < longestSilence || this.#asked !== undefined) return;
+    if (silence < longestSilence || this.#isHung) return;
     this.#options.log.error(
       { event: 'mosquitto hung', silence },
       `Mosquitto has said nothing for ${String(Math.round(silence / 1000))} s; killing it`,
     );
-    this.#asked = 'hung';
-    this.#process?.kill();
+    this.#isHung = true;
+    this.#keeper.running?.signal('SIGKILL');
   }
 
   async #prepareState(login: ReturnType<typeof createLogin>): Promise<void> {
@@ -262,11 +256,6 @@ export class Supervisor {
     }
     await folder.put(runtimeFiles.state, state ?? '');
   }
-}
-
-// A function, so that the compiler does not take the earlier check of a value that changes for a fact.
-function isAborted(signal: AbortSignal): boolean {
-  return signal.aborted;
 }
 
 /** Each connection takes one. Linux only; elsewhere there is nothing to read. */

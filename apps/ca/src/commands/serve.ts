@@ -1,5 +1,5 @@
 // `keyline-ca serve`: both listeners until a signal.
-import { rm, writeFile } from 'node:fs/promises';
+import { sayReady, takeBackReady, untilAborted } from '@keyline/process';
 import type { Logger } from 'pino';
 import { listenOn } from '../listen.ts';
 import type { TlsVersion } from '../tls-identity.ts';
@@ -42,14 +42,11 @@ export async function runServe(
       { api: options.port, http: options.httpPort, listen: addresses },
       `The issuing CA serves https://${name}:${String(options.port)} (API) and http://${name}:${String(options.httpPort)} (CRL, OCSP).`,
     );
-    if (options.readyFile !== undefined) await writeFile(options.readyFile, 'ready\n');
-    await new Promise<void>((done) => {
-      if (stop.aborted) done();
-      else stop.addEventListener('abort', () => done(), { once: true });
-    });
+    await sayReady(options.readyFile);
+    await untilAborted(stop);
     log.info('Stopping.');
   } finally {
-    if (options.readyFile !== undefined) await rm(options.readyFile, { force: true });
+    await takeBackReady(options.readyFile);
     await service.close();
   }
 }

@@ -2,7 +2,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { engines } from '../up/plan.ts';
 import type { Act } from './act.ts';
-import { defaultLogBounds } from '../up/service-log.ts';
+import { defaultLogBounds } from '@keyline/process';
 import { example, parseCount, parsePort } from './client-options.ts';
 import type { UpOptions } from '../up/up.ts';
 

@@ -1,8 +1,8 @@
 // Services that outlived a supervisor which was killed: they hold the ports and the database, so they are stopped first.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isNodeError, readText, removeFile } from '@keyline/files';
+import { endLeftover } from '@keyline/process';
 import type { CliContext } from '../context.ts';
 
 const patience = 10_000;
@@ -45,12 +45,11 @@ async function listProcesses(): Promise<readonly number[]> {
 }
 
 async function stop(pid: number, { data, signalProcess }: Leftovers): Promise<void> {
-  signalProcess(pid, 'SIGTERM');
-  const deadline = performance.now() + patience;
-  while (await belongsTo(pid, data)) {
-    if (performance.now() > deadline) signalProcess(pid, 'SIGKILL');
-    await sleep(50);
-  }
+  await endLeftover({
+    isOurs: () => belongsTo(pid, data),
+    signal: (name) => signalProcess(pid, name),
+    patience,
+  });
 }
 
 /** Process ids are given anew: only one that was started on this folder is meant. */

@@ -1,9 +1,8 @@
 // How the two services are called: their arguments, and the files they are watched by.
 import { join } from 'node:path';
+import { ServiceLog, type LogBounds } from '@keyline/process';
 import type { ChildSpec } from './child.ts';
 import type { Layout } from './layout.ts';
-import type { LogBounds } from './rotating-file.ts';
-import { ServiceLog } from './service-log.ts';
 import { innerUrlsOf, urlsOf, type Plan } from './plan.ts';
 import { programs } from './programs.ts';
 

@@ -4,6 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import type { Endpoints } from '@keyline/api';
 import { createFolder, readText, removeFile, replaceFile } from '@keyline/files';
 import { isKeylineError, messageOf } from '@keyline/kernel';
+import { untilAborted } from '@keyline/process';
 import type { CliContext, JsonOption } from '../context.ts';
 import { exitCodes } from '../exit-code.ts';
 import { isStillGood, keepFresh, type Issuing, type KeptCertificate } from './certificates.ts';
@@ -41,7 +42,7 @@ const trustCheckEvery = 10 * 1000;
 export async function runUp(context: CliContext, options: UpOptions): Promise<number> {
   const layout = layoutOf(resolve(context.cwd, options.data));
   await createFolder(layout.data, 0o700);
-  const lock = await acquireLock(layout.data, context.pid);
+  const lock = acquireLock(layout.data, context.pid);
   const stop = new AbortController();
   const release = context.onStopSignal(() => {
     stop.abort();
@@ -61,7 +62,7 @@ export async function runUp(context: CliContext, options: UpOptions): Promise<nu
     throw error;
   } finally {
     release();
-    await lock.release();
+    lock.release();
   }
 }
 
@@ -184,7 +185,7 @@ async function supervise(
     await replaceFile(layout.endpoints, `${JSON.stringify(ready, null, 2)}\n`);
     if (options.json === true) context.terminal.out(`${JSON.stringify(ready)}\n`);
     else context.terminal.out(describeReady(ready, { data: options.data, logs: layout.logs }));
-    await aborted(signal);
+    await untilAborted(signal);
     say('stopping…');
   } finally {
     serving = false;
@@ -251,18 +252,4 @@ async function refresh(
     if (!isKeylineError(error) || !(await isStillGood(kept, issuing.clock))) throw error;
     say(`could not renew ${kept.what}, will try again: ${error.detail}`);
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((done) => {
-    if (signal.aborted) done();
-    else
-      signal.addEventListener(
-        'abort',
-        () => {
-          done();
-        },
-        { once: true },
-      );
-  });
 }

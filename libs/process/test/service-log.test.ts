@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { describeKind, ServiceLog } from '../src/up/service-log.ts';
+import { describeKind, ServiceLog } from '../src/service-log.ts';
 
 let folder: string;
 let now: number;

@@ -1,0 +1,2 @@
+export { FairShare } from './fair-share.ts';
+export { peerKeyOf } from './peer-key.ts';
