@@ -4,8 +4,8 @@ import { writeSync } from 'node:fs';
 import { openSqliteStore } from '../src/index.ts';
 import { device } from './contract/rows.ts';
 
-const [path = '', names = ''] = process.argv.slice(2);
-const store = await openSqliteStore({ path });
+const [path = '', names = '', sharing] = process.argv.slice(2);
+const store = await openSqliteStore({ path, shared: sharing === 'shared' });
 // Synchronous: a line that was written is out, whatever happens next.
 writeSync(1, 'open\n');
 

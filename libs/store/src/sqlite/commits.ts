@@ -2,7 +2,7 @@
 import type { CommitResult, UnitOfWork } from '@keyline/fleet';
 import { encodeEntryData, subjectOf, type LedgerEntry } from '@keyline/ledger';
 import { KeylineError, messageOf } from '@keyline/kernel';
-import type { Database } from 'better-sqlite3';
+import { SqliteError, type Database } from 'better-sqlite3';
 import type { ApplyWrite } from './writes.ts';
 
 interface Waiting {
@@ -22,13 +22,28 @@ function notTaken(cause: unknown): KeylineError {
   );
 }
 
+export function isBusy(cause: unknown): boolean {
+  return cause instanceof SqliteError && cause.code.startsWith('SQLITE_BUSY');
+}
+
+function locked(cause: unknown): KeylineError {
+  return new KeylineError(
+    'SERVICE_BUSY',
+    `Another program has kept the database locked for ${String(busyPatience / 1000)} s, and nothing was done. End what writes to it (a backup, a shell, another service), then try again.`,
+    { cause, context: { retryAfterSeconds: 5 } },
+  );
+}
+
 export interface Commits {
   commit(unit: UnitOfWork): Promise<CommitResult>;
   onCommit(listener: (entries: readonly LedgerEntry[]) => void): () => void;
-  lastSeq(): number;
   /** Commits what waits and takes nothing more. */
   close(): void;
 }
+
+/** Milliseconds for which a writer that is not this service is waited for, and between two tries. */
+export const busyPatience = 10_000;
+export const retryAfter = 5;
 
 /** A group is cut here so that a flood can't hold the event loop for long. */
 const largestGroup = 256;
@@ -48,10 +63,15 @@ export function createCommits(
   const append = db.prepare(
     'INSERT INTO ledger (seq, at, actor, subject, data, address) VALUES (?, ?, ?, ?, ?, ?)',
   );
-  let seq = (db.prepare('SELECT max(seq) FROM ledger').pluck().get() as number | null) ?? 0;
+  const lastSeq = db.prepare('SELECT max(seq) FROM ledger').pluck();
+  /** The last one that was given, within a transaction. */
+  let seq = 0;
   let waiting: Waiting[] = [];
   let scheduled = false;
   let closed = false;
+  /** `performance.now()` since which another program keeps the database locked. */
+  let busySince: number | undefined;
+  let retry: NodeJS.Timeout | undefined;
   const listeners = new Set<(entries: readonly LedgerEntry[]) => void>();
 
   /** Applies one unit inside the open transaction. Its seqs are given only when every write was taken. */
@@ -115,15 +135,19 @@ export function createCommits(
     }
   }
 
+  function beginGroup(): void {
+    begin.run();
+    // Read within: another service may have written since.
+    seq = (lastSeq.get() as number | null) ?? 0;
+  }
+
   /** Refusals are rare and savepoints cost a tenth of a commit, so a group is tried without them first. */
   function applyGroup(group: readonly Waiting[]): Outcome[] {
-    const seqBefore = seq;
-    begin.run();
+    beginGroup();
     let results = applyPlainly(group);
     if (results === undefined) {
-      seq = seqBefore;
       if (db.inTransaction) rollback.run();
-      begin.run();
+      beginGroup();
       results = group.map(({ unit }) => applyGuarded(unit));
     }
     end.run();
@@ -144,18 +168,21 @@ export function createCommits(
   }
 
   function commitGroup(group: readonly Waiting[]): void {
-    const seqBefore = seq;
     let results: Outcome[];
     try {
       beforeGroup();
       results = applyGroup(group);
     } catch (cause) {
-      seq = seqBefore;
       if (db.inTransaction) rollback.run();
-      const error = notTaken(cause);
+      if (isBusy(cause) && mayWait()) {
+        waiting = [...group, ...waiting];
+        return;
+      }
+      const error = isBusy(cause) ? locked(cause) : notTaken(cause);
       for (const { reject } of group) reject(error);
       return;
     }
+    busySince = undefined;
     const entries = results.flatMap((result) => (result.ok === true ? result.entries : []));
     if (entries.length > 0) notify(entries);
     for (const [index, { resolve, reject }] of group.entries()) {
@@ -168,9 +195,10 @@ export function createCommits(
 
   function flush(): void {
     scheduled = false;
+    clearTimeout(retry);
     const group = waiting.splice(0, largestGroup);
-    if (waiting.length > 0) schedule();
     if (group.length > 0) commitGroup(group);
+    if (waiting.length > 0) schedule();
   }
 
   function schedule(): void {
@@ -180,8 +208,21 @@ export function createCommits(
     setImmediate(flush);
   }
 
+  /** Whether a group may be tried again: somebody else writes, which ends. Between two tries everything else has its turn. */
+  function mayWait(): boolean {
+    if (closed) return false;
+    const now = performance.now();
+    busySince ??= now;
+    if (now - busySince >= busyPatience) {
+      busySince = undefined;
+      return false;
+    }
+    scheduled = true;
+    retry = setTimeout(flush, retryAfter);
+    return true;
+  }
+
   return {
-    lastSeq: () => seq,
     commit(unit) {
       if (closed) {
         return Promise.reject(new KeylineError('INTERNAL', 'The database is closed.'));
@@ -196,7 +237,11 @@ export function createCommits(
       return () => listeners.delete(listener);
     },
     close() {
+      if (closed) return;
       closed = true;
+      clearTimeout(retry);
+      // Now there is nothing else that waiting would keep waiting.
+      db.pragma('busy_timeout = 2000');
       const rest = waiting;
       waiting = [];
       for (let start = 0; start < rest.length; start += largestGroup) {

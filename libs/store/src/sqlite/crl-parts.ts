@@ -1,12 +1,15 @@
 // CRLs of many megabytes in pieces of a transaction each: as one row they hold up every request for as long as the disk takes.
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { randomInt } from 'node:crypto';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { CommitResult, Crl, UnitOfWork, Write } from '@keyline/fleet';
 import type { Database } from 'better-sqlite3';
+import { busyPatience, isBusy, retryAfter } from './commits.ts';
 
 /** A CRL whose DER lies in pieces; its own is empty. */
 export interface CrlInParts extends Crl {
-  /** Which pieces. */
+  /** Which pieces, and how many: all must be there when it is committed. */
   readonly parts: number;
+  readonly pieces: number;
 }
 
 export interface CrlParts {
@@ -28,7 +31,6 @@ export function createCrlParts(
   },
 ): CrlParts {
   const { beforeWrite, commitUnit } = options;
-  const nextParts = db.prepare('SELECT coalesce(max(parts), 0) + 1 FROM crl_parts').pluck();
   const insert = db.prepare('INSERT INTO crl_parts (parts, position, der) VALUES (?, ?, ?)');
   const lost = db
     .prepare(
@@ -46,11 +48,27 @@ export function createCrlParts(
     return turn;
   }
 
-  async function write(der: Uint8Array): Promise<number> {
-    const parts = nextParts.get() as number;
-    for (let position = 0; position * partBytes < der.length; position++) {
+  /** Another program that writes is waited for between turns. @throws when it does so for too long */
+  async function whenFree(work: () => void): Promise<void> {
+    const deadline = performance.now() + busyPatience;
+    for (;;) {
       beforeWrite();
-      insert.run(parts, position, der.subarray(position * partBytes, (position + 1) * partBytes));
+      try {
+        work();
+        return;
+      } catch (error) {
+        if (!isBusy(error) || performance.now() >= deadline) throw error;
+      }
+      await sleep(retryAfter);
+    }
+  }
+
+  async function write(der: Uint8Array): Promise<number> {
+    // Another service may be writing pieces of its own.
+    const parts = randomInt(2 ** 47);
+    for (let position = 0; position * partBytes < der.length; position++) {
+      const piece = der.subarray(position * partBytes, (position + 1) * partBytes);
+      await whenFree(() => insert.run(parts, position, piece));
       await nextTurn();
       if (position % checkpointEvery !== checkpointEvery - 1) continue;
       beforeWrite();
@@ -65,7 +83,8 @@ export function createCrlParts(
     for (const one of unit.writes) {
       if (isLargeCrl(one)) {
         const parts = await write(one.crl.der);
-        const crl: CrlInParts = { ...one.crl, der: new Uint8Array(), parts };
+        const pieces = Math.ceil(one.crl.der.length / partBytes);
+        const crl: CrlInParts = { ...one.crl, der: new Uint8Array(), parts, pieces };
         writes.push({ ...one, crl });
       } else writes.push(one);
     }
@@ -78,7 +97,7 @@ export function createCrlParts(
       beforeWrite();
       const rowid = lost.get();
       if (rowid === undefined) return;
-      remove.run(rowid);
+      await whenFree(() => remove.run(rowid));
       await nextTurn();
     }
   }
@@ -96,4 +115,8 @@ export function createCrlParts(
 
 function isLargeCrl(write: Write): write is Extract<Write, { op: 'insert-crl' }> {
   return write.op === 'insert-crl' && write.crl.der.length > partBytes;
+}
+
+export function isInParts(crl: Crl): crl is CrlInParts {
+  return 'parts' in crl;
 }

@@ -22,8 +22,7 @@ import {
   type Row,
 } from './rows.ts';
 
-/** @param lastSeq the position of the commit path, which knows it without asking the disk */
-export function createReads(db: Database, lastSeq: () => number): StoreReader {
+export function createReads(db: Database): StoreReader {
   const one = <Item>(text: string, toItem: (row: Row) => Item) => {
     const statement = db.prepare(text);
     // Async so that the port is the same for a database that is across a network.
@@ -84,6 +83,8 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
   const latestDelta = latestCrl('NOT NULL');
   const openAlerts = many('SELECT * FROM alerts WHERE resolved_at IS NULL ORDER BY key', toAlert);
   const allAlerts = many('SELECT * FROM alerts ORDER BY last_at DESC, key', toAlert);
+  // Not from memory: another service may have written.
+  const lastSeq = db.prepare('SELECT max(seq) FROM ledger').pluck();
   const cursor = db.prepare('SELECT seq FROM cursors WHERE follower = ?').pluck();
   const listDevices = createDeviceList(db);
   const listTokens = createKeyedList(db, { table: 'tokens', key: 'id', toItem: toToken });
@@ -164,7 +165,7 @@ export function createReads(db: Database, lastSeq: () => number): StoreReader {
       'SELECT * FROM ledger WHERE subject = ? ORDER BY seq DESC LIMIT ?',
       toEntry,
     ),
-    lastSeq: () => Promise.resolve(lastSeq()),
+    lastSeq: () => Promise.resolve((lastSeq.get() as number | null) ?? 0),
     findLease: one('SELECT * FROM leases WHERE name = ?', toLease),
     findCursor: (follower) => Promise.resolve((cursor.get(follower) as number | undefined) ?? 0),
   };

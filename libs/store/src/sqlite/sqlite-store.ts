@@ -1,4 +1,4 @@
-// The store on SQLite: opening, versions, and the lock that keeps a database to one service.
+// The store on SQLite: opening, versions, and the lock that keeps a database to one service, or to those that mean to share it.
 import { existsSync } from 'node:fs';
 import type { Store } from '@keyline/fleet';
 import { KeylineError, messageOf } from '@keyline/kernel';
@@ -87,8 +87,9 @@ function newer(path: string, version: number): KeylineError {
 /**
  * Held for as long as the service runs, on a file beside the database. The operating system lets go of it when the process ends,
  * however it ends, so a kill -9 leaves nothing to clean up; readers of the database itself are not kept out.
+ * @param shared together with others that share, of whom each keeps out whoever does not
  */
-function openLock(path: string): Database.Database {
+function openLock(path: string, shared: boolean): Database.Database {
   try {
     ensurePrivateFile(`${path}.lock`);
     closeToOthers(path);
@@ -97,15 +98,23 @@ function openLock(path: string): Database.Database {
   }
   const lock = openFile(`${path}.lock`, { timeout: 0 });
   try {
-    lock.pragma('locking_mode = EXCLUSIVE');
-    lock.exec('BEGIN EXCLUSIVE');
+    if (shared) {
+      // A read transaction that never ends.
+      lock.exec('BEGIN');
+      lock.prepare('SELECT count(*) FROM sqlite_schema').get();
+    } else {
+      lock.pragma('locking_mode = EXCLUSIVE');
+      lock.exec('BEGIN EXCLUSIVE');
+    }
   } catch (cause) {
     lock.close();
     const busy = cause instanceof Database.SqliteError && cause.code.startsWith('SQLITE_BUSY');
     if (!busy) throw unreadable(`${path}.lock`, cause);
     throw new KeylineError(
       'STORE_CONFLICT',
-      `Another service has the database ${path} open. Stop it first; two must not issue from one database.`,
+      shared
+        ? `Another service has the database ${path} open for itself alone. Stop it, and start it with --share-database too.`
+        : `Another service has the database ${path} open. Stop it first; two issue from one database only when each is started with --share-database.`,
       { cause },
     );
   }
@@ -121,9 +130,12 @@ function openFile(path: string, options: Database.Options): Database.Database {
 }
 
 /** The database under its lock; `close` lets go of both. */
-function openLocked(path: string): { readonly db: Database.Database; readonly close: () => void } {
+function openLocked(
+  path: string,
+  shared = false,
+): { readonly db: Database.Database; readonly close: () => void } {
   assertExists(path);
-  const lock = openLock(path);
+  const lock = openLock(path, shared);
   try {
     const db = openFile(path, { fileMustExist: true });
     return {
@@ -148,12 +160,20 @@ function unreadable(path: string, error: unknown): KeylineError {
   );
 }
 
-/** @throws {KeylineError} STORE_MISSING, STORE_STALE, STORE_CONFLICT (another service has it), FILE_UNREADABLE */
-export async function openSqliteStore(options: { path: string }): Promise<Store> {
-  const { path } = options;
-  const { db, close } = openLocked(path);
+/**
+ * @param options.shared other services of this machine that share have it open at the same time; default: nobody else has
+ * @throws {KeylineError} STORE_MISSING, STORE_STALE, STORE_CONFLICT (another service has it), FILE_UNREADABLE
+ */
+export async function openSqliteStore(options: {
+  readonly path: string;
+  readonly shared?: boolean | undefined;
+}): Promise<Store> {
+  const { path, shared: isShared = false } = options;
+  const { db, close } = openLocked(path, isShared);
   try {
     configure(db);
+    // Waiting here keeps everything else waiting: who writes meanwhile is waited for between turns (commits.ts).
+    db.pragma('busy_timeout = 20');
     const version = versionOf(db);
     if (version > migrations.length) throw newer(path, version);
     if (version < migrations.length) {
@@ -162,10 +182,7 @@ export async function openSqliteStore(options: { path: string }): Promise<Store>
         `The database ${path} has version ${String(version)}, this program needs ${String(migrations.length)}. Make a copy of it, then run "keyline-ca migrate".`,
       );
     }
-    const shared = shareReads(
-      db,
-      createReads(db, () => commits.lastSeq()),
-    );
+    const shared = shareReads(db, createReads(db));
     const beforeWrite = (): void => shared.end();
     const commits = createCommits(db, prepareWrites(db), beforeWrite);
     const crlParts = createCrlParts(db, {

@@ -119,6 +119,7 @@ export function prepareStatements(db: Database) {
        SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?
        WHERE NOT EXISTS (SELECT 1 FROM crls WHERE list = ? AND number >= ?)`,
     ),
+    countPieces: sql('SELECT count(*) FROM crl_parts WHERE parts = ?').pluck(),
     // A complete CRL takes the place of all before it, a delta that of the deltas before it.
     pruneCrls: sql('DELETE FROM crls WHERE list = ? AND number < ?'),
     pruneDeltas: sql('DELETE FROM crls WHERE list = ? AND number < ? AND base_number IS NOT NULL'),

@@ -10,6 +10,7 @@ import {
   stateNumber,
   type Row,
 } from './rows.ts';
+import { isInParts } from './crl-parts.ts';
 import { prepareStatements } from './write-statements.ts';
 
 /** Why a write was refused; `undefined`: done. */
@@ -256,13 +257,17 @@ export function prepareWrites(db: Database): ApplyWrite {
       return undefined;
     },
     'insert-crl': ({ crl }) => {
+      // A publisher that lost its lease may have swept away what it did not know.
+      if (isInParts(crl) && statements.countPieces.get(crl.parts) !== crl.pieces) {
+        return { code: 'STORE_CONFLICT', context: { number: crl.number } };
+      }
       const inserted = done(
         statements.insertCrl,
         crl.list,
         crl.number,
         crl.baseNumber,
         crl.der,
-        'parts' in crl ? crl.parts : null,
+        isInParts(crl) ? crl.parts : null,
         crl.thisUpdate,
         crl.nextUpdate,
         crl.ledgerSeq,
