@@ -108,10 +108,15 @@ export function idRuleOf({ distinctIgnoringCase = false }: FleetContext): {
   return { distinctIgnoringCase };
 }
 
-/** @throws {KeylineError} DEVICE_EXISTS when a new device was refused for an id that differs from another in case alone */
-export function assertNotInOtherCase({ code, context }: FailedCommit, id: string): void {
-  if (code !== 'DEVICE_EXISTS' || context['inOtherCase'] === undefined) return;
-  throw new KeylineError(
+/** Whether a new device was refused for an id that differs from another in case alone. */
+export function isInOtherCase({ code, context }: FailedCommit): boolean {
+  return code === 'DEVICE_EXISTS' && context['inOtherCase'] !== undefined;
+}
+
+/** What whoever asked for such an id is told; undefined where that is not why it was refused. */
+export function inOtherCase(failure: FailedCommit, id: string): KeylineError | undefined {
+  if (!isInOtherCase(failure)) return undefined;
+  return new KeylineError(
     'DEVICE_EXISTS',
     `There is a device whose id differs from "${id}" in capital and small letters alone. Use that id, or another one (devices.distinctIgnoringCase in ca-config/service.yaml).`,
   );

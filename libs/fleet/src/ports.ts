@@ -67,7 +67,12 @@ export type Write =
   /** Binds a key to its owner for ever. Fails with CSR_KEY_IN_USE (context `owner`) when another owner has it. */
   | { readonly op: 'claim-key'; readonly spkiSha256: string; readonly owner: string }
   /** active → superseded; a certificate in another state is left alone. */
-  | { readonly op: 'supersede-certificate'; readonly serial: SerialHex }
+  | {
+      readonly op: 'supersede-certificate';
+      readonly serial: SerialHex;
+      /** Fails with CERTIFICATE_ALREADY_REVOKED when it is revoked, CERTIFICATE_NOT_FOUND when it is not there. */
+      readonly unlessRevoked?: boolean;
+    }
   /** Fails with CERTIFICATE_ALREADY_REVOKED, CERTIFICATE_NOT_FOUND. */
   | {
       readonly op: 'revoke-certificate';

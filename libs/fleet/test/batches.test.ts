@@ -9,7 +9,7 @@ import {
   signUnit,
   type Batch,
   type Caller,
-  type SignedUnit,
+  type Enrolled,
 } from '../src/index.ts';
 import {
   batchOf,
@@ -37,7 +37,7 @@ const sign = (
   batch: Batch,
   csr: string,
   more: { caller?: Caller; id?: string } = {},
-): Promise<SignedUnit> => signUnit(works, { caller: station, batch, csr, ...more });
+): Promise<Enrolled> => signUnit(works, { caller: station, batch, csr, ...more });
 const issued = async (id = 'lot-1'): Promise<number> => (await getBatch(works, id)).issued;
 /** The code of a refusal that must leave nothing behind. */
 async function refusal(work: () => Promise<unknown>): Promise<string> {
@@ -78,8 +78,9 @@ describe('signing a unit', () => {
   it('makes a device of the batch, by its station, and takes one of the quota', async () => {
     const batch = await batchOf(works, { type: 'sensor', labels: { lot: '7' } });
     const unit = await sign(batch, await csrOf('u1'));
-    expect(unit).toMatchObject({ device: 'u1', created: true });
-    expect(await works.store.findDevice(u1)).toMatchObject({
+    expect(unit).toMatchObject({ device: { id: 'u1' }, created: true });
+    expect(await works.store.findDevice(u1)).toEqual(unit.device);
+    expect(unit.device).toMatchObject({
       batch: 'lot-1',
       type: 'sensor',
       labels: { lot: '7' },

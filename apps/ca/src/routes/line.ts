@@ -1,5 +1,5 @@
 // The manufacturing line: batches, and signing one unit or a stream of them.
-import { openBatch, closeBatch, getBatch, signUnit, type SignedUnit } from '@keyline/fleet';
+import { openBatch, closeBatch, getBatch, signUnit, type Enrolled } from '@keyline/fleet';
 import { formatInstant, parseDuration } from '@keyline/kernel';
 import { Readable } from 'node:stream';
 import type { ListenerBounds } from '../listener-bounds.ts';
@@ -70,9 +70,9 @@ export function registerLine(
   });
 }
 
-function viewSigned({ device, certificate, created }: SignedUnit) {
+function viewSigned({ device, certificate, created }: Enrolled) {
   return {
-    id: device,
+    id: device.id,
     status: created ? 201 : 200,
     serial: certificate.serial,
     notAfter: formatInstant(certificate.notAfter),

@@ -52,7 +52,7 @@ export function prepareStatements(db: Database) {
     revoke: sql(
       'UPDATE certificates SET state = 2, revoked_at = ?, reason = ?, entry = ? WHERE serial = ? AND state <> 2',
     ),
-    certificateExists: sql('SELECT 1 FROM certificates WHERE serial = ?').pluck(),
+    certificateState: sql('SELECT state FROM certificates WHERE serial = ?').pluck(),
     unhold: sql(
       `UPDATE certificates SET state = 0, revoked_at = NULL, reason = NULL, entry = ?
        WHERE serial = ? AND state = 2 AND reason = 'certificateHold'`,

@@ -123,14 +123,19 @@ export function prepareWrites(db: Database): ApplyWrite {
       const holder = statements.keyOwner.get(key) as string;
       return holder === owner ? undefined : { code: 'CSR_KEY_IN_USE', context: { owner: holder } };
     },
-    'supersede-certificate': ({ serial }) => {
-      statements.supersede.run(hexBytes(serial));
-      return undefined;
+    'supersede-certificate': ({ serial, unlessRevoked = false }) => {
+      const bytes = hexBytes(serial);
+      if (done(statements.supersede, bytes) || !unlessRevoked) return undefined;
+      const state = statements.certificateState.get(bytes) as number | undefined;
+      if (state === undefined) return { code: 'CERTIFICATE_NOT_FOUND', context: { serial } };
+      return state === certificateStateNumber('revoked')
+        ? { code: 'CERTIFICATE_ALREADY_REVOKED', context: { serial } }
+        : undefined;
     },
     'revoke-certificate': ({ serial, at, reason, entry }, firstEntry) => {
       const bytes = hexBytes(serial);
       if (done(statements.revoke, at, reason, seqOf(firstEntry, entry), bytes)) return undefined;
-      const exists = statements.certificateExists.get(bytes) !== undefined;
+      const exists = statements.certificateState.get(bytes) !== undefined;
       return {
         code: exists ? 'CERTIFICATE_ALREADY_REVOKED' : 'CERTIFICATE_NOT_FOUND',
         context: { serial },

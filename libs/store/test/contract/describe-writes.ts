@@ -256,6 +256,20 @@ export function describeWrites(createEngine: CreateEngine): void {
       expect((await find(2))?.state).toBe('revoked');
     });
 
+    it('are not superseded when revoked, where a unit depends on it: CERTIFICATE_ALREADY_REVOKED', async () => {
+      const supersede = (n: number): Write => ({
+        op: 'supersede-certificate',
+        serial: serial(n),
+        unlessRevoked: true,
+      });
+      await take(db.store, insert(1), insert(2), revoke(2));
+      await take(db.store, supersede(1));
+      await take(db.store, supersede(1));
+      expect(await outcome(db.store, supersede(2))).toBe('CERTIFICATE_ALREADY_REVOKED');
+      expect(await outcome(db.store, supersede(3))).toBe('CERTIFICATE_NOT_FOUND');
+      expect((await find(2))?.state).toBe('revoked');
+    });
+
     it('are revoked once, from active or superseded', async () => {
       await take(db.store, insert(1), insert(2, { state: 'superseded' }), revoke(1), revoke(2));
       expect(await find(1)).toMatchObject({

@@ -1,0 +1,34 @@
+// Which device a CSR is for.
+import { KeylineError, parseDeviceId, type DeviceId } from '@keyline/kernel';
+import type { Csr } from '@keyline/pki';
+
+/**
+ * The id a CSR is for: the one asked for, which the CSR's CN must not contradict, else the CN.
+ * @throws {KeylineError} DEVICE_ID_INVALID, CSR_SUBJECT_MISMATCH
+ */
+export function resolveDeviceId(asked: string | undefined, csr: Csr): DeviceId {
+  if (asked === undefined) {
+    if (csr.commonName === undefined) {
+      throw new KeylineError(
+        'DEVICE_ID_INVALID',
+        'There is no device id: send "id", or a CSR whose subject has a CN.',
+      );
+    }
+    return parseDeviceId(csr.commonName);
+  }
+  if (csr.commonName !== undefined && csr.commonName !== asked) {
+    throw new KeylineError(
+      'CSR_SUBJECT_MISMATCH',
+      `The request is for "${asked}" but the CSR's CN is "${csr.commonName.slice(0, 80)}". Make them equal, or leave the CN out of the CSR.`,
+    );
+  }
+  return parseDeviceId(asked);
+}
+
+/** Says nothing of the other device: the caller may not know its name. */
+export function keyInUse(id: string): KeylineError {
+  return new KeylineError(
+    'CSR_KEY_IN_USE',
+    `The key in the CSR for "${id}" belongs to another identity already. Every device needs a key pair of its own; operators find the owner in the log.`,
+  );
+}
