@@ -50,6 +50,8 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
     loggerInstance: log,
     bodyLimit: maxOcspBytes,
     logController: new LogController({ disableRequestLogging: true }),
+    // As in api-app.ts: what is logged of a request names its id.
+    childLoggerFactory: (logger) => logger,
     ...createProblemHandlers(refusals),
     http: httpServerOptions(limits),
     requestTimeout: limits.headerTime + limits.bodyTime,

@@ -29,15 +29,10 @@ export function httpServerOptions({ headerTime }: Pick<Limits, 'headerTime'>): S
   return { headersTimeout: headerTime, connectionsCheckingInterval: 1000 };
 }
 
-interface Arriving {
-  readonly request: FastifyRequest;
-  readonly since: number;
-}
-
 declare module 'fastify' {
   interface FastifyRequest {
     /** While its body is on its way. On the request: a weak map of requests costs the garbage collector more than all of this. */
-    arriving: Arriving | undefined;
+    isArriving: boolean;
   }
 }
 
@@ -79,45 +74,36 @@ export function installListenerBounds(
     });
   });
 
-  // In the order they began: the first is the first to be late.
-  const arriving = new Set<Arriving>();
-  app.decorateRequest('arriving', undefined);
-  const bodies = new FairShare<Arriving>({
+  app.decorateRequest('isArriving', false);
+  const bodies = new FairShare<FastifyRequest>({
     most: limits.bodyBytesInFlight,
-    end: (late) => {
-      arriving.delete(late);
-      end('body-bytes', late.request.raw.socket);
+    end: (request) => {
+      end('body-bytes', request.raw.socket);
     },
   });
   function arrived(request: FastifyRequest): void {
-    const one = request.arriving;
-    if (one === undefined) return;
-    request.arriving = undefined;
-    arriving.delete(one);
-    bodies.release(one);
+    if (!request.isArriving) return;
+    request.isArriving = false;
+    bodies.release(request);
   }
   const sweep = setInterval(() => {
-    const now = performance.now();
-    for (const one of arriving) {
-      if (now - one.since < limits.bodyTime) break;
-      arrived(one.request);
-      if (isArriving(one.request)) end('body-time', one.request.raw.socket);
+    for (const request of [...bodies.before(performance.now() - limits.bodyTime)]) {
+      arrived(request);
+      if (isUnread(request)) end('body-time', request.raw.socket);
     }
   }, 1000);
   sweep.unref();
 
   app.addHook('onRequest', (request, _reply, done) => {
     // A body that is here already, as `inject` brings it, takes nobody's time.
-    if (!hasBody(request) || !isArriving(request)) return done();
+    if (!hasBody(request) || !isUnread(request)) return done();
     const declared = Number(request.headers['content-length'] ?? bodyBytes);
-    const one: Arriving = { request, since: performance.now() };
     // One that is too large is refused unread; one without a length is read up to the largest.
-    if (!bodies.take(peerKeyOf(request.ip), one, Math.min(declared, bodyBytes))) {
+    if (!bodies.take(peerKeyOf(request.ip), request, Math.min(declared, bodyBytes))) {
       onEnd('body-bytes');
       return done(busy('Too many bodies are on their way in.'));
     }
-    request.arriving = one;
-    arriving.add(one);
+    request.isArriving = true;
     // Read to its end, or broken off. What was refused unread is read on by Node and dropped: for that, too, it has its time.
     request.raw.once('close', () => {
       arrived(request);
@@ -157,7 +143,7 @@ export function installListenerBounds(
   };
 }
 
-function isArriving({ raw }: FastifyRequest): boolean {
+function isUnread({ raw }: FastifyRequest): boolean {
   return (raw as { complete?: boolean }).complete === false;
 }
 

@@ -130,8 +130,8 @@ export function replyProblem(reply: FastifyReply, error: KeylineError): FastifyR
     .status(problem.status)
     .header('content-type', 'application/problem+json')
     .header('cache-control', 'no-store');
-  const { raw, arriving } = reply.request;
-  if (arriving === undefined || raw.complete) {
+  const { raw, isArriving } = reply.request;
+  if (!isArriving || raw.complete) {
     return reply.serializer(JSON.stringify).send(problem);
   }
   const text = JSON.stringify(problem);

@@ -3,18 +3,26 @@
 // equal parts.
 
 interface Part<Holder> {
+  readonly key: string;
   weight: number;
-  /** In the order they came. */
-  readonly holders: Set<Holder>;
+  oldest: Held<Holder> | undefined;
+  newest: Held<Holder> | undefined;
 }
 
-interface Held {
-  readonly key: string;
+/** Those of one key are linked in the order they came: what comes and goes with each request must cost the garbage collector little. */
+interface Held<Holder> {
+  readonly holder: Holder;
+  readonly part: Part<Holder>;
   readonly weight: number;
   /** Milliseconds of the monotonic clock. */
   readonly since: number;
   isProved: boolean;
+  older: Held<Holder> | undefined;
+  newer: Held<Holder> | undefined;
 }
+
+/** Keys that may be remembered while they hold nothing: the next of an address comes soon. */
+const mostIdleParts = 64;
 
 interface FairShareOptions<Holder> {
   readonly most: number;
@@ -33,11 +41,10 @@ export class FairShare<Holder> {
   readonly #options: FairShareOptions<Holder>;
   readonly #now: () => number;
   /** In the order they came. */
-  readonly #held = new Map<Holder, Held>();
+  readonly #held = new Map<Holder, Held<Holder>>();
   readonly #parts = new Map<string, Part<Holder>>();
-  /** Keys by how much they hold, so that the heaviest is found without a search. */
-  readonly #byWeight = new Map<number, Set<string>>();
-  #heaviest = 0;
+  /** Kept from when there is no room until half is free: as long as nobody must give way, nobody asks for the heaviest. */
+  #byWeight: PartsByWeight<Holder> | undefined;
   #total = 0;
 
   constructor(options: FairShareOptions<Holder>) {
@@ -64,11 +71,18 @@ export class FairShare<Holder> {
       this.release(loser);
       end(loser);
     }
-    this.#held.set(holder, { key, weight, since: now, isProved: false });
-    const part = this.#parts.get(key) ?? { weight: 0, holders: new Set() };
-    this.#parts.set(key, part);
-    part.holders.add(holder);
-    this.#reweigh(key, part, part.weight + weight);
+    let part = this.#parts.get(key);
+    if (part === undefined) {
+      part = { key, weight: 0, oldest: undefined, newest: undefined };
+      this.#parts.set(key, part);
+    }
+    const older = part.newest;
+    const held = { holder, part, weight, since: now, isProved: false, older, newer: undefined };
+    if (older === undefined) part.oldest = held;
+    else older.newer = held;
+    part.newest = held;
+    this.#held.set(holder, held);
+    this.#reweigh(part, weight);
     return true;
   }
 
@@ -83,11 +97,14 @@ export class FairShare<Holder> {
     const held = this.#held.get(holder);
     if (held === undefined) return;
     this.#held.delete(holder);
-    const part = this.#parts.get(held.key);
-    if (part === undefined) return;
-    part.holders.delete(holder);
-    this.#reweigh(held.key, part, part.weight - held.weight);
-    if (part.holders.size === 0) this.#parts.delete(held.key);
+    const { part, older, newer } = held;
+    if (older === undefined) part.oldest = newer;
+    else older.newer = newer;
+    if (newer === undefined) part.newest = older;
+    else newer.older = older;
+    this.#reweigh(part, -held.weight);
+    if (part.oldest === undefined && this.#parts.size > mostIdleParts) this.#parts.delete(part.key);
+    if (this.#total * 2 < this.#options.most) this.#byWeight = undefined;
   }
 
   /** Those who came before a moment, oldest first. */
@@ -104,47 +121,64 @@ export class FairShare<Holder> {
 
   #whoGivesWay(key: string, weight: number, now: number): Holder | undefined {
     const own = this.#parts.get(key);
-    if (this.#heaviest > (own?.weight ?? 0) + weight) {
-      const [heaviest = ''] = this.#byWeight.get(this.#heaviest) ?? [];
-      const part = this.#parts.get(heaviest);
-      return part === undefined ? undefined : this.#firstOf(part);
+    this.#byWeight ??= new PartsByWeight(this.#parts.values());
+    const heaviest = this.#byWeight.heaviest();
+    if (heaviest !== undefined && heaviest.weight > (own?.weight ?? 0) + weight) {
+      return firstOf(heaviest)?.holder;
     }
     const { idle } = this.#options;
     // Only the oldest is looked at: no long search for one that is idle.
-    const [oldest] = own?.holders ?? [];
+    const oldest = own?.oldest;
     if (idle === undefined || oldest === undefined) return undefined;
-    const since = this.#held.get(oldest)?.since ?? now;
-    return now - since >= idle.patience && idle.isIdle(oldest) ? oldest : undefined;
+    const { holder, since } = oldest;
+    return now - since >= idle.patience && idle.isIdle(holder) ? holder : undefined;
   }
 
-  #firstOf({ holders }: Part<Holder>): Holder | undefined {
-    let first: Holder | undefined;
-    for (const holder of holders) {
-      if (this.#held.get(holder)?.isProved !== true) return holder;
-      first ??= holder;
-    }
-    return first;
-  }
-
-  #reweigh(key: string, part: Part<Holder>, weight: number): void {
+  #reweigh(part: Part<Holder>, by: number): void {
     const before = part.weight;
-    this.#total += weight - before;
-    part.weight = weight;
-    const left = this.#byWeight.get(before);
-    left?.delete(key);
-    if (left?.size === 0) this.#byWeight.delete(before);
+    part.weight += by;
+    this.#total += by;
+    this.#byWeight?.move(part, before);
+  }
+}
+
+function firstOf<Holder>({ oldest }: Part<Holder>): Held<Holder> | undefined {
+  for (let held = oldest; held !== undefined; held = held.newer) if (!held.isProved) return held;
+  return oldest;
+}
+
+/** So that the heaviest is found without a search, however many there are. */
+class PartsByWeight<Holder> {
+  readonly #parts = new Map<number, Set<Part<Holder>>>();
+  #heaviest = 0;
+
+  constructor(parts: Iterable<Part<Holder>>) {
+    for (const part of parts) this.move(part, 0);
+  }
+
+  heaviest(): Part<Holder> | undefined {
+    const [part] = this.#parts.get(this.#heaviest) ?? [];
+    return part;
+  }
+
+  /** @param before what it weighed; 0 when it was not here */
+  move(part: Part<Holder>, before: number): void {
+    const { weight } = part;
+    const left = this.#parts.get(before);
+    left?.delete(part);
+    if (left?.size === 0) this.#parts.delete(before);
     if (weight > 0) {
-      const joined = this.#byWeight.get(weight);
-      if (joined === undefined) this.#byWeight.set(weight, new Set([key]));
-      else joined.add(key);
+      const joined = this.#parts.get(weight);
+      if (joined === undefined) this.#parts.set(weight, new Set([part]));
+      else joined.add(part);
     }
     if (weight > this.#heaviest) this.#heaviest = weight;
-    else if (!this.#byWeight.has(this.#heaviest)) {
+    else if (!this.#parts.has(this.#heaviest)) {
       // Of single things the next is one less; of bytes there may be as many weights as keys.
-      if (this.#byWeight.has(this.#heaviest - 1)) this.#heaviest -= 1;
+      if (this.#parts.has(this.#heaviest - 1)) this.#heaviest -= 1;
       else {
         this.#heaviest = 0;
-        for (const other of this.#byWeight.keys()) {
+        for (const other of this.#parts.keys()) {
           if (other > this.#heaviest) this.#heaviest = other;
         }
       }
