@@ -28,6 +28,7 @@ const packages = (...names) => `(^|/)node_modules/(${names.join('|')})(/|$)`;
 
 // Rooms that keep state, reach out or read files. Each is one side of a port; what two of them share belongs to the port.
 const adapters = [
+  'client',
   'edge',
   'files',
   'process',
@@ -42,6 +43,7 @@ const adapters = [
   'dynsec',
 ];
 const adapterMayImport = {
+  client: ['api', 'files', 'keys', 'pki', 'x509'],
   edge: [],
   files: [],
   process: ['files'],

@@ -91,11 +91,6 @@ const exitCodeOfError = {
   INTERNAL: internal,
 } as const satisfies Record<ErrorCode, number>;
 
-/** Whether a code that came over the wire is one that this version knows. */
-export function isErrorCode(code: string): code is ErrorCode {
-  return Object.hasOwn(exitCodeOfError, code);
-}
-
 /** Exit code of anything thrown; what is not a KeylineError is a defect (1). */
 export function exitCodeOf(error: unknown): number {
   return isKeylineError(error) ? exitCodeOfError[error.code] : exitCodes.internal;

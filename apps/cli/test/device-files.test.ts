@@ -2,13 +2,13 @@ import { existsSync, renameSync, statSync } from 'node:fs';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KeylineError } from '@keyline/kernel';
-import { enrolled } from './support/documents.ts';
+import { enrolled } from '../../../libs/client/test/support/documents.ts';
 import {
   startFakeService,
   WithStatus,
   type Call,
   type FakeService,
-} from './support/fake-service.ts';
+} from '../../../libs/client/test/support/fake-service.ts';
 import { openWorkshop, type Workshop } from './support/workshop.ts';
 
 let workshop: Workshop;

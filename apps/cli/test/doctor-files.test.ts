@@ -1,10 +1,13 @@
 // What the doctor says of files with secrets, alerts and their channels.
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ApiClient, createTransport } from '../src/client/api-client.ts';
+import { createClient, type ApiClient } from '@keyline/client';
 import { checkFiles } from '../src/doctor/file-checks.ts';
 import { checkAlertChannels, checkAlerts } from '../src/doctor/service-checks.ts';
-import { startFakeService, type FakeService } from './support/fake-service.ts';
+import {
+  startFakeService,
+  type FakeService,
+} from '../../../libs/client/test/support/fake-service.ts';
 import { openWorkshop, type Workshop } from './support/workshop.ts';
 
 let workshop: Workshop;
@@ -15,7 +18,7 @@ beforeEach(async () => {
   workshop = openWorkshop();
   service = await startFakeService(workshop);
   const location = { api: service.url, caPem: workshop.caPem, endpoints: undefined };
-  client = new ApiClient(location, createTransport(location, { via: 'nothing' }));
+  client = createClient(location, { via: 'nothing' });
 });
 afterEach(async () => {
   client.close();

@@ -2,14 +2,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { encodeOcspQuestion, parseOcspStatus } from '@keyline/client';
 import { decodePem, parseCertificate } from '@keyline/x509';
 import { has } from '../../../test/support/needs.ts';
 import { openssl } from '../../../test/support/openssl.ts';
 import { judgeEngine } from '../src/doctor/engine-check.ts';
-import { encodeOcspQuestion, parseOcspStatus } from '../src/doctor/ocsp-question.ts';
 import { judgeRemainingLife } from '../src/doctor/remaining-life.ts';
 import { openWorkshop, type Workshop } from './support/workshop.ts';
-import { startFakeService } from './support/fake-service.ts';
+import { startFakeService } from '../../../libs/client/test/support/fake-service.ts';
 
 let workshop: Workshop;
 beforeAll(() => {

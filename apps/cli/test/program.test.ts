@@ -1,8 +1,11 @@
 import { chmodSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KeylineError } from '@keyline/kernel';
-import { batch, device, evidence, token } from './support/documents.ts';
-import { startFakeService, type FakeService } from './support/fake-service.ts';
+import { batch, device, evidence, token } from '../../../libs/client/test/support/documents.ts';
+import {
+  startFakeService,
+  type FakeService,
+} from '../../../libs/client/test/support/fake-service.ts';
 import { openWorkshop, type Workshop } from './support/workshop.ts';
 
 let workshop: Workshop;

@@ -3,7 +3,10 @@ import { createInterface } from 'node:readline';
 import type { IncomingMessage } from 'node:http';
 import { X509Certificate } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startFakeService, type FakeService } from './support/fake-service.ts';
+import {
+  startFakeService,
+  type FakeService,
+} from '../../../libs/client/test/support/fake-service.ts';
 import { openWorkshop, type Workshop } from './support/workshop.ts';
 
 let workshop: Workshop;

@@ -1,6 +1,6 @@
 // `keyline batch create|list|show|close`.
 import type { BatchList, BatchView } from '@keyline/api';
-import { openClient } from '../client/api-client.ts';
+import { openClient } from '../find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { formatFacts, formatTable } from '../print/table.ts';

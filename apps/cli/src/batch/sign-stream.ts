@@ -3,8 +3,8 @@ import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
 import type { IncomingMessage } from 'node:http';
 import type { SignLine, SignRequest } from '@keyline/api';
+import { type ApiClient, errorOfProblem, routePath } from '@keyline/client';
 import { KeylineError, messageOf } from '@keyline/kernel';
-import { errorOfProblem, routePath, type ApiClient } from '../client/api-client.ts';
 
 /** A line carries a certificate with its chain at most; longer ones are not from Keyline. */
 const maxLineLength = 1_000_000;

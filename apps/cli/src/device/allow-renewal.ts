@@ -1,5 +1,5 @@
 // `keyline device allow-renewal`.
-import { openClient } from '../client/api-client.ts';
+import { openClient } from '../find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { formatTimeAndDistance } from '../print/time.ts';

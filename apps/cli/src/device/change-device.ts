@@ -1,8 +1,9 @@
 // `keyline device revoke|suspend|resume|decommission`: one call, and what has taken effect.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Evidence, RouteName } from '@keyline/api';
+import type { RouteInput } from '@keyline/client';
+import { openClient } from '../find-service.ts';
 import { formatInstant } from '@keyline/kernel';
-import { openClient, type RouteInput } from '../client/api-client.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { exitCodes } from '../exit-code.ts';

@@ -1,8 +1,8 @@
 // By which CRL the broker that "keyline up" runs was seen to refuse: its figures say so, and only after a handshake that failed by it.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Evidence } from '@keyline/api';
+import { fetchPlain } from '@keyline/client';
 import type { Clock } from '@keyline/kernel';
-import { fetchPlain } from '../doctor/plain-http.ts';
 import type { CrlInForce } from '../print/evidence.ts';
 
 /** The name that "keyline up" gives its broker. */

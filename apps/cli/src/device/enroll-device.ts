@@ -1,16 +1,15 @@
-// `keyline device enroll`: key and CSR made here, the certificate fetched, everything a device needs written into one folder.
-import { join, resolve } from 'node:path';
+// `keyline device enroll`: the edge over @keyline/client's enrollment: the token in, what became of it on screen.
+import { resolve } from 'node:path';
 import type { EnrollResponse } from '@keyline/api';
-import { createFolder, readSecretFile, readTextIfThere, replaceFile } from '@keyline/files';
-import { KeylineError } from '@keyline/kernel';
-import { loadPlainKey } from '@keyline/keys';
+import { deviceFilesOf, enrollDevice as enroll } from '@keyline/client';
+import { readSecretFile } from '@keyline/files';
+import { isKeylineError, KeylineError } from '@keyline/kernel';
 import type { KeyAlgorithm } from '@keyline/x509';
-import { ApiClient, createTransport } from '../client/api-client.ts';
-import { findService } from '../client/find-service.ts';
 import type { LocationOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext, type JsonOption } from '../context.ts';
+import { findService } from '../find-service.ts';
+import { describeClock } from './describe-clock.ts';
 import { formatDeviceFacts } from './show-device.ts';
-import { createCsrPem, createKeyFile, joinChain } from './device-key.ts';
 
 export interface EnrollOptions extends LocationOptions, JsonOption {
   readonly id: string;
@@ -22,71 +21,33 @@ export interface EnrollOptions extends LocationOptions, JsonOption {
 }
 
 export async function enrollDevice(context: CliContext, options: EnrollOptions): Promise<void> {
-  const { id } = options;
-  assertFileName(id);
-  const token = await readToken(context, options);
-  const location = await findService(context, options);
+  const { id, algorithm, validity } = options;
   const folder = resolve(context.cwd, options.out);
-  const keyFile = join(folder, `${id}.key`);
-  const certificateFile = join(folder, `${id}.crt`);
-  await createFolder(folder);
-  if ((await readTextIfThere(certificateFile, 'the certificate')) !== undefined) {
-    throw new KeylineError(
-      'FILE_EXISTS',
-      `${certificateFile} exists: "${id}" is enrolled from here already. Use "keyline device renew --id ${id} --dir ${options.out}".`,
-    );
+  // Before a token is asked for or read.
+  deviceFilesOf(folder, id);
+  const token = await readToken(context, options);
+  const service = await findService(context, options);
+  const { clock } = context;
+  const enrolled = await enroll({ service, id, folder, token, algorithm, validity, clock }).catch(
+    (error: unknown) => {
+      if (!isKeylineError(error) || error.code !== 'FILE_EXISTS') throw error;
+      throw new KeylineError(
+        'FILE_EXISTS',
+        `${error.detail} Use "keyline device renew --id ${id} --dir ${options.out}".`,
+        { cause: error },
+      );
+    },
+  );
+  const { answer, files, isAgain } = enrolled;
+  context.terminal.err(describeClock(enrolled.clock));
+  if (options.json === true) {
+    const { key, certificate, ca } = files;
+    printJson(context, { ...answer, files: { key, certificate, ca } });
+    return;
   }
-  // A key without a certificate is an enrollment whose answer was lost: the same key gets the same certificate.
-  const keyBefore = await readTextIfThere(keyFile, 'the private key');
-  const key =
-    keyBefore === undefined
-      ? await createKeyFile(keyFile, options.algorithm)
-      : await loadPlainKey(keyFile);
-  const client = new ApiClient(location, createTransport(location, { via: 'nothing' }));
-  try {
-    const { status, answer } = await client.callWithStatus('enroll', {
-      body: {
-        id,
-        csr: await createCsrPem(key, id),
-        token,
-        ...(options.validity === undefined ? {} : { validity: options.validity }),
-      },
-    });
-    const trustBundle = await client.getText('/v1/trust-bundle');
-    await replaceFile(join(folder, 'ca.pem'), trustBundle, { mode: 0o644 });
-    await replaceFile(join(folder, 'broker.json'), brokerFile(answer), { mode: 0o644 });
-    // Last: its presence says that the enrollment is complete.
-    await replaceFile(certificateFile, joinChain(answer.certificate, answer.chain), {
-      mode: 0o644,
-    });
-    if (options.json === true) {
-      printJson(context, {
-        ...answer,
-        files: { key: keyFile, certificate: certificateFile, ca: join(folder, 'ca.pem') },
-      });
-      return;
-    }
-    context.terminal.out(
-      describeEnrolled(answer, {
-        folder: options.out,
-        again: status === 200,
-        now: context.clock.now(),
-      }),
-    );
-  } finally {
-    client.close();
-  }
-}
-
-/** What an MQTT client on the device needs to know; file names are relative to the file. */
-function brokerFile({ device, broker }: EnrollResponse): string {
-  const content = {
-    ...broker,
-    certificate: `${device.id}.crt`,
-    key: `${device.id}.key`,
-    ca: 'ca.pem',
-  };
-  return `${JSON.stringify(content, null, 2)}\n`;
+  context.terminal.out(
+    describeEnrolled(answer, { folder: options.out, again: isAgain, now: clock.now() }),
+  );
 }
 
 function describeEnrolled(
@@ -134,14 +95,4 @@ async function readToken(context: CliContext, options: EnrollOptions): Promise<s
   const token = text.trim();
   if (token === '') throw new KeylineError('USAGE', 'There was no enrollment token on stdin.');
   return token;
-}
-
-/** The service judges the id; here it only must not lead out of the folder. @throws {KeylineError} USAGE */
-export function assertFileName(id: string): void {
-  if (id === '' || id.includes('/') || id.includes('\0') || id.startsWith('.')) {
-    throw new KeylineError(
-      'USAGE',
-      `"${id}" can't be a device id: letters, digits, ".", "_", ":" and "-".`,
-    );
-  }
 }

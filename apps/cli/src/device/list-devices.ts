@@ -1,7 +1,8 @@
 // `keyline device list`.
 import type { DeviceList } from '@keyline/api';
+import type { RouteInput } from '@keyline/client';
+import { openClient } from '../find-service.ts';
 import { formatInstant, KeylineError, parseDuration } from '@keyline/kernel';
-import { openClient, type RouteInput } from '../client/api-client.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { formatTable } from '../print/table.ts';

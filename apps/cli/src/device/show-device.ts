@@ -1,6 +1,6 @@
 // `keyline device show` and `keyline device history`.
 import type { DeviceView, HistoryResponse } from '@keyline/api';
-import { openClient } from '../client/api-client.ts';
+import { openClient } from '../find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { formatFacts, formatTable } from '../print/table.ts';

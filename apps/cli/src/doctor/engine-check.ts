@@ -1,6 +1,6 @@
 // Which engine the broker runs on, and what a version of Mosquitto costs: said once here, so that nobody has to find out.
+import { fetchPlain } from '@keyline/client';
 import { fail, ok, warn, type Finding } from './finding.ts';
-import { fetchPlain } from './plain-http.ts';
 
 const check = 'broker engine';
 

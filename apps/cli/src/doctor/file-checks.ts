@@ -2,9 +2,9 @@
 import { readdir, stat } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { ServiceLocation } from '@keyline/client';
 import { isNodeError } from '@keyline/files';
 import { messageOf, quoteForShell } from '@keyline/kernel';
-import type { ServiceLocation } from '../client/find-service.ts';
 import { fail, ok, warn, type Finding } from './finding.ts';
 
 const check = 'files';

@@ -1,11 +1,9 @@
 // Checks of what relying parties depend on: plain HTTP, CRLs, OCSP, and the authorities themselves.
 import type { AuthorityList } from '@keyline/api';
+import { type Caller, encodeOcspQuestion, fetchPlain, parseOcspStatus } from '@keyline/client';
 import { formatDuration, type Clock } from '@keyline/kernel';
 import { decodePem, decodePemChain, parseCertificate, parseCrl } from '@keyline/x509';
-import type { Caller } from '../client/find-service.ts';
 import { fail, ok, warn, type Finding } from './finding.ts';
-import { encodeOcspQuestion, parseOcspStatus } from './ocsp-question.ts';
-import { fetchPlain } from './plain-http.ts';
 import { judgeRemainingLife } from './remaining-life.ts';
 
 type AuthorityView = AuthorityList['items'][number];

@@ -1,8 +1,8 @@
 // `keyline doctor`: every check, whatever the others said, and one verdict.
 import type { AuthorityList } from '@keyline/api';
+import { type ApiClient, type Caller, createClient } from '@keyline/client';
+import { findCaller, findService } from '../find-service.ts';
 import { escapeLine, isKeylineError, messageOf } from '@keyline/kernel';
-import { ApiClient, createTransport } from '../client/api-client.ts';
-import { findCaller, findService, type Caller } from '../client/find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { exitCodes } from '../exit-code.ts';
@@ -54,7 +54,7 @@ async function examine(
   try {
     const location = await findService(context, options);
     caller = await findCaller(context, options, location.endpoints);
-    client = new ApiClient(location, createTransport(location, caller));
+    client = createClient(location, caller);
   } catch (error) {
     print([failed('service', error)]);
     return;

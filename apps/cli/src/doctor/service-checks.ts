@@ -1,9 +1,8 @@
 // Checks of the API: reachable, who we are to it, its clock, its certificate, ours, its brokers.
 import { stat } from 'node:fs/promises';
 import { X509Certificate } from 'node:crypto';
+import type { ApiClient, Caller } from '@keyline/client';
 import { formatDuration } from '@keyline/kernel';
-import type { ApiClient } from '../client/api-client.ts';
-import type { Caller } from '../client/find-service.ts';
 import type { CliContext } from '../context.ts';
 import { fail, ok, warn, type Finding } from './finding.ts';
 import { judgeRemainingLife } from './remaining-life.ts';

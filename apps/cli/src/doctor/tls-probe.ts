@@ -1,8 +1,7 @@
 // One TLS handshake with a server: its certificate, or why there was none.
 import { connect, type PeerCertificate } from 'node:tls';
+import { type Caller, whyUnreachable } from '@keyline/client';
 import { KeylineError } from '@keyline/kernel';
-import { whyUnreachable } from '../client/transport.ts';
-import type { Caller } from '../client/find-service.ts';
 
 export interface TlsProbe {
   /** Epoch milliseconds. */

@@ -1,5 +1,5 @@
 // `keyline ca list`.
-import { openClient } from '../client/api-client.ts';
+import { openClient } from '../find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { formatTable } from '../print/table.ts';

@@ -1,8 +1,9 @@
 // `keyline ca add|install|activate|retire|root-crl|trust`.
 import { resolve } from 'node:path';
+import type { ApiClient } from '@keyline/client';
+import { openClient } from '../find-service.ts';
 import { readText } from '@keyline/files';
 import type { AuthorityView } from '@keyline/api';
-import { openClient, type ApiClient } from '../client/api-client.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { readRootCrl } from '../files/read-root-crl.ts';

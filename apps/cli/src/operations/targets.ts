@@ -1,6 +1,6 @@
 // `keyline target list|compare`.
 import type { TargetView } from '@keyline/api';
-import { openClient } from '../client/api-client.ts';
+import { openClient } from '../find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { formatTable } from '../print/table.ts';

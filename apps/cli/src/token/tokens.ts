@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { writeNewFile } from '@keyline/files';
 import type { CreateTokenRequest, TokenList, TokenView } from '@keyline/api';
-import { openClient } from '../client/api-client.ts';
+import { openClient } from '../find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { formatTable } from '../print/table.ts';

@@ -1,12 +1,16 @@
 // Certificates that `up` keeps fresh through the API: the broker's server certificate and its own admin certificate.
-import { X509Certificate, type KeyObject } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type { Endpoints, IssueCertificateRequest } from '@keyline/api';
+import {
+  type ApiClient,
+  createCsrPem,
+  createClient,
+  joinChain,
+  loadCertificateCaller,
+  takeUpOrCreateKey,
+} from '@keyline/client';
 import { readText, readTextIfThere, replaceFile } from '@keyline/files';
 import { formatDuration, type Clock } from '@keyline/kernel';
-import { loadPlainKey, takeUpKeyFile } from '@keyline/keys';
-import { ApiClient, createTransport } from '../client/api-client.ts';
-import { loadCertificateCaller } from '../client/find-service.ts';
-import { createCsrPem, createKeyFile, joinChain } from '../device/device-key.ts';
 
 export interface KeptCertificate {
   /** For the screen: "the certificate of the broker". */
@@ -44,7 +48,7 @@ export async function keepFresh(
   if (current !== undefined && isFresh(current, now) && !isOfOne(current, revoked)) {
     return undefined;
   }
-  const key = await loadOrCreateKey(kept.keyFile);
+  const key = await takeUpOrCreateKey(kept.keyFile, 'ec-p256');
   return callAsAdmin(issuing, async (client) => {
     const answer = await client.call('issueCertificate', {
       body: { ...kept.request, csr: await createCsrPem(key, kept.request.name) },
@@ -63,10 +67,9 @@ export async function callAsAdmin<Result>(
   const location = {
     api: issuing.api,
     caPem: await readText(issuing.trustFile, 'the trust anchor'),
-    endpoints: undefined,
   };
   const caller = await loadCertificateCaller(issuing.admin.certificate, issuing.admin.key);
-  const client = new ApiClient(location, createTransport(location, caller));
+  const client = createClient(location, caller);
   try {
     return await work(client);
   } finally {
@@ -93,8 +96,4 @@ function isFresh(pem: string, now: number): boolean {
 function isOfOne(pem: string, authorities: readonly string[]): boolean {
   const leaf = new X509Certificate(pem);
   return authorities.some((one) => leaf.checkIssued(new X509Certificate(one)));
-}
-
-async function loadOrCreateKey(file: string): Promise<KeyObject> {
-  return (await takeUpKeyFile(file)) ? loadPlainKey(file) : createKeyFile(file, 'ec-p256');
 }

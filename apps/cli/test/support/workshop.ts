@@ -2,11 +2,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createCsrPem } from '@keyline/client';
 import { systemClock } from '@keyline/kernel';
 import { generateKey } from '@keyline/keys';
-import { createCsrPem } from '../../src/device/device-key.ts';
 import { runCli } from '../../src/program.ts';
-import { createTestAuthority } from './test-authority.ts';
+import { createTestAuthority } from '../../../../libs/client/test/support/test-authority.ts';
 
 export interface Ran {
   readonly code: number;

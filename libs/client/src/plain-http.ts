@@ -1,7 +1,7 @@
 // Plain HTTP as relying parties use it: bounded, with plain words when it fails.
 import { request as httpRequest } from 'node:http';
 import { KeylineError } from '@keyline/kernel';
-import { whyUnreachable } from '../client/transport.ts';
+import { whyUnreachable } from './transport.ts';
 
 const maxBytes = 64 * 1024 * 1024;
 const timeout = 10_000;

@@ -1,25 +1,19 @@
 // Where the service is and who calls: from options, the environment or endpoints.json, in that order.
-import { dirname, isAbsolute, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Endpoints } from '@keyline/api';
-import { readSecretFile, readSecretText, readText, readTextIfThere } from '@keyline/files';
-import { KeylineError, messageOf, Secret } from '@keyline/kernel';
-import type { ClientOptions, LocationOptions } from '../command-line/client-options.ts';
-import type { CliContext } from '../context.ts';
-
-/** How the caller proves who it is. */
-export type Caller =
-  | { readonly via: 'certificate'; readonly certificatePem: string; readonly keyPem: string }
-  | { readonly via: 'token'; readonly token: Secret }
-  | { readonly via: 'nothing' };
-
-export interface ServiceLocation {
-  /** https:// without a slash at the end. */
-  readonly api: string;
-  /** Trust anchors, PEM. */
-  readonly caPem: string;
-  /** What endpoints.json says, when it was the source. */
-  readonly endpoints: Endpoints | undefined;
-}
+import {
+  createClient,
+  loadCertificateCaller,
+  parseApiUrl,
+  parseEndpoints,
+  type ApiClient,
+  type Caller,
+  type ServiceLocation,
+} from '@keyline/client';
+import { readSecretFile, readText, readTextIfThere } from '@keyline/files';
+import { KeylineError, Secret } from '@keyline/kernel';
+import type { ClientOptions, LocationOptions } from './command-line/client-options.ts';
+import type { CliContext } from './context.ts';
 
 /**
  * @throws {KeylineError} SERVICE_UNREACHABLE when nothing says where it is, USAGE, FILE_NOT_FOUND, FILE_UNREADABLE
@@ -94,18 +88,6 @@ export async function findCaller(
   );
 }
 
-/** @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE */
-export async function loadCertificateCaller(
-  certificateFile: string,
-  keyFile: string,
-): Promise<Caller> {
-  return {
-    via: 'certificate',
-    certificatePem: await readText(certificateFile, 'the client certificate'),
-    keyPem: await readSecretText(keyFile, 'key of the client certificate'),
-  };
-}
-
 async function loadEndpoints(context: CliContext, option: string | undefined): Promise<Endpoints> {
   const named = option ?? variable(context, 'KEYLINE_ENDPOINTS');
   const path = resolve(context.cwd, named ?? '.keyline/endpoints.json');
@@ -129,50 +111,8 @@ function variable({ env }: CliContext, name: string): string | undefined {
   return env[name] || undefined;
 }
 
-/** File names in it may be relative to it. @throws {KeylineError} FILE_UNREADABLE */
-export function parseEndpoints(text: string, path: string): Endpoints {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new KeylineError(
-      'FILE_UNREADABLE',
-      `${path} is not JSON (${messageOf(error)}). Start "keyline up" anew, which writes it.`,
-      { cause: error },
-    );
-  }
-  if (!isEndpoints(value)) {
-    throw new KeylineError(
-      'FILE_UNREADABLE',
-      `${path} is not an endpoints file: it needs api, http, broker, ca, admin.certificate and admin.key. "keyline up" writes it.`,
-    );
-  }
-  const absolute = (file: string): string =>
-    isAbsolute(file) ? file : resolve(dirname(path), file);
-  return {
-    ...value,
-    ca: absolute(value.ca),
-    admin: { certificate: absolute(value.admin.certificate), key: absolute(value.admin.key) },
-  };
-}
-
-function isEndpoints(value: unknown): value is Endpoints {
-  const isText = (part: unknown): boolean => typeof part === 'string' && part !== '';
-  if (typeof value !== 'object' || value === null) return false;
-  const { api, http, broker, ca, admin } = value as Record<string, unknown>;
-  if (![api, http, broker, ca].every(isText) || typeof admin !== 'object' || admin === null)
-    return false;
-  const { certificate, key } = admin as Record<string, unknown>;
-  return isText(certificate) && isText(key);
-}
-
-function parseApiUrl(text: string): string {
-  const url = URL.parse(text);
-  if (url?.protocol !== 'https:') {
-    throw new KeylineError(
-      'USAGE',
-      `"${text.slice(0, 200)}" is not an https:// address of the service.`,
-    );
-  }
-  return url.href.replace(/\/+$/, '');
+/** The service found by options, called as the caller they name. @throws {KeylineError} */
+export async function openClient(context: CliContext, options: ClientOptions): Promise<ApiClient> {
+  const service = await findService(context, options);
+  return createClient(service, await findCaller(context, options, service.endpoints));
 }

@@ -1,11 +1,9 @@
 // Calls the REST API by the contract's table: path, method and types come from there; the service validates.
-import { routes, type RouteName } from '@keyline/api';
+import { problemTable, routes, type RouteName } from '@keyline/api';
 import { escapeLine, KeylineError, type ErrorCode } from '@keyline/kernel';
 import type { Static, TSchema } from 'typebox';
-import type { ClientOptions } from '../command-line/client-options.ts';
-import type { CliContext } from '../context.ts';
-import { isErrorCode } from '../exit-code.ts';
-import { findCaller, findService, type ServiceLocation } from './find-service.ts';
+import type { Caller } from './caller.ts';
+import type { ServiceLocation } from './service-location.ts';
 import { Transport, type HttpAnswer } from './transport.ts';
 
 type Contract<Name extends RouteName> = (typeof routes)[Name];
@@ -67,19 +65,9 @@ export class ApiClient {
   }
 }
 
-/** The service found by options, called as the caller they name. @throws {KeylineError} */
-export async function openClient(context: CliContext, options: ClientOptions): Promise<ApiClient> {
-  const location = await findService(context, options);
-  const caller = await findCaller(context, options, location.endpoints);
-  return new ApiClient(location, createTransport(location, caller));
-}
-
-/** @throws {KeylineError} FILE_UNREADABLE */
-export function createTransport(
-  location: Pick<ServiceLocation, 'api' | 'caPem'>,
-  caller: ConstructorParameters<typeof Transport>[0]['caller'],
-): Transport {
-  return new Transport({ api: location.api, caPem: location.caPem, caller });
+/** A client that calls as `caller`; to be closed. @throws {KeylineError} FILE_UNREADABLE */
+export function createClient(service: ServiceLocation, caller: Caller): ApiClient {
+  return new ApiClient(service, new Transport({ ...service, caller }));
 }
 
 /** Path and query of a call. */
@@ -123,6 +111,11 @@ export function errorOfProblem(answer: HttpAnswer): KeylineError {
       ...(typeof problem.instance === 'string' ? { instance: problem.instance } : {}),
     },
   });
+}
+
+/** Whether a code that came over the wire is one that this version knows. */
+function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(problemTable, code);
 }
 
 function parseJson(answer: HttpAnswer): unknown {

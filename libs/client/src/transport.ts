@@ -4,7 +4,7 @@ import { Agent, request as httpsRequest } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { KeylineError, messageOf } from '@keyline/kernel';
-import type { Caller } from './find-service.ts';
+import type { Caller } from './caller.ts';
 
 export interface TransportOptions {
   /** https:// base URL. */

@@ -3,13 +3,21 @@ import { createServer, type Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { problemOf, routes, type RouteName } from '@keyline/api';
 import { isKeylineError, KeylineError } from '@keyline/kernel';
-import type { Workshop } from './workshop.ts';
 
 export interface Call {
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly body: unknown;
   readonly request: IncomingMessage;
+}
+
+/** What it is served with. */
+export interface Place {
+  /** Of the authority, which is also the server's certificate. */
+  readonly caPem: string;
+  readonly caKeyPem: string;
+  /** Of the file `test-ca.pem`, for the options of the command line. */
+  path(name: string): string;
 }
 
 /** Answers with a document (the contract's status), `{ status, document }`, or throws a KeylineError. */
@@ -36,10 +44,10 @@ export class WithStatus {
   }
 }
 
-export async function startFakeService(workshop: Workshop): Promise<FakeService> {
+export async function startFakeService(place: Place): Promise<FakeService> {
   const server = createServer({
-    cert: workshop.caPem,
-    key: workshop.caKeyPem,
+    cert: place.caPem,
+    key: place.caKeyPem,
     requestCert: true,
     rejectUnauthorized: false,
   });
@@ -49,20 +57,20 @@ export async function startFakeService(workshop: Workshop): Promise<FakeService>
   const service: FakeService = {
     url: `https://127.0.0.1:${String(port)}`,
     calls: [],
-    options: ['--api', `https://127.0.0.1:${String(port)}`, '--ca', workshop.path('test-ca.pem')],
+    options: ['--api', `https://127.0.0.1:${String(port)}`, '--ca', place.path('test-ca.pem')],
     answers: {},
     raw: new Map(),
     close: () => closeServer(server),
   };
   server.on('request', (request, response) => {
-    void serve(service, workshop, request, response);
+    void serve(service, place, request, response);
   });
   return service;
 }
 
 async function serve(
   service: FakeService,
-  workshop: Workshop,
+  place: Place,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -73,7 +81,7 @@ async function serve(
     return;
   }
   if (url.pathname === '/v1/trust-bundle') {
-    response.end(workshop.caPem);
+    response.end(place.caPem);
     return;
   }
   try {

@@ -1,0 +1,78 @@
+// A device's first certificate: the key is on the disk before anything is asked, the certificate is written last. Stopped anywhere, the
+// same call again goes on from there: the same key gets the same certificate.
+import { readTextIfThere, createFolder, replaceFile } from '@keyline/files';
+import type { EnrollResponse } from '@keyline/api';
+import { KeylineError, type Clock } from '@keyline/kernel';
+import type { KeyAlgorithm } from '@keyline/x509';
+import { createClient } from './api-client.ts';
+import { judgeClock, type ClockVerdict } from './certificate-clock.ts';
+import { deviceFilesOf, type DeviceFiles } from './device-files.ts';
+import { assertIsFor, createCsrPem, joinChain, takeUpOrCreateKey } from './device-key.ts';
+import type { ServiceLocation } from './service-location.ts';
+
+export interface EnrollDevice {
+  readonly service: ServiceLocation;
+  readonly id: string;
+  /** Made when it is missing. */
+  readonly folder: string;
+  readonly token: string;
+  /** Of a key that is made; one that is there is kept. */
+  readonly algorithm: KeyAlgorithm;
+  /** ISO 8601 duration; absent: what the profile gives. */
+  readonly validity?: string | undefined;
+  readonly clock: Clock;
+}
+
+export interface EnrolledDevice {
+  readonly answer: EnrollResponse;
+  readonly files: DeviceFiles;
+  /** It had been enrolled with this key already: an answer that was lost, or never written. */
+  readonly isAgain: boolean;
+  readonly clock: ClockVerdict;
+}
+
+/** @throws {KeylineError} FILE_EXISTS when it is enrolled from here already; what the service answers; SERVICE_UNREACHABLE; FILE_* */
+export async function enrollDevice(given: EnrollDevice): Promise<EnrolledDevice> {
+  const { service, id, folder, token, algorithm, validity, clock } = given;
+  const files = deviceFilesOf(folder, id);
+  await createFolder(folder);
+  if ((await readTextIfThere(files.certificate, 'the certificate')) !== undefined) {
+    throw new KeylineError(
+      'FILE_EXISTS',
+      `${files.certificate} exists: "${id}" is enrolled from here already. Renew it instead.`,
+    );
+  }
+  const key = await takeUpOrCreateKey(files.key, algorithm);
+  const client = createClient(service, { via: 'nothing' });
+  try {
+    const { status, answer } = await client.callWithStatus('enroll', {
+      body: {
+        id,
+        csr: await createCsrPem(key, id),
+        token,
+        ...(validity === undefined ? {} : { validity }),
+      },
+    });
+    assertIsFor(key, answer.certificate);
+    await replaceFile(files.ca, await client.getText('/v1/trust-bundle'), { mode: 0o644 });
+    await replaceFile(files.broker, describeBroker(answer), { mode: 0o644 });
+    // Last: its presence says that the enrollment is complete.
+    const chain = joinChain(answer.certificate, answer.chain);
+    await replaceFile(files.certificate, chain, { mode: 0o644 });
+    const verdict = judgeClock(answer.certificate, clock);
+    return { answer, files, isAgain: status === 200, clock: verdict };
+  } finally {
+    client.close();
+  }
+}
+
+/** File names are relative to the file. */
+function describeBroker({ device, broker }: EnrollResponse): string {
+  const content = {
+    ...broker,
+    certificate: `${device.id}.crt`,
+    key: `${device.id}.key`,
+    ca: 'ca.pem',
+  };
+  return `${JSON.stringify(content, null, 2)}\n`;
+}
