@@ -125,12 +125,6 @@ export interface Batch {
  * `revoked`: its root's CRL lists it; for good, and nothing that it issued is believed any more.
  */
 export type AuthorityState = 'pending' | 'ready' | 'retired' | 'revoked';
-export const authorityStates = [
-  'pending',
-  'ready',
-  'retired',
-  'revoked',
-] as const satisfies readonly AuthorityState[];
 
 /** An issuing authority; its key is in a file beside the database. */
 export interface AuthorityRecord {

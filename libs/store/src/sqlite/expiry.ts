@@ -1,8 +1,8 @@
 // What ends soon, grouped: devices by type, everything else by owner.
 import { setImmediate } from 'node:timers/promises';
 import type { ExpiryGroup, StoreReader } from '@keyline/fleet';
-import { profileKinds } from '@keyline/pki';
 import type { Database } from 'better-sqlite3';
+import { certificateKindCodes } from './codes.ts';
 
 const examplesShown = 5;
 
@@ -45,7 +45,7 @@ function createGroups(): { add(row: EndingRow): void; list(): ExpiryGroup[] } {
       const known = groups.get(key);
       if (known === undefined) {
         groups.set(key, {
-          kind: kindOf(kindNumber),
+          kind: certificateKindCodes.nameOf(kindNumber),
           group: name,
           count: 1,
           examples: [owner],
@@ -58,12 +58,6 @@ function createGroups(): { add(row: EndingRow): void; list(): ExpiryGroup[] } {
     },
     list: () => [...groups.keys()].sort().flatMap((key) => groups.get(key) ?? []),
   };
-}
-
-function kindOf(number: number): ExpiryGroup['kind'] {
-  const kind = profileKinds[number];
-  if (kind === undefined) throw new Error(`unknown kind ${String(number)}`);
-  return kind;
 }
 
 export function createExpiryReads(

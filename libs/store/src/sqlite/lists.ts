@@ -1,6 +1,7 @@
 // Filtered pages of devices: the filter's own index where it has one, keyset cursors, never an OFFSET.
-import { deviceStates, type Device, type DeviceFilter, type Page } from '@keyline/fleet';
+import type { Device, DeviceFilter, Page } from '@keyline/fleet';
 import type { Database, Statement } from 'better-sqlite3';
+import { deviceStateCodes } from './codes.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { toDevice, type Row } from './rows.ts';
 
@@ -20,7 +21,7 @@ function describe(filter: DeviceFilter): Query {
     values.push(...bound);
   };
   if (filter.state !== undefined) {
-    add('d.state = ?', deviceStates.indexOf(filter.state));
+    add('d.state = ?', deviceStateCodes.numbers[filter.state]);
     // The partial indices are only taken when their own condition stands in the query.
     if (filter.state !== 'active') add('d.state <> 1');
   }

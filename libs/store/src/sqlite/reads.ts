@@ -1,8 +1,9 @@
 // Everything the use cases and followers read.
-import { deviceStates, type Crl, type DeviceState, type StoreReader } from '@keyline/fleet';
+import type { Crl, DeviceState, StoreReader } from '@keyline/fleet';
 import type { SerialHex } from '@keyline/kernel';
 import type { CrlEntry, RevocationReason } from '@keyline/pki';
 import type { Database } from 'better-sqlite3';
+import { deviceStateCodes } from './codes.ts';
 import { createExpiryReads } from './expiry.ts';
 import { createDeviceList, createKeyedList } from './lists.ts';
 import {
@@ -105,8 +106,7 @@ export function createReads(db: Database): StoreReader {
         decommissioned: 0,
       };
       for (const row of counts.all() as { state: number; count: number }[]) {
-        const state = deviceStates[row.state];
-        if (state !== undefined) result[state] = row.count;
+        result[deviceStateCodes.nameOf(row.state)] = row.count;
       }
       return Promise.resolve(result);
     },

@@ -1,44 +1,30 @@
 // Rows as SQLite holds them, and as the fleet knows them.
-import {
-  deviceStates,
-  type Alert,
-  type ApiToken,
-  type Approval,
-  type AuthorityRecord,
-  type Batch,
-  type Certificate,
-  type CertificateState,
-  type Crl,
-  type Device,
-  type EnrollmentToken,
-  type IdempotencyRecord,
-  type Labels,
+import type {
+  Alert,
+  ApiToken,
+  Approval,
+  AuthorityRecord,
+  Batch,
+  Certificate,
+  Crl,
+  Device,
+  EnrollmentToken,
+  IdempotencyRecord,
+  Labels,
 } from '@keyline/fleet';
 import { decodeEntryData, type Lease, type LedgerEntry } from '@keyline/ledger';
 import type { DeviceId, SerialHex } from '@keyline/kernel';
-import { profileKinds, type RevocationReason } from '@keyline/pki';
+import type { RevocationReason } from '@keyline/pki';
+import { certificateKindCodes, certificateStateCodes, deviceStateCodes } from './codes.ts';
 
 export type SqlValue = string | number | bigint | Buffer | null;
 export type Row = Record<string, SqlValue>;
-
-const certificateStates = ['active', 'superseded', 'revoked'] as const satisfies CertificateState[];
-
-export const stateNumber = (state: Device['state']): number => deviceStates.indexOf(state);
-export const certificateStateNumber = (state: CertificateState): number =>
-  certificateStates.indexOf(state);
-export const kindNumber = (kind: Certificate['kind']): number => profileKinds.indexOf(kind);
 
 export const hexBytes = (hex: string): Buffer => Buffer.from(hex, 'hex');
 export const labelsText = (labels: Labels): string | null => {
   for (const _name in labels) return JSON.stringify(labels);
   return null;
 };
-
-function at<Item>(list: readonly Item[], index: SqlValue | undefined): Item {
-  const item = list[Number(index)];
-  if (item === undefined) throw new Error(`the database holds the unknown code ${String(index)}`);
-  return item;
-}
 
 const labelsOf = (text: SqlValue | undefined): Labels =>
   text === null || text === undefined ? {} : (JSON.parse(text as string) as Labels);
@@ -50,7 +36,7 @@ export function toDevice(row: Row): Device {
     type: row['type'] as string,
     batch: row['batch'] as string | null,
     labels: labelsOf(row['labels']),
-    state: at(deviceStates, row['state']),
+    state: deviceStateCodes.nameOf(Number(row['state'])),
     version: row['version'] as number,
     createdAt: row['created_at'] as number,
     updatedAt: row['updated_at'] as number,
@@ -65,7 +51,7 @@ export function toDevice(row: Row): Device {
 export function toCertificate(row: Row): Certificate {
   return {
     serial: hexOf(row['serial']) as SerialHex,
-    kind: at(profileKinds, row['kind']),
+    kind: certificateKindCodes.nameOf(Number(row['kind'])),
     owner: row['owner'] as string,
     profile: row['profile'] as string,
     authority: row['authority'] as string,
@@ -74,7 +60,7 @@ export function toCertificate(row: Row): Certificate {
     spkiSha256: hexOf(row['spki_sha256']),
     der: row['der'] as Buffer,
     crlShard: row['crl_shard'] as string | null,
-    state: at(certificateStates, row['state']),
+    state: certificateStateCodes.nameOf(Number(row['state'])),
     revokedAt: row['revoked_at'] as number | null,
     reason: row['reason'] as RevocationReason | null,
     entry: row['entry'] as number | null,

@@ -2,15 +2,9 @@
 import type { Write } from '@keyline/fleet';
 import type { ErrorCode } from '@keyline/kernel';
 import type { Database, Statement } from 'better-sqlite3';
-import {
-  certificateStateNumber,
-  hexBytes,
-  kindNumber,
-  labelsText,
-  stateNumber,
-  type Row,
-} from './rows.ts';
+import { certificateKindCodes, certificateStateCodes, deviceStateCodes } from './codes.ts';
 import { isInParts } from './crl-parts.ts';
+import { hexBytes, labelsText, type Row } from './rows.ts';
 import { prepareStatements } from './write-statements.ts';
 
 /** Why a write was refused; `undefined`: done. */
@@ -46,7 +40,7 @@ export function prepareWrites(db: Database): ApplyWrite {
         device.type,
         device.batch,
         labelsText(device.labels),
-        stateNumber(device.state),
+        deviceStateCodes.numbers[device.state],
         device.version,
         device.createdAt,
         device.updatedAt,
@@ -58,11 +52,11 @@ export function prepareWrites(db: Database): ApplyWrite {
       );
       if (!inserted) return { code: 'DEVICE_EXISTS', context: { device: device.id } };
       putLabels(device.id, device.labels);
-      statements.count.run(1, stateNumber(device.state));
+      statements.count.run(1, deviceStateCodes.numbers[device.state]);
       return undefined;
     },
     'update-device': (write, firstEntry) => {
-      const state = stateNumber(write.state);
+      const state = deviceStateCodes.numbers[write.state];
       const { at, notAfter, id, expectVersion } = write;
       const values = {
         ...{ at, notAfter, id, expectVersion, state, entry: firstEntry },
@@ -94,7 +88,7 @@ export function prepareWrites(db: Database): ApplyWrite {
       const { authority } = certificate;
       const values = [
         hexBytes(certificate.serial),
-        kindNumber(certificate.kind),
+        certificateKindCodes.numbers[certificate.kind],
         certificate.owner,
         certificate.profile,
         authority,
@@ -103,7 +97,7 @@ export function prepareWrites(db: Database): ApplyWrite {
         hexBytes(certificate.spkiSha256),
         certificate.der,
         certificate.crlShard,
-        certificateStateNumber(certificate.state),
+        certificateStateCodes.numbers[certificate.state],
         certificate.revokedAt,
         certificate.reason,
         firstEntry,
@@ -128,7 +122,7 @@ export function prepareWrites(db: Database): ApplyWrite {
       if (done(statements.supersede, bytes) || !unlessRevoked) return undefined;
       const state = statements.certificateState.get(bytes) as number | undefined;
       if (state === undefined) return { code: 'CERTIFICATE_NOT_FOUND', context: { serial } };
-      return state === certificateStateNumber('revoked')
+      return state === certificateStateCodes.numbers.revoked
         ? { code: 'CERTIFICATE_ALREADY_REVOKED', context: { serial } }
         : undefined;
     },
