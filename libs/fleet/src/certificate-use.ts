@@ -1,11 +1,13 @@
 // Which certificate of a device is in use. One that was superseded stays good, so that a device that lost the answer is not stranded;
 // from the first use of its successor on it is good for nothing but to fetch that.
 import { KeylineError, type DeviceId } from '@keyline/kernel';
+import type { NewEntry } from '@keyline/ledger';
 import { entryBy, type Caller } from './caller.ts';
 import type { FleetContext } from './context.ts';
 import { conflictRow } from './identity-conflict.ts';
 import type { Certificate, Device } from './model.ts';
-import type { Store } from './ports.ts';
+import type { Refusal } from './issuance/admission.ts';
+import type { Store, StoreReader } from './ports.ts';
 
 type Context = Pick<FleetContext, 'store' | 'clock' | 'types'>;
 
@@ -54,10 +56,13 @@ export async function noteUse(
     if (certificate?.state !== 'superseded') return;
     const succession = await findSuccession(context.store, certificate);
     if (succession === undefined || succession.isOpen) return;
-    throw await refuseSuperseded(context, {
-      caller: { ...caller, certificate },
+    const { error, unit } = await refusalOfSuperseded(context.store, {
+      old: certificate,
       current: succession.current,
+      by: { at: context.clock.now(), ...entryBy(caller) },
     });
+    if (unit !== undefined) await context.store.commit(unit);
+    throw error;
   }
   throw new KeylineError(
     'DEVICE_CHANGED',
@@ -92,34 +97,40 @@ async function endPredecessor(
   return ok;
 }
 
-/** Another key than that of the certificate in force means two holders. */
-export async function refuseSuperseded(
-  context: Context,
+/**
+ * What is said to a superseded certificate whose successor was used, and what is written down of it: another key than that of the
+ * certificate in force means two holders.
+ */
+export async function refusalOfSuperseded(
+  store: Pick<StoreReader, 'findAlert'>,
   given: {
-    readonly caller: Caller & { readonly certificate: Certificate };
+    readonly old: Certificate;
     readonly current: Certificate;
     /** Of the key that is asked for; absent: the certificate's own. */
     readonly spkiSha256?: string | undefined;
+    readonly by: Omit<NewEntry, 'data'>;
   },
-): Promise<KeylineError> {
-  const { caller, current } = given;
-  const old = caller.certificate;
+): Promise<Refusal> {
+  const { old, current, by } = given;
   const isOther =
     old.spkiSha256 !== current.spkiSha256 ||
     (given.spkiSha256 ?? old.spkiSha256) !== current.spkiSha256;
-  if (isOther) {
-    const row = await conflictRow(context.store, {
-      identity: old.owner,
-      old: old.serial,
-      current: current.serial,
-      answered: false,
-      by: { at: context.clock.now(), ...entryBy(caller) },
-    });
-    if (row.entries.length > 0) await context.store.commit(row);
-  }
-  return new KeylineError(
-    'CERTIFICATE_NOT_ACCEPTED',
-    `The client certificate ${old.serial} was superseded by ${current.serial}, which is in use. Use that one; with the old one it can only be fetched again, by renewing with its key.`,
-    { context: { owner: old.owner } },
-  );
+  const noted = isOther
+    ? await conflictRow(store, {
+        identity: old.owner,
+        old: old.serial,
+        current: current.serial,
+        answered: false,
+        by,
+      })
+    : undefined;
+  return {
+    verdict: 'refused',
+    error: new KeylineError(
+      'CERTIFICATE_NOT_ACCEPTED',
+      `The client certificate ${old.serial} was superseded by ${current.serial}, which is in use. Use that one; with the old one it can only be fetched again, by renewing with its key.`,
+      { context: { owner: old.owner } },
+    ),
+    unit: noted?.entries.length === 0 ? undefined : noted,
+  };
 }

@@ -10,16 +10,14 @@ import { renewalWindowOf, type Profile } from '@keyline/pki';
 import { entryBy, type Caller } from './caller.ts';
 import { commitOrThrow, conflict, type FleetContext } from './context.ts';
 import type { Certificate, Device } from './model.ts';
-import type { Write } from './ports.ts';
+import type { StoreReader, Write } from './ports.ts';
 
 const longestAllowance = Duration.days(30);
 
-/**
- * @returns what goes with the renewal: an operator's word is used up by it
- * @throws {KeylineError} RENEWAL_TOO_EARLY, RENEWAL_LIMIT
- */
-export async function admitRenewal(
-  { store, renewals }: Pick<FleetContext, 'store' | 'renewals'>,
+/** @returns why it may not renew now, or what goes with the renewal: an operator's word is used up by it */
+export async function readRenewalRules(
+  { renewals }: Pick<FleetContext, 'renewals'>,
+  store: Pick<StoreReader, 'countIssued' | 'findAllowance'>,
   renewal: {
     readonly id: DeviceId;
     readonly profile: Profile;
@@ -28,32 +26,36 @@ export async function admitRenewal(
     readonly changesKey: boolean;
     readonly now: number;
   },
-): Promise<readonly Write[]> {
+): Promise<{ readonly refusal?: KeylineError; readonly conditions: readonly Write[] }> {
   const { id, profile, asked, changesKey, now } = renewal;
   const recent = await store.countIssued(id, now - Duration.days(1));
   if (recent >= renewals.perDay) {
-    throw new KeylineError(
+    const refusal = new KeylineError(
       'RENEWAL_LIMIT',
       `"${id}" was given ${String(recent)} certificates in 24 hours, and may get ${String(renewals.perDay)} (renewal.perDay in ca-config/service.yaml). Keep the one it has: GET /v1/renewal-info says when to renew.`,
       { context: { retryAfterSeconds: 3600 } },
     );
+    return { refusal, conditions: [] };
   }
   const { start } = renewalWindowOf(profile, asked);
-  if (now >= start || changesKey || renewals.earlyWithSameKey) return [];
+  if (now >= start || changesKey || renewals.earlyWithSameKey) return { conditions: [] };
   const until = await store.findAllowance(id);
-  if (until !== undefined && now < until) return [{ op: 'end-allowance', device: id }];
-  throw new KeylineError(
+  if (until !== undefined && now < until) {
+    return { conditions: [{ op: 'end-allowance', device: id }] };
+  }
+  const refusal = new KeylineError(
     'RENEWAL_TOO_EARLY',
     `"${id}" may renew from ${formatInstant(start)} on (GET /v1/renewal-info). Before that only with a new key (send a CSR), or when an operator allows it (keyline device allow-renewal ${id}).`,
   );
+  return { refusal, conditions: [] };
 }
 
 /** @throws {KeylineError} DEVICE_NOT_FOUND, DEVICE_STATE_FORBIDS */
 export async function getRenewable(
-  context: Pick<FleetContext, 'store'>,
+  store: Pick<StoreReader, 'findDevice'>,
   id: DeviceId,
 ): Promise<Device> {
-  const device = await context.store.findDevice(id);
+  const device = await store.findDevice(id);
   if (device === undefined) {
     throw new KeylineError('DEVICE_NOT_FOUND', `There is no device "${id}".`);
   }
@@ -80,7 +82,7 @@ export async function allowRenewal(
   if (!(command.lifetime >= Duration.seconds(1) && command.lifetime <= longestAllowance)) {
     throw new KeylineError('VALIDITY_NOT_ALLOWED', 'It may hold from 1 second to 30 days.');
   }
-  await getRenewable(context, id);
+  await getRenewable(context.store, id);
   const now = context.clock.now();
   const until = now + command.lifetime;
   await commitOrThrow(
