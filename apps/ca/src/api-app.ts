@@ -1,4 +1,4 @@
-// The API behind TLS as a testable app: contract routes, OpenAPI, health, metrics. Listening is server.ts's work.
+// The API behind TLS as a testable app: contract routes, OpenAPI, health, metrics. Listening is listen.ts's work.
 import type { ServerOptions } from 'node:https';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
@@ -19,7 +19,7 @@ import { registerApprovals } from './routes/approvals.ts';
 import { registerAuthorities } from './routes/authorities.ts';
 import { registerCertificates } from './routes/certificates.ts';
 import { registerDevices } from './routes/devices.ts';
-import { registerHealth, registerTrust } from './routes/health.ts';
+import { registerLiveness, registerMetrics, registerTrust } from './routes/health.ts';
 import { registerLine } from './routes/line.ts';
 import { registerOperations } from './routes/operations.ts';
 import { createRegister } from './routes/register.ts';
@@ -127,7 +127,8 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     registerApprovals(register, service);
     registerOperations(register, service);
     registerTrust(register, service);
-    registerHealth(routes, { service, authenticator, metrics });
+    registerMetrics(register, metrics);
+    registerLiveness(routes, service);
   });
   await app.register(swaggerUi, {
     routePrefix: '/docs',

@@ -1,7 +1,5 @@
 // Health, metrics and the trust bundle: what machines ask of every listener or of this one.
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import type { RouteContract } from '@keyline/api';
-import type { Authenticator } from '../authenticate.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ServiceContext } from '../service-context.ts';
 import { etagOf, sendCacheable } from '../send-cacheable.ts';
@@ -46,35 +44,8 @@ export function registerTrust(register: Register, service: ServiceContext): void
   register('trustBundle', async ({ reply }) => answer(reply));
 }
 
-/** Counts of devices and refusals tell a stranger much: for those who may read the fleet. */
-const metricsContract = {
-  method: 'GET',
-  url: '/metrics',
-  admits: ['admin', 'operator', 'auditor'],
-} as const satisfies Partial<RouteContract>;
-
-export function registerHealth(
-  app: FastifyInstance,
-  given: { service: ServiceContext; authenticator: Authenticator; metrics: Metrics },
-): void {
-  const { service, authenticator, metrics } = given;
-  registerLiveness(app, service);
-  app.get(
-    metricsContract.url,
-    {
-      config: { isGuarded: true },
-      schema: {
-        operationId: 'metrics',
-        tags: ['operations'],
-        summary: 'Prometheus metrics',
-        description: `Admits: ${metricsContract.admits.join(', ')}.`,
-        security: [{ clientCertificate: [] }, { apiToken: [] }],
-      },
-      onRequest: async (request) => {
-        request.caller = await authenticator.authorize(request, metricsContract);
-      },
-    },
-    async (_request, reply) =>
-      reply.header('content-type', metrics.contentType).send(await metrics.text()),
+export function registerMetrics(register: Register, metrics: Metrics): void {
+  register('metrics', async ({ reply }) =>
+    reply.header('content-type', metrics.contentType).send(await metrics.text()),
   );
 }

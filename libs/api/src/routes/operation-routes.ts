@@ -178,6 +178,17 @@ export const operationRoutes = {
     response: s.TrustBundleSchema,
     responseType: 'application/pem-certificate-chain',
   },
+  metrics: {
+    method: 'GET',
+    url: '/metrics',
+    // Counts of devices and refusals tell a stranger much.
+    admits: readers,
+    tag: 'operations',
+    summary: 'Prometheus metrics',
+    status: 200,
+    response: s.MetricsSchema,
+    responseType: 'text/plain',
+  },
   addTrustCertificate: {
     method: 'POST',
     url: '/v1/trust-bundle',

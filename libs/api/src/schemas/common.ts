@@ -52,7 +52,8 @@ export const Name = Type.String({
 export const LabelsSchema = Type.Record(
   Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' }),
   plainText(200),
-  { maxProperties: 32, description: 'Free name → value pairs.' },
+  // Without it names of another form would be taken, with values of any kind.
+  { additionalProperties: false, maxProperties: 32, description: 'Free name → value pairs.' },
 );
 export const IdPattern = Type.String({
   minLength: 1,

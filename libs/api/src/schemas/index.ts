@@ -56,6 +56,7 @@ export {
   ImportRootCrlRequestSchema,
   ImportRootCrlResponseSchema,
   InstallAuthorityRequestSchema,
+  MetricsSchema,
   TargetListSchema,
   TargetParamsSchema,
   TargetSchema,

@@ -233,6 +233,8 @@ export const WhoAmISchema = object({
 
 export const TrustBundleSchema = Type.String({ description: 'Certificates, PEM.' });
 
+export const MetricsSchema = Type.String({ description: 'Prometheus text format.' });
+
 export const HealthSchema = object({
   status: Type.Union(
     [
