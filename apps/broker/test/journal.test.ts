@@ -3,6 +3,7 @@ import { appendFile, mkdtemp, open as openFile, readdir, rm, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi, type MockInstance } from 'vitest';
+import { encodeLine } from '@keyline/journal';
 import { Journal } from '../src/engine/journal.ts';
 import type { JournalRecord } from '../src/engine/record-lines.ts';
 
@@ -19,7 +20,10 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 /** A journal of names that are there ('+') or gone ('-'). */
-async function open(compactAfter?: number): Promise<{ names: Set<string>; journal: Journal }> {
+async function open(
+  compactAfter?: number,
+  mostWaiting?: number,
+): Promise<{ names: Set<string>; journal: Journal }> {
   const names = new Set<string>();
   const journal = await Journal.open({
     folder,
@@ -36,8 +40,10 @@ async function open(compactAfter?: number): Promise<{ names: Set<string>; journa
       said.push(error.message);
     },
     onRecovery: () => said.push('recovered'),
+    onCut: (message) => said.push(message),
     recoverEvery: 10,
     ...(compactAfter === undefined ? {} : { compactAfter }),
+    ...(mostWaiting === undefined ? {} : { mostWaiting }),
   });
   return { names, journal };
 }
@@ -201,4 +207,110 @@ it('can be closed while the disk is full', async () => {
     disk.isFull = false;
     flushes.mockRestore();
   }
+});
+
+const files = async (): Promise<string[]> => (await readdir(folder)).sort();
+
+/** What a broker that was killed leaves: a snapshot with a name in it, and a journal with another. */
+async function leaveBehind(): Promise<{ snapshot: string; journal: string }> {
+  const first = await open();
+  first.journal.append(['+', 'in the snapshot']);
+  await first.journal.close();
+  const { journal, names } = await open();
+  names.add('in the journal');
+  journal.append(['+', 'in the journal']);
+  await durable(journal);
+  await journal.close();
+  const left = (await files()).filter((name) => name.startsWith('journal.'));
+  expect(left).toHaveLength(1);
+  return { snapshot: join(folder, 'snapshot.jsonl'), journal: join(folder, left[0]!) };
+}
+
+it('misses a snapshot that was removed while its journal stands', async () => {
+  const { snapshot } = await leaveBehind();
+  await rm(snapshot);
+  await expect(open()).rejects.toThrow(/snapshot\.jsonl is missing.*Restore the whole folder/);
+});
+
+it('misses a snapshot also where nothing was written since', async () => {
+  const { journal } = await open();
+  journal.append(['+', 'a']);
+  await journal.close();
+  await (await open()).journal.close();
+  await rm(join(folder, 'snapshot.jsonl'));
+  await expect(open()).rejects.toThrow(/snapshot\.jsonl is missing/);
+});
+
+it('misses a journal that was removed while its snapshot stands', async () => {
+  const { journal } = await leaveBehind();
+  await rm(journal);
+  await expect(open()).rejects.toThrow(/journal\.\d+\.jsonl is missing.*Restore the whole folder/);
+});
+
+it.each([
+  ['empty', () => Buffer.alloc(0)],
+  ['full of zeros', (content: Buffer) => Buffer.alloc(content.length)],
+  ['that of another time', () => encodeLine(['["begin",77,true]'])],
+])(
+  'does not take a journal that is %s for one to which nothing was written',
+  async (_what, make) => {
+    const { journal } = await leaveBehind();
+    await writeFile(journal, make(readFileSync(journal)));
+    await expect(open()).rejects.toThrow(/has lost its beginning, or is another one/);
+  },
+);
+
+it.each([
+  ['empty', () => Buffer.alloc(0), /has lost its beginning/],
+  [
+    'cut off behind a whole line',
+    (content: Buffer) => content.subarray(0, content.indexOf('\n') + 1),
+    /has lost its end/,
+  ],
+])('does not take a snapshot that is %s', async (_what, make, expected) => {
+  const { snapshot } = await leaveBehind();
+  await writeFile(snapshot, make(readFileSync(snapshot)));
+  await expect(open()).rejects.toThrow(expected);
+});
+
+it('begins where there is nothing yet, or a crash came before the first snapshot', async () => {
+  await writeFile(join(folder, 'journal.1.jsonl'), encodeLine(['["begin",1,false]']));
+  const { journal } = await open();
+  journal.append(['+', 'a']);
+  await journal.close();
+  // The next journal was begun, and the crash came before its first line was whole.
+  const next = Number(/\d+/.exec((await files())[0]!)![0]) + 1;
+  await writeFile(join(folder, `journal.${String(next)}.jsonl`), '5f');
+  const again = await open();
+  expect([...again.names]).toEqual(['a']);
+  expect(said).toEqual([expect.stringMatching(/The last 2 bytes of .* were cut short by a crash/)]);
+  await again.journal.close();
+});
+
+it('reads the files of versions that marked neither beginning nor end', async () => {
+  const line = (...records: JournalRecord[]): Buffer =>
+    encodeLine(records.map((record) => JSON.stringify(record)));
+  await writeFile(
+    join(folder, 'snapshot.jsonl'),
+    Buffer.concat([line(['generation', 3]), line(['+', 'a'])]),
+  );
+  await writeFile(join(folder, 'journal.3.jsonl'), line(['+', 'b']));
+  const { names, journal } = await open();
+  expect([...names]).toEqual(['a', 'b']);
+  await journal.close();
+});
+
+it('says when more is appended than the disk takes, and calls back when it has', async () => {
+  const { journal } = await open(undefined, 1000);
+  journal.append(['+', 'small']);
+  expect(journal.isBehind).toBe(false);
+  journal.append(['+', 'x'.repeat(2000)]);
+  expect(journal.isBehind).toBe(true);
+  const caughtUp = new Promise<void>((resolve) => {
+    journal.whenCaughtUp(resolve);
+  });
+  await caughtUp;
+  expect(journal.isBehind).toBe(false);
+  expect(journal.waitingBytes).toBe(0);
+  await journal.close();
 });

@@ -72,6 +72,7 @@ export class DynsecStore {
     await loadSerials(join(folder, serialsFile), state, mark?.revokedSerials ?? 0);
     state.recordIndex = mark?.changeIndex ?? 0;
     const isForeign = mark === undefined && sizeBytes > 0;
+    if (mark !== undefined) await assertJournalIsThere(folder, mark.changeIndex);
     const { journalStart, goesOnAt } = await replayJournals(folder, state, { isForeign, log });
     state.takeTouched();
     const journal = await openJournal(journalPath(folder, journalStart), goesOnAt);
@@ -208,10 +209,23 @@ async function replayJournals(
       await rm(path);
       continue;
     }
+    if (journalStart > state.recordIndex) {
+      throw damaged(path, `changes ${state.recordIndex + 1} to ${journalStart} are missing`);
+    }
     replay(state, records, path);
     last = { journalStart, goesOnAt: sizeBytes };
   }
   return last;
+}
+
+/** It is made before the state file that it follows on, and goes with it alone: without it, what was changed since would be undone. */
+async function assertJournalIsThere(folder: string, changeIndex: number): Promise<void> {
+  const journals = await listJournals(folder);
+  if (journals.some(([, start]) => start === changeIndex)) return;
+  throw damaged(
+    journalPath(folder, changeIndex),
+    `it is missing, and what was changed since ${stateFile} was written, revocations among it, would be undone`,
+  );
 }
 
 const journalPath = (folder: string, start: number): string =>

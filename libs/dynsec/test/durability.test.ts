@@ -200,6 +200,31 @@ describe('A restart', () => {
       detail: expect.stringContaining('0 of 2 revoked serials'),
     });
   });
+
+  it('refuses to go on without the journal, or without the state, that was there', async () => {
+    for (const isStopped of [true, false]) {
+      const folder = temporaryFolder();
+      const engine = await openEngine(folder);
+      await carryOut(engine, ...payloads[0]!);
+      await engine.close();
+      const again = await openEngine(folder);
+      // Since the state was written: in the journal alone.
+      if (!isStopped) await carryOut(again, ...payloads[2]!);
+      const [noJournal, noState] = [temporaryFolder(), temporaryFolder()];
+      for (const copy of [noJournal, noState]) cpSync(folder, copy, { recursive: true });
+      rmSync(journalOf(noJournal));
+      await expect(openEngine(noJournal)).rejects.toMatchObject({
+        code: 'FILE_UNREADABLE',
+        detail: expect.stringMatching(/journal-\d+\.log can't be used: it is missing/),
+      });
+      rmSync(join(noState, 'dynamic-security.json'));
+      rmSync(join(noState, 'revoked-serials'));
+      await expect(openEngine(noState)).rejects.toMatchObject({
+        code: 'FILE_UNREADABLE',
+        detail: expect.stringContaining('changes 1 to 1 are missing'),
+      });
+    }
+  });
 });
 
 describe("A Mosquitto's file", () => {

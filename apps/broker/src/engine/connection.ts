@@ -31,7 +31,7 @@ const longestStall = 60_000;
 const endFactor = 4;
 
 /** Why a connection is not read, though bytes may be there. */
-export const hold = { output: 1, acknowledgements: 2, rate: 4 } as const;
+export const hold = { output: 1, acknowledgements: 2, rate: 4, disk: 8 } as const;
 type Hold = (typeof hold)[keyof typeof hold];
 
 export class Connection implements LiveSession {

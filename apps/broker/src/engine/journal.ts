@@ -1,16 +1,27 @@
 // An append-only file of JSON records with a snapshot beside it: what was appended is durable when `durable` calls back, many at a time. Both
 // carry checksums: a record is read back as it was written, or the broker does not start.
-import { mkdir, open, readdir, rm, type FileHandle } from 'node:fs/promises';
+import { open, readdir, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { replaceFile, syncFolder } from '@keyline/files';
 import { encodeLine } from '@keyline/journal';
 import { messageOf } from '@keyline/kernel';
-import { readLines, type JournalRecord } from './record-lines.ts';
+import {
+  beginOf,
+  endMark,
+  journalName,
+  journalPattern,
+  replayFolder,
+  snapshotName,
+  startOf,
+} from './journal-folder.ts';
+import type { JournalRecord } from './record-lines.ts';
 
 interface JournalOptions {
   readonly folder: string;
   /** Every stored record, oldest first, before the journal is used. */
   readonly replay: (record: JournalRecord) => void;
+  /** Told of what a crash cut off, in words. */
+  readonly onCut?: (message: string) => void;
   /** The whole state as records; taken at one moment, written out in slices after it. */
   readonly snapshot: () => Iterable<JournalRecord>;
   /** The disk gave up: nothing is durable until `onRecovery`. */
@@ -21,10 +32,10 @@ interface JournalOptions {
   readonly recoverEvery?: number;
   /** Bytes of journal after which it is replaced by a snapshot. */
   readonly compactAfter?: number;
+  /** Bytes that may wait for the disk before `isBehind`. */
+  readonly mostWaiting?: number;
 }
 
-const snapshotName = 'snapshot.jsonl';
-const journalPattern = /^journal\.(\d+)\.jsonl$/;
 const sliceLength = 500;
 /** A line is read and checked in one piece, so it should not be much longer. */
 const longLine = 1_048_576;
@@ -35,7 +46,9 @@ export class Journal {
   #generation: number;
   #bytes = 0;
   #pending: string[] = [];
+  #waitingBytes = 0;
   #waiting: ((error?: Error) => void)[] = [];
+  #behind: (() => void)[] = [];
   #writing: Promise<void> | undefined;
   #compacting: Promise<void> | undefined;
   #failure: Error | undefined;
@@ -52,25 +65,12 @@ export class Journal {
 
   /** @throws {KeylineError} FILE_UNREADABLE when a stored record can't be read */
   static async open(options: JournalOptions): Promise<Journal> {
-    const { folder, replay } = options;
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    let oldest = 0;
-    for (const record of await readLines(join(folder, snapshotName), { mayBeTorn: false })) {
-      if (record[0] === 'generation') oldest = Number(record[1]);
-      else replay(record);
-    }
-    const generations = (await readdir(folder))
-      .map((name) => Number(journalPattern.exec(name)?.[1] ?? -1))
-      .filter((generation) => generation >= oldest)
-      .sort((a, b) => a - b);
-    for (const generation of generations) {
-      // A crash during a snapshot leaves two journals, of which either may end in the middle of a record.
-      const file = join(folder, journalName(generation));
-      for (const record of await readLines(file, { mayBeTorn: true })) replay(record);
-    }
+    const { folder } = options;
+    const { generation: last, hasSnapshot } = await replayFolder(options);
     // Always a new file: a torn end of the old one then can't swallow the first record written now.
-    const generation = (generations.at(-1) ?? oldest) + 1;
-    const journal = new Journal(options, await openNew(folder, generation), generation);
+    const generation = last + 1;
+    const file = await openNew(folder, generation, hasSnapshot);
+    const journal = new Journal(options, file, generation);
     await journal.#writeSnapshot();
     return journal;
   }
@@ -78,11 +78,28 @@ export class Journal {
   /** In the order of the calls. */
   append(record: JournalRecord): void {
     this.appended += 1;
-    if (this.#failure === undefined) {
-      this.#pending.push(JSON.stringify(record));
-      this.#writing ??= this.#write();
-      // Else the next attempt at a snapshot has it.
-    } else if (this.#recovery !== undefined) this.#pending.push(JSON.stringify(record));
+    // While the disk takes nothing, the next attempt at a snapshot has it.
+    if (this.#failure !== undefined && this.#recovery === undefined) return;
+    const text = JSON.stringify(record);
+    this.#pending.push(text);
+    this.#waitingBytes += text.length;
+    if (this.#failure === undefined) this.#writing ??= this.#write();
+  }
+
+  /** Bytes of records that wait for the disk, or are on their way to it. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** More is appended than the disk takes: whoever appends has to wait. */
+  get isBehind(): boolean {
+    return this.#waitingBytes > (this.#options.mostWaiting ?? 16 * 1024 * 1024);
+  }
+
+  /** Calls back when it is behind no longer. */
+  whenCaughtUp(done: () => void): void {
+    if (this.isBehind) this.#behind.push(done);
+    else done();
   }
 
   get isFailing(): boolean {
@@ -121,6 +138,7 @@ export class Journal {
         this.#pending = [];
         this.#waiting = [];
         lost = waiting;
+        const bytes = this.#waitingBytes;
         if (lines.length > 0) {
           for (const line of linesOf(lines)) {
             await this.#file.appendFile(line);
@@ -128,6 +146,7 @@ export class Journal {
           }
           await this.#file.datasync();
         }
+        this.#catchUp(bytes);
         for (const done of waiting) done();
       }
     } catch (error) {
@@ -135,7 +154,7 @@ export class Journal {
       this.#options.onFailure(this.#failure);
       const waiting = [...lost, ...this.#waiting];
       this.#waiting = [];
-      this.#pending = [];
+      this.#forgetPending();
       for (const done of waiting) done(this.#failure);
       this.#recoverLater();
       return;
@@ -145,12 +164,25 @@ export class Journal {
     if (this.#bytes > (this.#options.compactAfter ?? 32 * 1024 * 1024)) this.#startCompaction();
   }
 
+  #forgetPending(): void {
+    this.#pending = [];
+    this.#catchUp(this.#waitingBytes);
+  }
+
+  #catchUp(bytes: number): void {
+    this.#waitingBytes -= bytes;
+    if (this.isBehind) return;
+    const behind = this.#behind;
+    this.#behind = [];
+    for (const done of behind) done();
+  }
+
   #recoverLater(): void {
     const { recoverEvery = 5000, onFailure } = this.#options;
     this.#recoveryTimer = setTimeout(() => {
       this.#recovery = this.#recover()
         .catch((error: unknown) => {
-          this.#pending = [];
+          this.#forgetPending();
           onFailure(error instanceof Error ? error : new Error(String(error)));
           this.#recoverLater();
         })
@@ -189,13 +221,13 @@ export class Journal {
   async #startOver(): Promise<void> {
     // Never the name of an attempt that failed.
     this.#generation += 1;
-    const file = await openNew(this.#options.folder, this.#generation);
+    const file = await openNew(this.#options.folder, this.#generation, true);
     do await this.#idle();
     while (this.#writing !== undefined);
     // No await between the end of writing and the snapshot: a record is either in it or in the new file, never in both.
     const old = this.#file;
     this.#file = file;
-    this.#pending = [];
+    this.#forgetPending();
     // The snapshot has all that it holds, and writing to it may have failed: so may this.
     const closed = old.close().catch(() => undefined);
     await this.#writeSnapshot();
@@ -219,11 +251,12 @@ export class Journal {
 }
 
 function* snapshotLines(generation: number, records: readonly unknown[]): Generator<Buffer> {
-  yield encodeLine([JSON.stringify(['generation', generation])]);
+  yield encodeLine([JSON.stringify(startOf(generation))]);
   for (let start = 0; start < records.length; start += sliceLength) {
     const slice = records.slice(start, start + sliceLength);
     yield* linesOf(slice.map((record) => JSON.stringify(record)));
   }
+  yield encodeLine([JSON.stringify(endMark)]);
 }
 
 function* linesOf(records: readonly string[]): Generator<Buffer> {
@@ -238,12 +271,19 @@ function* linesOf(records: readonly string[]): Generator<Buffer> {
   }
 }
 
-function journalName(generation: number): string {
-  return `journal.${generation}.jsonl`;
-}
-
-async function openNew(folder: string, generation: number): Promise<FileHandle> {
+async function openNew(
+  folder: string,
+  generation: number,
+  hasSnapshot: boolean,
+): Promise<FileHandle> {
   const file = await open(join(folder, journalName(generation)), 'ax', 0o600);
-  await syncFolder(folder);
-  return file;
+  try {
+    await file.appendFile(encodeLine([JSON.stringify(beginOf(generation, hasSnapshot))]));
+    await file.datasync();
+    await syncFolder(folder);
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }

@@ -97,7 +97,12 @@ export class MqttEngine {
       now,
       onPublish: (connection, bytes, start, end) =>
         this.#publishing.takeUsual(connection, bytes, start, end),
-      onPacket: (connection, packet) => this.#take(connection, packet),
+      onPacket: (connection, packet) => {
+        const { appended } = store;
+        const work = this.#take(connection, packet);
+        if (store.appended !== appended) this.#publishing.holdWhileBehind(connection);
+        return work;
+      },
       onRefused: (connection, error) => {
         this.#refuse(connection, error);
       },

@@ -1,5 +1,5 @@
 // A PUBLISH from a client, from the question whether it may to its acknowledgement.
-import { encodePacket, MalformedPacket, type PublishPacket } from '@keyline/mqtt';
+import { MalformedPacket, type PublishPacket } from '@keyline/mqtt';
 import type { Clock } from '@keyline/kernel';
 import type { DynsecEngine } from '@keyline/dynsec';
 import type { ControlApi } from '../control-api.ts';
@@ -12,6 +12,7 @@ import type { Delivery } from './delivery.ts';
 import { guard } from './guard.ts';
 import { copyOf, expiryOf, ownPropertiesOf, type Message, type Qos } from './message.ts';
 import { Publication } from './publication.ts';
+import { answer, shortAnswer, storedAnswer } from './publish-answers.ts';
 import { equals, type Routes } from './routes.ts';
 import type { Session } from './session.ts';
 import type { SessionStore } from './session-store.ts';
@@ -42,7 +43,6 @@ const recordWork = 4;
 const dollar = 0x24;
 /** As if something had been written down since. */
 const neverWritten = -1;
-const nothing = Buffer.alloc(0);
 /** How many topic aliases a client may set [MQTT-3.2.2-18]. */
 export const topicAliasMaximum = 10;
 
@@ -114,7 +114,18 @@ export class Publishing {
     if (qos === 0) return 1 + route.receivers.length + route.groups.length;
     this.#acknowledgeStored(connection, 0x40, packetId, appended);
     const written = (store.appended - appended) * recordWork;
+    if (written > 0) this.holdWhileBehind(connection);
     return 1 + route.receivers.length + route.groups.length + written;
+  }
+
+  /** Whoever has something written down waits while the disk takes less than that: what is on its way to it takes memory. */
+  holdWhileBehind(connection: Connection): void {
+    const { store } = this.#options;
+    if (!store.isBehind || connection.isHeldBy(hold.disk)) return;
+    connection.hold(hold.disk);
+    store.whenCaughtUp(() => {
+      connection.letGo(hold.disk);
+    });
   }
 
   /** Any PUBLISH. @returns what it has cost */
@@ -129,6 +140,9 @@ export class Publishing {
     metrics.received.count(qos);
     this.#spend(connection, packet.payload.length + topic.length);
     if (isRepeated) {
+      // However often it repeats it, the answers that wait are not more than they may be.
+      if (connection.acknowledgementsOwed >= this.#options.limits.maxIncomingMessages)
+        connection.hold(hold.acknowledgements);
       // What it was sent for the first time may not be on disk yet.
       this.#acknowledgeStored(connection, 0x50, packetId, neverWritten);
       return 1;
@@ -362,45 +376,6 @@ function retainedDenial({ username }: Connection, topic: string): Denial {
       'Remove retained messages by empty ones, or raise --max-retained-messages or --max-retained-bytes.',
     reasonCode: 0x97,
   };
-}
-
-/** PUBACK or PUBREC; before MQTT 5 an answer has no reason, and in MQTT 5 a success need not be said (§3.4.2.1). */
-function answer(
-  { version, wantsReasons }: Connection,
-  { qos, packetId }: PublishPacket,
-  reasonCode: number,
-  reasonString?: string,
-): Buffer {
-  const type = qos === 1 ? 'puback' : 'pubrec';
-  if (version !== 5 || reasonCode === 0) return shortAnswer(qos === 1 ? 0x40 : 0x50, packetId);
-  // [MQTT-3.1.2-29]
-  const properties = reasonString === undefined || !wantsReasons ? undefined : { reasonString };
-  return encodePacket({ type, packetId, reasonCode, properties }, 5);
-}
-
-function storedAnswer(
-  { version, wantsReasons }: Connection,
-  first: number,
-  packetId: number,
-  error: Error | undefined,
-): Buffer {
-  if (error === undefined || first === 0x70) return shortAnswer(first, packetId);
-  // Before MQTT 5 an acknowledgement can't say that it failed: without one the client sends the message again later.
-  if (version !== 5) return nothing;
-  const reasonString = 'The message could not be stored: see the broker’s log.';
-  return encodePacket(
-    {
-      type: first === 0x40 ? 'puback' : 'pubrec',
-      packetId,
-      reasonCode: 0x80,
-      properties: wantsReasons ? { reasonString } : undefined,
-    },
-    5,
-  );
-}
-
-function shortAnswer(first: number, packetId: number): Buffer {
-  return Buffer.of(first, 2, packetId >> 8, packetId & 0xff);
 }
 
 /** Of a remaining length that is whole. */

@@ -14,7 +14,13 @@ const bracket = 0x5b;
  */
 export async function readLines(
   file: string,
-  { mayBeTorn }: { readonly mayBeTorn: boolean },
+  {
+    mayBeTorn,
+    onCut,
+  }: {
+    readonly mayBeTorn: boolean;
+    readonly onCut?: ((message: string) => void) | undefined;
+  },
 ): Promise<JournalRecord[]> {
   let content: Buffer;
   try {
@@ -30,7 +36,12 @@ export async function readLines(
   for (let at = 0; at < content.length; line += 1) {
     const read = content[at] === bracket ? readBareLine(content, at) : decodeLine(content, at);
     if (read === undefined) {
-      if (mayBeTorn && isTorn(content, at)) break;
+      if (mayBeTorn && isTorn(content, at)) {
+        onCut?.(
+          `The last ${content.length - at} bytes of ${file} were cut short by a crash; nobody was told that they had been kept.`,
+        );
+        break;
+      }
       throw damaged(file, line);
     }
     for (const record of read.records) records.push(record as JournalRecord);

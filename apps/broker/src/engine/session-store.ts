@@ -75,6 +75,9 @@ export class SessionStore {
         store.#replay(record);
       },
       snapshot: () => store.#snapshot(),
+      onCut: (message) => {
+        options.log.warn({ event: 'journal cut short' }, message);
+      },
       onFailure: (error) => {
         options.log.error(
           { event: 'sessions not kept', error: error.message },
@@ -257,6 +260,21 @@ export class SessionStore {
 
   wills(): readonly StoredWill[] {
     return [...this.#wills.values()];
+  }
+
+  /** Bytes that wait for the disk. */
+  get journalBytes(): number {
+    return this.#journal?.waitingBytes ?? 0;
+  }
+
+  /** More is changed than the disk takes: whoever changes something waits for `whenCaughtUp`. */
+  get isBehind(): boolean {
+    return this.#journal?.isBehind === true;
+  }
+
+  whenCaughtUp(done: () => void): void {
+    if (this.#journal === undefined) done();
+    else this.#journal.whenCaughtUp(done);
   }
 
   /** Calls back when everything that was changed so far is on disk. */
