@@ -1,4 +1,5 @@
 export type { AlertSeverity, DeviceState, EntryData, LedgerEntry, NewEntry } from './entry.ts';
+export { askFresh, freshen, openFeed, type Feed, type Projection, type View } from './feed.ts';
 export {
   startFollower,
   type Follower,

@@ -8,6 +8,16 @@ export class FakeLedger implements LedgerStore {
   reads = 0;
   /** How many of the next commits the store rejects. */
   failingCommits = 0;
+  /** Another process writes: nobody here is told. */
+  addElsewhere(count: number): void {
+    const listeners = this.#listeners;
+    this.#listeners = new Set();
+    this.add(count);
+    this.#listeners = listeners;
+  }
+
+  /** Rejected by every read while it is set. */
+  failure: Error | undefined;
   /** Whose renewals the store rejects, as if that process were stopped. */
   refusing: string | undefined;
   readonly #leases = new MemoryLeases();
@@ -57,6 +67,7 @@ export class FakeLedger implements LedgerStore {
 
   async readEntries(afterSeq: number, limit: number): Promise<readonly LedgerEntry[]> {
     this.reads++;
+    if (this.failure !== undefined) throw this.failure;
     return this.entries.slice(afterSeq, afterSeq + limit);
   }
 
@@ -79,6 +90,7 @@ export class FakeLedger implements LedgerStore {
   }
 
   lastSeq(): Promise<number> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
     return Promise.resolve(this.entries.length);
   }
 }
