@@ -4,6 +4,13 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { problemTable } from '@keyline/api';
 import { createSchemaDocuments } from '@keyline/config';
+import {
+  exitCodeMeanings,
+  exitCodeOf,
+  exitCodes,
+  KeylineError,
+  type ErrorCode,
+} from '@keyline/kernel';
 import { format } from 'prettier';
 
 const root = join(import.meta.dirname, '..');
@@ -18,7 +25,11 @@ interface Generated {
 
 async function describeErrorCodes(): Promise<Generated> {
   const rows = Object.entries(problemTable).map(
-    ([code, [status, title]]) => `| \`${code}\` | ${status} | ${title} |`,
+    ([code, [status, title]]) =>
+      `| \`${code}\` | ${status} | ${exitCodeOf(new KeylineError(code as ErrorCode, ''), 'service')} | ${title} |`,
+  );
+  const meanings = Object.entries(exitCodeMeanings).map(
+    ([name, meaning]) => `| ${exitCodes[name as keyof typeof exitCodes]} | ${meaning} |`,
   );
   const text = `# Error codes
 
@@ -26,9 +37,19 @@ Generated from [libs/api/src/problem.ts](../libs/api/src/problem.ts). Every refu
 these as \`code\`; the command line prints it in brackets and with \`--json\`. Codes are stable: scripts match on them. \`detail\` says what
 happened, with which input, and what to do next.
 
-| code | HTTP | what it is |
-| --- | --- | --- |
+| code | HTTP | exit | what it is |
+| --- | --- | --- | --- |
 ${rows.join('\n')}
+
+## Exit codes
+
+Of \`keyline\`, \`keyline-ca\`, \`keyline-broker\` and \`keyline-root\` alike ([libs/kernel/src/exit-code.ts](../libs/kernel/src/exit-code.ts)). A
+program that judges a file or its command line itself, where \`keyline\` is told by the service, ends with 6 or 2 instead of 3: a CSR that
+\`keyline-root\` can't read is a bad file.
+
+| exit | meaning |
+| --- | --- |
+${meanings.join('\n')}
 `;
   const options = { parser: 'markdown', printWidth: 100, singleQuote: true };
   return { file: 'docs/error-codes.md', text: await format(text, options) };

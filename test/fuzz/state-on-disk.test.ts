@@ -97,7 +97,7 @@ it(
           ).toEqual([]);
         } else {
           ends.refused += 1;
-          expect(broker, `${done}: ${broker.output}`).toMatchObject({ code: 1, signal: null });
+          expect(broker, `${done}: ${broker.output}`).toMatchObject({ code: 6, signal: null });
           const last = broker.lines.findLast(({ event }) => event === 'not started');
           // A sentence for a person, and not the insides of a program.
           expect(last?.msg, `${done}: ${broker.output}`).toMatch(/.{30,}/);

@@ -1,7 +1,7 @@
 // The keyline-broker process: the only file that reads process.*.
 import { CommanderError } from 'commander';
 import { pino } from 'pino';
-import { isKeylineError, messageOf, systemClock } from '@keyline/kernel';
+import { exitCodeOf, exitCodes, isKeylineError, messageOf, systemClock } from '@keyline/kernel';
 import {
   onStopSignals,
   openLogDestination,
@@ -28,7 +28,7 @@ const log = pino(
 // The state of the process is unknown then: it ends, and its supervisor starts it again on what is on disk.
 process.on('uncaughtException', (error) => {
   log.fatal({ event: 'crashed', error: error.message, stack: error.stack }, 'crashed');
-  process.exit(1);
+  process.exit(exitCodes.internal);
 });
 
 const host = {
@@ -67,7 +67,7 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? 0 : 2;
+    process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   } else {
     log.fatal(
       {
@@ -77,6 +77,6 @@ try {
       },
       messageOf(error),
     );
-    process.exitCode = 1;
+    process.exitCode = exitCodeOf(error, 'here');
   }
 }

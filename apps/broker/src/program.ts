@@ -1,7 +1,7 @@
 // The command line: `keyline-broker serve …`, its options into BrokerOptions.
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { MosquittoOptions } from './mosquitto/options.ts';
-import { KeylineError } from '@keyline/kernel';
+import { describeExitCodes, KeylineError } from '@keyline/kernel';
 import {
   defaultLimits,
   defaultTlsPolicy,
@@ -208,6 +208,8 @@ export function createProgram(serve: (command: ServeCommand) => Promise<void>): 
       `
 A device is who its certificate's CN says. Its client id is the CN, or CN:suffix for several connections at once;
 an empty one is filled in. An --admin may use any client id that begins with its CN.
+
+${describeExitCodes(['ok', 'internal', 'usage', 'refused', 'badFile'])}
 
 Example:
   $ keyline-broker serve --data broker --cert broker.crt --key broker.key --ca ca.pem --admin keyline@service`,

@@ -1,7 +1,13 @@
 // The command tree of keyline-ca. Operators mostly meet it through `keyline up`.
 import { isIP } from 'node:net';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { isKeylineError, messageOf, type ErrorCode } from '@keyline/kernel';
+import {
+  describeExitCodes,
+  exitCodeOf,
+  exitCodes,
+  isKeylineError,
+  messageOf,
+} from '@keyline/kernel';
 import type { Logger } from 'pino';
 import type { InitOptions } from './commands/init.ts';
 import type { InstallOptions } from './commands/install.ts';
@@ -15,35 +21,6 @@ export interface Surroundings {
   readonly stop: AbortSignal;
 }
 
-/** Scripts rely on these numbers. */
-const exitCodes = { ok: 0, internal: 1, usage: 2, refused: 3, badInput: 4 } as const;
-
-const usageErrors: readonly ErrorCode[] = ['USAGE', 'REQUEST_INVALID'];
-const refusals: readonly ErrorCode[] = [
-  'FILE_EXISTS',
-  'STORE_CONFLICT',
-  'PATH_INVALID',
-  'LINT_FAILED',
-  'PROFILE_VIOLATION',
-];
-const badInputs: readonly ErrorCode[] = [
-  'CONFIG_INVALID',
-  'FILE_NOT_FOUND',
-  'FILE_UNREADABLE',
-  'STORE_MISSING',
-  'STORE_STALE',
-  'KEY_DECRYPT_FAILED',
-  'KEY_UNSUPPORTED',
-  'DER_MALFORMED',
-];
-
-function exitCodeOf(error: unknown): number {
-  if (!isKeylineError(error)) return exitCodes.internal;
-  if (usageErrors.includes(error.code)) return exitCodes.usage;
-  if (refusals.includes(error.code)) return exitCodes.refused;
-  return badInputs.includes(error.code) ? exitCodes.badInput : exitCodes.internal;
-}
-
 /** @returns the exit code */
 export async function runProgram(
   args: readonly string[],
@@ -53,12 +30,13 @@ export async function runProgram(
     await createProgram(surroundings).parseAsync(args, { from: 'user' });
     return exitCodes.ok;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage;
+    if (error instanceof CommanderError)
+      return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
     const text = isKeylineError(error)
       ? `${error.detail} [${error.code}]`
       : `${messageOf(error)} [INTERNAL]`;
     surroundings.err(`keyline-ca: ${text}\n`);
-    return exitCodeOf(error);
+    return exitCodeOf(error, 'here');
   }
 }
 
@@ -71,12 +49,7 @@ function createProgram({ out, err, createLog, stop }: Surroundings): Command {
     .addHelpText(
       'after',
       `
-Exit codes:
-  0  done
-  1  internal error
-  2  the command line is not valid
-  3  refused: it exists already, another service runs, or a rule forbids it
-  4  bad input: a file, the configuration or the database is missing or not what it should be
+${describeExitCodes(['ok', 'internal', 'usage', 'refused', 'notFound', 'badFile', 'passphrase'])}
 
 Example:
   $ keyline-ca init --data ca --passphrase-file ca.pass --http-url http://127.0.0.1:8080

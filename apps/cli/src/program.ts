@@ -1,6 +1,12 @@
 // The command tree and its edge: arguments in, exit code out. Commands themselves are loaded when they are called.
 import { Command, CommanderError } from 'commander';
-import { isKeylineError, messageOf } from '@keyline/kernel';
+import {
+  describeExitCodes,
+  exitCodeOf,
+  exitCodes,
+  isKeylineError,
+  messageOf,
+} from '@keyline/kernel';
 import { addAuthorityCommands } from './command-line/authority.ts';
 import { addBatchCommands } from './command-line/batch.ts';
 import { addBrokerCommands } from './command-line/broker.ts';
@@ -11,7 +17,6 @@ import { addTokenCommands } from './command-line/token.ts';
 import { addUpCommand } from './command-line/up.ts';
 import type { Act } from './command-line/act.ts';
 import { printable, type CliContext } from './context.ts';
-import { exitCodeHelp, exitCodeOf, exitCodes } from './exit-code.ts';
 
 /**
  * Runs one command line to its end.
@@ -33,7 +38,7 @@ export async function runCli(args: readonly string[], given: CliContext): Promis
     if (error instanceof CommanderError)
       return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
     reportError(context, error, args.includes('--json'));
-    return exitCodeOf(error);
+    return exitCodeOf(error, 'service');
   }
 }
 
@@ -57,7 +62,7 @@ Example:
   $ keyline up --data .keyline
   $ keyline device list --state active
 
-${exitCodeHelp}`,
+${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
     );
   addUpCommand(program, act);
   addDeviceCommands(program, act);

@@ -3,13 +3,13 @@ import { readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import {
   escapeUnprintable,
+  exitCodeOf,
   isKeylineError,
   messageOf,
   outliveReaders,
   systemClock,
 } from '@keyline/kernel';
 import { askLine } from './ask-line.ts';
-import { exitCodeOf } from './exit-code.ts';
 import { runRoot } from './program.ts';
 import { assertConfined } from './sandbox.ts';
 
@@ -40,5 +40,5 @@ try {
 } catch (error) {
   const detail = isKeylineError(error) ? error.detail : messageOf(error);
   process.stderr.write(escapeUnprintable(`keyline-root: ${detail}\n`));
-  process.exitCode = exitCodeOf(error);
+  process.exitCode = exitCodeOf(error, 'here');
 }

@@ -1,6 +1,12 @@
 // The command tree and its edge: arguments in, exit code out.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { isKeylineError, messageOf } from '@keyline/kernel';
+import {
+  describeExitCodes,
+  exitCodeOf,
+  exitCodes,
+  isKeylineError,
+  messageOf,
+} from '@keyline/kernel';
 import { keyAlgorithms } from '@keyline/x509';
 import { crl, type CrlOptions } from './commands/crl.ts';
 import { crossSign, type CrossSignOptions } from './commands/cross-sign.ts';
@@ -8,7 +14,6 @@ import { init, type InitOptions } from './commands/init.ts';
 import { inspect } from './commands/inspect.ts';
 import { authorityReasons, revoke, type RevokeOptions } from './commands/revoke.ts';
 import { signIntermediate, type SignIntermediateOptions } from './commands/sign-intermediate.ts';
-import { exitCodeHelp, exitCodeOf, exitCodes } from './exit-code.ts';
 import { folderFiles } from './offline-folder.ts';
 import { printable, printableLines } from './print.ts';
 import { runTask, type Report, type Task } from './task.ts';
@@ -38,7 +43,7 @@ export async function runRoot(
       const context = isKeylineError(error) ? error.context : {};
       terminal.out(`${JSON.stringify({ error: { code, detail, ...context } }, null, 2)}\n`);
     }
-    return exitCodeOf(error);
+    return exitCodeOf(error, 'here');
   }
 }
 
@@ -64,7 +69,7 @@ Example:
   $ keyline-root init --dir /media/vault/root --common-name "Acme Root CA"
   $ keyline-root sign-intermediate --dir /media/vault/root --csr issuing.csr --out issuing.crt
 
-${exitCodeHelp}`,
+${describeExitCodes(['ok', 'internal', 'usage', 'refused', 'notFound', 'badFile', 'passphrase'])}`,
     );
 
   const run = async (

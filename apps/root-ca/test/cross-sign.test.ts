@@ -78,10 +78,10 @@ describe.skipIf(!has('openssl'))('keyline-root cross-sign', () => {
     for (const file of ['issuing.crt', 'leaf.crt', 'root.crt']) {
       await newer.refused(3, 'PATH_INVALID', ...cross('--certificate', file));
     }
-    await newer.refused(4, 'DER_MALFORMED', ...cross('--certificate', 'leaf.key'));
-    await newer.refused(4, 'FILE_UNREADABLE', ...cross('--certificate', older.path('root.crt')));
+    await newer.refused(6, 'DER_MALFORMED', ...cross('--certificate', 'leaf.key'));
+    await newer.refused(6, 'FILE_UNREADABLE', ...cross('--certificate', older.path('root.crt')));
     await newer.refused(
-      3,
+      6,
       'FILE_EXISTS',
       ...cross('--certificate', 'older.crt', '--out', 'leaf.crt'),
     );
@@ -93,7 +93,7 @@ describe.skipIf(!has('openssl'))('keyline-root cross-sign', () => {
     const before = signed();
     mkdirSync(newer.path('.late.crt.tmp'));
     const request = cross('--certificate', 'older.crt', '--out', 'late.crt');
-    await newer.refused(4, 'FILE_UNREADABLE', ...request);
+    await newer.refused(6, 'FILE_UNREADABLE', ...request);
     rmdirSync(newer.path('.late.crt.tmp'));
     const { serial } = await newer.must(...request);
     expect(signed()).toBe(before + 1);

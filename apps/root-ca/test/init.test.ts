@@ -115,8 +115,8 @@ describe('keyline-root init', () => {
   it('refuses a second root in the same folder and leaves the first as it is', async () => {
     await vault.must('init', ...withPass);
     const before = vault.read('root.key');
-    expect(await vault.refused(3, 'FILE_EXISTS', 'init', ...withPass)).toContain('already');
-    expect(await vault.refused(3, 'FILE_EXISTS', 'init', '--resume', ...withPass)).toContain(
+    expect(await vault.refused(6, 'FILE_EXISTS', 'init', ...withPass)).toContain('already');
+    expect(await vault.refused(6, 'FILE_EXISTS', 'init', '--resume', ...withPass)).toContain(
       'already',
     );
     expect(vault.read('root.key')).toBe(before);
@@ -130,14 +130,14 @@ describe('keyline-root init', () => {
       );
       expect({ input, code: ran.code }).toEqual({ input, code: 2 });
     }
-    await expect(vault.run('inspect')).resolves.toMatchObject({ code: 4 });
+    await expect(vault.run('inspect')).resolves.toMatchObject({ code: 6 });
     expect(() => vault.read('root.key')).toThrow('ENOENT');
   });
 
   it('refuses a passphrase file that others can read, and says how to change that', async () => {
     vault.write('open', `${passphrase}\n`, 0o644);
     expect(
-      await vault.refused(4, 'FILE_UNREADABLE', 'init', '--passphrase-file', 'open', '--yes'),
+      await vault.refused(6, 'FILE_UNREADABLE', 'init', '--passphrase-file', 'open', '--yes'),
     ).toMatch(/chmod 600/);
   });
 
@@ -146,19 +146,19 @@ describe('keyline-root init', () => {
     symlinkSync(`${vault.outside}/pass`, vault.path('link'));
     for (const file of [`${vault.outside}/pass`, '../pass', 'link']) {
       expect(
-        await vault.refused(4, 'FILE_UNREADABLE', 'init', '--passphrase-file', file, '--yes'),
+        await vault.refused(6, 'FILE_UNREADABLE', 'init', '--passphrase-file', file, '--yes'),
       ).toContain('not in the offline folder');
     }
   });
 
   it('refuses a folder that others may write to, and one with a link among its own files', async () => {
     symlinkSync(`${vault.outside}/elsewhere`, vault.path('transcript.jsonl'));
-    expect(await vault.refused(4, 'FILE_UNREADABLE', 'init', ...withPass)).toContain('link');
+    expect(await vault.refused(6, 'FILE_UNREADABLE', 'init', ...withPass)).toContain('link');
     vault.remove();
     vault = openVault();
     const { chmodSync } = await import('node:fs');
     chmodSync(vault.folder, 0o777);
-    expect(await vault.refused(4, 'FILE_UNREADABLE', 'init', ...withPass)).toContain('chmod 700');
+    expect(await vault.refused(6, 'FILE_UNREADABLE', 'init', ...withPass)).toContain('chmod 700');
   });
 
   it('asks before it makes a root, and does nothing where nobody can answer', async () => {
@@ -182,11 +182,11 @@ describe('keyline-root init', () => {
     const key = vault.read('root.key');
     rmSync(vault.path('root-state.json'));
     rmSync(vault.path('root.crt'));
-    expect(await vault.refused(4, 'STORE_MISSING', 'inspect')).toContain('--resume');
-    expect(await vault.refused(3, 'FILE_EXISTS', 'init', ...withPass)).toContain('--resume');
+    expect(await vault.refused(6, 'STORE_MISSING', 'inspect')).toContain('--resume');
+    expect(await vault.refused(6, 'FILE_EXISTS', 'init', ...withPass)).toContain('--resume');
     const wrong = vault.write('wrong', 'not the passphrase\n', 0o600);
     await vault.refused(
-      5,
+      8,
       'KEY_DECRYPT_FAILED',
       'init',
       '--resume',
@@ -210,6 +210,6 @@ describe('keyline-root init', () => {
     await other.must('init', ...withPass);
     vault.write('root.crt', other.read('root.crt'));
     other.remove();
-    await vault.refused(3, 'FILE_EXISTS', 'init', '--resume', ...withPass);
+    await vault.refused(6, 'FILE_EXISTS', 'init', '--resume', ...withPass);
   });
 });

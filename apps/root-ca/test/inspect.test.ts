@@ -75,19 +75,19 @@ describe.skipIf(!has('openssl'))('keyline-root inspect', () => {
   });
 
   it('refuses keys, noise, CSRs without proof of possession, and files outside', async () => {
-    await vault.refused(4, 'DER_MALFORMED', 'inspect', 'issuing.key');
+    await vault.refused(6, 'DER_MALFORMED', 'inspect', 'issuing.key');
     vault.write('noise', Buffer.from('3082000102', 'hex'));
-    await vault.refused(4, 'DER_MALFORMED', 'inspect', 'noise');
-    await vault.refused(4, 'FILE_UNREADABLE', 'inspect', '/etc/hostname');
-    await vault.refused(4, 'FILE_NOT_FOUND', 'inspect', 'nothing.crt');
+    await vault.refused(6, 'DER_MALFORMED', 'inspect', 'noise');
+    await vault.refused(6, 'FILE_UNREADABLE', 'inspect', '/etc/hostname');
+    await vault.refused(6, 'FILE_NOT_FOUND', 'inspect', 'nothing.crt');
   });
 
   it('works in a folder without a root for a single file, and leaves no trace there', async () => {
     const empty = openVault();
     empty.write('issuing.csr', vault.read('issuing.csr'));
     expect(await empty.must('inspect', 'issuing.csr')).toMatchObject({ commonName: 'Issuing' });
-    expect(await empty.refused(4, 'STORE_MISSING', 'inspect')).toContain('keyline-root init');
-    await empty.refused(4, 'STORE_MISSING', 'crl', ...withPass);
+    expect(await empty.refused(6, 'STORE_MISSING', 'inspect')).toContain('keyline-root init');
+    await empty.refused(6, 'STORE_MISSING', 'crl', ...withPass);
     expect(() => empty.read('transcript.jsonl')).toThrow('ENOENT');
     empty.remove();
   });

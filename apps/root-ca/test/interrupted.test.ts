@@ -16,7 +16,7 @@ describe.skipIf(!has('openssl'))('an interrupted keyline-root', () => {
   it('never gives a CRL number twice, when the run ended between taking the number and writing the CRL', async () => {
     // A folder where the CRL is to be prepared makes the run end just there.
     mkdirSync(vault.path('.root.crl.der.tmp'));
-    await vault.refused(4, 'FILE_UNREADABLE', 'crl', ...withPass);
+    await vault.refused(6, 'FILE_UNREADABLE', 'crl', ...withPass);
     expect(existsSync(vault.path('root.crl.der'))).toBe(false);
     rmdirSync(vault.path('.root.crl.der.tmp'));
     expect(await vault.must('crl', ...withPass)).toMatchObject({ number: 2 });
@@ -46,7 +46,7 @@ describe.skipIf(!has('openssl'))('an interrupted keyline-root', () => {
     makeCsr(vault, 'issuing');
     const request = [...['sign-intermediate', ...withPass], '--csr', 'issuing.csr'];
     mkdirSync(vault.path('.issuing.crt.tmp'));
-    await vault.refused(4, 'FILE_UNREADABLE', ...request, '--out', 'issuing.crt');
+    await vault.refused(6, 'FILE_UNREADABLE', ...request, '--out', 'issuing.crt');
     rmdirSync(vault.path('.issuing.crt.tmp'));
     const { interrupted } = await vault.must('inspect');
     expect(interrupted).toMatchObject({ out: 'issuing.crt' });
@@ -62,7 +62,7 @@ describe.skipIf(!has('openssl'))('an interrupted keyline-root', () => {
     makeCsr(vault, 'issuing');
     const request = [...['sign-intermediate', ...withPass], '--csr', 'issuing.csr'];
     mkdirSync(vault.path('.first.crt.tmp'));
-    await vault.refused(4, 'FILE_UNREADABLE', ...request, '--out', 'first.crt');
+    await vault.refused(6, 'FILE_UNREADABLE', ...request, '--out', 'first.crt');
     rmdirSync(vault.path('.first.crt.tmp'));
     expect(await vault.must(...request, '--out', 'second.crt')).toMatchObject({
       certificate: 'second.crt',

@@ -98,7 +98,7 @@ describe.skipIf(!has('openssl'))('keyline-root revoke and crl', () => {
     expect(vault.read('second.crl.ocsp')).toBe(vault.read('root.crl.ocsp'));
     expect(ask()).toMatch(/issuing.crt: revoked[^]*cACompromise/);
     // Nothing is overwritten that a person named.
-    await vault.refused(3, 'FILE_EXISTS', 'crl', ...withPass, '--out', 'second.crl');
+    await vault.refused(6, 'FILE_EXISTS', 'crl', ...withPass, '--out', 'second.crl');
   });
 
   it.skipIf(!has('certtool'))('signs a CRL that GnuTLS verifies', async () => {
@@ -140,7 +140,7 @@ describe.skipIf(!has('openssl'))('keyline-root revoke and crl', () => {
     );
     await vault.refused(2, 'USAGE', 'revoke', '--serial', 'not hex', '--yes');
     await vault.refused(2, 'USAGE', 'revoke', '--serial', serial);
-    await vault.refused(4, 'DER_MALFORMED', 'revoke', '--certificate', 'issuing.csr', '--yes');
+    await vault.refused(6, 'DER_MALFORMED', 'revoke', '--certificate', 'issuing.csr', '--yes');
     for (const reason of ['certificateHold', 'removeFromCRL', 'boredom']) {
       expect((await vault.run('revoke', '--serial', serial, '--reason', reason)).code).toBe(2);
     }
@@ -154,13 +154,13 @@ describe.skipIf(!has('openssl'))('keyline-root revoke and crl', () => {
       number: 1,
     });
     expect(vault.read('june.crl')).toBe(vault.read('root.crl'));
-    await vault.refused(3, 'FILE_EXISTS', 'crl', ...withPass, '--out', 'june.crl');
+    await vault.refused(6, 'FILE_EXISTS', 'crl', ...withPass, '--out', 'june.crl');
     expect(await vault.must('crl', ...withPass)).toMatchObject({ number: 2 });
   });
 
   it('refuses a wrong passphrase and a validity out of bounds without using up a number', async () => {
     vault.write('wrong', 'a wrong passphrase\n', 0o600);
-    await vault.refused(5, 'KEY_DECRYPT_FAILED', 'crl', '--passphrase-file', 'wrong', '--yes');
+    await vault.refused(8, 'KEY_DECRYPT_FAILED', 'crl', '--passphrase-file', 'wrong', '--yes');
     await vault.refused(3, 'VALIDITY_NOT_ALLOWED', 'crl', ...withPass, '--validity', 'PT1M');
     expect(await vault.must('crl', ...withPass)).toMatchObject({ number: 1 });
   });

@@ -167,7 +167,7 @@ describe('the launcher', () => {
       ['/', 2],
       [project, 2],
       [resolve(project, '..'), 2],
-      ['/nowhere/at/all', 4],
+      ['/nowhere/at/all', 6],
     ] as const) {
       const ran = await runLauncher(['inspect', '--dir', folder]);
       expect({ folder, code: ran.code }).toEqual({ folder, code });
@@ -187,7 +187,7 @@ describe('the launcher', () => {
         launcher: join(parent, 'keyline-root'),
         cwd: parent,
       });
-      expect(ran).toMatchObject({ code: 4 });
+      expect(ran).toMatchObject({ code: 6 });
       expect(ran.err).toContain('STORE_MISSING');
     }
     rmSync(parent, { recursive: true });

@@ -161,11 +161,11 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
     expect(signed()).toBe(before);
   });
 
-  it('refuses a wrong passphrase with exit code 5 and signs nothing', async () => {
+  it('refuses a wrong passphrase with exit code 8 and signs nothing', async () => {
     vault.write('wrong', 'a wrong passphrase\n', 0o600);
     const before = signed();
     await vault.refused(
-      5,
+      8,
       'KEY_DECRYPT_FAILED',
       ...['sign-intermediate', '--yes', '--passphrase-file', 'wrong', '--csr', csr()],
     );
@@ -246,7 +246,7 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
       const ran = await vault.run(...sign('hostile'), '--json');
       expect({ what, code: ran.code, error: JSON.parse(ran.out).error.code }).toEqual({
         what,
-        code: 4,
+        code: 6,
         error: code,
       });
     }
@@ -264,23 +264,23 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
       'link.csr',
       'link-folder/outside.csr',
     ]) {
-      expect(await vault.refused(4, 'FILE_UNREADABLE', ...sign(name))).toContain(
+      expect(await vault.refused(6, 'FILE_UNREADABLE', ...sign(name))).toContain(
         'not in the offline folder',
       );
     }
-    await vault.refused(4, 'FILE_NOT_FOUND', ...sign('nowhere.csr'));
-    await vault.refused(4, 'FILE_UNREADABLE', ...sign('issued'));
+    await vault.refused(6, 'FILE_NOT_FOUND', ...sign('nowhere.csr'));
+    await vault.refused(6, 'FILE_UNREADABLE', ...sign('issued'));
   });
 
   it('writes nothing outside the folder and overwrites nothing in it', async () => {
     const before = signed();
-    await vault.refused(4, 'FILE_UNREADABLE', ...sign(csr(), '--out', '../escaped.crt'));
-    await vault.refused(4, 'FILE_UNREADABLE', ...sign(csr(), '--out', 'link-folder/escaped.crt'));
+    await vault.refused(6, 'FILE_UNREADABLE', ...sign(csr(), '--out', '../escaped.crt'));
+    await vault.refused(6, 'FILE_UNREADABLE', ...sign(csr(), '--out', 'link-folder/escaped.crt'));
     vault.write('there.crt', 'precious');
     symlinkSync(`${vault.outside}/through.crt`, vault.path('through.crt'));
-    await vault.refused(3, 'FILE_EXISTS', ...sign(csr(), '--out', 'there.crt'));
-    await vault.refused(3, 'FILE_EXISTS', ...sign(csr(), '--out', 'through.crt'));
-    await vault.refused(3, 'FILE_EXISTS', ...sign(csr(), '--out', 'root.key'));
+    await vault.refused(6, 'FILE_EXISTS', ...sign(csr(), '--out', 'there.crt'));
+    await vault.refused(6, 'FILE_EXISTS', ...sign(csr(), '--out', 'through.crt'));
+    await vault.refused(6, 'FILE_EXISTS', ...sign(csr(), '--out', 'root.key'));
     expect(vault.read('there.crt')).toBe('precious');
     expect(existsSync(`${vault.outside}/escaped.crt`)).toBe(false);
     expect(existsSync(`${vault.outside}/through.crt`)).toBe(false);
@@ -297,7 +297,7 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
     writeFileSync(vault.path('root.key'), before);
     const state = vault.read('root-state.json');
     vault.write('root-state.json', state.slice(0, -20), 0o600);
-    expect(await vault.refused(4, 'STORE_STALE', ...sign(csr()))).toContain('backup');
+    expect(await vault.refused(6, 'STORE_STALE', ...sign(csr()))).toContain('backup');
     vault.write('root-state.json', state, 0o600);
     other.remove();
   });

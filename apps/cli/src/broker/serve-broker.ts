@@ -1,8 +1,7 @@
 // keyline-broker as a part of the keyline command: it has the terminal, and the signals that come here.
 import { spawn } from 'node:child_process';
-import { KeylineError, messageOf } from '@keyline/kernel';
+import { exitCodes, KeylineError, messageOf } from '@keyline/kernel';
 import type { CliContext } from '../context.ts';
-import { exitCodes } from '../exit-code.ts';
 import { programs } from '../up/programs.ts';
 
 /** @returns its exit code. @throws {KeylineError} INTERNAL when it can't be run */

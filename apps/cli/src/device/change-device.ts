@@ -3,10 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Evidence, RouteName } from '@keyline/api';
 import type { RouteInput } from '@keyline/client';
 import { openClient } from '../find-service.ts';
-import { formatInstant } from '@keyline/kernel';
+import { exitCodes, formatInstant } from '@keyline/kernel';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
-import { exitCodes } from '../exit-code.ts';
 import { formatEvidence, isComplete } from '../print/evidence.ts';
 import { awaitCrlInForce } from './crl-in-force.ts';
 

@@ -2,10 +2,9 @@
 import type { AuthorityList } from '@keyline/api';
 import { type ApiClient, type Caller, createClient } from '@keyline/client';
 import { findCaller, findService } from '../find-service.ts';
-import { escapeLine, isKeylineError, messageOf } from '@keyline/kernel';
+import { escapeLine, exitCodes, isKeylineError, messageOf } from '@keyline/kernel';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
-import { exitCodes } from '../exit-code.ts';
 import { checkEngine } from './engine-check.ts';
 import { checkFiles } from './file-checks.ts';
 import { fail, ok, warn, type Finding } from './finding.ts';

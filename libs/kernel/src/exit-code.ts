@@ -1,7 +1,6 @@
-// Error codes as exit codes: the one table of the command line's edge.
-import { isKeylineError, type ErrorCode } from '@keyline/kernel';
+// What the numbers mean with which Keyline's programs end: one meaning for each, in all of them. Scripts rely on them.
+import { isKeylineError, type ErrorCode } from './errors.ts';
 
-/** Scripts rely on these numbers. */
 export const exitCodes = {
   ok: 0,
   internal: 1,
@@ -11,9 +10,23 @@ export const exitCodes = {
   notReachable: 5,
   badFile: 6,
   pending: 7,
+  passphrase: 8,
 } as const;
 
-const { internal, usage, refused, notFound, notReachable, badFile } = exitCodes;
+/** In words, for `--help` and the documentation. */
+export const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
+  ok: 'done',
+  internal: 'internal error, or doctor found a failure',
+  usage: 'the command line is not valid',
+  refused: 'refused: a rule forbids it, or another process is at work (the message says which)',
+  notFound: 'there is no such device, batch, token, certificate or authority',
+  notReachable: 'the service or broker can not be reached',
+  badFile: 'a file or folder is missing, unreadable, not what it should be, or in the way',
+  pending: 'it is done, but --wait did not see every effect within a minute',
+  passphrase: 'the passphrase does not open the key',
+};
+
+const { internal, usage, refused, notFound, notReachable, badFile, passphrase } = exitCodes;
 
 const exitCodeOfError = {
   REQUEST_INVALID: refused,
@@ -64,7 +77,7 @@ const exitCodeOfError = {
   BATCH_STATION_NOT_ALLOWED: refused,
   BATCH_KEY_DIFFERS: refused,
   DER_MALFORMED: badFile,
-  KEY_DECRYPT_FAILED: badFile,
+  KEY_DECRYPT_FAILED: passphrase,
   KEY_UNSUPPORTED: badFile,
   AUTHORITY_NOT_FOUND: notFound,
   AUTHORITY_EXISTS: refused,
@@ -79,8 +92,8 @@ const exitCodeOfError = {
   FILE_EXISTS: badFile,
   FILE_NOT_FOUND: badFile,
   FILE_UNREADABLE: badFile,
-  STORE_MISSING: internal,
-  STORE_STALE: internal,
+  STORE_MISSING: badFile,
+  STORE_STALE: badFile,
   STORE_CONFLICT: refused,
   LEASE_LOST: refused,
   FEED_STALE: notReachable,
@@ -91,18 +104,32 @@ const exitCodeOfError = {
   INTERNAL: internal,
 } as const satisfies Record<ErrorCode, number>;
 
-/** Exit code of anything thrown; what is not a KeylineError is a defect (1). */
-export function exitCodeOf(error: unknown): number {
-  return isKeylineError(error) ? exitCodeOfError[error.code] : exitCodes.internal;
+/** Where the program judges itself what the service would judge: then it is the command line, or the file that was given. */
+const judgedHere: Partial<Record<ErrorCode, number>> = {
+  REQUEST_INVALID: usage,
+  REQUEST_TOO_LARGE: badFile,
+  CSR_MALFORMED: badFile,
+  CSR_TOO_LARGE: badFile,
+  CSR_SIGNATURE_INVALID: badFile,
+  CSR_ALGORITHM_NOT_ALLOWED: badFile,
+  CSR_KEY_WEAK: badFile,
+};
+
+/**
+ * Exit code of anything thrown; what is not a KeylineError is a defect (1).
+ * @param judge who said no: the service that a client called, or the program itself (keyline-root, keyline-ca, keyline-broker)
+ */
+export function exitCodeOf(error: unknown, judge: 'service' | 'here'): number {
+  if (!isKeylineError(error)) return internal;
+  const here = judge === 'here' ? judgedHere[error.code] : undefined;
+  return here ?? exitCodeOfError[error.code];
 }
 
-/** The table as `keyline --help` prints it. */
-export const exitCodeHelp = `Exit codes:
-  0  done
-  1  internal error, or doctor found a failure
-  2  the command line is not valid
-  3  the service refused (the message carries its code)
-  4  there is no such device, batch, token or certificate
-  5  the service can not be reached
-  6  a file that was given is missing, unreadable, not valid or in the way
-  7  it is done, but --wait did not see every effect within a minute`;
+/**
+ * The table as `--help` prints it.
+ * @param names those with which the program can end
+ */
+export function describeExitCodes(names: readonly (keyof typeof exitCodes)[]): string {
+  const lines = names.map((name) => `  ${exitCodes[name]}  ${exitCodeMeanings[name]}`);
+  return `Exit codes:\n${lines.join('\n')}`;
+}
