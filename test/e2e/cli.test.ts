@@ -102,6 +102,8 @@ describe('the life of a device, by command', () => {
       'device-revoked',
       'device-resumed',
       'device-suspended',
+      // The renewed certificate was shown at once.
+      'certificate-used',
       'device-renewed',
       'device-enrolled',
     ]);
