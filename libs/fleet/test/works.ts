@@ -1,4 +1,4 @@
-// A works for the use cases: a real issuer, SQLite in a folder, a clock that stands still, and requests of devices.
+// A works for the use cases: a real issuer, a store in memory (or SQLite in a folder), a clock that stands still, and requests of devices.
 import type { DeviceTypes, Roles } from '@keyline/access';
 import { Duration, FakeClock, isKeylineError } from '@keyline/kernel';
 import { createIssuer } from '@keyline/pki';
@@ -15,6 +15,7 @@ import {
   serverProfile,
 } from '../../pki/test/hierarchy.ts';
 import { createSqliteStore, openSqliteStore } from '../../store/src/index.ts';
+import { openMemoryStore } from '../../store/test/memory/memory-store.ts';
 import {
   createEnrollmentToken,
   hashToken,
@@ -24,6 +25,7 @@ import {
   type CallerRole,
   type CreateEnrollmentTokenCommand,
   type FleetContext,
+  type Store,
 } from '../src/index.ts';
 import type { EntryData, LedgerEntry } from '@keyline/ledger';
 
@@ -46,27 +48,52 @@ const roles: Roles = new Map(
   ]),
 );
 
-export async function openWorks(): Promise<Works> {
+interface OpenStore {
+  readonly store: Store;
+  close(): Promise<void>;
+}
+
+function openInMemory(): Promise<OpenStore> {
+  const store = openMemoryStore();
+  return Promise.resolve({ store, close: () => store.close() });
+}
+
+async function openOnSqlite(): Promise<OpenStore> {
   const folder = await mkdtemp(join(tmpdir(), 'keyline-fleet-'));
   const path = join(folder, 'keyline.db');
   createSqliteStore(path);
   const store = await openSqliteStore({ path });
+  return {
+    store,
+    async close() {
+      await store.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+let openStore = openInMemory;
+
+/** From here on each works of this file stands on SQLite. */
+export function standOnSqlite(): void {
+  openStore = openOnSqlite;
+}
+
+export async function openWorks(): Promise<Works> {
+  const opened = await openStore();
   const types = new Map([
     ['default', { name: 'default', description: '', profile: 'device-client', role: 'device' }],
     ['sensor', { name: 'sensor', description: '', profile: 'sensor-client', role: 'sensor' }],
   ]) satisfies DeviceTypes;
   return {
-    store,
+    store: opened.store,
     issuer: await issuing,
     clock: new FakeClock(now),
     profiles,
     roles,
     types,
     renewals: { earlyWithSameKey: false, perDay: 24 },
-    async close() {
-      await store.close();
-      await rm(folder, { recursive: true });
-    },
+    close: () => opened.close(),
   };
 }
 
