@@ -182,6 +182,29 @@ module.exports = {
       to: { path: '^apps/' },
     },
     {
+      name: 'embedded-broker-knows-no-fleet',
+      comment:
+        'The embedded broker carries no fleet, PKI or database into memory and into what is audited: it is told what it must know over dynamic security and in files.',
+      severity: 'error',
+      from: { path: '^apps/broker/src', pathNot: '^apps/broker/src/mosquitto/' },
+      to: {
+        path: '^libs/',
+        pathNot: rooms('kernel', 'mqtt', 'journal', 'dynsec', 'edge', 'files', 'process'),
+      },
+    },
+    {
+      name: 'mosquitto-is-loaded-when-asked-for',
+      comment:
+        'What supervises a Mosquitto knows roles and CRLs, and so the fleet’s rooms: main.ts imports it when it is asked for, and nobody else.',
+      severity: 'error',
+      from: { path: '^apps/broker/src', pathNot: '^apps/broker/src/mosquitto/' },
+      to: {
+        path: '^apps/broker/src/mosquitto/',
+        dynamic: false,
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
       name: 'root-ca-reaches-no-network',
       comment:
         'The offline root must provably have no network: no module that can open a connection is reachable from it, in any number of steps. (The sandbox refuses it as well; this keeps it out of the code.)',

@@ -1,11 +1,13 @@
 // Targets with absolute paths, and what must hold between them.
 import { resolve } from 'node:path';
 import type { Checked } from './check-schema.ts';
+import type { targetKinds } from './schemas/targets-schema.ts';
 import type { Fault } from './service-config.ts';
 
 export interface TargetConfig {
   readonly name: string;
   readonly description: string;
+  readonly kind: (typeof targetKinds)[number];
   /** mqtts:// URL. */
   readonly url: string;
   /** Absolute paths of PEM files. */
@@ -22,8 +24,9 @@ const taken: readonly string[] = ['broker', 'crl', 'alerts'];
 export function toTargetConfigs({ targets }: Checked<'targets'>, dir: string): TargetConfig[] {
   const path = (file: string | undefined): string | undefined =>
     file === undefined ? undefined : resolve(dir, file);
-  return targets.map(({ ca, certificate, key, ...rest }) => ({
+  return targets.map(({ kind, ca, certificate, key, ...rest }) => ({
     ...rest,
+    kind: kind ?? 'dynsec',
     ca: path(ca),
     certificate: path(certificate),
     key: path(key),

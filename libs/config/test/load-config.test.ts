@@ -311,6 +311,20 @@ describe('loadConfig', () => {
     expect(profiles.get('device-client')?.san[0]).toEqual({ hardwareModule });
   });
 
+  it('takes a target without a kind for dynsec, and says which kinds there are for one that is none', async () => {
+    const target = (kind: string): string =>
+      `targets: [{name: hall, description: In hall 3., ${kind}url: "mqtts://hall:8883", exclusive: false}]`;
+    await change('targets.yaml', (text) => text.replace('targets: []', target('')));
+    expect((await loadConfig(dir)).targets).toEqual([
+      expect.objectContaining({ name: 'hall', kind: 'dynsec' }),
+    ]);
+    await change('targets.yaml', (text) => text.replace(target(''), target('kind: dynsec, ')));
+    expect((await loadConfig(dir)).targets[0]?.kind).toBe('dynsec');
+    await change('targets.yaml', (text) => text.replace('kind: dynsec', 'kind: emqx'));
+    const [problem] = await problems();
+    expect(problem).toMatch(/^targets\.yaml:\d+:\d+ .*kind.*dynsec/);
+  });
+
   it('takes headersFile relative to the folder', async () => {
     await change('alerts.yaml', (text) =>
       text.replace(

@@ -2,6 +2,9 @@
 import { Type } from 'typebox';
 import { DescriptionSchema, NameSchema } from './common.ts';
 
+/** One folder of libs/targets each. */
+export const targetKinds = ['dynsec'] as const;
+
 const closed = { additionalProperties: false } as const;
 
 const file = (description: string) =>
@@ -20,6 +23,12 @@ export const TargetsSchema = Type.Object(
         {
           name: NameSchema,
           description: DescriptionSchema,
+          kind: Type.Optional(
+            Type.Enum([...targetKinds], {
+              description:
+                'How it is spoken to; absent: dynsec, the dynamic-security API of Mosquitto.',
+            }),
+          ),
           url: Type.String({
             pattern: '^mqtts://[^\\s@/?#]+$',
             maxLength: 500,
