@@ -322,7 +322,9 @@ describe('loadConfig', () => {
     expect((await loadConfig(dir)).targets[0]?.kind).toBe('dynsec');
     await change('targets.yaml', (text) => text.replace('kind: dynsec', 'kind: emqx'));
     const [problem] = await problems();
-    expect(problem).toMatch(/^targets\.yaml:\d+:\d+ .*kind.*dynsec/);
+    expect(problem).toMatch(
+      /^targets\.yaml:\d+:\d+: "targets\.0\.kind" can't be "emqx"; known: dynsec$/,
+    );
   });
 
   it('takes headersFile relative to the folder', async () => {
