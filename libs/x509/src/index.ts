@@ -22,7 +22,11 @@ export {
 } from './alternative-names.ts';
 export { equalBytes, hexOf, latin1Of } from './bytes.ts';
 export { buildLeafTbs, type LeafContent } from './certificate-template.ts';
-export { parseCertificate, type ParsedCertificate } from './certificate.ts';
+export {
+  parseCertificate,
+  readSubjectPublicKeyInfo,
+  type ParsedCertificate,
+} from './certificate.ts';
 export { crlReasonCodes, parseCrl, type ParsedCrl, type ParsedCrlEntry } from './crl.ts';
 export { createCsr } from './csr.ts';
 export { derMalformed, DerReader, readSequence, type DerElement } from './der-reader.ts';

@@ -17,6 +17,7 @@ import {
   parseName,
   pemSize,
   readSequence,
+  readSubjectPublicKeyInfo,
 } from '../src/index.ts';
 import { sampleCertificate } from './samples.ts';
 
@@ -207,11 +208,18 @@ describe('text', () => {
   });
 });
 
+it('reads the public key of a certificate without the rest of it', async () => {
+  const { der, spkiDer } = parseCertificate(await sampleCertificate());
+  expect(readSubjectPublicKeyInfo(der)).toEqual(spkiDer);
+  expect(() => readSubjectPublicKeyInfo(der.subarray(0, der.length - 1))).toThrow(/DER/);
+});
+
 describe('bytes of anybody', () => {
   const parsers: Record<string, (input: Uint8Array) => unknown> = {
     certificate: parseCertificate,
     CRL: parseCrl,
     'public key': keyAlgorithmOf,
+    'public key of a certificate': readSubjectPublicKeyInfo,
     name: (input) => parseName(readSequence(input)),
     extensions: (input) => parseExtensions(readSequence(input)),
     'every reader': (input) => {

@@ -1,7 +1,7 @@
 // Let in by the certificate it has: a device proves that in TLS and gets the next one, with the same key or a new one.
 import { KeylineError, type DeviceId } from '@keyline/kernel';
 import { parseCsr, renewalWindowOf } from '@keyline/pki';
-import { keyAlgorithmOf, parseCertificate } from '@keyline/x509';
+import { keyAlgorithmOf, readSubjectPublicKeyInfo } from '@keyline/x509';
 import { entryBy, type Caller } from '../../caller.ts';
 import { refusalOfSuperseded } from '../../certificate-use.ts';
 import { getTypeDetails, type FailedCommit, type FleetContext } from '../../context.ts';
@@ -96,7 +96,7 @@ function provedKeyOf(
   id: DeviceId,
 ): ProvedKey {
   if (csrInput === undefined) {
-    const { spkiDer } = parseCertificate(current.der);
+    const spkiDer = readSubjectPublicKeyInfo(current.der);
     return { spkiDer, algorithm: keyAlgorithmOf(spkiDer), spkiSha256: current.spkiSha256 };
   }
   const csr = parseCsr(csrInput);
