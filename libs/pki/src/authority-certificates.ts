@@ -6,7 +6,6 @@ import {
   encodeKeyUsage,
   encodeName,
   encodeSubjectKeyIdentifier,
-  parseCertificate,
   type Extension,
   type NameConstraints,
   type Signer,
@@ -18,10 +17,9 @@ import {
   type IssuerUrls,
 } from './authority-tbs.ts';
 import { readIssuer } from './issuer-identity.ts';
-import { assertAuthorityRules } from './lint.ts';
 import type { Authority, Csr } from './ports.ts';
 import type { ExtendedKeyUsage } from './profile.ts';
-import { signTbs } from './sign-tbs.ts';
+import { signAuthority } from './prepared-certificate.ts';
 import { subjectKeyIdOf } from './subject-key-id.ts';
 
 /** 9999-12-31T23:59:59Z: "no well-defined end" (RFC 5280 §4.1.2.5), as IDevIDs and their authorities have it. Epoch milliseconds. */
@@ -62,9 +60,7 @@ export async function createRootCertificate(options: RootCertificateOptions): Pr
       encodeSubjectKeyIdentifier(subjectKeyIdOf(signer.spkiDer)),
     ],
   });
-  const certificateDer = await signTbs(signer, tbsDer);
-  assertAuthorityRules(parseCertificate(certificateDer));
-  return certificateDer;
+  return signAuthority(tbsDer, signer);
 }
 
 export interface IssuingCertificateOptions {
@@ -136,7 +132,5 @@ export async function createIssuingCertificate(
     spkiDer: csr.spkiDer,
     extensions,
   });
-  const certificateDer = await signTbs(root.signer, tbsDer);
-  assertAuthorityRules(parseCertificate(certificateDer), issuer.certificate);
-  return certificateDer;
+  return signAuthority(tbsDer, root.signer, issuer.certificate);
 }

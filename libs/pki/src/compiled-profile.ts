@@ -8,6 +8,7 @@ import {
   DerReader,
   encodeCrlDistributionPoints,
   encodeExtension,
+  equalBytes,
   parseCertificate,
   readSequence,
   oids,
@@ -22,6 +23,7 @@ import { assertLeafRules } from './lint.ts';
 import { compileNameTemplate, escapeUriSegment, type NameTemplate } from './name-template.ts';
 import type { Authority, IssueRequest } from './ports.ts';
 import type { Profile } from './profile.ts';
+import { serialInShard, specimenRequest, specimenSerial } from './specimen.ts';
 
 export interface CompiledProfile {
   readonly profile: Profile;
@@ -31,6 +33,12 @@ export interface CompiledProfile {
   readonly extensionsTails: readonly Uint8Array[];
   /** Absent: this profile's certificates name no shard. */
   readonly crlShards?: number | undefined;
+  /** What its certificates must not go beyond. */
+  readonly constants: {
+    /** Epoch milliseconds. */
+    readonly authorityEnd: number;
+    readonly noRevAvail: boolean;
+  };
   /** `signature` and `issuer` of the TBSCertificate. */
   readonly signatureAlgorithmAndIssuer: Uint8Array;
   subjectOf(request: IssueRequest): RelativeName[];
@@ -58,25 +66,36 @@ export async function compileProfile(
   const { notBefore, notAfter } = validityOf({ ...request, now: identity.certificate.notBefore });
   const crlShards = profile.crlDistributionPoint ? authority.crlShards : undefined;
   if (crlShards !== undefined) assertShardCount(crlShards);
-  const tbsDer = await buildLeafTbs({
-    ...constantsOf(profile, authority, identity, specimenSerial),
-    serial: specimenSerial,
-    notBefore,
-    notAfter,
-    subject: subjectOf(request),
-    alternativeNames: alternativeNamesOf(request),
-    spkiDer: request.spkiDer,
-    subjectKeyId: new Uint8Array(20).fill(1),
-  });
-  const specimen = parseCertificate(
-    der.sequence(
-      tbsDer,
-      algorithms[authority.signer.algorithm].signature.identifierDer,
-      der.bitString(new Uint8Array(1)),
-    ),
-  );
-  assertLeafRules(specimen, { issuer: identity.certificate, profile });
-  const { extensionsTail, ...template } = cutTemplate(tbsDer);
+  const buildSpecimen = async (serial: Uint8Array): Promise<Uint8Array> => {
+    const tbsDer = await buildLeafTbs({
+      ...constantsOf(profile, authority, identity, serial),
+      serial,
+      notBefore,
+      notAfter,
+      subject: subjectOf(request),
+      alternativeNames: alternativeNamesOf(request),
+      spkiDer: request.spkiDer,
+      subjectKeyId: new Uint8Array(20).fill(1),
+    });
+    const specimen = parseCertificate(
+      der.sequence(
+        tbsDer,
+        algorithms[authority.signer.algorithm].signature.identifierDer,
+        der.bitString(new Uint8Array(1)),
+      ),
+    );
+    assertLeafRules(specimen, { issuer: identity.certificate, profile });
+    return tbsDer;
+  };
+  const { extensionsTail, ...template } = cutTemplate(await buildSpecimen(specimenSerial));
+  const extensionsTails = createTails(extensionsTail, authority.urls.crl, crlShards);
+  if (crlShards !== undefined) {
+    // The others differ from these in digits.
+    for (const shard of new Set([0, crlShards - 1])) {
+      const built = cutTemplate(await buildSpecimen(serialInShard(shard, crlShards)));
+      assertSameTail(built.extensionsTail, extensionsTails[shard], profile);
+    }
+  }
   return {
     profile,
     subjectOf,
@@ -84,7 +103,8 @@ export async function compileProfile(
     validityOf,
     ...template,
     crlShards,
-    extensionsTails: createTails(extensionsTail, authority.urls.crl, crlShards),
+    constants: { authorityEnd: identity.certificate.notAfter, noRevAvail: profile.noRevAvail },
+    extensionsTails,
   };
 }
 
@@ -142,37 +162,12 @@ export function constantsOf(
   };
 }
 
-const specimenSerial = new Uint8Array(17).fill(0x41);
-
-function specimenRequest(profile: Profile): IssueRequest {
-  const wants = (kind: 'dns' | 'ip'): boolean =>
-    profile.san.some((entry) => 'request' in entry && entry.request === kind);
-  const labels = [
-    ...JSON.stringify([profile.subject, profile.san]).matchAll(/\{label\.([^{}]+)\}/g),
-  ];
-  const [algorithm] = profile.keyAlgorithms;
-  if (algorithm === undefined) {
-    throw new KeylineError(
-      'PROFILE_VIOLATION',
-      `The profile "${profile.name}" allows no key algorithm.`,
-    );
-  }
-  return {
-    profile: profile.name,
-    id: 'specimen',
-    type: 'type',
-    batch: 'batch',
-    labels: Object.fromEntries(labels.map(([, label = '']) => [label, 'XX'])),
-    ...(wants('dns') ? { dnsNames: ['specimen.example'] } : {}),
-    ...(wants('ip') ? { ipAddresses: ['192.0.2.1'] } : {}),
-    // Right in form, no point of the curve: nobody holds a key to it.
-    spkiDer: der.sequence(
-      algorithms['ec-p256'].spkiAlgorithmDer,
-      der.bitString(new Uint8Array(65).fill(4, 0, 1)),
-    ),
-    algorithm,
-    now: 0,
-  };
+function assertSameTail(built: Uint8Array, tail: Uint8Array | undefined, profile: Profile): void {
+  if (tail !== undefined && equalBytes(built, tail)) return;
+  throw new KeylineError(
+    'INTERNAL',
+    `The distribution point of a shard stands otherwise in certificates of the profile "${profile.name}" than @peculiar/x509 writes it.`,
+  );
 }
 
 type NameSource =

@@ -17,9 +17,8 @@ import {
   type IssuerUrls,
 } from './authority-tbs.ts';
 import { readIssuer } from './issuer-identity.ts';
-import { assertAuthorityRules } from './lint.ts';
 import type { Authority } from './ports.ts';
-import { signTbs } from './sign-tbs.ts';
+import { signAuthority } from './prepared-certificate.ts';
 import { subjectKeyIdOf } from './subject-key-id.ts';
 
 export interface CrossCertificateOptions {
@@ -72,9 +71,7 @@ export async function createCrossCertificate(
       ...encodeIssuedBy({ issuerKeyId: issuer.keyId, nameConstraints, urls }),
     ],
   });
-  const certificateDer = await signTbs(options.issuer.signer, tbsDer);
-  assertAuthorityRules(parseCertificate(certificateDer), issuer.certificate);
-  return certificateDer;
+  return signAuthority(tbsDer, options.issuer.signer, issuer.certificate);
 }
 
 function assertCertifiable(subject: ParsedCertificate, issuer: ParsedCertificate): void {

@@ -1,5 +1,5 @@
 // Issuance: a request and a profile become a signed certificate, by splicing a handful of fields into a template that was linted
-// when the profile was loaded.
+// when the profile was loaded, linting what came of it, and signing just that.
 import { hash } from 'node:crypto';
 import { KeylineError, type SerialHex } from '@keyline/kernel';
 import {
@@ -19,8 +19,8 @@ import { readIssuer } from './issuer-identity.ts';
 import { findNameFault, nameConstraintsOf } from './name-constraints.ts';
 import type { Authority, IssuedCertificate, IssueRequest } from './ports.ts';
 import type { Profiles } from './profile.ts';
+import { prepareLeaf, type PreparedCertificate } from './prepared-certificate.ts';
 import { createSerial } from './serial.ts';
-import { signTbs } from './sign-tbs.ts';
 import { keyIdOf } from './subject-key-id.ts';
 
 const versionDer = der.explicit(0, der.integer(2));
@@ -52,14 +52,17 @@ export class Issuer {
     this.#nameConstraints = nameConstraintsOf(parseCertificate(authority.certificateDer));
   }
 
-  get authorityId(): string {
-    return this.authority.id;
-  }
-
   /**
-   * @throws {KeylineError} PROFILE_UNKNOWN, PROFILE_VIOLATION, CSR_ALGORITHM_NOT_ALLOWED, VALIDITY_NOT_ALLOWED, DER_MALFORMED
+   * Prepared, linted, signed.
+   * @throws {KeylineError} PROFILE_UNKNOWN, PROFILE_VIOLATION, CSR_ALGORITHM_NOT_ALLOWED, VALIDITY_NOT_ALLOWED, DER_MALFORMED, LINT_FAILED
    */
   async issue(request: IssueRequest): Promise<IssuedCertificate> {
+    const prepared = this.prepare(request);
+    return { ...prepared.facts, der: await prepared.sign() };
+  }
+
+  /** What `issue` signs: linted, with a serial of its own, and to be signed once. @throws {KeylineError} as `issue` */
+  prepare(request: IssueRequest): PreparedCertificate<Omit<IssuedCertificate, 'der'>> {
     const compiled = this.#profiles.get(request.profile);
     if (compiled === undefined) {
       throw new KeylineError(
@@ -90,6 +93,7 @@ export class Issuer {
       const extensions = alternativeNames === undefined ? [] : [alternativeNames];
       assertPermitted(this.#nameConstraints, { subjectDer, extensions }, request);
     }
+    const keyId = keyIdOf(publicKey);
     const serial = createSerial();
     const { crlShards } = compiled;
     const shard = crlShards === undefined ? 0 : shardIndexOf(serial, crlShards);
@@ -97,10 +101,10 @@ export class Issuer {
       compiled.extensionsHead,
       alternativeNames === undefined ? nothing : encodeExtension(alternativeNames),
       skiHead,
-      keyIdOf(publicKey),
+      keyId,
       compiled.extensionsTails[shard] ?? nothing,
     );
-    const tbsDer = der.sequence(
+    const parts = [
       versionDer,
       serialHead,
       serial,
@@ -109,18 +113,22 @@ export class Issuer {
       subjectDer,
       request.spkiDer,
       der.explicit(3, extensions),
-    );
-    return {
-      authority: this.authority.id,
-      serial: hexOf(serial) as SerialHex,
-      der: await signTbs(this.authority.signer, tbsDer),
-      notBefore,
-      notAfter,
-      spkiSha256: hash('sha256', request.spkiDer, 'hex'),
-      ...(crlShards === undefined
-        ? {}
-        : { crlShard: crlShardName({ index: shard, count: crlShards }) }),
-    };
+    ];
+    return prepareLeaf(parts, {
+      signer: this.authority.signer,
+      compiled,
+      meaning: { id: request.id, spkiDer: request.spkiDer, keyId, notBefore, notAfter },
+      describe: (linted) => ({
+        authority: this.authority.id,
+        serial: hexOf(linted.serial) as SerialHex,
+        notBefore,
+        notAfter,
+        spkiSha256: hash('sha256', request.spkiDer, 'hex'),
+        ...(crlShards === undefined
+          ? {}
+          : { crlShard: crlShardName({ index: linted.shard, count: crlShards }) }),
+      }),
+    });
   }
 
   /** Certificates of one second share their validity more often than not. */

@@ -143,6 +143,9 @@ const authorityRules: readonly Rule<IssuerContext>[] = [
     finding: 'an authority must have a subject',
     holds: hasSubject,
   },
+];
+
+const signatureRules: readonly Rule<IssuerContext>[] = [
   {
     rule: 'RFC 5280 §4.1.1.3',
     finding: "its signature does not verify with the authority's key",
@@ -284,7 +287,7 @@ function findBroken<Context>(
     .map(({ rule, finding }) => ({ rule, finding }));
 }
 
-/** Rules for roots (no issuer) and issuing authorities. */
+/** Rules for roots (no issuer) and issuing authorities; the signature is not looked at, so that none is made of what breaks one. */
 export function lintAuthority(
   certificate: ParsedCertificate,
   issuer?: ParsedCertificate,
@@ -316,13 +319,23 @@ function assertNone(what: string, findings: readonly LintFinding[]): void {
   );
 }
 
+const nameOf = ({ commonName }: ParsedCertificate): string =>
+  `The authority certificate "${commonName ?? 'without a CN'}"`;
+
 /** @throws {KeylineError} LINT_FAILED */
 export function assertAuthorityRules(
   certificate: ParsedCertificate,
   issuer?: ParsedCertificate,
 ): void {
-  const name = certificate.commonName ?? 'without a CN';
-  assertNone(`The authority certificate "${name}"`, lintAuthority(certificate, issuer));
+  assertNone(nameOf(certificate), lintAuthority(certificate, issuer));
+}
+
+/** @throws {KeylineError} LINT_FAILED */
+export function assertAuthoritySignature(
+  certificate: ParsedCertificate,
+  issuer?: ParsedCertificate,
+): void {
+  assertNone(nameOf(certificate), findBroken(signatureRules, certificate, { issuer }));
 }
 
 /** @throws {KeylineError} LINT_FAILED */

@@ -63,7 +63,7 @@ export interface IssuedCertificate {
   readonly notAfter: number;
   /** Lower-case hex SHA-256 of the SubjectPublicKeyInfo. */
   readonly spkiSha256: string;
-  /** `3of16` when the certificate names a shard of its authority's CRL: belongs in its row, for good. @see parseCrlShardName */
+  /** `3of16` when the certificate names a shard of its authority's CRL: belongs in its row, for good. */
   readonly crlShard?: string | undefined;
 }
 
