@@ -26,7 +26,12 @@ type Limits = ServiceConfig['listeners'];
 
 /** Settings of Node's server. What they end is checked each second; by Node's default it is each half minute. */
 export function httpServerOptions({ headerTime }: Pick<Limits, 'headerTime'>): ServerOptions {
-  return { headersTimeout: headerTime, connectionsCheckingInterval: 1000 };
+  // That a Host is missing is said as a problem, by request-form.ts.
+  return {
+    headersTimeout: headerTime,
+    connectionsCheckingInterval: 1000,
+    requireHostHeader: false,
+  };
 }
 
 declare module 'fastify' {

@@ -27,6 +27,9 @@ function findOddity(raw: IncomingMessage): string | undefined {
   if (raw.httpVersionMajor !== 1) {
     return `HTTP/${raw.httpVersion.slice(0, 10)} is not spoken here; HTTP/1.1 is.`;
   }
+  if (raw.headers.host === undefined && raw.httpVersion !== '1.0') {
+    return 'The header Host is missing (RFC 9112 §3.2).';
+  }
   // RFC 9112 §6.1: with another coding the end of the body is not known.
   const coding = raw.headers['transfer-encoding'];
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {

@@ -30,6 +30,7 @@ const smuggled = ['', 'GET /healthz HTTP/1.1', 'Host: x', '', ''];
 describe('a request that could be read in two ways', () => {
   it.each([
     ['two hosts (RFC 9112 §3.2)', ['GET /healthz HTTP/1.1', 'Host: x', 'host: y', '', '']],
+    ['no host (RFC 9112 §3.2)', ['GET /healthz HTTP/1.1', 'X: y', '', '']],
     ['HTTP/2.0 in the form of 1.1', ['GET /healthz HTTP/2.0', 'Host: x', '', '']],
     [
       'a transfer coding that is not chunked (RFC 9112 §6.1)',
@@ -69,6 +70,7 @@ describe('a request that could be read in two ways', () => {
     const text = await say(lines);
     // Once, or once more for what follows; never what is smuggled behind.
     expect([...new Set(text.match(/HTTP\/1\.1 \d+/g))]).toEqual(['HTTP/1.1 400']);
+    expect(text).toContain('"code":"REQUEST_INVALID"');
   });
 
   it('is told apart from one that has everything once', async () => {

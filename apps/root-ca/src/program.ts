@@ -175,6 +175,7 @@ ${describeExitCodes(['ok', 'internal', 'usage', 'refused', 'notFound', 'badFile'
     )
     .option('--crl-url <url>', "http:// address where this root's CRL will be served")
     .option('--issuer-url <url>', "http:// address where this root's certificate will be served")
+    .option('--ocsp-url <url>', "http:// address where this root's OCSP answers will be served")
     .option(
       '--permit <name>',
       `only names in it for everything below, repeatable: ${limits}`,

@@ -56,6 +56,36 @@ describe.skipIf(!has('openssl'))('keyline-root cross-sign', () => {
     ).toContain('OK');
   });
 
+  it('says where OCSP answers about it are, and the root signs them with its CRL (RFC 5280 §4.2.2.1)', async () => {
+    await newer.must(
+      ...cross('--certificate', 'older.crt', '--out', 'served.crt', '--yes'),
+      ...['--crl-url', 'http://pki.example.com/crl/root.crl'],
+      ...['--issuer-url', 'http://pki.example.com/aia/root.cer'],
+      ...['--ocsp-url', 'http://pki.example.com/ocsp'],
+    );
+    const text = openssl(newer, 'x509', '-in', 'served.crt', '-noout', '-text');
+    expect(text).toContain('OCSP - URI:http://pki.example.com/ocsp');
+    await newer.must('crl', ...withPass);
+    const answers = newer.read('root.crl.ocsp').split('-----BEGIN OCSP RESPONSE-----').slice(1);
+    // OpenSSL fails on one that is about another certificate.
+    const say = (): string => {
+      try {
+        return openssl(
+          newer,
+          ...['ocsp', '-issuer', 'root.crt', '-cert', 'served.crt', '-CAfile', 'root.crt'],
+          ...['-respin', 'answer.der', '-no_nonce'],
+        );
+      } catch {
+        return '';
+      }
+    };
+    const said = answers.map((pem) => {
+      newer.write('answer.der', Buffer.from(pem.replace(/-----END[^]*/, ''), 'base64'));
+      return say();
+    });
+    expect(said.join('')).toContain('served.crt: good');
+  });
+
   it('is taken back by revoking it: the CRL stops the path', async () => {
     const { serial } = await newer.must(
       ...cross('--certificate', 'older.crt', '--out', 'again.crt', '--validity', 'P30D'),

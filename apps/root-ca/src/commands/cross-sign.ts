@@ -18,6 +18,7 @@ export interface CrossSignOptions extends NameLimitOptions {
   readonly pathLen?: number;
   readonly crlUrl?: string;
   readonly issuerUrl?: string;
+  readonly ocspUrl?: string;
   readonly passphraseFile?: string;
   readonly yes?: boolean;
 }
@@ -60,6 +61,7 @@ export async function crossSign(task: Task, options: CrossSignOptions): Promise<
       ['no names in', options.exclude?.join(', ')],
       ['CRL at', options.crlUrl],
       ['root served at', options.issuerUrl],
+      ['OCSP at', options.ocspUrl],
     ])}Everything that root has signed or will sign is then trusted by those who trust this one. Compare its SHA-256.\n`,
   });
   const issuer = await unlockRoot(task, opened.certificate, options.passphraseFile);
@@ -69,7 +71,7 @@ export async function crossSign(task: Task, options: CrossSignOptions): Promise<
     now,
     validity,
     pathLen: options.pathLen,
-    urls: { crl: options.crlUrl, caIssuers: options.issuerUrl },
+    urls: { crl: options.crlUrl, caIssuers: options.issuerUrl, ocsp: options.ocspUrl },
     nameConstraints,
   });
   return deliver(task, opened.state, {
