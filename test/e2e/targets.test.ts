@@ -276,7 +276,7 @@ describe.skipIf(!has('mosquitto'))('an embedded broker and a Mosquitto of the te
     beforeAll(async () => {
       for (let n = 0; n < 6; n += 1) kept.push(await enroll(`${name}-drift-${n}`));
       await change(`${name}-drift-5`, 'revoke', { wait: true });
-      expectStatus(await suite.fleet.admin.post(`/v1/targets/${name}/reconcile`), 200);
+      expectStatus(await suite.fleet.admin.post(`/v1/targets/${name}/compare`), 200);
     });
 
     it('by hand is found and repaired: rights, roles, clients, and a way back in', async () => {

@@ -7,7 +7,7 @@ import { exportDynamicSecurity } from '@keyline/targets';
 import type { TargetView as EffectTarget } from '../effects.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { viewAlert } from '../views.ts';
-import type { Register } from './register.ts';
+import type { Register, RouteOutput } from './register.ts';
 
 export function registerOperations(register: Register, service: ServiceContext): void {
   const { fleet, effects } = service;
@@ -53,17 +53,19 @@ export function registerOperations(register: Register, service: ServiceContext):
       .send(document);
   });
 
-  register('reconcileTarget', async ({ params }) => {
-    const target = effects.targets.find(({ name }) => name === params.name);
+  const compare = async (wanted: string): Promise<RouteOutput<'compareTarget'>> => {
+    const target = effects.targets.find(({ name }) => name === wanted);
     if (target === undefined) {
       throw new KeylineError(
         'NOT_FOUND',
-        `There is no target "${params.name}". There are: ${effects.targets.map(({ name }) => name).join(', ')}.`,
+        `There is no target "${wanted}". There are: ${effects.targets.map(({ name }) => name).join(', ')}.`,
       );
     }
     await target.compare();
     return viewTarget(target);
-  });
+  };
+  register('compareTarget', ({ params }) => compare(params.name));
+  register('reconcileTarget', ({ params }) => compare(params.name));
 
   register('whoAmI', async ({ request }) => {
     const { name, role, via } = requireCaller(request.caller);

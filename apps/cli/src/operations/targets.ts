@@ -43,7 +43,7 @@ export async function compareTarget(
 ): Promise<void> {
   const client = await openClient(context, options);
   try {
-    const target = await client.call('reconcileTarget', { params: { name }, body: {} });
+    const target = await client.call('compareTarget', { params: { name }, body: {} });
     if (options.json === true) printJson(context, target);
     else {
       context.terminal.out(
