@@ -16,6 +16,8 @@ export interface StartOptions {
   readonly config?: string | undefined;
   /** Chosen at the first start, and kept; Keyline's own when absent. */
   readonly broker?: 'mosquitto' | undefined;
+  /** `name=value` for its broker. */
+  readonly brokerOptions?: readonly string[];
   /** Instead of this process's own. */
   readonly env?: NodeJS.ProcessEnv | undefined;
 }
@@ -24,11 +26,13 @@ const startTimeout = 100_000;
 const stopTimeout = 20_000;
 
 /** Answers when it was started, not when it serves: see `ready`. */
-export function launchKeyline({ data, config, broker, env }: StartOptions): RunningKeyline {
+export function launchKeyline(options: StartOptions): RunningKeyline {
+  const { data, config, broker, brokerOptions = [], env } = options;
   const args = [
     ...['up', '--data', data, '--json'],
     ...(config === undefined ? [] : ['--config', config]),
     ...(broker === undefined ? [] : ['--broker', broker]),
+    ...brokerOptions.flatMap((option) => ['--broker-option', option]),
   ];
   return new RunningKeyline(data, args, env);
 }

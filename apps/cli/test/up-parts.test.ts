@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { defaultLogBounds, ServiceLog } from '@keyline/process';
+import { parseBrokerOption } from '../src/up/broker-options.ts';
 import { Child } from '../src/up/child.ts';
 import { stopLeftovers } from '../src/up/leftovers.ts';
 import { acquireLock } from '../src/up/lock.ts';
@@ -88,6 +89,20 @@ describe('the plan of a data folder', () => {
     await expect(assertPortsFree(plan)).rejects.toThrow(`127.0.0.1:${String(port)} (the broker)`);
     await new Promise((done) => server.close(done));
     await assertPortsFree(plan);
+  });
+});
+
+describe('an option for the broker', () => {
+  it('is passed on as it is, unless up decides it itself or it is no name=value', () => {
+    expect(parseBrokerOption('max-connections=20000')).toEqual(['--max-connections', '20000']);
+    expect(parseBrokerOption('ciphers=A:B=C')).toEqual(['--ciphers', 'A:B=C']);
+    expect(parseBrokerOption('port=1')).toContain('--port-broker');
+    for (const name of ['cert', 'admin', 'ready-file', 'client-authorities']) {
+      expect(parseBrokerOption(`${name}=x`)).toContain('decided by keyline up');
+    }
+    for (const bad of ['', '=', 'ciphers', 'ciphers=', '--ciphers=x', 'a b=c']) {
+      expect(parseBrokerOption(bad)).toContain('name=value');
+    }
   });
 });
 

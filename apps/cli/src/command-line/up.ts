@@ -1,5 +1,6 @@
 // The words of `keyline up`.
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { parseBrokerOption } from '../up/broker-options.ts';
 import { engines } from '../up/plan.ts';
 import type { Act } from './act.ts';
 import { defaultLogBounds } from '@keyline/process';
@@ -37,6 +38,12 @@ export function addUpCommand(program: Command, act: Act): void {
         ).choices(engines),
       )
       .option(
+        '--broker-option <name=value>',
+        'option of "keyline broker serve" for this start, such as password-port=8884 or max-connections=20000 (repeatable)',
+        collectBrokerOption,
+        [] as string[],
+      )
+      .option(
         '--log-size <bytes>',
         'size at which a log file is renamed and a new one begun',
         parseLogSize,
@@ -56,6 +63,13 @@ export function addUpCommand(program: Command, act: Act): void {
       return await runUp(context, options);
     }),
   );
+}
+
+/** commander argument parser. */
+function collectBrokerOption(text: string, before: readonly string[]): string[] {
+  const parsed = parseBrokerOption(text);
+  if (typeof parsed === 'string') throw new InvalidArgumentError(parsed);
+  return [...before, ...parsed];
 }
 
 /** commander argument parser. */

@@ -40,9 +40,14 @@ export function caSpec(given: Shared & { config: string }): ChildSpec {
   };
 }
 
-/** @param admin CN of the person who may administer the broker too, with mosquitto_ctrl for instance */
-export function brokerSpec(given: Shared & { admin: string; config: string }): ChildSpec {
-  const { layout, plan, admin, config } = given;
+/**
+ * @param given.admin CN of the person who may administer the broker too, with mosquitto_ctrl for instance
+ * @param given.more arguments that a person gave
+ */
+export function brokerSpec(
+  given: Shared & { admin: string; config: string; more: readonly string[] },
+): ChildSpec {
+  const { layout, plan, admin, config, more } = given;
   return {
     ...watchedBy('keyline-broker', given),
     program: programs['keyline-broker'],
@@ -65,6 +70,7 @@ export function brokerSpec(given: Shared & { admin: string; config: string }): C
             ...['--admin-certificate', layout.ca.brokerAdmin],
             ...['--admin-certificate', layout.admin.certificate],
           ]),
+      ...more,
     ],
   };
 }

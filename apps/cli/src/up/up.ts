@@ -30,6 +30,8 @@ export interface UpOptions extends JsonOption {
   readonly host?: string;
   readonly listen?: string;
   readonly broker?: Engine;
+  /** Arguments for keyline-broker, as they are. */
+  readonly brokerOption: readonly string[];
   /** Bytes. */
   readonly logSize: number;
   readonly logFiles: number;
@@ -134,7 +136,12 @@ async function supervise(
     await replaceAdmin({ layout, config, env, signal });
     say('made a new admin certificate, because the one there was not valid now');
   }
-  children.broker = new Child(brokerSpec({ ...shared, config, admin: admin.request.name }));
+  children.broker = new Child(
+    brokerSpec({
+      ...{ ...shared, config, admin: admin.request.name },
+      more: options.brokerOption,
+    }),
+  );
   let stopUpkeep = (): void => undefined;
   // A start that is waited for has to be let go of; later the order of the end is the finally's.
   const abandonStart = (): void => {
