@@ -14,6 +14,7 @@ import type {
   Work,
 } from './admission.ts';
 import { certificateRow } from './certificate-row.ts';
+import { keyInUse } from './device-id.ts';
 
 /** @param now epoch milliseconds */
 export function decide(given: DeviceCase, now: number): Decision<DeviceHolder> {
@@ -21,15 +22,13 @@ export function decide(given: DeviceCase, now: number): Decision<DeviceHolder> {
   const { words, key } = admitted;
   const { device, current } = standing;
   if (device === undefined) return admitted.refusal ?? issue(given, now);
-  const hadKey = standing.keyOwner === device.id;
   switch (device.state) {
     case 'suspended':
     case 'revoked':
       return refuse(words.stateForbids(device));
     case 'registered':
     case 'decommissioned':
-      if (admitted.refusal !== undefined) return admitted.refusal;
-      return hadKey ? refuse(words.keyWasHeld(device)) : issue(given, now);
+      return issueUnlessHeld(given, device, now);
     case 'active':
       if (standing.isOrphaned) return admitted.refusal ?? issue(given, now);
       if (current !== undefined && isAnsweredAgain(admitted, standing, key)) {
@@ -40,9 +39,19 @@ export function decide(given: DeviceCase, now: number): Decision<DeviceHolder> {
         };
       }
       if (admitted.otherKey === 'refuse') return refuse(words.exists(device));
-      if (admitted.refusal !== undefined) return admitted.refusal;
-      return hadKey ? refuse(words.keyWasHeld(device)) : issue(given, now);
+      return issueUnlessHeld(given, device, now);
   }
+}
+
+function issueUnlessHeld(given: DeviceCase, device: Device, now: number): Decision<DeviceHolder> {
+  const { admitted, standing } = given;
+  const { keyOwner } = standing;
+  if (admitted.refusal !== undefined) return admitted.refusal;
+  // The commit asks again; where it is known already, nothing is signed for it.
+  if (keyOwner !== undefined && keyOwner !== device.id) return refuse(keyInUse(device.id));
+  // Whoever renews may go on with any key of its own; whoever is let in anew needs one that it never had.
+  const hadKey = keyOwner === device.id && admitted.asked === undefined;
+  return hadKey ? refuse(admitted.words.keyWasHeld(device)) : issue(given, now);
 }
 
 /** Whether nothing new is issued, because the certificate that stands is the one that was asked for. */

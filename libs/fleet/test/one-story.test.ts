@@ -1,0 +1,225 @@
+// Random histories, one request after the other and several at once: what was decided, the rows and the ledger tell the same story.
+import { Duration, isKeylineError } from '@keyline/kernel';
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import {
+  changeDeviceState,
+  enroll,
+  noteUse,
+  renew,
+  revokeCertificate,
+  signUnit,
+  type Batch,
+  type Certificate,
+  type Enrolled,
+} from '../src/index.ts';
+import { expectOneStory } from './story.ts';
+import {
+  batchOf,
+  csrOf,
+  newKey,
+  openWorks,
+  operator,
+  tokenOf,
+  caller,
+  type Works,
+} from './works.ts';
+
+const ids = ['d1', 'd2'];
+const keys = Array.from({ length: 4 }, () => newKey());
+/** One CSR for each id and key: they are sent again and again. */
+const csrs = Promise.all(ids.map((id) => Promise.all(keys.map((key) => csrOf(id, key)))));
+const station = caller('station', 'st1@works');
+
+interface World {
+  readonly works: Works;
+  readonly csrs: readonly (readonly string[])[];
+  readonly tokens: readonly { readonly id: string; readonly tokenHash: string }[];
+  readonly batches: readonly Batch[];
+  /** Every certificate that anybody was given. */
+  readonly given: Certificate[];
+}
+
+type Step = (world: World) => Promise<Enrolled | undefined>;
+
+const which = (count: number): fc.Arbitrary<number> => fc.nat({ max: count - 1 });
+const nothing = async (work: Promise<unknown>): Promise<undefined> => {
+  await work;
+  return undefined;
+};
+
+const enrolls = fc
+  .tuple(which(2), which(4), which(2))
+  .map(([id, key, token]): [string, Step] => [
+    `enroll ${String(id)} with key ${String(key)} and token ${String(token)}`,
+    ({ works, tokens, csrs: all }) =>
+      enroll(works, { csr: all[id]![key]!, tokenHash: tokens[token]!.tokenHash }),
+  ]);
+const signs = fc
+  .tuple(which(2), which(4), which(2))
+  .map(([id, key, batch]): [string, Step] => [
+    `sign ${String(id)} with key ${String(key)} in batch ${String(batch)}`,
+    ({ works, batches, csrs: all }) =>
+      signUnit(works, { caller: station, batch: batches[batch]!, csr: all[id]![key]! }),
+  ]);
+/** With a certificate that somebody holds, whatever became of it; as it is on record, because the edge has read it. */
+async function held(
+  { works, given }: World,
+  n: number,
+): Promise<Parameters<typeof renew>[1]['caller'] | undefined> {
+  const one = given.at(-1 - (n % Math.max(1, given.length)));
+  const certificate = one && (await works.store.findCertificate(one.serial));
+  // The edge lets nobody in with a certificate that is revoked.
+  if (certificate === undefined || certificate.state === 'revoked') return undefined;
+  return { role: 'device', name: certificate.owner, via: 'certificate', certificate };
+}
+const renewals = fc.tuple(which(4), fc.option(which(4))).map(([n, key]): [string, Step] => [
+  `renew with the ${String(n)}th last certificate and key ${String(key)}`,
+  async (world) => {
+    const who = await held(world, n);
+    if (who === undefined) return undefined;
+    const csr = key === null ? undefined : world.csrs[ids.indexOf(who.name)]![key]!;
+    return renew(world.works, { caller: who, csr });
+  },
+]);
+const uses = which(4).map((n): [string, Step] => [
+  `use the ${String(n)}th last certificate`,
+  async (world) => {
+    const who = await held(world, n);
+    if (who !== undefined) await noteUse(world.works, who);
+    return undefined;
+  },
+]);
+const changes = fc
+  .tuple(which(2), fc.constantFrom('revoke', 'suspend', 'resume', 'resume', 'decommission'))
+  .map(([id, change]): [string, Step] => [
+    `${change} ${String(id)}`,
+    ({ works }) => nothing(changeDeviceState(works, { caller: operator, id: ids[id]!, change })),
+  ]);
+const revocations = which(4).map((n): [string, Step] => [
+  `revoke the ${String(n)}th last certificate`,
+  async ({ works, given }) => {
+    const one = given.at(-1 - (n % Math.max(1, given.length)));
+    if (one === undefined) return undefined;
+    return nothing(revokeCertificate(works, { caller: operator, serial: one.serial }));
+  },
+]);
+const waits = fc
+  .constantFrom(Duration.minutes(1), Duration.days(60), Duration.days(100))
+  .map((time): [string, Step] => [
+    `wait ${String(time)} ms`,
+    ({ works }) => {
+      works.clock.advance(time);
+      return Promise.resolve(undefined);
+    },
+  ]);
+const step = fc.oneof(
+  { weight: 4, arbitrary: enrolls },
+  { weight: 4, arbitrary: signs },
+  { weight: 6, arbitrary: renewals },
+  { weight: 2, arbitrary: uses },
+  { weight: 4, arbitrary: changes },
+  { weight: 1, arbitrary: revocations },
+  { weight: 2, arbitrary: waits },
+);
+
+/** A refusal is an answer; anything else fails the test. */
+async function answer(world: World, [, run]: [string, Step]): Promise<Enrolled | undefined> {
+  try {
+    return await run(world);
+  } catch (error) {
+    if (isKeylineError(error) && error.code !== 'INTERNAL') return undefined;
+    throw error;
+  }
+}
+
+async function expectAnswerStands(world: World, enrolled: Enrolled, before: number): Promise<void> {
+  const { device, certificate, entry, created } = enrolled;
+  const [on] = await world.works.store.readEntries(entry.seq - 1, 1);
+  expect(on).toMatchObject({ seq: entry.seq, at: entry.at });
+  expect(entry.seq > before).toBe(created);
+  expect(certificate.entry).toBe(entry.seq);
+  if (created) {
+    expect(on?.data).toMatchObject({ device: device.id, serial: certificate.serial });
+    world.given.push(certificate);
+  } else {
+    expect(world.given.some(({ serial }) => serial === certificate.serial)).toBe(true);
+  }
+}
+
+async function openWorld(): Promise<World> {
+  const works = await openWorks();
+  return {
+    works,
+    csrs: await csrs,
+    tokens: [
+      await tokenOf(works, { maxUses: 3, lifetime: Duration.days(365) }),
+      await tokenOf(works, { maxUses: 1, lifetime: Duration.days(365), type: 'sensor' }),
+    ],
+    batches: [
+      await batchOf(works, { quota: 2, lifetime: Duration.days(365) }),
+      await batchOf(works, { id: 'lot-2', quota: 3, rework: true, lifetime: Duration.days(365) }),
+    ],
+    given: [],
+  };
+}
+
+it('one request after the other', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
+      const world = await openWorld();
+      for (const one of steps) {
+        const before = await world.works.store.lastSeq();
+        const enrolled = await answer(world, one);
+        if (enrolled !== undefined) {
+          await expectAnswerStands(world, enrolled, before);
+          // Nothing came in between, so the answer is the row.
+          expect(await world.works.store.findDevice(enrolled.device.id)).toEqual(enrolled.device);
+          const row = await world.works.store.findCertificate(enrolled.certificate.serial);
+          expect(row).toEqual(enrolled.certificate);
+          expect(row?.state).toBe('active');
+        }
+        await expectOneStory(world.works);
+      }
+      await world.works.close();
+    }),
+    { numRuns: 60, reporter: reportSteps },
+  );
+});
+
+it('several at once', async () => {
+  const crowd = fc.array(step, { minLength: 1, maxLength: 5 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(crowd, { minLength: 2, maxLength: 8 }), async (crowds) => {
+      const world = await openWorld();
+      for (const steps of crowds) {
+        const before = await world.works.store.lastSeq();
+        const answers = await Promise.all(steps.map((one) => answer(world, one)));
+        // Who was answered again may have been answered what another of the crowd was given.
+        for (const enrolled of answers.toSorted(
+          (a, b) => Number(b?.created) - Number(a?.created),
+        )) {
+          if (enrolled?.created === true) await expectAnswerStands(world, enrolled, before);
+        }
+        for (const enrolled of answers) {
+          if (enrolled?.created !== false) continue;
+          const { serial } = enrolled.certificate;
+          expect(world.given.some((one) => one.serial === serial)).toBe(true);
+        }
+        await expectOneStory(world.works);
+      }
+      await world.works.close();
+    }),
+    { numRuns: 60, reporter: reportSteps },
+  );
+});
+
+/** The steps in words: what fast-check prints of functions says nothing. */
+function reportSteps<Steps>(run: fc.RunDetails<Steps>): void {
+  if (!run.failed) return;
+  const parts = (run.counterexample as unknown[] | null)?.flat(Number.POSITIVE_INFINITY) ?? [];
+  const texts = parts.filter((part) => typeof part === 'string');
+  throw new Error(`seed ${String(run.seed)}: ${texts.join('; ')}`, {
+    cause: run.errorInstance ?? undefined,
+  });
+}
