@@ -84,8 +84,19 @@ function serveSigning(given: { breakAfter?: number; refuse?: string[] } = {}): v
       if (answered === toBreak) {
         toBreak = undefined;
         isBreaking = true;
-        // A moment later, so that what was answered arrives before the end.
-        setTimeout(() => response.destroy(), 20);
+        // Only once what was answered has arrived: a reset would take away what is still on its way.
+        const arrived = answered;
+        const look = setInterval(() => {
+          const names = existsSync(workshop.path('certs'))
+            ? readdirSync(workshop.path('certs'))
+            : [];
+          if (names.filter((name) => name.endsWith('.crt')).length < arrived) return;
+          clearInterval(look);
+          response.destroy();
+        }, 5);
+        response.on('close', () => {
+          clearInterval(look);
+        });
       }
     });
     lines.on('close', () => {

@@ -7,11 +7,7 @@ import { request as httpsRequest, type Agent } from 'node:https';
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createSigner, generateKey } from '@keyline/keys';
-import {
-  createIssuingCertificate,
-  createRootCertificate,
-  parseCsr,
-} from '@keyline/pki';
+import { createIssuingCertificate, createRootCertificate, parseCsr } from '@keyline/pki';
 import { createCsr, encodePem, type Signer } from '@keyline/x509';
 import { pino } from 'pino';
 import { runInit } from '../../src/commands/init.ts';
