@@ -250,6 +250,31 @@ describe('the trust bundle', () => {
     plant.trust = bundle.text;
   });
 
+  it('refuses a cross certificate that no root in it signed (RFC 5280 §6.1.3 (a)(1))', async () => {
+    const now = Date.now();
+    const signer = createSigner(generateKey('ec-p256'));
+    const unknownRoot = await createRootCertificate({
+      ...{ signer, commonName: 'Unknown Root', now, validity: year },
+    });
+    const cross = await createCrossCertificate({
+      issuer: { certificateDer: unknownRoot, signer },
+      subjectDer: decodePem(firstRoot, 'CERTIFICATE'),
+      ...{ now, validity: year / 2 },
+    });
+    const early = await add(encodePem('CERTIFICATE', cross));
+    expect([early.status, early.body.code]).toEqual([400, 'PATH_INVALID']);
+    expect(early.body.detail).toContain('Add the root that signed it first');
+    await add(encodePem('CERTIFICATE', unknownRoot));
+    const forged = cross.slice();
+    forged[forged.length - 1]! ^= 1;
+    const refused = await add(encodePem('CERTIFICATE', forged));
+    expect([refused.status, refused.body.code]).toEqual([400, 'PATH_INVALID']);
+    const bundle = await plant.plain('GET', '/v1/trust-bundle');
+    expect(bundle.text).not.toContain(encodePem('CERTIFICATE', forged).trim());
+    expect((await add(encodePem('CERTIFICATE', cross))).status).toBe(200);
+    plant.trust = (await plant.plain('GET', '/v1/trust-bundle')).text;
+  });
+
   it('refuses what is no authority, and an authority of somebody else', async () => {
     const leaf = (await enrollDevice('leaf-1')).body.certificate as string;
     const foreign = await signUnderNewRoot((await makeCsr('someone')).pem);

@@ -382,6 +382,9 @@ describe('a cross certificate that the root takes back', () => {
     await bring(await rootCrl(20, [parseCertificate(cross).serial]));
     expect(await bundle()).not.toContain(pem.trim());
     expect(await bundle()).toContain(self.trim());
+    const again = await call('POST', '/v1/trust-bundle', { certificate: pem });
+    expect([again.status, again.body.code]).toEqual([400, 'PATH_INVALID']);
+    expect(again.body.detail).toContain('Its root took it back');
   });
 });
 

@@ -8,7 +8,7 @@ import { commitOrThrow, conflict, type FailedCommit, type FleetContext } from '.
 import type { EntryData } from '@keyline/ledger';
 import type { AuthorityRecord, AuthorityState } from './model.ts';
 import type { Write } from './ports.ts';
-import { findParentEntry, type KnownRoot } from './root-crls.ts';
+import { findParentEntry, openRootStatus, type KnownRoot } from './root-crls.ts';
 
 type Context = Pick<FleetContext, 'store' | 'clock' | 'profiles'>;
 type AuthorityEntry = Extract<EntryData, { kind: `authority-${string}` | 'trust-added' }>;
@@ -70,19 +70,24 @@ export async function installAuthority(
     intermediates: [],
     roots: [root],
     now: context.clock.now(),
+    statusOf: await openRootStatus(context, command.roots),
   });
-  if (verdict.status === 'invalid') {
+  if (verdict.status === 'invalid' && verdict.fault === 'path') {
     throw new KeylineError(
       'PATH_INVALID',
       `The certificate for "${id}" is not good under the root given with it: ${verdict.reason}`,
     );
   }
+  // Also one that has ended says what was revoked.
   const listed = await findParentEntry(context, { certificate, root, roots: command.roots });
   if (listed !== undefined) {
     throw new KeylineError(
       'PATH_INVALID',
       `The certificate for "${id}" is revoked: CRL ${String(listed.crl)} of its root lists it (${listed.reason}, ${formatInstant(listed.revokedAt)}). Have the root sign another key: add another authority.`,
     );
+  }
+  if (verdict.status === 'invalid') {
+    throw new KeylineError('PATH_INVALID', `${verdict.reason} ${howToKnow}`);
   }
   await commit(context, {
     caller: command.caller,
@@ -100,6 +105,9 @@ export async function installAuthority(
     explain: conflict,
   });
 }
+
+const howToKnow =
+  'Make a CRL of the root that is in force with keyline-root crl, and bring it with keyline ca root-crl.';
 
 const whyNotActive = {
   pending: 'give it its certificate first',
@@ -182,7 +190,6 @@ export async function retireAuthority(
 
 /**
  * Adds a certificate to the trust bundle: a root, or one of the roots certified by another (`keyline-root cross-sign`).
- * @param command.roots those that are trusted already
  * @throws {KeylineError} DER_MALFORMED, PATH_INVALID
  */
 export async function addTrust(
@@ -191,13 +198,16 @@ export async function addTrust(
     readonly caller: Caller;
     /** DER. */
     readonly certificate: Uint8Array;
-    readonly roots: readonly ParsedCertificate[];
+    /** What the bundle holds. */
+    readonly trusted: readonly ParsedCertificate[];
+    /** Those whose CRLs on record are asked. */
+    readonly roots: readonly KnownRoot[];
   },
 ): Promise<ParsedCertificate> {
   const now = context.clock.now();
   const certificate = parseCertificate(command.certificate);
   const name = certificate.commonName ?? certificate.serial;
-  const isOurs = command.roots.some(
+  const isOurs = command.trusted.some(
     ({ subjectDer, spkiDer }) =>
       equalBytes(subjectDer, certificate.subjectDer) && equalBytes(spkiDer, certificate.spkiDer),
   );
@@ -211,6 +221,7 @@ export async function addTrust(
   if (fault !== undefined) {
     throw new KeylineError('PATH_INVALID', `"${name}" can't join the trust bundle: ${fault}.`);
   }
+  if (!certificate.selfSigned) await assertCrossCertified(context, command);
   await commit(context, {
     caller: command.caller,
     writes: [{ op: 'put-trust', der: command.certificate, at: now }],
@@ -222,6 +233,30 @@ export async function addTrust(
     explain: conflict,
   });
   return certificate;
+}
+
+/** Who trusts the other root alone follows it as far as that is right: signed by that one, and not taken back since. @throws {KeylineError} PATH_INVALID */
+async function assertCrossCertified(
+  context: Context,
+  given: Pick<Parameters<typeof addTrust>[1], 'certificate' | 'trusted' | 'roots'>,
+): Promise<void> {
+  const verdict = verifyChain({
+    leafDer: given.certificate,
+    intermediates: [],
+    roots: given.trusted.filter(({ selfSigned }) => selfSigned),
+    now: context.clock.now(),
+    statusOf: await openRootStatus(context, given.roots),
+  });
+  if (verdict.status === 'valid') return;
+  const advice = {
+    path: 'Add the root that signed it first.',
+    revoked: 'Its root took it back.',
+    'status-unknown': howToKnow,
+  };
+  throw new KeylineError(
+    'PATH_INVALID',
+    `The cross certificate can't join the trust bundle: ${verdict.reason} ${advice[verdict.fault]}`,
+  );
 }
 
 /** @throws {KeylineError} AUTHORITY_NOT_FOUND */

@@ -1,6 +1,11 @@
 // The roots' CRLs: brought from where they were signed, served, and obeyed: an authority that one lists is revoked, for good.
 import { formatInstant, KeylineError, type Clock } from '@keyline/kernel';
-import { revocationReasons, type RevocationReason } from '@keyline/pki';
+import {
+  createCrlStatusSource,
+  revocationReasons,
+  type RevocationReason,
+  type StatusOf,
+} from '@keyline/pki';
 import {
   equalBytes,
   parseCertificate,
@@ -166,6 +171,29 @@ export async function findParentEntry(
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/**
+ * What the CRLs on record say, by RFC 5280 §6.3.3, of certificates that roots signed: "unknown" by one that has ended. A root of which none
+ * was ever brought is not asked; whether its authorities may issue then is for `authorities.requireRootCrl`.
+ */
+export async function openRootStatus(
+  { store, clock }: Pick<Context, 'store' | 'clock'>,
+  roots: readonly KnownRoot[],
+): Promise<StatusOf> {
+  const crls: Uint8Array[] = [];
+  const asked: ParsedCertificate[] = [];
+  for (const { id, certificate } of roots) {
+    const crl = await store.findLatestCrl(id, 'complete');
+    if (crl === undefined) continue;
+    crls.push(crl.der);
+    asked.push(certificate);
+  }
+  const statusOf = createCrlStatusSource({ crls, now: clock.now() });
+  return (certificate, issuer, anchor) =>
+    asked.some((root) => isSameAuthority(root, issuer))
+      ? statusOf(certificate, issuer, anchor)
+      : { status: 'good' };
 }
 
 /** @param certificate DER, issued by the root that signed the CRL */

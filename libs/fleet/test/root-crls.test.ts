@@ -1,9 +1,14 @@
 // Roots' CRLs as the fleet takes them: verified, never back, and obeyed for good.
 import { Duration } from '@keyline/kernel';
-import { createCrl, type RevocationReason } from '@keyline/pki';
-import { algorithms, der, encodeExtension, oids, parseCertificate } from '@keyline/x509';
+import { createCrl, createIssuingCertificate, parseCsr, type RevocationReason } from '@keyline/pki';
+import { algorithms, createCsr, der, encodeExtension, oids, parseCertificate } from '@keyline/x509';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createHierarchy, now, type Hierarchy } from '../../pki/test/hierarchy.ts';
+import {
+  createHierarchy,
+  createTestSigner,
+  now,
+  type Hierarchy,
+} from '../../pki/test/hierarchy.ts';
 import { importRootCrl, installAuthority, addAuthority, obeyRootCrls } from '../src/index.ts';
 import { codeOf, kinds, openWorks, type Works } from './works.ts';
 
@@ -148,5 +153,47 @@ describe("a root's CRL that lists an authority (RFC 5280 §5)", () => {
     expect(await obeyRootCrls(works, roots())).toEqual(['issuing-1']);
     expect(await state()).toBe('revoked');
     expect(await obeyRootCrls(works, roots())).toEqual([]);
+  });
+});
+
+describe("an authority's certificate that is brought", () => {
+  const next = async (): Promise<Uint8Array> => {
+    const key = createTestSigner('ec-p256');
+    return createIssuingCertificate({
+      root,
+      csr: parseCsr(await createCsr({ signer: key, commonName: 'Issuing 2' })),
+      now,
+      validity: Duration.days(900),
+    });
+  };
+  const install = async (certificate: Uint8Array): Promise<unknown> => {
+    await addAuthority(works, { caller: 'keyline', id: 'issuing-2' });
+    const given = { id: 'issuing-2', certificate, root: root.certificateDer, roots: roots() };
+    return installAuthority(works, { caller: 'keyline', ...given });
+  };
+
+  it('is taken when the CRL of its root calls it good', async () => {
+    await bring(await crlOf(1, { lists: issuing }));
+    await install(await next());
+    expect((await works.store.listAuthorities()).map((one) => one.state)).toEqual([
+      'revoked',
+      'ready',
+    ]);
+  });
+
+  it('is refused when that CRL lists it, also one that has ended (RFC 5280 §6.1.3 (a)(3))', async () => {
+    const certificate = await next();
+    await bring(await crlOf(1, { lists: certificate }));
+    works.clock.advance(Duration.days(31));
+    await expect(install(certificate)).rejects.toThrow(/PATH_INVALID.*CRL 1 of its root lists it/);
+  });
+
+  it('is refused when nobody knows: the CRL of its root has ended (§6.3.3)', async () => {
+    await bring(await crlOf(1));
+    works.clock.advance(Duration.days(31));
+    const certificate = await next();
+    await expect(install(certificate)).rejects.toThrow(/PATH_INVALID.*not known.*root-crl/);
+    const [, record] = await works.store.listAuthorities();
+    expect(record).toMatchObject({ state: 'pending', certificate: null });
   });
 });

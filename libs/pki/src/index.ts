@@ -5,6 +5,7 @@ export {
 } from './authority-certificates.ts';
 export type { CrlEntries } from './crl-entries.ts';
 export { crlShardName, crlShardUrl, deltaCrlUrl } from './crl-shards.ts';
+export { createCrlStatusSource } from './crl-status.ts';
 export { createCrl, createDeltaCrl } from './crl.ts';
 export { createCrossCertificate } from './cross-certificate.ts';
 export { parseCsr, readRequestedExtensions } from './csr.ts';
@@ -41,4 +42,4 @@ export {
   renewalWindowOf,
   suggestedWindowOf,
 } from './renewal-info.ts';
-export { verifyChain } from './verify-chain.ts';
+export { verifyChain, type StatusOf } from './verify-chain.ts';

@@ -44,11 +44,6 @@ export type StatusOf = (
   anchor: ParsedCertificate,
 ) => CertificateStatus;
 
-/** The same, asked elsewhere. */
-export type AskStatus = (
-  ...of: Parameters<StatusOf>
-) => CertificateStatus | Promise<CertificateStatus>;
-
 /**
  * `path`: leaf first, trust anchor last. `reason`: a sentence with the section that was broken; `fault`: whether a path was found at all,
  * and what its certificates' status was then.
@@ -81,33 +76,6 @@ export function verifyChain(question: ChainQuestion): ChainVerdict {
     }
     return refused ?? search.failure();
   });
-}
-
-/**
- * As `verifyChain`, for a status that has to be asked for (OCSP, a database).
- * @throws whatever `askStatus` throws: a question that failed is no answer
- */
-export async function verifyChainWithStatus(
-  question: Omit<ChainQuestion, 'statusOf'>,
-  askStatus: AskStatus,
-): Promise<ChainVerdict> {
-  let refused: Invalid | undefined;
-  let paths: readonly Path[] = [];
-  const verdict = guard(() => {
-    const search = new PathSearch(question);
-    paths = [...search.paths()];
-    return search.failure();
-  });
-  for (const path of paths) {
-    let fault: Invalid | undefined;
-    for (const link of linksOf(path)) {
-      fault = judge(link[0], await askStatus(...link));
-      if (fault !== undefined) break;
-    }
-    if (fault === undefined) return { status: 'valid', path };
-    refused ??= fault;
-  }
-  return refused ?? verdict;
 }
 
 function invalid(reason: string, fault: Invalid['fault'] = 'path'): Invalid {

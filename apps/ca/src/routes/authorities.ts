@@ -141,7 +141,8 @@ export function registerAuthorities(register: Register, service: ServiceContext)
       const added = await addTrust(fleet, {
         caller,
         certificate: decodePem(certificate, 'CERTIFICATE'),
-        roots: authorities.trust(),
+        trusted: authorities.trust(),
+        roots: authorities.roots(),
       });
       await service.authoritiesChanged();
       const { commonName, issuerDer, serial, notAfter, selfSigned } = added;
