@@ -57,6 +57,7 @@ export async function openIssuing(options: {
         roles,
         renewals: config.service.renewal,
         ...config.service.devices,
+        csrBytes: config.service.limits.csrBytes,
       },
       close: () => store.close(),
     };

@@ -86,7 +86,7 @@ export async function loadConfig(dir: string): Promise<KeylineConfig> {
   const roles = new Map<string, Role>();
   for (const { yaml, value } of profileFiles) {
     // The schema's Static type has optional keys where Profile has unions; minProperties/maxProperties make them the same.
-    const profile = value as unknown as Profile;
+    const profile = value as Profile;
     report(problems, yaml, [
       ...findFileNameFaults(yaml, profile.name),
       ...findProfileFaults(profile),

@@ -21,6 +21,8 @@ export interface FleetContext {
   readonly renewals: RenewalRules;
   /** Whether an id that differs from another in case alone is refused. Absent: no. */
   readonly distinctIgnoringCase?: boolean;
+  /** Bytes of a CSR as it arrives, PEM or DER. Absent: `parseCsr`'s own bound. */
+  readonly csrBytes?: number;
 }
 
 /** What bounds renewals, besides the windows of the profiles. */

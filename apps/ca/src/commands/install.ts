@@ -18,19 +18,12 @@ import {
   loadPlainKey,
   takeUpKeyFile,
   writeKeyFile,
-  type AuthorityKeys,
 } from '@keyline/keys';
 import { createSqliteStore } from '@keyline/store';
-import {
-  createCsr,
-  decodePem,
-  decodePemChain,
-  equalBytes,
-  parseCertificate,
-  parseCrl,
-} from '@keyline/x509';
+import { createCsr, decodePem, decodePemChain, parseCrl } from '@keyline/x509';
 import { caFolderOf, firstAuthority, readTextFile, type CaFolder } from '../ca-folder.ts';
 import { openIssuing, type Issuing } from '../open-issuing.ts';
+import { assertOwnKey } from '../own-key.ts';
 import { certificatePem } from '../views.ts';
 
 export interface InstallOptions {
@@ -145,20 +138,6 @@ async function readAnswers(rootCrl: string): Promise<Uint8Array[]> {
   const file = `${rootCrl}.ocsp`;
   const text = existsSync(file) ? await readTextFile(file) : '';
   return text.trim() === '' ? [] : decodePemChain(text, 'OCSP RESPONSE');
-}
-
-/** @throws {KeylineError} PATH_INVALID */
-export async function assertOwnKey(
-  keys: AuthorityKeys,
-  id: string,
-  certificateDer: Uint8Array,
-): Promise<void> {
-  const { spkiDer } = await keys.load(id);
-  if (equalBytes(spkiDer, parseCertificate(certificateDer).spkiDer)) return;
-  throw new KeylineError(
-    'PATH_INVALID',
-    `The certificate is for another key than that of "${id}". Have the root sign the CSR of this authority.`,
-  );
 }
 
 async function issueAdmin(

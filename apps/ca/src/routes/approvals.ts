@@ -2,6 +2,7 @@
 import type { ApprovalView } from '@keyline/api';
 import { decideApproval, type Approval } from '@keyline/fleet';
 import { formatInstant } from '@keyline/kernel';
+import { pageOf } from '../page-of.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import type { Register } from './register.ts';
 
@@ -10,10 +11,7 @@ export function registerApprovals(register: Register, service: ServiceContext): 
   const view = (approval: Approval): ApprovalView => viewApproval(approval, fleet.clock.now());
 
   register('listApprovals', async ({ query }) => {
-    const page = await fleet.store.listApprovals({
-      limit: query.limit ?? 100,
-      cursor: query.cursor,
-    });
+    const page = await fleet.store.listApprovals(pageOf(query, service.limits));
     return { items: page.items.map(view), nextCursor: page.nextCursor };
   });
 

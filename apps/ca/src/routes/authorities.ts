@@ -19,8 +19,8 @@ import {
   readSequence,
   type ParsedCertificate,
 } from '@keyline/x509';
-import { assertOwnKey } from '../commands/install.ts';
 import { parseKeyAlgorithm } from '../key-algorithm.ts';
+import { assertOwnKey } from '../own-key.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { certificatePem } from '../views.ts';
 import type { Register } from './register.ts';

@@ -22,6 +22,7 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { bearerOf } from '../authenticate.ts';
 import type { RateLimits } from '../rate-limits.ts';
+import { pageOf } from '../page-of.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { certificatePem, viewCertificate, viewDevice } from '../views.ts';
 import type { Register } from './register.ts';
@@ -123,8 +124,7 @@ export function registerDevices(
       q: query.q,
       expiresBefore:
         query.expiresBefore === undefined ? undefined : Date.parse(query.expiresBefore),
-      limit: query.limit ?? 100,
-      cursor: query.cursor,
+      ...pageOf(query, limits),
     });
     return { items: page.items.map(viewDevice), nextCursor: page.nextCursor };
   });

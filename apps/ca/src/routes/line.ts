@@ -3,6 +3,7 @@ import { openBatch, closeBatch, getBatch, signUnit, type Enrolled } from '@keyli
 import { formatInstant, parseDuration } from '@keyline/kernel';
 import { Readable } from 'node:stream';
 import type { ListenerBounds } from '../listener-bounds.ts';
+import { pageOf } from '../page-of.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { certificatePem, viewBatch } from '../views.ts';
 import { signLines } from './sign-lines.ts';
@@ -32,7 +33,7 @@ export function registerLine(
   );
 
   register('listBatches', async ({ query }) => {
-    const page = await fleet.store.listBatches({ limit: query.limit ?? 100, cursor: query.cursor });
+    const page = await fleet.store.listBatches(pageOf(query, service.limits));
     return { items: page.items.map(viewBatch), nextCursor: page.nextCursor };
   });
 

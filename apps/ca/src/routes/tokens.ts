@@ -7,6 +7,7 @@ import {
   type EnrollmentToken,
 } from '@keyline/fleet';
 import { KeylineError, parseDuration } from '@keyline/kernel';
+import { pageOf } from '../page-of.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { viewApiToken, viewEnrollmentToken } from '../views.ts';
 import type { Register } from './register.ts';
@@ -53,7 +54,7 @@ export function registerTokens(register: Register, service: ServiceContext): voi
   });
 
   register('listTokens', async ({ query }) => {
-    const page = { limit: query.limit ?? 100, cursor: query.cursor };
+    const page = pageOf(query, service.limits);
     if (query.use === 'api') {
       const { items, nextCursor } = await fleet.store.listApiTokens(page);
       return { items: items.map(viewApiToken), nextCursor };

@@ -36,7 +36,8 @@ export const SerialSchema = Type.String({
 });
 export const PemCsr = Type.String({
   minLength: 1,
-  maxLength: 24_000,
+  // What may be configured at most (limits.csrBytes).
+  maxLength: 65_536,
   description: 'PKCS#10 certificate request, PEM.',
 });
 export const PemCertificate = Type.String({ description: 'Certificate, PEM.' });
@@ -108,6 +109,13 @@ export const listOf = <T extends TSchema>(item: T) =>
   });
 export const pageQuery = {
   cursor: Type.Optional(Type.String({ maxLength: 500 })),
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
+  limit: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 1000,
+      description:
+        'Items of a page: by default limits.pageSize of the service, and at most limits.maxPageSize.',
+    }),
+  ),
 };
 export const PageQuerySchema = object(pageQuery);

@@ -108,7 +108,10 @@ export const ServiceSchema = Type.Object(
     limits: Type.Object(
       {
         bodyBytes: wholeNumber('Bytes of a JSON body.', { minimum: 4096, maximum: 16_777_216 }),
-        csrBytes: wholeNumber('Bytes of a CSR (DER).', { minimum: 1024, maximum: 65_536 }),
+        csrBytes: wholeNumber('Bytes of a CSR as it arrives, PEM or DER.', {
+          minimum: 1024,
+          maximum: 65_536,
+        }),
         lineBytes: wholeNumber('Bytes of one line of a bulk request.', {
           minimum: 4096,
           maximum: 1_048_576,
@@ -121,7 +124,10 @@ export const ServiceSchema = Type.Object(
           minimum: 1,
           maximum: 1000,
         }),
-        maxPageSize: wholeNumber('Most items of a page.', { minimum: 1, maximum: 1000 }),
+        maxPageSize: wholeNumber('Most items of a page, also when more are asked for.', {
+          minimum: 1,
+          maximum: 1000,
+        }),
       },
       closed,
     ),

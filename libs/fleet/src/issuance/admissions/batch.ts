@@ -43,7 +43,7 @@ export interface SignCommand {
 export async function signUnit(context: FleetContext, command: SignCommand): Promise<Enrolled> {
   const { batch, caller } = command;
   assertStation(batch, caller);
-  const csr = parseCsr(command.csr);
+  const csr = parseCsr(command.csr, { maxBytes: context.csrBytes });
   const id = resolveDeviceId(command.id, csr);
   if (batch.idPattern !== null && !matchesGlob(batch.idPattern, id)) {
     throw new KeylineError(

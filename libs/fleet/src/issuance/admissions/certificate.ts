@@ -1,6 +1,6 @@
 // Let in by the certificate it has: a device proves that in TLS and gets the next one, with the same key or a new one.
 import { KeylineError, type DeviceId } from '@keyline/kernel';
-import { parseCsr, renewalWindowOf } from '@keyline/pki';
+import { parseCsr, renewalWindowOf, type Csr } from '@keyline/pki';
 import { keyAlgorithmOf, readSubjectPublicKeyInfo } from '@keyline/x509';
 import { entryBy, type Caller } from '../../caller.ts';
 import { refusalOfSuperseded } from '../../certificate-use.ts';
@@ -49,7 +49,11 @@ function admitByCertificate(
       const device = await getRenewable(store, id);
       const asked = await getGood(store, caller.certificate);
       const details = getTypeDetails(context, device.type);
-      key ??= provedKeyOf(asked, csr, id);
+      key ??= provedKeyOf(
+        asked,
+        csr === undefined ? undefined : parseCsr(csr, { maxBytes: context.csrBytes }),
+        id,
+      );
       const { standing, knows } = await readSuccessor(store, { device, asked, details, now });
       const admitted: Admitted = {
         id,
@@ -90,16 +94,11 @@ async function getGood(
   );
 }
 
-function provedKeyOf(
-  current: Certificate,
-  csrInput: string | Uint8Array | undefined,
-  id: DeviceId,
-): ProvedKey {
-  if (csrInput === undefined) {
+function provedKeyOf(current: Certificate, csr: Csr | undefined, id: DeviceId): ProvedKey {
+  if (csr === undefined) {
     const spkiDer = readSubjectPublicKeyInfo(current.der);
     return { spkiDer, algorithm: keyAlgorithmOf(spkiDer), spkiSha256: current.spkiSha256 };
   }
-  const csr = parseCsr(csrInput);
   resolveDeviceId(id, csr);
   return csr;
 }

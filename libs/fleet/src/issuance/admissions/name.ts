@@ -36,7 +36,7 @@ export async function issueCertificate(
   command: IssueCertificateCommand,
 ): Promise<Certificate> {
   const profile = getProfile(context, command);
-  const key = parseCsr(command.csr);
+  const key = parseCsr(command.csr, { maxBytes: context.csrBytes });
   const { certificate } = await issue(context, admitByName({ command, profile, key }));
   return certificate;
 }

@@ -43,7 +43,7 @@ function admitByToken(
       const token = await store.findTokenByHash(command.tokenHash);
       if (token === undefined || token.revokedAt !== null) throw tokenInvalid();
       // After the token, so that whoever has none can't have signatures verified.
-      csr ??= parseCsr(command.csr);
+      csr ??= parseCsr(command.csr, { maxBytes: context.csrBytes });
       const id = resolveDeviceId(command.id, csr);
       assertTokenAdmits(token, id, now);
       const details = getTypeDetails(context, token.type);
