@@ -9,13 +9,13 @@ import {
   type FleetContext,
 } from '@keyline/fleet';
 import { isKeylineError, parseSerialHex, type Clock } from '@keyline/kernel';
-import type { CertificateReport, DynsecTarget } from '@keyline/targets';
+import type { CertificateReport, TargetFollower } from '@keyline/targets';
 
 interface ReportContext {
   readonly store: FleetContext['store'];
   readonly clock: Clock;
   readonly types: FleetContext['types'];
-  readonly target: Pick<DynsecTarget, 'name' | 'admit'>;
+  readonly target: Pick<TargetFollower, 'name' | 'admit'>;
 }
 
 /** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED, STORE_* */

@@ -4,27 +4,10 @@ import { listName } from '@keyline/authorities';
 import type { Store } from '@keyline/fleet';
 import { formatInstant, type SerialHex } from '@keyline/kernel';
 import { type CrlPublisher, statusOfCertificate } from '@keyline/status';
-import type { Reconciliation } from '@keyline/targets';
+import type { RunningTarget } from '@keyline/targets';
 
 /** A running broker target as the edge sees it. */
-export interface TargetView {
-  readonly name: string;
-  position(): number;
-  lag(): number;
-  /** Why it is not healthy; then it is not waited for. */
-  lastError(): string | undefined;
-  /** Milliseconds for which it has not taken something that it should have, or is away; 0 when it keeps up. */
-  behindFor(): number;
-  /** Whether the broker refuses certificates by serial, or needs a CRL for that; undefined before it was first spoken to. */
-  refusesSerials(): boolean | undefined;
-  waitFor(seq: number, timeoutMilliseconds: number): Promise<boolean>;
-  /** When the broker acknowledged what the entry asked of it, if that is still remembered. */
-  acknowledgedAt(device: string, seq: number): number | undefined;
-  /** The last comparison with the fleet. */
-  compared(): Reconciliation | undefined;
-  /** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
-  compare(): Promise<Reconciliation>;
-}
+export type TargetView = Omit<RunningTarget, 'tick' | 'reconnect' | 'close' | 'wake' | 'stop'>;
 
 export interface Effects {
   readonly targets: readonly TargetView[];

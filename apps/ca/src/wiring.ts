@@ -167,7 +167,12 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     const specs = [
       ...(brokerInnerUrl === undefined
         ? []
-        : [{ name: 'broker', url: brokerInnerUrl, exclusive: true, credentials: ownCredentials }]),
+        : [
+            {
+              ...({ name: 'broker', kind: 'dynsec', url: brokerInnerUrl } as const),
+              ...{ exclusive: true, credentials: ownCredentials },
+            },
+          ]),
       ...(await Promise.all(
         config.targets.map(async (target) => ({
           ...target,

@@ -1,14 +1,7 @@
-// The lists of certificates that a broker of ours keeps for its clients: what is put on them, and what the broker has to say of it.
+// The lists of certificates that a broker keeps for its clients: what is put on them, and what the broker has to say of it.
 import type { DeviceId, SerialHex } from '@keyline/kernel';
-import type { BrokerLine } from './broker-line.ts';
-import { readReports, type CertificateReport } from './certificate-reports.ts';
-import {
-  admittedOf,
-  readPassedOver,
-  type AdmittedCertificate,
-  type PassedOver,
-} from './client-commands.ts';
-import { listOf, type FleetReader } from './reconcile.ts';
+import { admittedOf, listOf, type FleetReader } from './desired-identity.ts';
+import type { AdmittedCertificate, CertificateReport, PassedOver, Target } from './target.ts';
 
 export interface CertificateLists {
   /** Brings lists to what the fleet says. @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
@@ -19,22 +12,18 @@ export interface CertificateLists {
    * back from an older day, or somebody else issues. Then the list stays as it is, and somebody must hear of it.
    */
   judgePassedOver(lists: readonly PassedOver[]): Promise<void>;
-  /** @see DynsecTarget.takeReports */
   takeReports(): Promise<readonly CertificateReport[]>;
-  /** @see DynsecTarget.settleUses */
-  settleUses(reports: readonly CertificateReport[]): Promise<void>;
 }
 
-const certificatesPerPayload = 1000;
+const certificatesPerCall = 1000;
 
 export function createCertificateLists({
-  line,
+  target,
   fleet,
 }: {
-  readonly line: Pick<BrokerLine, 'ask'>;
+  readonly target: Pick<Target, 'admit' | 'takeReports'>;
   readonly fleet: Pick<FleetReader, 'findDevice' | 'findCertificate'>;
 }): CertificateLists {
-  let seen = { start: '', last: 0 };
   /** Certificates on lists that are not on record, by device: told with the broker's own reports. */
   const strangers = new Map<string, CertificateReport>();
 
@@ -48,50 +37,38 @@ export function createCertificateLists({
   }
 
   async function judgePassedOver(lists: readonly PassedOver[]): Promise<void> {
-    const missed: string[] = [];
-    for (const { device, serials } of lists) {
+    const missed: PassedOver[] = [];
+    for (const list of lists) {
+      const { device, serials } = list;
       const known = await Promise.all(
         serials.map((serial) => fleet.findCertificate(serial as SerialHex)),
       );
       const stranger = serials.find((_serial, position) => known[position]?.owner !== device);
-      if (stranger === undefined) missed.push(device);
+      if (stranger === undefined) missed.push(list);
       else strangers.set(device, { kind: 'unlisted', device, serial: stranger, address: '' });
     }
-    const certificates = (await admittedNow(missed)).map((one) => ({ ...one, anew: true }));
-    if (certificates.length > 0) await line.ask([{ command: 'admitCertificates', certificates }]);
-  }
-
-  async function ask(after: number): Promise<ReturnType<typeof readReports>> {
-    const [answer] = await line.ask([{ command: 'getCertificateReports', after }]);
-    return readReports(answer?.data);
+    const listed = new Map(missed.map(({ device, serials }) => [device, serials]));
+    const certificates = (await admittedNow([...listed.keys()])).map((one) => ({
+      ...one,
+      // Where it is on the list by what holds now, what the broker ended by itself stays ended.
+      anew: listed.get(one.username)?.includes(one.serial) !== true,
+    }));
+    if (certificates.length > 0) await target.admit(certificates);
   }
 
   return {
     judgePassedOver,
     async admit(devices) {
-      for (let start = 0; start < devices.length; start += certificatesPerPayload) {
-        const certificates = await admittedNow(
-          devices.slice(start, start + certificatesPerPayload),
-        );
-        if (certificates.length === 0) continue;
-        const [answer] = await line.ask([{ command: 'admitCertificates', certificates }]);
-        if (answer !== undefined) await judgePassedOver(readPassedOver(answer));
+      for (let start = 0; start < devices.length; start += certificatesPerCall) {
+        const certificates = await admittedNow(devices.slice(start, start + certificatesPerCall));
+        if (certificates.length > 0) await judgePassedOver(await target.admit(certificates));
       }
     },
     async takeReports() {
-      let told = await ask(seen.last);
-      // Another start of the broker counts anew.
-      if (told.start !== seen.start && seen.last > 0) told = await ask(0);
-      seen = { start: told.start, last: told.last };
-      const reports = [...strangers.values(), ...told.reports];
+      const told = await target.takeReports();
+      const reports = [...strangers.values(), ...told];
       strangers.clear();
       return reports;
-    },
-    async settleUses(reports) {
-      const uses = reports
-        .filter(({ kind }) => kind === 'used')
-        .map(({ device, serial }) => ({ username: device, serial }));
-      if (uses.length > 0) await line.ask([{ command: 'settleCertificateUses', uses }]);
     },
   };
 }

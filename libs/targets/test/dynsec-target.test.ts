@@ -7,8 +7,9 @@ import {
   compileAclFile,
   compileRole,
   createDynsecTarget,
+  createTargetFollower,
   exportDynamicSecurity,
-  type DynsecTarget,
+  type TargetFollower,
 } from '../src/index.ts';
 import { FakeBroker } from './fake-broker.ts';
 
@@ -39,7 +40,7 @@ let revoked: {
 let certificates: Map<string, Certificate[]>;
 /** Serial → owner. */
 let onRecord: Map<string, string>;
-let target: DynsecTarget;
+let target: TargetFollower;
 let clock: FakeClock;
 let seq: number;
 
@@ -55,10 +56,9 @@ beforeEach(() => {
   target = createTarget();
 });
 
-function createTarget(options: { exclusive?: boolean } = {}): DynsecTarget {
-  return createDynsecTarget({
-    name: 'embedded',
-    client: broker,
+function createTarget(options: { exclusive?: boolean } = {}): TargetFollower {
+  return createTargetFollower({
+    target: createDynsecTarget({ name: 'embedded', client: broker }),
     roles,
     types,
     clock,

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createDynsecClient } from '@keyline/dynsec';
 import type { Store } from '@keyline/fleet';
-import { createDynsecTarget, type DynsecTarget } from '@keyline/targets';
+import { createDynsecTarget, createTargetFollower, type TargetFollower } from '@keyline/targets';
 import { readProofs, type FleetFiles } from './fleet-certificates.ts';
 import { loadProjectConfig } from './filled-store.ts';
 
@@ -10,7 +10,7 @@ export async function openAdminTarget(options: {
   readonly port: number;
   readonly fleet: FleetFiles;
   readonly store: Store;
-}): Promise<{ readonly target: DynsecTarget; readonly close: () => Promise<void> }> {
+}): Promise<{ readonly target: TargetFollower; readonly close: () => Promise<void> }> {
   const { port, fleet, store } = options;
   const { admin } = readProofs(fleet.devices);
   const client = createDynsecClient({
@@ -18,8 +18,9 @@ export async function openAdminTarget(options: {
     credentials: () => ({ ca: readFileSync(fleet.ca, 'utf8'), cert: admin.cert, key: admin.key }),
   });
   const { roles, types } = await loadProjectConfig();
-  const target = createDynsecTarget({
-    ...{ name: 'broker', client, roles, types, fleet: store, exclusive: true },
+  const target = createTargetFollower({
+    target: createDynsecTarget({ name: 'broker', client }),
+    ...{ roles, types, fleet: store, exclusive: true },
   });
   return { target, close: () => client.close() };
 }

@@ -1,10 +1,10 @@
 // The whole state of a fleet as Mosquitto's dynamic-security.json: an empty broker that begins with it is filled before it starts.
 import type { DeviceTypes, Roles } from '@keyline/access';
 import type { Clock } from '@keyline/kernel';
+import { desiredOf, devicePages, isOverFor, type FleetReader } from '../desired-identity.ts';
 import { commandsFor } from './client-commands.ts';
 import { compileRoles, defaultAccess } from './compile-role.ts';
 import type { Dialect } from './dialect.ts';
-import { devicePages, isOverFor, wantedOf, type FleetReader } from './reconcile.ts';
 
 /** A Mosquitto of any version, with an acl_file from `compileAclFile`. */
 const dialect: Dialect = {
@@ -41,7 +41,7 @@ export async function exportDynamicSecurity(options: {
     for (const device of page) {
       // The same rules as for a broker that runs, read from the commands it would get.
       const isOver = await isOverFor(fleet, device, clock.now());
-      const commands = commandsFor({ ...wantedOf(device, types), isOver }, dialect);
+      const commands = commandsFor({ ...desiredOf(device, types), isOver }, dialect);
       const given = commands.findLast(({ roles: some }) => some !== undefined);
       if (given === undefined) continue;
       const disabled = commands.some(({ command }) => command === 'disableClient');

@@ -1,14 +1,6 @@
 // What a broker says of certificates that its clients came with, read as defensively as everything that comes over the wire.
+import type { CertificateReport } from '../target.ts';
 import { readList } from './dynsec-messages.ts';
-
-export interface CertificateReport {
-  /** `used`: for the first time, in place of an earlier one; `unlisted`: it was refused, because it is not on the client's list. */
-  readonly kind: 'used' | 'unlisted';
-  readonly device: string;
-  readonly serial: string;
-  /** Of the client, as the broker saw it; empty when it says none. */
-  readonly address: string;
-}
 
 export function readReports(data: unknown): {
   readonly start: string;

@@ -1,19 +1,8 @@
 // What a device's state asks of a broker, as commands.
-import type { DeviceState } from '@keyline/fleet';
+import { admittedOf, isListRight } from '../desired-identity.ts';
+import type { ActualIdentity, DesiredIdentity, PassedOver } from '../target.ts';
 import { deniedPriority, deniedRole, type Dialect } from './dialect.ts';
 import { readList, type DynsecAnswer, type DynsecCommand } from './dynsec-messages.ts';
-
-export interface WantedClient {
-  readonly device: string;
-  readonly state: DeviceState;
-  readonly role: string;
-  /** Whoever is connected under its name must be cut first. */
-  readonly restarts: boolean;
-  /** None of its certificates can be used any more: it need not be known to be denied. */
-  readonly isOver?: boolean;
-  /** Its certificate, after the one that may be used in its place. */
-  readonly serials?: readonly string[] | undefined;
-}
 
 interface Membership {
   readonly rolename: string;
@@ -29,7 +18,7 @@ interface Form {
 }
 
 function formOf(
-  { state, role, isOver }: Pick<WantedClient, 'state' | 'role' | 'isOver'>,
+  { state, role, isOver }: Pick<DesiredIdentity, 'state' | 'role' | 'isOver'>,
   dialect: Dialect,
 ): Form | undefined {
   const denied: Form = {
@@ -51,7 +40,7 @@ function formOf(
 }
 
 /** For a broker that may or may not know the device. */
-export function commandsFor(wanted: WantedClient, dialect: Dialect): DynsecCommand[] {
+export function commandsFor(wanted: DesiredIdentity, dialect: Dialect): DynsecCommand[] {
   const username = wanted.device;
   const form = formOf(wanted, dialect);
   if (form === undefined) {
@@ -79,43 +68,16 @@ export function commandsFor(wanted: WantedClient, dialect: Dialect): DynsecComma
   ];
 }
 
-/** An entry of `admitCertificates`: this certificate, and of those before it the predecessor alone. */
-export interface AdmittedCertificate {
-  readonly username: string;
-  readonly serial: string;
-  readonly predecessor: string | null;
-}
-
-export function admittedOf({
-  device: username,
-  serials = [],
-}: Pick<WantedClient, 'device' | 'serials'>): AdmittedCertificate | undefined {
-  const serial = serials.at(-1);
-  if (serial === undefined) return undefined;
-  return { username, serial, predecessor: serials.at(-2) ?? null };
-}
-
-/** Where the list lacks the certificate in force, or still has one from before it. What the broker ended by itself stays ended. */
+/** Where the list lacks the certificate in force, or still has one from before it. */
 function listCommandsFor(
-  wanted: WantedClient,
+  desired: DesiredIdentity,
   listed: readonly string[],
   { knowsSerials }: Dialect,
 ): DynsecCommand[] {
-  const admitted = admittedOf(wanted);
-  if (!knowsSerials || wanted.state !== 'active' || admitted === undefined) return [];
-  const at = listed.indexOf(admitted.serial);
-  const isRight = at >= 0 && listed.slice(0, at).every((serial) => serial === admitted.predecessor);
-  if (isRight) return [];
-  return [
-    // With the name, so that whatever queues commands by client finds it.
-    { command: 'admitCertificates', username: wanted.device, certificates: [admitted] },
-  ];
-}
-
-/** Lists that were left alone, because neither certificate was on them. */
-export interface PassedOver {
-  readonly device: string;
-  readonly serials: readonly string[];
+  const admitted = admittedOf(desired);
+  if (!knowsSerials || desired.state !== 'active' || admitted === undefined) return [];
+  if (isListRight(desired, listed)) return [];
+  return [{ command: 'admitCertificates', certificates: [admitted] }];
 }
 
 export function readPassedOver({ data }: DynsecAnswer): readonly PassedOver[] {
@@ -127,42 +89,48 @@ export function readPassedOver({ data }: DynsecAnswer): readonly PassedOver[] {
 }
 
 /** What a broker says of a client, as far as it matters here. */
-export interface ActualClient {
+export interface DynsecIdentity extends ActualIdentity {
   readonly disabled: boolean;
   readonly roles: readonly unknown[];
   readonly groups: number;
   /** Somebody tied it to a client id, with which alone it may connect. */
   readonly isBound: boolean;
-  /** Certificates on its list. */
-  readonly serials: readonly string[];
 }
 
-export function readClient(client: Readonly<Record<string, unknown>>): ActualClient {
+export function readClient(
+  client: Readonly<Record<string, unknown>>,
+  device: string,
+  dialect: Dialect,
+): DynsecIdentity {
+  const disabled = client['disabled'] === true;
+  const roles = readList(client, 'roles').map(({ rolename }) => rolename);
+  const groups = readList(client, 'groups').length;
+  const isBound = typeof client['clientid'] === 'string' && client['clientid'] !== '';
+  const isPlain = groups === 0 && !isBound;
+  const [role] = roles;
+  const hasOne = roles.length === 1 && typeof role === 'string';
+  const isDenied = dialect.fillsNames ? roles.length === 0 : hasOne && role === deniedRole;
+  let access: ActualIdentity['access'] = 'other';
+  if (isPlain && disabled && isDenied) access = 'denied';
+  if (isPlain && !disabled && hasOne) access = 'granted';
   return {
-    disabled: client['disabled'] === true,
-    roles: readList(client, 'roles').map(({ rolename }) => rolename),
-    groups: readList(client, 'groups').length,
+    ...{ device, access, disabled, roles, groups, isBound },
+    ...(access === 'granted' && typeof role === 'string' ? { role } : {}),
     serials: Array.isArray(client['serials'])
       ? client['serials'].filter((serial): serial is string => typeof serial === 'string')
       : [],
-    isBound: typeof client['clientid'] === 'string' && client['clientid'] !== '',
   };
 }
 
-/**
- * Only what differs, because a change ends the client's session.
- * @param actual undefined: the broker does not know it
- */
+/** Only what differs, because a change ends the client's session. */
 export function correctionsFor(
-  wanted: WantedClient,
-  actual: ActualClient | undefined,
+  wanted: DesiredIdentity,
+  actual: DynsecIdentity,
   dialect: Dialect,
 ): DynsecCommand[] {
   const username = wanted.device;
   const form = formOf(wanted, dialect);
-  if (form === undefined)
-    return actual === undefined ? [] : [{ command: 'deleteClient', username }];
-  if (actual === undefined) return form.needed ? commandsFor(wanted, dialect) : [];
+  if (form === undefined) return [{ command: 'deleteClient', username }];
   const commands: DynsecCommand[] = [];
   if (form.disabled && !actual.disabled) commands.push({ command: 'disableClient', username });
   const same =

@@ -24,13 +24,11 @@ const longestPayload = 25;
 const firstPayload = 16;
 const largestPayload = 400;
 
-/** @param onUnreachable the broker that answers next may be another one */
 export function openBrokerLine(options: {
   readonly name: string;
   readonly client: DynsecSender;
-  readonly onUnreachable: () => void;
 }): BrokerLine {
-  const { name, client, onUnreachable } = options;
+  const { name, client } = options;
   let size = firstPayload;
   let askedAt: number | undefined;
   /** The fastest answer so far: what the way there and back takes, of which the broker knows nothing. */
@@ -49,7 +47,6 @@ export function openBrokerLine(options: {
     try {
       answers = await client.send(commands);
     } catch (cause) {
-      onUnreachable();
       way = Infinity;
       if (isKeylineError(cause)) throw cause;
       throw new KeylineError(

@@ -1,0 +1,126 @@
+// The port for brokers. What a kind of broker is lies below it, in a folder of its own, without loops; folding entries, comparing,
+// repairing, evidence, schedules and back-off stand above it, written once (target-follower.ts, reconcile.ts, run-target.ts).
+import type { Roles } from '@keyline/access';
+import type { DeviceState } from '@keyline/ledger';
+import type { KeylineError } from '@keyline/kernel';
+
+/** What a broker can do; known once it was probed. */
+export interface Capabilities {
+  /** Refuses a certificate by its serial at CONNECT, and keeps a list of certificates for each identity; else a CRL has to do it. */
+  readonly refusesSerials: boolean;
+  /** Whom it does not know it lets do nothing; else whoever was let go of has to stay known, and be denied. */
+  readonly deniesUnknown: boolean;
+}
+
+/** How an identity should be on a broker. */
+export interface DesiredIdentity {
+  readonly device: string;
+  readonly state: DeviceState;
+  /** Of an active one. */
+  readonly role: string;
+  /** Whoever is connected under its name must be cut first. */
+  readonly restarts: boolean;
+  /** None of its certificates can be used any more: it need not be known to be denied. */
+  readonly isOver?: boolean;
+  /** Its certificate, after the one that may be used in its place. */
+  readonly serials?: readonly string[] | undefined;
+}
+
+/** How an identity is on a broker. A kind may keep more in it, and is given it back. */
+export interface ActualIdentity {
+  readonly device: string;
+  /** `granted`: may do what its one role says; `denied`: may not come in, and has no rights; `other`: neither, which is put right. */
+  readonly access: 'granted' | 'denied' | 'other';
+  /** Of one that is granted. */
+  readonly role?: string | undefined;
+  /** Certificates on its list, oldest first. */
+  readonly serials: readonly string[];
+}
+
+/** Brings one identity to what it should be. */
+export interface Step {
+  readonly desired: DesiredIdentity;
+  /** As it was listed; absent: not known. */
+  readonly actual?: ActualIdentity | undefined;
+}
+
+/** This certificate, and of those before it the predecessor alone. */
+export interface AdmittedCertificate {
+  readonly username: string;
+  readonly serial: string;
+  readonly predecessor: string | null;
+  /** Whatever is on the list now. */
+  readonly anew?: boolean;
+}
+
+/** A list that was left alone, because neither certificate was on it. */
+export interface PassedOver {
+  readonly device: string;
+  readonly serials: readonly string[];
+}
+
+export interface Outcome {
+  /** By device: what the broker refused. One refusal keeps nothing from the others. */
+  readonly refusals: ReadonlyMap<string, KeylineError>;
+  /** What was refused of the certificates that ended. */
+  readonly refusal?: KeylineError | undefined;
+  readonly passedOver: readonly PassedOver[];
+}
+
+/** What a broker says of a certificate that one of its clients came with. */
+export interface CertificateReport {
+  /** `used`: for the first time, in place of an earlier one; `unlisted`: it was refused, because it is not on the client's list. */
+  readonly kind: 'used' | 'unlisted';
+  readonly device: string;
+  readonly serial: string;
+  /** Of the client, as the broker saw it; empty when it says none. */
+  readonly address: string;
+}
+
+/**
+ * A broker. Every method that changes something is idempotent: after a crash or an outage it is asked the same again.
+ * All may throw {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED.
+ */
+export interface Target {
+  readonly name: string;
+  /** Asks what it is, and makes roles and default rights as ca-config has them. @returns how many were not */
+  prepare(roles: Roles): Promise<number>;
+  /** As of the last `prepare`; undefined before the first. */
+  capabilities(): Capabilities | undefined;
+  /** All that it has but the default rights and roles, a page at a time. */
+  list(): AsyncIterable<readonly ActualIdentity[]>;
+  /** How many identities one call should have: what keeps the broker busy no longer than it should be. */
+  batchSize(what: 'put' | 'deny'): number;
+  /** Lets identities in, each with its rights and certificates; whoever is right already is not disturbed. */
+  put(steps: readonly Step[]): Promise<Outcome>;
+  /**
+   * Ends certificates for good (first: whoever is let go of must not come back with one in between), shuts the way in, takes the rights
+   * away and cuts who is there.
+   */
+  deny(steps: readonly Step[], endedSerials: readonly string[]): Promise<Outcome>;
+  /** Milliseconds that what is under way has waited for its answer; 0 when there is nothing. */
+  unansweredFor(): number;
+  /** On one that refuses serials: changes lists alone, and cuts who is there with what left one. @returns those left alone */
+  admit(certificates: readonly AdmittedCertificate[]): Promise<readonly PassedOver[]>;
+  /** On one that refuses serials: uses of successors until they are settled, everything else once. */
+  takeReports(): Promise<readonly CertificateReport[]>;
+  /** Uses that are on record now. */
+  settleUses(reports: readonly CertificateReport[]): Promise<void>;
+}
+
+/** A target with a connection of its own, which comes and goes by itself. */
+export interface ConnectedTarget extends Target {
+  readonly isConnected: boolean;
+  /** Where it is, for people. */
+  readonly url: string;
+  /** With credentials asked for anew. */
+  reconnect(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What a connection tells of itself. */
+export interface ConnectionEvents {
+  readonly onConnect: () => void;
+  /** @param reason a sentence */
+  readonly onDisconnect: (reason: string) => void;
+}
