@@ -12,7 +12,7 @@ import type { Store, StoreReader } from './ports.ts';
 type Context = Pick<FleetContext, 'store' | 'clock' | 'types'>;
 
 /** How a superseded certificate stands to the one that took its place. */
-export interface Succession {
+interface Succession {
   /** The device's newest certificate. */
   readonly current: Certificate;
   /** Whether the superseded one may still be used in its place: it was the last before it, and nobody has used the new one. */
@@ -20,7 +20,7 @@ export interface Succession {
 }
 
 /** @returns undefined when there is nothing that took its place */
-export async function findSuccession(
+async function findSuccession(
   store: Pick<Store, 'findDevice' | 'findCertificate'>,
   superseded: Pick<Certificate, 'owner' | 'serial'>,
 ): Promise<Succession | undefined> {

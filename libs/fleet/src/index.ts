@@ -1,23 +1,66 @@
 export { acknowledgeAlert } from './acknowledge-alert.ts';
-export * from './approvals.ts';
-export * from './authorities.ts';
-export * from './batches.ts';
-export * from './caller.ts';
-export * from './certificates.ts';
-export * from './context.ts';
-export * from './device-state.ts';
-export * from './issuance/admission.ts';
-export * from './issuance/admissions/batch.ts';
-export * from './issuance/admissions/certificate.ts';
-export * from './issuance/admissions/name.ts';
-export * from './issuance/admissions/token.ts';
-export * from './glob.ts';
-export * from './model.ts';
-export * from './ports.ts';
-export * from './revoked-pages.ts';
+export { decideApproval, requestApproval } from './approvals.ts';
+export {
+  activateAuthority,
+  addAuthority,
+  addTrust,
+  installAuthority,
+  retireAuthority,
+} from './authorities.ts';
+export { closeBatch, getBatch, openBatch } from './batches.ts';
+export type { Caller } from './caller.ts';
+export { noteUse } from './certificate-use.ts';
+export { getCertificate, revokeCertificate } from './certificates.ts';
+export type { FleetContext, IssuerPort } from './context.ts';
+export { type DeviceChanged, type StateChange, changeDeviceState } from './device-state.ts';
+export { strangerKey } from './identity-conflict.ts';
+export type { Enrolled } from './issuance/admission.ts';
+export { signUnit } from './issuance/admissions/batch.ts';
+export { renew } from './issuance/admissions/certificate.ts';
+export {
+  type IssueCertificateCommand,
+  brokerAdminName,
+  issueCertificate,
+} from './issuance/admissions/name.ts';
+export { type EnrollCommand, enroll } from './issuance/admissions/token.ts';
+export {
+  type Alert,
+  type AlertSeverity,
+  type ApiToken,
+  type Approval,
+  type AuthorityRecord,
+  type Batch,
+  type CallerRole,
+  type Certificate,
+  type CertificateState,
+  type Crl,
+  type Device,
+  type DeviceState,
+  type EnrollmentToken,
+  type IdempotencyRecord,
+  type Labels,
+  type NewDevice,
+  deviceStates,
+} from './model.ts';
+export type {
+  CommitResult,
+  DeviceFilter,
+  ExpiryGroup,
+  Page,
+  PageRequest,
+  Store,
+  StoreReader,
+  UnitOfWork,
+  Write,
+} from './ports.ts';
+export { allowRenewal } from './renewal-rules.ts';
+export { revokedPages } from './revoked-pages.ts';
 export { readRootAnswers } from './root-answers.ts';
-export * from './root-crls.ts';
-export * from './identity-conflict.ts';
-export * from './certificate-use.ts';
-export * from './renewal-rules.ts';
-export * from './tokens.ts';
+export { type KnownRoot, entryOf, importRootCrl, isSignedBy, obeyRootCrls } from './root-crls.ts';
+export {
+  type CreateEnrollmentTokenCommand,
+  createApiToken,
+  createEnrollmentToken,
+  hashToken,
+  revokeToken,
+} from './tokens.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { matchesGlob } from '../src/index.ts';
+import { matchesGlob } from '../src/glob.ts';
 
 it.each([
   ['*', '', true],
