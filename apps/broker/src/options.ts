@@ -18,7 +18,7 @@ export interface Limits {
   readonly maxInflightMessages: number;
   /** Messages that wait for one client; more are dropped and counted. Mosquitto: max_queued_messages. */
   readonly maxQueuedMessages: number;
-  /** Bytes that wait for the sessions of one identity, with some 300 for each message; more are dropped. Mosquitto: max_queued_bytes. */
+  /** Bytes that wait for the sessions of one identity, with some 900 for each message; more are dropped. Mosquitto: max_queued_bytes. */
   readonly maxQueuedBytes: number;
   /** The same for all together. None may hold more than an eighth of what is left of it, so that there is always some for the others. */
   readonly maxQueuedBytesInAll: number;
@@ -44,7 +44,7 @@ export interface Limits {
   readonly maxSubscriptions: number;
   /** Retained messages that one identity may leave behind; one more is refused (0x97). */
   readonly maxRetainedMessages: number;
-  /** Bytes of them, with some 300 for each. */
+  /** Bytes of them, with some 900 for each. */
   readonly maxRetainedBytes: number;
   /** The same for all together; shared as queued bytes are. */
   readonly maxRetainedBytesInAll: number;

@@ -96,6 +96,16 @@ const kinds = {
     ...notAuthorized,
     remedy: 'Choose a will topic the identity may publish to, or extend its role.',
   },
+  'will-size': {
+    reasonCode: 0x95,
+    returnCode: 5,
+    remedy: 'Give it a smaller will, or raise --message-size-limit.',
+  },
+  'will-quota': {
+    ...busy,
+    remedy:
+      'Let its sessions take what waits for them, give it smaller wills, or raise --max-queued-bytes: a will counts as a message that waits.',
+  },
   connections: {
     ...busy,
     remedy: 'All connections are in use: close some, or raise --max-connections.',

@@ -17,6 +17,7 @@ import type { PeerJudge } from './peer-judge.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import type { ServerCertificate } from './server-certificate.ts';
 import { contextOf } from './tls-context.ts';
+import type { UnfinishedFrame } from './unfinished-frame.ts';
 import { httpBounds, serveWebSocket } from './web-socket.ts';
 
 interface TlsListenerOptions {
@@ -43,6 +44,8 @@ export interface PeerConnection {
   readonly peerIdentity: PeerIdentity;
   /** The peer's IP address. */
   readonly address: string;
+  /** What the carrier holds of bytes that it has not given on. */
+  readonly unfinished?: UnfinishedFrame | undefined;
 }
 
 /** Sockets beyond max_connections that are let in to be told so in MQTT. */
@@ -104,8 +107,8 @@ export class TlsListener {
         server,
         limits,
         inBoundary: this.#inBoundary,
-        onOpen: (conn, socket) => {
-          this.#handOver(conn, socket);
+        onOpen: (conn, socket, unfinished) => {
+          this.#handOver(conn, socket, unfinished);
         },
       });
     }
@@ -280,14 +283,15 @@ export class TlsListener {
     );
   }
 
-  #handOver(conn: Duplex, socket: Socket): void {
+  #handOver(conn: Duplex, socket: Socket, unfinished?: UnfinishedFrame): void {
     const judged = this.#judged.get(socket);
     if (judged === undefined) throw new Error('a connection without a handshake');
     const address = socket.remoteAddress ?? '';
     const pass = (peerIdentity: PeerIdentity): void => {
       this.#inBoundary('hand-over', socket, () => {
         this.#waitingOf.set(peerIdentity, socket);
-        if (!conn.destroyed) this.#options.onConnection({ conn, peerIdentity, address });
+        if (!conn.destroyed)
+          this.#options.onConnection({ conn, peerIdentity, address, unfinished });
       });
     };
     if (!(judged instanceof Promise)) pass(judged);

@@ -5,12 +5,13 @@ import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 import type { Boundary } from './boundary.ts';
 import type { Limits } from './options.ts';
+import { UnfinishedFrame } from './unfinished-frame.ts';
 
 interface WebSocketOptions {
   readonly server: Server;
   readonly limits: Pick<Limits, 'maxPacketSize' | 'connectTimeout'>;
   readonly inBoundary: Boundary;
-  readonly onOpen: (conn: Duplex, socket: Socket) => void;
+  readonly onOpen: (conn: Duplex, socket: Socket, unfinished: UnfinishedFrame) => void;
 }
 
 /** Of the HTTPS server; its constructor alone takes them. */
@@ -21,6 +22,9 @@ export function serveWebSocket({ server, limits, inBoundary, onOpen }: WebSocket
     noServer: true,
     // Compression would let a device make the broker work far more than its own bytes cost it.
     perMessageDeflate: false,
+    // Each takes far more memory than its bytes.
+    maxFragments: 256,
+    maxBufferedChunks: 8192,
     ...(limits.maxPacketSize > 0 ? { maxPayload: limits.maxPacketSize + 5 } : {}),
     // MQTT 5.0 §6.0.0-3; "mqttv3.1" is what older 3.1.1 clients ask for.
     handleProtocols: (asked) => ['mqtt', 'mqttv3.1'].find((name) => asked.has(name)) ?? false,
@@ -53,7 +57,7 @@ export function serveWebSocket({ server, limits, inBoundary, onOpen }: WebSocket
           const conn = createWebSocketStream(webSocket);
           // The stream reports what the WebSocket's peer does wrong; nobody else may be listening yet.
           conn.on('error', () => conn.destroy());
-          onOpen(conn, request.socket);
+          onOpen(conn, request.socket, new UnfinishedFrame(webSocket, socket));
         });
       });
     });

@@ -172,6 +172,7 @@ it('gives an identity no more than an eighth of what is left of what all share',
   expect(greedy[0]! * 400).toBeLessThanOrEqual(12_500);
   // However many have taken what they could get, the next one gets some.
   expect(greedy.every((count) => count > 0)).toBe(true);
-  expect(store.accounts.retainedBytes).toBeLessThanOrEqual(100_000);
+  // Beyond what all share stands what each may hold in any case: 4 KiB.
+  expect(store.accounts.retainedBytes).toBeLessThanOrEqual(100_000 + 30 * 4096);
   await store.close();
 });

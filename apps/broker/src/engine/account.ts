@@ -44,7 +44,13 @@ export class Account {
   }
 
   get isEmpty(): boolean {
-    return this.connections === 0 && this.sessions.size === 0 && this.retainedMessages === 0;
+    return (
+      this.connections === 0 &&
+      this.sessions.size === 0 &&
+      this.retainedMessages === 0 &&
+      // A will may outlive its session by a moment.
+      this.queuedBytes === 0
+    );
   }
 }
 
@@ -68,6 +74,8 @@ export function subscriptionUnits(filter: string): number {
 
 /** Of what is left of a shared limit, no identity may hold more than this part: so there is always some for the others. */
 const shareOfFree = 1 / 8;
+/** Bytes that each may hold in any case: after fifty of the greedy, an eighth of what is left is not enough for one message. */
+const leastShare = 4096;
 
 /** Rates of identities: those of their roles. */
 export type RoleRates = Pick<DynsecEngine, 'ratesOf' | 'version'>;
@@ -134,7 +142,7 @@ export class Accounts {
     this.subscriptions += units;
   }
 
-  mayQueue({ queuedBytes }: Account, bytes: number): boolean {
+  mayQueue({ queuedBytes }: Pick<Account, 'queuedBytes'>, bytes: number): boolean {
     const { maxQueuedBytes, maxQueuedBytesInAll } = this.#limits;
     const after = queuedBytes + bytes;
     return after <= maxQueuedBytes && isFairShare(after, maxQueuedBytesInAll - this.queuedBytes);
@@ -216,5 +224,5 @@ function lowerOf(one: number, other: number): number {
 }
 
 function isFairShare(held: number, free: number): boolean {
-  return held <= free * shareOfFree;
+  return held <= Math.max(leastShare, free * shareOfFree);
 }

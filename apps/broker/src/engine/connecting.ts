@@ -9,7 +9,7 @@ import { reasonStringOf, refuse, type Refusal } from '../refusal.ts';
 import type { RefusalLog } from '../refusal-log.ts';
 import type { Connection } from './connection.ts';
 import type { Delivery } from './delivery.ts';
-import { copyOf, ownPropertiesOf } from './message.ts';
+import { copyOf, ownPropertiesOf, type Message } from './message.ts';
 import { topicAliasMaximum } from './publishing.ts';
 import type { SessionStore } from './session-store.ts';
 import { OutgoingAliases } from './topic-aliases.ts';
@@ -70,6 +70,14 @@ export class Connecting {
         `"${name}" asked for the authentication method "${method.slice(0, 100)}".`,
       );
     }
+    const { will } = packet;
+    if (
+      will !== undefined &&
+      limits.messageSizeLimit > 0 &&
+      will.payload.length > limits.messageSizeLimit
+    ) {
+      return refuse('will-size', `"${name}" has a will of ${will.payload.length} bytes.`);
+    }
     const account = store.accounts.find(name);
     const found = store.find(answer.clientId);
     // What it takes over counts once.
@@ -85,6 +93,9 @@ export class Connecting {
     }
     if (found === undefined && store.size >= limits.maxSessions) {
       return refuse('sessions', `All ${limits.maxSessions} sessions are in use.`);
+    }
+    if (will !== undefined && !store.mayKeepWill(name, answer.clientId, messageOf(will))) {
+      return refuse('will-quota', `"${name}" has as many bytes waiting as it may have.`);
     }
     return answer;
   }
@@ -174,18 +185,12 @@ export class Connecting {
 
   #keepWill(connection: Connection, will: Will): void {
     const { store } = this.#options;
-    const { topic, payload, qos, retain, properties } = will;
+    const { properties } = will;
+    const message = messageOf(will);
     store.setWill({
       clientId: connection.clientId,
       owner: connection.username,
-      message: {
-        topic,
-        payload: copyOf(payload, 0, payload.length),
-        qos,
-        retain,
-        properties: ownPropertiesOf(properties),
-        expiresAt: undefined,
-      },
+      message: { ...message, payload: copyOf(message.payload, 0, message.payload.length) },
       delaySeconds: Math.min(properties?.willDelayInterval ?? 0, connection.expirySeconds),
       expirySeconds: properties?.messageExpiryInterval,
       identity: connection.identity,
@@ -207,6 +212,12 @@ export class Connecting {
     });
     connection.close(refusalPacket(packet.protocolVersion, refusal));
   }
+}
+
+/** Its payload is still part of the packet. */
+function messageOf({ topic, payload, qos, retain, properties }: Will): Message {
+  const own = ownPropertiesOf(properties);
+  return { topic, payload, qos, retain, properties: own, expiresAt: undefined };
 }
 
 function refusalPacket(version: ProtocolVersion, refusal: Refusal): Buffer {

@@ -16,10 +16,12 @@ import type { Account } from './account.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { Output } from './output.ts';
 import { PartialPacket } from './partial-packet.ts';
+import { RetainedFeeds } from './retained-feeds.ts';
 import type { Route } from './routes.ts';
 import type { Outgoing, Session } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
 import type { IncomingAliases, OutgoingAliases } from './topic-aliases.ts';
+import type { UnfinishedFrame } from '../unfinished-frame.ts';
 
 /** What a connection may do in one turn of the event loop: packets read and messages given to receivers. */
 const workPerTurn = 128;
@@ -29,6 +31,10 @@ const farewell = 250;
 const longestStall = 60_000;
 /** Above so many times the bytes at which reading stops, the connection ends. */
 const endFactor = 4;
+/** Of a CONNECT by somebody whose certificate is refused. */
+const refusedPacketBytes = 16_384;
+/** What one connection may have unread without its being counted: part of what a connection takes. */
+const uncountedBytes = 8192;
 
 /** Why a connection is not read, though bytes may be there. */
 export const hold = { output: 1, acknowledgements: 2, rate: 4, disk: 8 } as const;
@@ -66,10 +72,11 @@ export class Connection implements LiveSession {
   hasSaidGoodbye = false;
   incomingAliases: IncomingAliases | undefined = undefined;
   outgoingAliases: OutgoingAliases | undefined = undefined;
-  /** Retained messages that it still has to get: each step is one of them. */
-  #feeds: Iterator<void>[] | undefined = undefined;
+  /** Retained messages that it still has to get. */
+  #feeds: RetainedFeeds | undefined = undefined;
   #acknowledgements: Acknowledgements | undefined = undefined;
   #partial: PartialPacket | undefined = undefined;
+  readonly #unfinished: UnfinishedFrame | undefined;
   /** What a turn had no time for. */
   #backlog: Buffer | undefined = undefined;
   #backlogStart = 0;
@@ -81,15 +88,18 @@ export class Connection implements LiveSession {
   /** Milliseconds of the engine's clock. */
   readonly #since: number;
   #lastPacket: number;
-  #lastProgress: number;
-  #writesTaken = 0;
 
-  constructor({ conn, peerIdentity, address }: PeerConnection, surroundings: Surroundings) {
+  constructor(peer: PeerConnection, surroundings: Surroundings) {
+    const { conn, peerIdentity, address, unfinished } = peer;
     this.conn = conn;
     this.peerIdentity = peerIdentity;
     this.address = address;
     this.#surroundings = surroundings;
-    this.#since = this.#lastPacket = this.#lastProgress = surroundings.now();
+    this.#since = this.#lastPacket = surroundings.now();
+    this.#unfinished = unfinished;
+    unfinished?.watch(() => {
+      if (this.state !== 'ended') this.countPartial();
+    });
     this.output = new Output(conn, (unreadBytes) => {
       this.#onUnread(unreadBytes);
     });
@@ -187,16 +197,6 @@ export class Connection implements LiveSession {
     if (this.state !== 'ended') this.output.append(encodePacket(packet, this.version));
   }
 
-  /** PUBACK, PUBREC, PUBREL and PUBCOMP without a reason. */
-  sendShort(first: number, packetId: number): void {
-    const bytes = this.output.reserve(4);
-    const { at } = this.output;
-    bytes[at] = first;
-    bytes[at + 1] = 2;
-    bytes[at + 2] = packetId >> 8;
-    bytes[at + 3] = packetId;
-  }
-
   /** It is not read until `letGo`. */
   hold(reason: Hold): void {
     this.#held |= reason;
@@ -232,9 +232,14 @@ export class Connection implements LiveSession {
     this.conn.resume();
   }
 
-  addFeed(feed: Iterator<void>): void {
-    (this.#feeds ??= []).push(feed);
+  addFeed(filter: string, feed: Iterator<void>): void {
+    (this.#feeds ??= new RetainedFeeds()).set(filter, feed);
     this.#feed();
+  }
+
+  /** Its subscription has ended. */
+  endFeed(filter: string): void {
+    this.#feeds?.delete(filter);
   }
 
   /** When its peer has read or acknowledged something. */
@@ -244,7 +249,10 @@ export class Connection implements LiveSession {
 
   /** What it holds of the memory for packets that are not whole, and for topics behind aliases. */
   countPartial(): void {
-    const bytes = (this.#partial?.bytes ?? 0) + (this.incomingAliases?.length ?? 0) * 2;
+    const bytes =
+      (this.#partial?.bytes ?? 0) +
+      (this.#unfinished?.bytes ?? 0) +
+      (this.incomingAliases?.length ?? 0) * 2;
     this.#surroundings.partials.set(this, bytes);
   }
 
@@ -269,16 +277,13 @@ export class Connection implements LiveSession {
         ? { reasonCode: 0x80, text: 'connect did not arrive in time' }
         : undefined;
     }
-    if (this.#partial !== undefined && now - this.#partial.since > packetTimeout) {
+    if (now - (this.#partial?.since ?? this.#unfinished?.since ?? now) > packetTimeout) {
       return {
         reasonCode: 0x80,
         text: `A packet did not come to its end within ${packetTimeout} ms.`,
       };
     }
-    if (this.output.unreadBytes === 0 || this.output.writesTaken !== this.#writesTaken) {
-      this.#lastProgress = now;
-      this.#writesTaken = this.output.writesTaken;
-    } else if (now - this.#lastProgress > longestStall) {
+    if (this.output.stalledFor(now) > longestStall) {
       return { reasonCode: 0x80, text: 'The client does not read what it is sent.' };
     }
     // While the broker is what does not read, there may be packets that it has not seen.
@@ -310,10 +315,18 @@ export class Connection implements LiveSession {
       : Buffer.concat([this.#backlog.subarray(this.#backlogStart), chunk]);
   }
 
+  /** Whoever will be turned away need not send much for it. */
+  get #largestPacket(): number {
+    const { maxPacketSize } = this.#surroundings.limits;
+    return this.state === 'arriving' && 'refusal' in this.peerIdentity.verdict
+      ? Math.min(maxPacketSize, refusedPacketBytes)
+      : maxPacketSize;
+  }
+
   #take(chunk: Buffer): void {
     let at = 0;
     if (this.#partial !== undefined) {
-      at = this.#partial.take(chunk, 0, this.#surroundings.limits.maxPacketSize);
+      at = this.#partial.take(chunk, 0, this.#largestPacket);
       const { whole } = this.#partial;
       if (whole !== undefined) {
         this.#partial = undefined;
@@ -328,6 +341,7 @@ export class Connection implements LiveSession {
 
   #read(bytes: Buffer, start: number): void {
     const { limits, readLimits, onPublish, onPacket, now } = this.#surroundings;
+    const largest = this.#largestPacket;
     const end = bytes.length;
     let at = start;
     while (at < end && this.state !== 'ended') {
@@ -336,10 +350,10 @@ export class Connection implements LiveSession {
         this.#setAside(bytes, at);
         return;
       }
-      const total = readPacketLength(bytes, at, end, limits.maxPacketSize);
+      const total = readPacketLength(bytes, at, end, largest);
       if (total === 0 || at + total > end) {
         this.#partial = new PartialPacket(now());
-        this.#partial.take(bytes, at, limits.maxPacketSize);
+        this.#partial.take(bytes, at, largest);
         this.countPartial();
         return;
       }
@@ -368,24 +382,17 @@ export class Connection implements LiveSession {
 
   /** As long as its peer reads and its window is open: what waits here takes no memory. */
   #feed(): void {
-    const feeds = this.#feeds;
-    if (feeds === undefined || this.state !== 'open') return;
-    const { limits, busy } = this.#surroundings;
-    while (
-      this.output.unreadBytes < limits.maxUnreadBytes &&
-      (this.session?.queue?.length ?? 0) === 0
-    ) {
-      if (this.#work >= workPerTurn) {
-        busy.add(this);
-        return;
-      }
-      this.#work += 1;
-      if (feeds[0]?.next().done === true) feeds.shift();
-      if (feeds.length === 0) {
-        this.#feeds = undefined;
-        return;
-      }
-    }
+    if (this.state !== 'open' || this.#feeds === undefined) return;
+    if (this.#feeds.run(() => this.#mayFeed())) this.#feeds = undefined;
+    else if (this.#work >= workPerTurn) this.#surroundings.busy.add(this);
+  }
+
+  #mayFeed(): boolean {
+    const isReading = this.output.unreadBytes < this.#surroundings.limits.maxUnreadBytes;
+    const hasRoom = isReading && (this.session?.queue?.length ?? 0) === 0;
+    if (this.state !== 'open' || !hasRoom || this.#work >= workPerTurn) return false;
+    this.#work += 1;
+    return true;
   }
 
   #onUnread(unreadBytes: number): void {
@@ -394,7 +401,7 @@ export class Connection implements LiveSession {
       if (this.#feeds === undefined && this.session?.queue === undefined) return;
     }
     const { limits, unread, onDrained } = this.#surroundings;
-    this.#isUnreadCounted = unreadBytes > limits.maxUnreadBytes / 4;
+    this.#isUnreadCounted = unreadBytes > uncountedBytes;
     unread.set(this, this.#isUnreadCounted ? unreadBytes : 0);
     if (this.state !== 'open') return;
     if (unreadBytes > limits.maxUnreadBytes * endFactor) {

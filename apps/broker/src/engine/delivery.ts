@@ -144,7 +144,7 @@ export class Delivery {
 
   #repeat(session: Session, connection: Connection, outgoing: Outgoing): void {
     if (session.inflight?.get(outgoing.packetId) !== outgoing) return;
-    if (outgoing.released) connection.sendShort(0x62, outgoing.packetId);
+    if (outgoing.released) connection.output.appendShort(0x62, outgoing.packetId);
     else if (!this.#send(connection, outgoing, { dup: true })) this.#discard(session, outgoing);
   }
 

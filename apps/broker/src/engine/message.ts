@@ -60,8 +60,13 @@ export function isExpired(message: Message, now: Instant): boolean {
   return message.expiresAt !== undefined && message.expiresAt <= now;
 }
 
-/** What a message takes in memory beside its bytes, about. */
-const overheadBytes = 300;
+/**
+ * What a message takes in memory beside its bytes: objects, a piece of memory of its own for the payload, a place in a queue or in the tree of
+ * retained messages. Measured with 200,000 of one byte: 900 to 960 bytes each.
+ */
+const overheadBytes = 900;
+/** The same of a user property: two strings and a pair. */
+const propertyOverheadBytes = 128;
 
 /** Memory that a kept message takes, about. */
 export function bytesOf({ topic, payload, properties }: Message): number {
@@ -70,7 +75,7 @@ export function bytesOf({ topic, payload, properties }: Message): number {
   bytes += (properties.responseTopic?.length ?? 0) + (properties.contentType?.length ?? 0);
   bytes += properties.correlationData?.length ?? 0;
   for (const [name, value] of properties.userProperties ?? []) {
-    bytes += name.length + value.length + 64;
+    bytes += name.length + value.length + propertyOverheadBytes;
   }
   return bytes;
 }

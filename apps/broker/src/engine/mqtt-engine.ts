@@ -228,7 +228,7 @@ export class MqttEngine {
       return;
     }
     if (this.#delivery.release(session, packetId) || connection.version !== 5)
-      connection.sendShort(0x62, packetId);
+      connection.output.appendShort(0x62, packetId);
     else connection.sendPacket({ type: 'pubrel', packetId, reasonCode: 0x92 });
   }
 

@@ -8,7 +8,7 @@ const freeBlocks: Buffer[] = [];
 const pieceBytes = 65_536;
 let dirty: Output[] = [];
 /** Above it, whoever watches is told also when it grows. */
-const worthTelling = 65_536;
+const worthTelling = 16_384;
 
 /** A chunk of bytes on its way. One write is with the stream at a time: what comes meanwhile waits here, where it can be counted. */
 export class Output {
@@ -23,10 +23,11 @@ export class Output {
   #isWriting = false;
   #isDirty = false;
   #isEnding = false;
+  /** Since it was looked at last. */
+  #hasTaken = false;
+  #lastProgress = 0;
   /** Bytes that the peer's side has not taken yet. */
   unreadBytes = 0;
-  /** Grows as the peer takes what it is sent. */
-  writesTaken = 0;
   /** Where in the buffer of the last `reserve` the reserved bytes begin. */
   at = 0;
 
@@ -67,6 +68,25 @@ export class Output {
   append(bytes: Buffer): void {
     if (bytes.length > 512) this.push(bytes);
     else bytes.copy(this.reserve(bytes.length), this.at);
+  }
+
+  /** PUBACK, PUBREC, PUBREL and PUBCOMP without a reason. */
+  appendShort(first: number, packetId: number): void {
+    const bytes = this.reserve(4);
+    const { at } = this;
+    bytes[at] = first;
+    bytes[at + 1] = 2;
+    bytes[at + 2] = packetId >> 8;
+    bytes[at + 3] = packetId;
+  }
+
+  /** Called now and then. @returns milliseconds since its peer took something, while there is something to take */
+  stalledFor(now: number): number {
+    if (this.unreadBytes === 0 || this.#hasTaken || this.#lastProgress === 0) {
+      this.#hasTaken = false;
+      this.#lastProgress = now;
+    }
+    return now - this.#lastProgress;
   }
 
   /** Ends the stream behind what was appended. */
@@ -136,7 +156,7 @@ export class Output {
 
   readonly #afterWrite = (error?: Error | null): void => {
     this.#isWriting = false;
-    this.writesTaken += 1;
+    this.#hasTaken = true;
     this.unreadBytes -= this.#writtenBytes;
     const block = this.#writtenBlock;
     this.#writtenBlock = undefined;

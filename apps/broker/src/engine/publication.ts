@@ -112,7 +112,7 @@ export class Publication {
       target[at++] = packetId;
     }
     if (isFive) target[at++] = 0;
-    if (isLarge) output.push((this.#payload ??= bytes.subarray(payloadStart, end)));
+    if (isLarge) output.push((this.#payload ??= payloadOf(bytes, payloadStart, end)));
     else copy(bytes, payloadStart, end, target, at);
   }
 
@@ -126,6 +126,14 @@ export class Publication {
       this.payloadStart
     );
   }
+}
+
+/** A slow receiver keeps it for long: not in a piece of memory that is far larger than what is counted for it. */
+function payloadOf(bytes: Buffer, start: number, end: number): Buffer {
+  const length = end - start;
+  return bytes.buffer.byteLength > length + length / 4
+    ? copyOf(bytes, start, end)
+    : bytes.subarray(start, end);
 }
 
 function copy(source: Buffer, start: number, end: number, target: Buffer, at: number): void {

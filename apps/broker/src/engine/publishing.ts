@@ -342,7 +342,7 @@ export class Publishing {
   ): void {
     const { store } = this.#options;
     if (store.appended === appendedBefore && connection.acknowledgementsOwed === 0) {
-      connection.sendShort(first, packetId);
+      connection.output.appendShort(first, packetId);
       return;
     }
     const slot = connection.acknowledgements.open();

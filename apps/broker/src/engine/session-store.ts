@@ -1,8 +1,7 @@
 // All sessions, their subscriptions, retained messages and wills, in memory and in the journal.
 import type { Logger } from 'pino';
-import type { Clock, Instant } from '@keyline/kernel';
+import type { Clock } from '@keyline/kernel';
 import type { Limits } from '../options.ts';
-import type { Identity } from '../peer-identity.ts';
 import { Accounts, subscriptionUnits, type Account, type RoleRates } from './account.ts';
 import { Journal } from './journal.ts';
 import {
@@ -27,20 +26,8 @@ import {
   subscriptionRecord,
 } from './session-records.ts';
 import type { SubscriptionOptions } from './subscription.ts';
+import { StoredWills, type StoredWill } from './stored-wills.ts';
 import { SubscriptionIndex } from './subscription-index.ts';
-
-export interface StoredWill {
-  readonly clientId: string;
-  readonly owner: string;
-  readonly message: Message;
-  readonly delaySeconds: number;
-  /** Message Expiry Interval, from the moment at which the will is sent. */
-  readonly expirySeconds?: number | undefined;
-  /** In whose name it waits: asked again when it is due. Absent in what versions before 0.2 wrote. */
-  readonly identity?: Identity | undefined;
-  /** Set when the connection ended. */
-  readonly dueAt?: Instant | undefined;
-}
 
 interface SessionStoreOptions {
   readonly folder: string;
@@ -58,12 +45,13 @@ export class SessionStore {
   onOrphan: (outgoing: Outgoing) => void = () => undefined;
   readonly #options: SessionStoreOptions;
   readonly #sessions = new Map<string, Session>();
-  readonly #wills = new Map<string, StoredWill>();
+  readonly #wills: StoredWills;
   #journal: Journal | undefined;
 
   private constructor(options: SessionStoreOptions) {
     this.#options = options;
     this.accounts = new Accounts(options.limits, options.roles);
+    this.#wills = new StoredWills(this.accounts);
   }
 
   /** @throws {KeylineError} FILE_UNREADABLE when what is stored is damaged */
@@ -246,7 +234,7 @@ export class SessionStore {
   }
 
   setWill(will: StoredWill): void {
-    this.#wills.set(will.clientId, will);
+    this.#wills.set(will);
     this.#append(['w', will.clientId, { ...will, message: encodeMessage(will.message) }]);
   }
 
@@ -254,12 +242,16 @@ export class SessionStore {
     if (this.#wills.delete(clientId)) this.#append(['w', clientId, null]);
   }
 
+  mayKeepWill(owner: string, clientId: string, message: Message): boolean {
+    return this.#wills.mayKeep(owner, clientId, message);
+  }
+
   will(clientId: string): StoredWill | undefined {
-    return this.#wills.get(clientId);
+    return this.#wills.find(clientId);
   }
 
   wills(): readonly StoredWill[] {
-    return [...this.#wills.values()];
+    return [...this.#wills.all()];
   }
 
   /** Bytes that wait for the disk. */
@@ -321,7 +313,7 @@ export class SessionStore {
       if (account !== undefined && !isExpired(message, now))
         yield ['r', message.topic, lazily(message), account.name];
     }
-    for (const will of this.#wills.values()) {
+    for (const will of this.#wills.all()) {
       yield ['w', will.clientId, { ...will, message: lazily(will.message) }];
     }
     for (const session of this.#sessions.values()) {
@@ -339,7 +331,7 @@ export class SessionStore {
         if (value === null) this.#wills.delete(key);
         else {
           const will = value as Omit<StoredWill, 'message'> & { message: MessageRecord };
-          this.#wills.set(key, { ...will, message: decodeMessage(will.message) });
+          this.#wills.set({ ...will, message: decodeMessage(will.message) });
         }
         return;
       case 's':

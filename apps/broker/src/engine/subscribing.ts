@@ -54,7 +54,7 @@ export class Subscribing {
     const { packetId, subscriptions, properties } = packet;
     const appended = store.appended;
     const identifier = properties?.subscriptionIdentifier;
-    const retained: Iterator<void>[] = [];
+    const retained: (readonly [filter: string, feed: Iterator<void>])[] = [];
     const reasonCodes = subscriptions.map((asked) => {
       const isNew = session.subscriptions?.has(asked.filter) !== true;
       const code = this.#judge(connection, asked.filter, isNew);
@@ -65,7 +65,7 @@ export class Subscribing {
       // A shared subscription gets no retained messages (MQTT 5 §4.8.2).
       const wantsRetained = retainHandling === 0 || (retainHandling === 1 && isNew);
       if (wantsRetained && !isSharedFilter(filter))
-        retained.push(this.#sendRetained(connection, session, filter, options));
+        retained.push([filter, this.#sendRetained(connection, session, filter, options)]);
       return qos;
     });
     log.debug(
@@ -78,7 +78,7 @@ export class Subscribing {
     );
     this.#answer(connection, appended, () => {
       connection.sendPacket({ type: 'suback', packetId, reasonCodes });
-      for (const each of retained) connection.addFeed(each);
+      for (const [filter, feed] of retained) connection.addFeed(filter, feed);
     });
     return 2 + subscriptions.length * 2;
   }
@@ -215,6 +215,7 @@ export class Subscribing {
     const { store, delivery } = this.#options;
     const group = session.subscriptions?.get(filter)?.group;
     store.unsubscribe(session, filter);
+    session.connection?.endFeed(filter);
     if (group !== undefined) delivery.passOnOf(session, group);
   }
 

@@ -4,7 +4,8 @@ import { messageOf, type Clock } from '@keyline/kernel';
 import type { DynsecEngine } from '@keyline/dynsec';
 import type { Identity } from '../peer-identity.ts';
 import { expiryOf, type Message } from './message.ts';
-import type { SessionStore, StoredWill } from './session-store.ts';
+import type { SessionStore } from './session-store.ts';
+import type { StoredWill } from './stored-wills.ts';
 
 interface WillsOptions {
   readonly store: SessionStore;
