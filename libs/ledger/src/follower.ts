@@ -194,7 +194,7 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
           `the cursor could not be saved: ${messageOf(cause)}`,
         );
       });
-    }, saveInterval);
+    }, untilSaving(saveInterval));
     saveTimer.unref();
   }
 
@@ -237,4 +237,10 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
       await save();
     },
   };
+}
+
+/** The same moments for all followers of a process, at least half an interval away: their cursors share a commit and its fsync. */
+function untilSaving(interval: number): number {
+  const left = interval - (performance.now() % interval);
+  return left < interval / 2 ? left + interval : left;
 }

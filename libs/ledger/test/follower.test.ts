@@ -1,6 +1,6 @@
 // The follower loop against a ledger in memory: order, back-off, cursors, waiting, stopping.
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   startFollower,
   type Follower,
@@ -353,6 +353,34 @@ describe('stopping', () => {
     await follower.stop();
     await follower.stop();
     expect(follower.position()).toBe(0);
+  });
+
+  it('saves its cursor at the moment when others of the process do, so that they share a commit', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    try {
+      const moments = new Map<string, number>();
+      for (const name of ['early', 'late']) {
+        const one = await startFollower({
+          store: ledger,
+          follower: { name, apply: () => Promise.resolve() },
+          saveInterval: 500,
+        });
+        running.push(one);
+        ledger.add(1);
+        await one.waitFor(ledger.entries.length, 1000);
+        await vi.advanceTimersByTimeAsync(130);
+      }
+      for (let n = 0; n < 1000; n++) {
+        for (const name of ledger.cursors.keys()) {
+          if (!moments.has(name)) moments.set(name, performance.now());
+        }
+        await vi.advanceTimersByTimeAsync(1);
+      }
+      expect(moments.size).toBe(2);
+      expect(new Set(moments.values()).size).toBe(1);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('says when the cursor could not be saved, and lets nobody wait for ever', async () => {
