@@ -15,12 +15,16 @@ export interface PeerAdapter {
 
 const adapters: readonly PeerAdapter[] = [cfssl, opensslOcsp];
 
-/** Those that are installed. One that fails is a note, not a failure of the bench. */
+/** Those that are installed. One that fails or is missing is a note, not a failure of the bench. */
 export async function measurePeers(bench: string, context: BenchContext): Promise<readonly Peer[]> {
   const peers: Peer[] = [];
   for (const adapter of adapters) {
-    const path = adapter.bench === bench ? findCommand(adapter.command) : undefined;
-    if (path === undefined) continue;
+    if (adapter.bench !== bench) continue;
+    const path = findCommand(adapter.command);
+    if (path === undefined) {
+      context.note(`not here to compare with: ${adapter.name} (${adapter.command})`);
+      continue;
+    }
     try {
       peers.push({ name: adapter.name, value: await adapter.measure(context, path) });
     } catch (error) {
