@@ -2,6 +2,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { describeReady } from '../../apps/cli/src/up/welcome.ts';
 import { createDeviceKey } from '../support/device-key.ts';
 import { keylineCommand, projectFolder } from '../support/keyline.ts';
 import { has } from '../support/needs.ts';
@@ -54,4 +55,20 @@ describe.skipIf(!has('curl', 'openssl', 'mosquitto_pub'))('the tour of the READM
       'unit-2': 'active',
     });
   });
+});
+
+it('what keyline up says to try next can be typed as it is printed', async () => {
+  const { folder, keyline } = suite;
+  const text = describeReady(keyline.endpoints, { data: keyline.data, logs: '' });
+  const lines = [...text.matchAll(/^ {2}keyline (.*)$/gm)].map(([, line = '']) => line);
+  expect(lines.length).toBeGreaterThan(3);
+  const script = lines.map((line) => `"$KEYLINE" ${line}\n`).join('');
+  mkdirSync(join(folder, 'welcome'));
+  // As a shell of Debian's makes files: readable by others, unless the program sees to it.
+  const { code, out, err } = await runProgram('bash', ['-euc', `umask 022\n${script}`], {
+    cwd: join(folder, 'welcome'),
+    env: { ...process.env, KEYLINE: keylineCommand },
+  });
+  expect(code, `${out}${err}`).toBe(0);
+  expect(existsSync(join(folder, 'welcome', 'pump-17', 'pump-17.crt'))).toBe(true);
 });

@@ -43,7 +43,7 @@ interface ValidationIssue {
 }
 
 function validationDetail(where: string, issues: readonly ValidationIssue[]): string {
-  return issues
+  return foldChoices(issues)
     .filter(({ keyword }) => keyword !== 'boolean') // says "schema is false" of what additionalProperties names
     .slice(0, 5)
     .map((issue) => {
@@ -55,6 +55,22 @@ function validationDetail(where: string, issues: readonly ValidationIssue[]): st
       return `${name} ${issue.message ?? 'is not valid'}`;
     })
     .join('; ');
+}
+
+/** One of several constants comes as an issue for each of them: they are one, that names them all. */
+function foldChoices(issues: readonly ValidationIssue[]): readonly ValidationIssue[] {
+  const choices = Map.groupBy(
+    issues.filter(({ keyword }) => keyword === 'const'),
+    ({ instancePath }) => instancePath,
+  );
+  return issues.flatMap((issue) => {
+    const constants = choices.get(issue.instancePath) ?? [];
+    if (issue.keyword === 'anyOf' && constants.length > 0) return [];
+    if (issue.keyword !== 'const' || constants.length === 1) return [issue];
+    if (issue !== constants[0]) return [];
+    const values = constants.map(({ params }) => JSON.stringify(params['allowedValue']));
+    return [{ ...issue, message: `must be one of ${values.join(', ')}` }];
+  });
 }
 
 /** Names that a caller chose: a few, each cut short. */

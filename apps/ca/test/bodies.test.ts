@@ -303,3 +303,11 @@ it('names the members of a body that a route does not have', async () => {
   expect(status).toBe(400);
   expect(body.detail).toMatch(/^body has no member "quotta", member "xy{59}"\. /);
 });
+
+it('names what there is to choose from, once', async () => {
+  const { status, body } = await plant.call('GET', '/v1/devices?state=wrong', { as: plant.admin });
+  expect(status).toBe(400);
+  expect(body.detail).toMatch(
+    /^querystring: "state" must be one of "registered", "active", "suspended", "revoked", "decommissioned"\. /,
+  );
+});

@@ -184,6 +184,13 @@ describe('keyline device', () => {
     ]);
   });
 
+  it('knows the states of a device without asking', async () => {
+    const { code, err } = await workshop.run('device', 'list', '--state', 'wrong', ...caller);
+    expect(code).toBe(2);
+    expect(err).toContain('suspended');
+    expect(service.calls).toEqual([]);
+  });
+
   it('prints the history of a device with what each entry says', async () => {
     const at = '2026-11-24T16:00:00.120Z';
     const data = { device: 'd1', serial: '0a1b', serials: ['0a1b', '0c'], notAfter: 0 };
@@ -249,6 +256,27 @@ describe('keyline token and keyline batch', () => {
     );
     expect({ code, out }).toEqual({ code: 0, out: 'klt_secret\n' });
     expect(err).toContain(token.id);
+  });
+
+  it('makes no token for a file that is in the way, and leaves none behind whose secret could not be kept', async () => {
+    service.answers.createToken = () => ({ token, secret: 'klt_secret' });
+    service.answers.revokeToken = () => token;
+    workshop.write('there.txt', 'kept');
+    const create = (file: string): ReturnType<Workshop['run']> =>
+      workshop.run('token', 'create', '--out', file, ...caller);
+    expect(await create('there.txt')).toMatchObject({ code: 6 });
+    expect(workshop.read('there.txt')).toBe('kept');
+    expect(service.calls).toEqual([]);
+    const { code, err } = await create('no/folder.txt');
+    expect(code).toBe(6);
+    expect(err).toContain('its folder is not there');
+    expect(err).toContain('revoked again');
+    expect(service.calls.map(({ name, call }) => [name, call.params])).toEqual([
+      ['createToken', {}],
+      ['revokeToken', { id: token.id }],
+    ]);
+    delete service.answers.revokeToken;
+    expect((await create('no/folder.txt')).err).toContain(`keyline token revoke ${token.id}`);
   });
 
   it('calls with the API token of the environment', async () => {

@@ -253,6 +253,8 @@ function whyNot(error: unknown): string {
   if (isNodeError(error, 'EACCES', 'EPERM')) {
     return `${said}. It must belong to the user who runs this`;
   }
+  if (isNodeError(error, 'ENOENT'))
+    return 'its folder is not there. Create it, or give another place';
   if (isNodeError(error, 'EROFS')) return `${said}. Give a place that can be written`;
   return said;
 }

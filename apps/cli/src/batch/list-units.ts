@@ -1,6 +1,7 @@
 // The files of a batch folder: each is a unit's CSR, or is named with the reason why it is not.
 import type { Dirent } from 'node:fs';
 import { readdir } from 'node:fs/promises';
+import { isNodeError } from '@keyline/files';
 import { KeylineError, messageOf } from '@keyline/kernel';
 
 export interface UnitFile {
@@ -75,7 +76,11 @@ async function readFolder(folder: string): Promise<Dirent[]> {
   } catch (error) {
     throw new KeylineError(
       'FILE_NOT_FOUND',
-      `Can't read the folder ${folder} (--csr-dir): ${messageOf(error)}.`,
+      isNodeError(error, 'ENOENT')
+        ? `There is no folder ${folder} (--csr-dir). Check the path.`
+        : isNodeError(error, 'ENOTDIR')
+          ? `${folder} (--csr-dir) is no folder. Give the one that the CSRs are in.`
+          : `Can't read the folder ${folder} (--csr-dir): ${messageOf(error)}.`,
       { cause: error },
     );
   }

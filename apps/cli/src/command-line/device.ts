@@ -35,6 +35,8 @@ const changes = [
   ],
 ] as const satisfies readonly (readonly [DeviceChange, string, string])[];
 
+const states = ['registered', 'active', 'suspended', 'revoked', 'decommissioned'];
+
 export function addDeviceCommands(program: Command, act: Act): void {
   const device = example(
     program.command('device').description('Devices: find, enroll, renew, revoke.'),
@@ -43,7 +45,7 @@ export function addDeviceCommands(program: Command, act: Act): void {
 
   example(
     withClientOptions(device.command('list').description('List and search devices.'))
-      .option('--state <state>', 'registered, active, suspended, revoked or decommissioned')
+      .addOption(new Option('--state <state>', 'where they stand').choices(states))
       .option('--type <type>', 'device type')
       .option('--batch <id>', 'signed for this batch')
       .option('--label <name=value>', 'carrying this label')

@@ -42,7 +42,7 @@ export function addTokenCommands(program: Command, act: Act): void {
       )
       .option('--description <text>', 'a note for the list')
       .option('--out <file>', 'write the secret to this new file (0600) instead'),
-    'keyline token create --max-uses 3 > token.txt',
+    'keyline token create --max-uses 3 --out token.txt',
   ).action(
     act(async (context, options: CreateTokenOptions) => {
       const { createToken } = await import('../token/tokens.ts');

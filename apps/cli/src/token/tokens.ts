@@ -1,7 +1,9 @@
 // `keyline token create|list|revoke`.
 import { resolve } from 'node:path';
-import { writeNewFile } from '@keyline/files';
 import type { CreateTokenRequest, TokenList, TokenView } from '@keyline/api';
+import type { ApiClient } from '@keyline/client';
+import { readTextIfThere, writeNewFile } from '@keyline/files';
+import { KeylineError, messageOf } from '@keyline/kernel';
 import { openClient } from '../find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
@@ -29,6 +31,9 @@ export async function createToken(context: CliContext, options: CreateTokenOptio
   const client = await openClient(context, options);
   try {
     const { use, type, idPattern, maxUses, expiresIn, label, role, description } = options;
+    const file = options.out === undefined ? undefined : resolve(context.cwd, options.out);
+    // Before there is a secret that would be lost.
+    if (file !== undefined) await assertFree(file);
     const { token, secret } = await client.call('createToken', {
       body: {
         use,
@@ -41,8 +46,7 @@ export async function createToken(context: CliContext, options: CreateTokenOptio
         ...(description === undefined ? {} : { description }),
       },
     });
-    const file = options.out === undefined ? undefined : resolve(context.cwd, options.out);
-    if (file !== undefined) await writeNewFile(file, `${secret}\n`);
+    if (file !== undefined) await keepSecret(client, { id: token.id, secret, file });
     if (options.json === true) {
       printJson(context, file === undefined ? { token, secret } : { token, file });
       return;
@@ -52,6 +56,34 @@ export async function createToken(context: CliContext, options: CreateTokenOptio
     else context.terminal.err(`The secret is in ${options.out ?? file}.\n`);
   } finally {
     client.close();
+  }
+}
+
+async function assertFree(file: string): Promise<void> {
+  if ((await readTextIfThere(file, 'the token')) === undefined) return;
+  throw new KeylineError(
+    'FILE_EXISTS',
+    `${file} exists already and is not overwritten. Move it away, or choose another place. No token was made.`,
+  );
+}
+
+/** A token whose secret nobody has is of no use but to whoever finds it. */
+async function keepSecret(
+  client: ApiClient,
+  { id, secret, file }: { readonly id: string; readonly secret: string; readonly file: string },
+): Promise<void> {
+  try {
+    await writeNewFile(file, `${secret}\n`);
+  } catch (error) {
+    const { code, detail } = error as KeylineError;
+    await client.call('revokeToken', { params: { id } }).catch((cause: unknown) => {
+      throw new KeylineError(
+        code,
+        `${detail} Nor could the token be revoked, whose secret is lost now (${messageOf(cause)}): keyline token revoke ${id}`,
+        { cause: error },
+      );
+    });
+    throw new KeylineError(code, `${detail} The token was revoked again.`, { cause: error });
   }
 }
 

@@ -19,7 +19,7 @@ ${formatFacts([
   ['logs', logs],
 ])}
 Try next, in another terminal:
-  keyline token create --max-uses 3${option} > token.txt
+  keyline token create --max-uses 3 --out token.txt${option}
   keyline device enroll --id pump-17 --token-file token.txt --out pump-17/${option}
   keyline device list${option}
   keyline doctor${option}
