@@ -48,7 +48,7 @@ const adapterMayImport = {
   files: [],
   process: ['files'],
   keys: ['x509', 'files'],
-  authorities: ['keys', 'x509', 'pki', 'fleet'],
+  authorities: ['keys', 'x509', 'pki', 'ledger', 'fleet'],
   status: ['files', 'authorities', 'x509', 'pki', 'fleet', 'ledger'],
   store: ['fleet', 'ledger', 'pki', 'access'],
   targets: ['dynsec', 'access', 'fleet', 'ledger'],

@@ -8,7 +8,7 @@ import {
 import { loadConfig, type KeylineConfig } from '@keyline/config';
 import type { NewDevice, Store, Write } from '@keyline/fleet';
 import { Duration, parseDeviceId, parseSerialHex, systemClock, type Clock } from '@keyline/kernel';
-import { startFollower, type RunningFollower } from '@keyline/ledger';
+import { openFeed, startFollower, type Feed, type RunningFollower } from '@keyline/ledger';
 import { createSqliteStore, openSqliteStore } from '@keyline/store';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -37,6 +37,7 @@ let dir: string;
 let config: KeylineConfig;
 let store: Store;
 let channel: MemoryChannel;
+let feed: Feed;
 let alerts: AlertFollower;
 let running: RunningFollower;
 let shift: number;
@@ -60,7 +61,8 @@ afterEach(async () => {
 
 async function start(): Promise<void> {
   store = await openSqliteStore({ path: join(dir, 'keyline.db') });
-  alerts = createAlertFollower({ store, rules: config.alerts, channels: [channel], clock });
+  feed = await openFeed({ store });
+  alerts = createAlertFollower({ store, feed, rules: config.alerts, channels: [channel], clock });
   const [delivery] = alerts.deliveries;
   if (delivery === undefined) throw new Error('there is no channel');
   running = await startFollower({ store, follower: delivery });
@@ -69,6 +71,7 @@ async function start(): Promise<void> {
 async function stop(): Promise<void> {
   await running.stop();
   await alerts.close();
+  feed.close();
   await store.close();
 }
 

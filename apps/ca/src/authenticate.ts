@@ -11,7 +11,7 @@ import {
   type Certificate,
   type Store,
 } from '@keyline/fleet';
-import type { LedgerEntry } from '@keyline/ledger';
+import { freshen, type Feed, type LedgerEntry } from '@keyline/ledger';
 import { KeylineError, parseDuration, parseSerialHex, type Clock } from '@keyline/kernel';
 import type { Profiles } from '@keyline/pki';
 import type { FastifyRequest } from 'fastify';
@@ -25,6 +25,8 @@ declare module 'fastify' {
   }
 }
 
+/** Milliseconds for which the ledger may go unheard: after that nothing is believed from memory. */
+const bound = 500;
 const renewUrl = routes.renew.url;
 
 export interface Authenticator {
@@ -35,7 +37,6 @@ export interface Authenticator {
   ): Promise<Caller | undefined>;
   /** Grows when a certificate or an API token has ended: what was proved before must be proved anew. */
   epoch(): number;
-  close(): void;
 }
 
 export function createAuthenticator(options: {
@@ -43,19 +44,25 @@ export function createAuthenticator(options: {
   clock: Clock;
   profiles: Profiles;
   types: FleetContext['types'];
-  authorities: Pick<Authorities, 'revocationOf'>;
+  feed: Pick<Feed, 'join'>;
+  authorities: Pick<Authorities, 'revocationOf' | 'view'>;
 }): Authenticator {
-  const { store, clock, profiles, types, authorities } = options;
+  const { store, feed, clock, profiles, types, authorities } = options;
   // A connection keeps its certificate; the row is read again only after something was revoked.
   const seen = new WeakMap<object, { certificate: Certificate; epoch: number }>();
   let epoch = 0;
-  const stop = store.onCommit((entries) => {
-    if (entries.some(endsProofs)) epoch++;
+  const view = feed.join({
+    name: 'proofs',
+    state: undefined,
+    apply(_state, entries) {
+      if (entries.some(endsProofs)) epoch++;
+    },
   });
 
   async function certificateOf(socket: TLSSocket): Promise<Certificate | undefined> {
     const known = seen.get(socket);
-    if (known?.epoch === epoch) return known.certificate;
+    // When the ledger was not heard for a while, the row itself says what became of it.
+    if (known?.epoch === epoch && view.isFresh(bound)) return known.certificate;
     const epochBefore = epoch;
     // What the peer presented and what was issued do not change; only what became of it does.
     const certificate =
@@ -142,6 +149,7 @@ export function createAuthenticator(options: {
       );
     }
     const url = request.routeOptions.url ?? '';
+    await freshen(authorities.view, bound);
     assertUsable(certificate, url);
     const caller = {
       role: roleOf(certificate, profiles),
@@ -170,8 +178,11 @@ export function createAuthenticator(options: {
       }
       return { ...caller, address: request.ip };
     },
-    epoch: () => epoch,
-    close: stop,
+    epoch() {
+      // What was proved is not known to hold any more.
+      if (!view.isFresh(bound)) epoch++;
+      return epoch;
+    },
   };
 }
 

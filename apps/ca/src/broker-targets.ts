@@ -5,7 +5,7 @@ import { platform } from 'node:os';
 import type { TargetConfig } from '@keyline/config';
 import type { FleetContext } from '@keyline/fleet';
 import { assertPrivate, isKeylineError, KeylineError, messageOf } from '@keyline/kernel';
-import type { Follower, RunningFollower } from '@keyline/ledger';
+import type { LeasedFollower, RunningLeasedFollower } from '@keyline/ledger';
 import { runTarget, targetKinds, type RunningTarget } from '@keyline/targets';
 import type { Logger } from 'pino';
 import { judgeReport, judgeReports } from './broker-reports.ts';
@@ -20,7 +20,7 @@ export interface Credentials {
 export interface BrokerTargetOptions {
   readonly fleet: FleetContext;
   /** Starts to follow the ledger; ending it is the caller's. */
-  readonly follow: (follower: Follower) => Promise<RunningFollower>;
+  readonly follow: (follower: LeasedFollower) => Promise<RunningLeasedFollower>;
   readonly log: Logger;
 }
 

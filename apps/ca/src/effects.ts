@@ -54,7 +54,11 @@ export function createEffects(options: {
         ...targets.map((target) => target.waitFor(seq, timeout)),
         waitForCrl(seq, timeout).then((reached) =>
           reached && certificate !== undefined
-            ? crl.waitForComplete(listName(certificate.authority, certificate.crlShard), timeout)
+            ? crl.waitForComplete(
+                listName(certificate.authority, certificate.crlShard),
+                seq,
+                timeout,
+              )
             : reached,
         ),
       ]);
@@ -66,6 +70,7 @@ export function createEffects(options: {
       const certificate =
         serial === undefined || serial === null ? undefined : await store.findCertificate(serial);
       const list = certificate && listName(certificate.authority, certificate.crlShard);
+      if (list !== undefined && !crl.isPublishing()) await crl.view.refresh();
       const covering = list === undefined ? undefined : crl.coverage(list, entry.seq);
       const status = certificate && statusOfCertificate(certificate).status;
       return {

@@ -14,6 +14,7 @@ import Fastify, {
 } from 'fastify';
 import type { ServiceConfig } from '@keyline/config';
 import { KeylineError, type Clock } from '@keyline/kernel';
+import { freshen } from '@keyline/ledger';
 import { latin1Of } from '@keyline/x509';
 import { formatHttpDate, judgeConditions } from './conditional.ts';
 import type { FairWork } from './fair-work.ts';
@@ -43,6 +44,8 @@ export interface HttpAppOptions {
 const maxOcspBytes = 16 * 1024;
 // A revocation publishes a new CRL at once; caches on the way may hide it for this long at most.
 const crlMaxAgeSeconds = 60;
+/** Milliseconds for which the ledger may go unheard before a CRL is served from memory. */
+const bound = 500;
 
 export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   const { service, authorities, crl, ocsp, clock, log, refusals, metrics, work, limits } = options;
@@ -87,7 +90,9 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   app.get('/v1/trust-bundle', (_request, reply) => answerTrust(reply));
 
   const crlFiles = createCrlFiles({ crl, authorities });
-  app.get<{ Params: { file: string } }>('/crl/:file', (request, reply) => {
+  app.get<{ Params: { file: string } }>('/crl/:file', async (request, reply) => {
+    // Another service may have published: what is not known to be in force is not served.
+    await freshen(crl.view, bound);
     const file = crlFiles.find(request.params.file);
     if (file === undefined) throw noSuchFile('CRL', authorities.all(), 'crl');
     const { list, number, thisUpdate, nextUpdate } = file.crl;

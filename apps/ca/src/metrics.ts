@@ -1,6 +1,7 @@
 // Prometheus metrics. Counts come from the ledger as it grows; a series per certificate of a fleet there is not.
 import { routes } from '@keyline/api';
 import { deviceStates, type Crl, type Store } from '@keyline/fleet';
+import type { Feed } from '@keyline/ledger';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { DiskReserve } from './disk-reserve.ts';
@@ -30,11 +31,11 @@ export interface Metrics {
   refused(code: string): void;
   /** @param reason must have few values */
   handshakeFailed(reason: string): void;
-  close(): void;
 }
 
 export function createMetrics(options: {
-  readonly store: Store;
+  readonly store: Pick<Store, 'countDevicesByState'>;
+  readonly feed: Pick<Feed, 'join' | 'age'>;
   /** Complete CRLs in force, one for each authority. */
   readonly crls: () => readonly Crl[];
   readonly followers: () => readonly FollowerView[];
@@ -42,22 +43,26 @@ export function createMetrics(options: {
   readonly certificates: () => readonly WatchedCertificate[];
   readonly reserve: Pick<DiskReserve, 'isLow' | 'freeBytes'>;
 }): Metrics {
-  const { store } = options;
+  const { store, feed } = options;
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
 
   const entries = new Counter({
     name: 'keyline_ledger_entries_total',
-    help: 'Ledger entries written since the start, by kind.',
+    help: 'Ledger entries since the start, by kind, whichever service wrote them.',
     labelNames: ['kind'],
     registers,
   });
-  const stop = store.onCommit((committed) => {
-    // Once for each kind of a commit: looking a series up costs more than counting.
-    const counts = new Map<string, number>();
-    for (const { data } of committed) counts.set(data.kind, (counts.get(data.kind) ?? 0) + 1);
-    for (const [kind, count] of counts) entries.inc({ kind }, count);
+  const view = feed.join({
+    name: 'metrics',
+    state: entries,
+    apply(_state, committed) {
+      // Once for each kind of a commit: looking a series up costs more than counting.
+      const counts = new Map<string, number>();
+      for (const { data } of committed) counts.set(data.kind, (counts.get(data.kind) ?? 0) + 1);
+      for (const [kind, count] of counts) entries.inc({ kind }, count);
+    },
   });
   const requests = new Histogram({
     name: 'keyline_http_request_duration_seconds',
@@ -103,6 +108,14 @@ export function createMetrics(options: {
       },
     });
   };
+  gauge(
+    'keyline_feed_age_seconds',
+    'Time since this service last knew the end of the ledger; above 1 it answers nothing from memory.',
+    [],
+    (set) => {
+      set({}, feed.age() / 1000);
+    },
+  );
   gauge('keyline_devices', 'Devices by state.', ['state'], async (set) => {
     const counts = await store.countDevicesByState();
     for (const state of deviceStates) set({ state }, counts[state]);
@@ -181,7 +194,11 @@ export function createMetrics(options: {
   const known = new Set<string>(Object.values(routes).map(({ url }) => url));
   return {
     contentType: registry.contentType,
-    text: () => registry.metrics(),
+    async text() {
+      // What can't be read now is no reason to tell nothing: the age says how old it is.
+      if (!view.isFresh(0)) await view.refresh().catch(() => undefined);
+      return registry.metrics();
+    },
     observe(app) {
       app.addHook('onResponse', (request, reply, done) => {
         // Only routes of the contract: paths that callers invent must not become series.
@@ -201,6 +218,5 @@ export function createMetrics(options: {
     handshakeFailed: (reason) => {
       handshakes.inc({ reason });
     },
-    close: stop,
   };
 }

@@ -2,6 +2,7 @@
 import { openAuthorities, type Authorities } from '@keyline/authorities';
 import { loadConfig, type KeylineConfig } from '@keyline/config';
 import { obeyRootCrls, type FleetContext } from '@keyline/fleet';
+import { openFeed, type Feed } from '@keyline/ledger';
 import { systemClock, type Clock } from '@keyline/kernel';
 import type { AuthorityKeys } from '@keyline/keys';
 import type { AuthorityUrls } from '@keyline/pki';
@@ -9,6 +10,8 @@ import { openSqliteStore } from '@keyline/store';
 import { caFolderOf, loadSettings, openKeys, urlsOf } from './ca-folder.ts';
 
 export interface Issuing {
+  /** What changes, whoever of those that share the database changed it. */
+  readonly feed: Feed;
   readonly config: KeylineConfig;
   readonly keys: AuthorityKeys;
   readonly authorities: Authorities;
@@ -22,18 +25,28 @@ export interface Issuing {
 export async function openIssuing(options: {
   data: string;
   config: string;
+  /** Whether other services have the database open at the same time. */
+  shared?: boolean | undefined;
+  log?: Parameters<typeof openFeed>[0]['log'];
   clock?: Clock | undefined;
 }): Promise<Issuing> {
-  const { clock = systemClock } = options;
+  const { clock = systemClock, shared = false, log } = options;
   const config = await loadConfig(options.config);
   const folder = caFolderOf(options.data);
   const settings = await loadSettings(folder);
   const keys = openKeys(folder, settings);
-  const store = await openSqliteStore({ path: folder.database });
+  const store = await openSqliteStore({ path: folder.database, shared });
+  let feed: Feed | undefined;
+  const close = async (): Promise<void> => {
+    feed?.close();
+    await store.close();
+  };
   try {
+    feed = await openFeed({ store, ...(log === undefined ? {} : { log }) });
     const { profiles, types, roles } = config;
     const authorities = await openAuthorities({
       store,
+      feed,
       profiles,
       keys,
       urlsOf: (id) => urlsOf(id, settings),
@@ -45,6 +58,7 @@ export async function openIssuing(options: {
     await obeyRootCrls({ store, clock }, authorities.roots());
     return {
       config,
+      feed,
       keys,
       authorities,
       urlsOf: (id) => urlsOf(id, settings),
@@ -59,10 +73,10 @@ export async function openIssuing(options: {
         ...config.service.devices,
         csrBytes: config.service.limits.csrBytes,
       },
-      close: () => store.close(),
+      close,
     };
   } catch (error) {
-    await store.close();
+    await close();
     throw error;
   }
 }

@@ -142,6 +142,10 @@ Example:
       '--broker-inner-url <url>',
       'URL by which this service reaches that broker, when it is another',
     )
+    .option(
+      '--share-database',
+      'beside other services of this machine on the same folder, each started with this',
+    )
     .option('--ready-file <file>', 'written when it serves')
     .action(async (options: ServeOptions) => {
       const { runServe } = await import('./commands/serve.ts');

@@ -1,11 +1,17 @@
 // Puts the service together: authorities, own certificates, followers, the two apps. Nothing here decides anything.
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import type { Server as TlsServer } from 'node:tls';
-import { createAlertFollower, loadAlertChannels, type WatchedAuthority } from '@keyline/alerts';
-import type { Authorities, OwnCertificates } from '@keyline/authorities';
+import { changesAuthorities, type OwnCertificates } from '@keyline/authorities';
 import { obeyRootCrls, type Crl } from '@keyline/fleet';
-import type { LedgerEntry } from '@keyline/ledger';
 import { Duration, isKeylineError, messageOf, type Clock } from '@keyline/kernel';
-import { startFollower, type Follower, type RunningFollower } from '@keyline/ledger';
+import {
+  createLeases,
+  startLeasedFollower,
+  type LeasedFollower,
+  type LedgerEntry,
+  type RunningLeasedFollower,
+} from '@keyline/ledger';
 import {
   createCrlPublisher,
   createOcspService,
@@ -15,7 +21,6 @@ import {
   describeRestored,
   recoverRestoredCopy,
 } from '@keyline/status';
-import { encodePem } from '@keyline/x509';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createChannelViews } from './alert-channels.ts';
@@ -29,7 +34,6 @@ import {
   type Credentials,
 } from './broker-targets.ts';
 import { caFolderOf, publishedFolderOf } from './ca-folder.ts';
-import { findConditions } from './conditions.ts';
 import { openDiskReserve } from './disk-reserve.ts';
 import { createEffects } from './effects.ts';
 import { createFairWork } from './fair-work.ts';
@@ -38,6 +42,7 @@ import { createHttpApp } from './http-app.ts';
 import { createMetrics } from './metrics.ts';
 import { openIssuing } from './open-issuing.ts';
 import { createRefusalLog } from './refusal-log.ts';
+import { startAlerts, watchedAuthorities } from './start-alerts.ts';
 import { createSecondAdministrator } from './second-administrator.ts';
 import type { ServiceContext } from './service-context.ts';
 import { reportTlsFailures } from './tls-failures.ts';
@@ -59,6 +64,8 @@ export interface ServiceOptions {
   readonly brokerUrl: string | undefined;
   /** As the service itself reaches it, when that is another. */
   readonly brokerInnerUrl?: string | undefined;
+  /** Other services of this machine have the same folder open at the same time. */
+  readonly shared?: boolean | undefined;
   readonly log: Logger;
   /** Absent: the machine's. */
   readonly clock?: Clock | undefined;
@@ -79,9 +86,9 @@ const stopPatience = Duration.seconds(5);
 
 /** @throws {KeylineError} CONFIG_INVALID, STORE_*, FILE_*, KEY_DECRYPT_FAILED */
 export async function createService(options: ServiceOptions): Promise<Service> {
-  const { log, brokerUrl, brokerInnerUrl = brokerUrl } = options;
+  const { log, brokerUrl, brokerInnerUrl = brokerUrl, shared: isShared = false } = options;
   const issuing = await openIssuing(options);
-  const { fleet, authorities, keys, config } = issuing;
+  const { feed, fleet, authorities, keys, config } = issuing;
   const { store, clock } = fleet;
   const { behindAfter } = config.service.brokers;
   // What must end, in the reverse order of its making.
@@ -105,18 +112,23 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       bytes: config.service.storage.reserveBytes,
       log,
     });
+    const leases = createLeases({
+      ...{ store, clock, log },
+      holder: `${hostname()}:${randomUUID()}`,
+      alone: !isShared,
+    });
+    closers.push(() => leases.close());
     const own = await createOwnTls(issuing, options.host);
     const responders = await createResponders(fleet, authorities);
     const ocsp = createOcspService({
       store,
+      feed,
+      standsOn: authorities.view,
       clock,
       responders: () => responders.list(),
       revocationOf: (id) => authorities.revocationOf(id),
       rootAnswer: (certId) => authorities.rootAnswer(certId),
       validity: config.service.ocsp.validity,
-    });
-    closers.push(() => {
-      ocsp.close();
     });
     const publishedFolder = publishedFolderOf(caFolderOf(options.data));
     const restored = await recoverRestoredCopy(
@@ -135,6 +147,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     closers.push(() => published.close());
     const crl = await createCrlPublisher({
       store,
+      feed,
       clock,
       lists: () => authorities.all().flatMap(({ crlLists }) => crlLists),
       brought: () => authorities.roots().map(({ id }) => id),
@@ -143,18 +156,21 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         published.note(one);
       },
     });
+    const follow = async (follower: LeasedFollower): Promise<RunningLeasedFollower> => {
+      const running = await startLeasedFollower({
+        ...{ store, leases, follower, log },
+        // Those that wait beside another service see how far it is by its cursor.
+        ...(isShared ? { saveInterval: 50 } : {}),
+      });
+      closers.push(() => running.stop());
+      return running;
+    };
+    const crlFollower = await follow(crl);
     // Brokers and devices must find one from the first moment; with a wrong clock, the last one that was right.
     await crl.tick().catch((error: unknown) => {
       if (!isKeylineError(error) || error.code !== 'CLOCK_WRONG') throw error;
       log.error(error.detail);
     });
-
-    const follow = async (follower: Follower): Promise<RunningFollower> => {
-      const running = await startFollower({ store, follower, log });
-      closers.push(() => running.stop());
-      return running;
-    };
-    const crlFollower = await follow(crl);
     const brokerFiles = createBrokerFiles(caFolderOf(options.data));
     brokerFiles.announceAuthorities(authorities);
     const ownCredentials = (): Credentials => {
@@ -194,42 +210,10 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       [...authorities.all(), ...authorities.roots()].flatMap(
         ({ id }) => crl.latest(id, 'complete') ?? [],
       );
-    const channels = await loadAlertChannels(config.alerts.channels, {
-      log,
-      ownRoots: () => authorities.trust().map(({ der }) => encodePem('CERTIFICATE', der)),
+    const { alerts, channels, alertFollowers } = await startAlerts({
+      ...{ issuing, leases, follow, targets, crl, crls, reserve, log },
+      closeWith: (closer) => closers.push(closer),
     });
-    const alerts = createAlertFollower({
-      store,
-      clock,
-      rules: config.alerts,
-      channels,
-      authorities: () => watchedAuthorities(authorities),
-      crls: () =>
-        crls().map(({ list, thisUpdate, nextUpdate }) => ({
-          authority: list,
-          thisUpdate,
-          nextUpdate,
-          // A root's is made by hand.
-          ...(authorities.all().some(({ id }) => id === list)
-            ? { interval: config.service.crl.interval }
-            : {}),
-        })),
-      conditions: () =>
-        findConditions({
-          authorities,
-          crl,
-          targets,
-          behindAfter,
-          reserve,
-          now: clock.now(),
-        }),
-      log,
-    });
-    const alertFollowers: RunningFollower[] = [];
-    for (const delivery of alerts.deliveries) alertFollowers.push(await follow(delivery));
-    // Before the follower stops, which waits for what is being delivered.
-    closers.push(() => alerts.close());
-    await alerts.tick();
 
     const effects = createEffects({ targets, crl, crlPosition: crlFollower, store });
     const ownCertificates = (): readonly OwnCertificates[] => [
@@ -239,6 +223,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     ];
     const metrics = createMetrics({
       store,
+      feed,
       crls,
       reserve,
       followers: () => [crlFollower, ...alertFollowers, ...targets],
@@ -251,18 +236,13 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         }),
       ],
     });
-    closers.push(() => {
-      metrics.close();
-    });
     const authenticator = createAuthenticator({
       store,
+      feed,
       clock,
       profiles: fleet.profiles,
       types: fleet.types,
       authorities,
-    });
-    closers.push(() => {
-      authenticator.close();
     });
     const apiTls = {
       version: options.tlsVersion,
@@ -280,6 +260,19 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       // Brokers that are connected go on with the old one, which may be refused any moment.
       if (await own.broker.renewIfDue()) await Promise.all(targets.map((one) => one.reconnect()));
     };
+    let changing: Promise<void> = Promise.resolve();
+    /** One after the other: the ledger tells of what a route waits for as well. */
+    const authoritiesChanged = (): Promise<void> => {
+      const changed = changing.then(async () => {
+        await authorities.reload();
+        brokerFiles.announceAuthorities(authorities);
+        await renewOwn();
+        await crl.tick();
+        swapServerTls();
+      });
+      changing = changed.catch(() => undefined);
+      return changed;
+    };
     const service: ServiceContext = {
       fleet,
       effects,
@@ -294,13 +287,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       keys,
       crl,
       rootCrlUrl: (root) => issuing.urlsOf(root).crl,
-      authoritiesChanged: async () => {
-        await authorities.reload();
-        brokerFiles.announceAuthorities(authorities);
-        await renewOwn();
-        await crl.tick();
-        swapServerTls();
-      },
+      authoritiesChanged,
       alertChannels: createChannelViews(
         channels.flatMap((channel, index) => {
           const follower = alertFollowers[index];
@@ -336,18 +323,24 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     });
     every(config.alerts.evaluateEvery, 'evaluating alerts', () => alerts.tick());
     every(renewalCheck, "renewing the service's own certificates", renewOwn);
-    // One that was revoked, or whose authority was, is replaced at once.
-    closers.push(
-      store.onCommit((entries) => {
-        if (!entries.some(({ data }) => endsOneOf(data, ownCertificates()))) return;
-        renewOwn().catch((error: unknown) => {
+    // One that was revoked, or whose authority was, is replaced at once; what another service changed holds here too.
+    feed.join({
+      name: 'own certificates',
+      state: undefined,
+      apply(_state, entries) {
+        const follows = entries.some(changesAuthorities)
+          ? authoritiesChanged()
+          : entries.some(({ data }) => endsOneOf(data, ownCertificates()))
+            ? renewOwn()
+            : undefined;
+        follows?.catch((error: unknown) => {
           log.error(
             { err: error },
             `The service's own certificates were not replaced, and are tried again: ${messageOf(error)}`,
           );
         });
-      }),
-    );
+      },
+    });
     return { api, http, close };
   } catch (error) {
     await close();
@@ -368,21 +361,4 @@ async function closeApp(app: FastifyInstance): Promise<void> {
   }, stopPatience);
   await app.close();
   clearTimeout(cut);
-}
-
-function watchedAuthorities(authorities: Authorities): WatchedAuthority[] {
-  return [
-    ...authorities.roots().map(({ id, certificate: { notBefore, notAfter } }) => ({
-      id,
-      kind: 'root' as const,
-      notBefore,
-      notAfter,
-    })),
-    ...authorities.all().map(({ id, certificate: { notBefore, notAfter } }) => ({
-      id,
-      kind: 'issuing' as const,
-      notBefore,
-      notAfter,
-    })),
-  ];
 }

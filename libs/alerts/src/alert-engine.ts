@@ -15,6 +15,8 @@ export interface AlertEngineOptions {
   readonly crls?: (() => Awaitable<readonly WatchedCrl[]>) | undefined;
   /** What the caller sees itself (`conditionFinding`). */
   readonly conditions?: (() => Awaitable<readonly Finding[]>) | undefined;
+  /** What each change is recorded under: of all services one evaluates. @throws {KeylineError} LEASE_LOST */
+  readonly condition?: (() => Write) | undefined;
 }
 
 type Awaitable<Value> = Value | Promise<Value>;
@@ -40,7 +42,7 @@ export class AlertEngine {
 
   /** Must not run twice at once: the caller takes turns. @throws {KeylineError} STORE_CONFLICT */
   async evaluate(): Promise<EvaluationResult> {
-    const { store, clock, rules, authorities, crls, conditions } = this.#options;
+    const { store, clock, rules, authorities, crls, conditions, condition } = this.#options;
     const now = clock.now();
     const [ending, alerts] = await Promise.all([
       evaluateAlerts({
@@ -56,7 +58,8 @@ export class AlertEngine {
     const open = alerts.filter(({ key }) => parseAlertKey(key) !== undefined);
     const { writes, entries, fired, resolved } = compareAlerts({ findings, open, now });
     if (writes.length > 0) {
-      const result = await store.commit({ writes, entries });
+      const first = condition === undefined ? [] : [condition()];
+      const result = await store.commit({ writes: [...first, ...writes], entries });
       if (!result.ok) {
         throw new KeylineError(
           'STORE_CONFLICT',

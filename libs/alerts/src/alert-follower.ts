@@ -1,7 +1,7 @@
 // Alerts as followers of the ledger: changes that matter lead to an evaluation, what evaluations recorded is delivered. When `apply`
 // and `tick` are called is the caller's.
-import type { Alert, Store } from '@keyline/fleet';
-import type { LedgerEntry } from '@keyline/ledger';
+import type { Alert } from '@keyline/fleet';
+import { leaseLost, type Feed, type Hold, type LedgerEntry } from '@keyline/ledger';
 import { Duration, messageOf, systemClock, type Clock } from '@keyline/kernel';
 import { AlertEngine, type AlertEngineOptions } from './alert-engine.ts';
 import type { AlertChange, AlertChannel, AlertLog } from './channel.ts';
@@ -11,7 +11,10 @@ export interface AlertFollowerOptions extends Pick<
   AlertEngineOptions,
   'authorities' | 'crls' | 'conditions'
 > {
-  readonly store: AlertEngineOptions['store'] & Pick<Store, 'onCommit'>;
+  readonly store: AlertEngineOptions['store'];
+  readonly feed: Pick<Feed, 'join'>;
+  /** The right to evaluate, while this service has it; absent: nobody else does. */
+  readonly hold?: (() => Hold | undefined) | undefined;
   readonly rules: AlertRules;
   readonly channels: readonly AlertChannel[];
   readonly clock?: Clock | undefined;
@@ -43,8 +46,18 @@ const mostShare = 0.05;
 const longestBackdate = Duration.hours(1);
 
 export function createAlertFollower(options: AlertFollowerOptions): AlertFollower {
-  const { store, rules, channels, clock = systemClock, log } = options;
-  const engine = new AlertEngine({ ...options, clock });
+  const { store, feed, hold, rules, channels, clock = systemClock, log } = options;
+  const engine = new AlertEngine({
+    ...options,
+    clock,
+    condition:
+      hold &&
+      (() => {
+        const held = hold();
+        if (held === undefined) throw leaseLost('alerts');
+        return held.condition();
+      }),
+  });
   const stop = new AbortController();
   let turn: Promise<unknown> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
@@ -54,6 +67,8 @@ export function createAlertFollower(options: AlertFollowerOptions): AlertFollowe
 
   function evaluate(): Promise<void> {
     const work = turn.then(async () => {
+      // Another service does.
+      if (hold !== undefined && hold() === undefined) return;
       const start = performance.now();
       await engine.evaluate();
       lastEnd = performance.now();
@@ -81,7 +96,7 @@ export function createAlertFollower(options: AlertFollowerOptions): AlertFollowe
     timer.unref();
   }
 
-  const stopListening = store.onCommit(notice);
+  feed.join({ name: 'alerts', state: undefined, apply: (_state, entries) => notice(entries) });
 
   const deliveryTo = (channel: AlertChannel): AlertDelivery => ({
     name: `alerts:${channel.name}`,
@@ -104,7 +119,6 @@ export function createAlertFollower(options: AlertFollowerOptions): AlertFollowe
     async close() {
       closed = true;
       stop.abort();
-      stopListening();
       clearTimeout(timer);
       timer = undefined;
       await turn;

@@ -44,7 +44,13 @@ beforeEach(() => {
   clock = new FakeClock(start);
   channel = new MemoryChannel('memory');
   other = new MemoryChannel('other');
-  follower = createAlertFollower({ store, rules, clock, channels: [channel, other] });
+  follower = createAlertFollower({
+    store,
+    feed: store.feed,
+    rules,
+    clock,
+    channels: [channel, other],
+  });
   cursors = new Map();
 });
 afterEach(async () => {
@@ -100,7 +106,13 @@ describe('delivery', () => {
     store.certificates = [ending('d1', 6)];
     await follower.tick();
     await follower.close();
-    const next = createAlertFollower({ store, rules, clock, channels: [channel] });
+    const next = createAlertFollower({
+      store,
+      feed: store.feed,
+      rules,
+      clock,
+      channels: [channel],
+    });
     await next.deliveries[0]?.apply(store.ledger);
     expect(channel.told).toEqual(['firing expiry:device:sensor:7d']);
     await next.close();
@@ -131,7 +143,7 @@ describe('delivery', () => {
           stop?.addEventListener('abort', () => fail(new Error('given up')));
         }),
     };
-    const stuck = createAlertFollower({ store, rules, clock, channels: [never] });
+    const stuck = createAlertFollower({ store, feed: store.feed, rules, clock, channels: [never] });
     store.certificates = [ending('d1', 6)];
     await stuck.tick();
     const work = stuck.deliveries[0]?.apply(store.ledger);

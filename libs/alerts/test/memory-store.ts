@@ -35,6 +35,14 @@ export class MemoryStore implements NonNullable<AlertFollowerOptions['store']> {
     return Promise.resolve({ ok: true, entries: this.add(...unit.entries) });
   }
 
+  readonly feed: AlertFollowerOptions['feed'] = {
+    join: (projection) => {
+      const { name, state } = projection;
+      this.onCommit((entries) => void projection.apply(state, entries));
+      return { name, state, isFresh: () => true, refresh: () => Promise.resolve() };
+    },
+  };
+
   onCommit(listener: (entries: readonly LedgerEntry[]) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -1,5 +1,6 @@
 // The issuing authorities of this service, ready to sign: which one issues a profile, and what each needs to answer for its leaves.
 import type { AuthorityRecord, FleetContext, IssuerPort, KnownRoot, Store } from '@keyline/fleet';
+import { freshen, type Feed, type LedgerEntry, type View } from '@keyline/ledger';
 import { formatInstant, KeylineError, type Clock } from '@keyline/kernel';
 import type { AuthorityKeys } from '@keyline/keys';
 import {
@@ -69,10 +70,16 @@ export interface Authorities extends IssuerPort {
   assertUsable(id: string, certificateDer: Uint8Array): Promise<void>;
   /** Reads the records again after one changed. @throws {KeylineError} PATH_INVALID, LINT_FAILED; then nothing changes */
   reload(): Promise<void>;
+  /** Whether all this is what the ledger says, whoever changed it. Who asks for what must not be old looks at it first (`freshen`). */
+  readonly view: Pick<View<unknown>, 'isFresh' | 'refresh'>;
 }
+
+/** Milliseconds: what is issued is issued by what was in force so long ago at most. */
+const bound = 1000;
 
 export async function openAuthorities(options: {
   readonly store: Store;
+  readonly feed: Pick<Feed, 'join'>;
   readonly profiles: Profiles;
   readonly keys: AuthorityKeys;
   readonly urlsOf: (id: string) => Authority['urls'];
@@ -82,7 +89,7 @@ export async function openAuthorities(options: {
   /** Whether one issues nothing while its root's CRL is missing or has ended. */
   readonly requireRootCrl: boolean;
 }): Promise<Authorities> {
-  const { store, profiles, keys, urlsOf, crlShards, clock, requireRootCrl } = options;
+  const { store, feed, profiles, keys, urlsOf, crlShards, clock, requireRootCrl } = options;
   /** When the CRLs of the roots end, where there is one. */
   let rootCrlEnds: ReadonlyMap<string, number> = new Map();
   let rootAnswers = createRootAnswers([]);
@@ -221,20 +228,36 @@ export async function openAuthorities(options: {
     return [...running.values()].find(({ state }) => state !== 'retired');
   }
 
-  // At once: whatever is signed after that commit is not to be signed by it.
-  store.onCommit((entries) => {
-    for (const { data } of entries) {
-      if (data.kind !== 'authority-revoked') continue;
-      const known = running.get(data.authority);
-      if (known === undefined) continue;
-      const { revokedAt, reason } = data;
-      running.set(known.id, { ...known, state: 'revoked', revocation: { revokedAt, reason } });
-    }
-  });
+  /** At once: whatever is signed after that entry is not to be signed by it. */
+  function obey({ data }: LedgerEntry): void {
+    if (data.kind !== 'authority-revoked') return;
+    const known = running.get(data.authority);
+    if (known === undefined) return;
+    const { revokedAt, reason } = data;
+    running.set(known.id, { ...known, state: 'revoked', revocation: { revokedAt, reason } });
+  }
 
-  await reload();
+  let turn: Promise<void> = Promise.resolve();
+  /** One after the other: what was read first must not be what stays. */
+  function reloadInTurn(): Promise<void> {
+    const reloaded = turn.then(reload);
+    turn = reloaded.catch(() => undefined);
+    return reloaded;
+  }
+
+  // Before the records are read: what comes meanwhile is heard.
+  const view = feed.join({
+    name: 'authorities',
+    state: undefined,
+    apply(_state, entries) {
+      for (const entry of entries) obey(entry);
+      return entries.some(changesAuthorities) ? reloadInTurn() : undefined;
+    },
+  });
+  await reloadInTurn();
   return {
-    reload,
+    view,
+    reload: reloadInTurn,
     async assertUsable(id, certificateDer) {
       await createIssuer(await describe(id, certificateDer), profiles);
     },
@@ -248,6 +271,7 @@ export async function openAuthorities(options: {
     revocationOf: (id) => running.get(id)?.revocation,
     rootAnswer,
     async issue(request) {
+      await freshen(view, bound);
       const { issuer, certificate } = issuerOf(request.profile);
       assertClock(certificate, request.now);
       return issuer.issue(request);
@@ -301,4 +325,22 @@ export function withIssuer(
 ): FleetContext {
   const clock = { now: () => Math.max(fleet.clock.now(), certificate.notBefore) };
   return { ...fleet, issuer, clock };
+}
+
+/** Of what the records say, and of what a root says of them: whoever wrote it. */
+export function changesAuthorities({ data }: LedgerEntry): boolean {
+  switch (data.kind) {
+    case 'authority-added':
+    case 'authority-installed':
+    case 'authority-activated':
+    case 'authority-retired':
+    case 'authority-revoked':
+    case 'trust-added':
+      return true;
+    case 'crl-published':
+      // A root's was brought.
+      return /^root(-\d+)?$/.test(data.list);
+    default:
+      return false;
+  }
 }

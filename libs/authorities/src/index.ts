@@ -1,5 +1,6 @@
 export { assertClock } from './assert-clock.ts';
 export {
+  changesAuthorities,
   openAuthorities,
   withIssuer,
   type Authorities,

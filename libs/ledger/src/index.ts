@@ -20,4 +20,4 @@ export {
   type LeasedFollower,
   type RunningLeasedFollower,
 } from './leased-follower.ts';
-export { createLeases, type Hold, type Leases, type Turn } from './leases.ts';
+export { createLeases, leaseLost, type Hold, type Leases, type Turn } from './leases.ts';

@@ -3,27 +3,40 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listName, type CrlList } from '@keyline/authorities';
 import type { Crl, Store } from '@keyline/fleet';
-import type { LedgerEntry } from '@keyline/ledger';
 import type { Clock, SerialHex } from '@keyline/kernel';
+import {
+  leaseLost,
+  type Feed,
+  type Hold,
+  type LedgerEntry,
+  type LeasedFollower,
+  type View,
+} from '@keyline/ledger';
 import { openListPublisher, type CrlSchedule, type ListPublisher } from './list-publisher.ts';
 
-export interface CrlPublisher {
+export interface CrlPublisher extends LeasedFollower {
   readonly name: 'crl';
-  apply(entries: readonly LedgerEntry[]): Promise<void>;
-  /** Publishes every list that has no CRL yet, whose schedule says so, or whose complete CRL is owed. */
+  begin(hold: Hold): Promise<void>;
+  end(): Promise<void>;
+  /** Whether it is this service that publishes. */
+  isPublishing(): boolean;
+  /** Whether the CRLs in memory are those in force, whoever published them. */
+  readonly view: Pick<View<unknown>, 'isFresh' | 'refresh'>;
+  /** Publishes every list that has no CRL yet, whose schedule says so, or whose complete CRL is owed; nothing without the lease. */
   tick(): Promise<void>;
   /** A root's CRL that was brought. */
   imported(crl: Crl): void;
   /** The CRL in force of a list; from memory. */
   latest(list: string, kind: Crl['kind']): Crl | undefined;
-  /** Whether the complete CRL, which everybody reads, has within the time all that was applied. */
-  waitForComplete(list: string, timeoutMilliseconds: number): Promise<boolean>;
+  /** Whether the complete CRL, which everybody reads, has within the time all up to a ledger position. */
+  waitForComplete(list: string, seq: number, timeoutMilliseconds: number): Promise<boolean>;
   /** The CRL in force that holds everything up to a ledger position; a delta holds it together with its base. */
   coverage(list: string, seq: number): Crl | undefined;
 }
 
 export async function createCrlPublisher(options: {
   store: Store;
+  feed: Pick<Feed, 'join'>;
   clock: Clock;
   /** Those there are now; authorities come while the service runs. */
   lists: () => readonly CrlList[];
@@ -33,19 +46,27 @@ export async function createCrlPublisher(options: {
   /** Told of each that is published or brought. */
   onPublished?: (crl: Crl) => void;
 }): Promise<CrlPublisher> {
-  const { store, clock, schedule, onPublished } = options;
+  const { store, feed, clock, schedule, onPublished } = options;
   const publishers = new Map<string, ListPublisher>();
   /** Whose complete CRL is on its way. */
   const owing = new Set<ListPublisher>();
   let chain: Promise<void> = Promise.resolve();
   /** What the changes of all lists reach up to. */
   let notedSeq = -1;
+  /** The right to publish, while this service has it. */
+  let hold: Hold | undefined;
+  const condition = () => {
+    if (hold === undefined) throw leaseLost('crl');
+    return hold.condition();
+  };
 
   /** Lists are loaded when they are first met. */
   async function publisherOf(list: CrlList): Promise<ListPublisher> {
     const known = publishers.get(list.name);
     if (known !== undefined) return known;
-    const opened = await openListPublisher(list, { store, clock, schedule, onPublished });
+    const opened = await openListPublisher(list, {
+      ...{ store, clock, schedule, condition, onPublished },
+    });
     publishers.set(list.name, opened);
     return opened;
   }
@@ -104,15 +125,16 @@ export async function createCrlPublisher(options: {
     const timer = setTimeout(() => {
       owing.delete(publisher);
       inTurn(async () => {
-        if (publisher.hasChanges()) await publisher.publishComplete(notedSeq);
+        if (hold !== undefined && publisher.hasChanges()) await publisher.publishComplete(notedSeq);
       }).catch(() => undefined); // tick tries again, and tells of it
     }, publisher.restBefore('complete'));
     timer.unref();
   }
 
-  /** What was revoked since the complete CRLs, for a service that starts again. */
+  /** What was revoked since the complete CRLs, for a service that begins to publish. */
   async function recall(): Promise<void> {
     const known = await Promise.all(options.lists().map(publisherOf));
+    for (const one of known) await one.reload();
     let seq = Math.min(
       ...known.map((one) => one.latest('complete')?.ledgerSeq ?? Number.MAX_SAFE_INTEGER),
     );
@@ -125,23 +147,61 @@ export async function createCrlPublisher(options: {
     }
   }
 
-  await recall();
   const brought = new Map<string, Crl>();
-  for (const list of options.brought()) {
+  async function readBrought(list: string): Promise<void> {
     const crl = await store.findLatestCrl(list, 'complete');
     if (crl !== undefined) brought.set(list, crl);
   }
+
+  /** Published by this service or another: what is in memory is what is in force. */
+  async function hear(heard: readonly { readonly list: string; readonly number: number }[]) {
+    for (const { list, number } of heard) {
+      const known = publishers.get(list);
+      const found = known === undefined && options.lists().find(({ name }) => name === list);
+      if (known !== undefined) await known.heard(number);
+      else if (found) await publisherOf(found);
+      else await readBrought(list);
+    }
+  }
+
+  // Before they are read: what is published meanwhile is heard.
+  const view = feed.join({
+    name: 'crl',
+    state: publishers,
+    apply(_state, entries) {
+      const heard = entries.flatMap(({ data }) => (data.kind === 'crl-published' ? [data] : []));
+      return heard.length === 0 ? undefined : hear(heard);
+    },
+  });
+  for (const list of options.lists()) await publisherOf(list);
+  for (const list of options.brought()) await readBrought(list);
   return {
     name: 'crl',
+    view,
+    isPublishing: () => hold !== undefined,
+    begin: (given) =>
+      inTurn(async () => {
+        hold = given;
+        await recall();
+      }),
+    end() {
+      // What is under way fails by its condition.
+      hold = undefined;
+      return Promise.resolve();
+    },
     imported(crl) {
       brought.set(crl.list, crl);
       onPublished?.(crl);
     },
     latest: (list, kind) =>
       publishers.get(list)?.latest(kind) ?? (kind === 'complete' ? brought.get(list) : undefined),
-    async waitForComplete(list, timeoutMilliseconds) {
+    async waitForComplete(list, seq, timeoutMilliseconds) {
       const deadline = performance.now() + timeoutMilliseconds;
-      while (publishers.get(list)?.hasChanges() === true) {
+      const has = (one: ListPublisher | undefined): boolean =>
+        one === undefined ||
+        (hold !== undefined && !one.hasChanges()) ||
+        (one.latest('complete')?.ledgerSeq ?? 0) >= seq;
+      while (!has(publishers.get(list))) {
         if (performance.now() >= deadline) return false;
         await sleep(10);
       }
@@ -170,6 +230,7 @@ export async function createCrlPublisher(options: {
       inTurn(() =>
         each(options.lists(), async (list) => {
           const publisher = await publisherOf(list);
+          if (hold === undefined) return;
           const complete = publisher.latest('complete');
           const isOwed = publisher.hasChanges() && publisher.restBefore('complete') === 0;
           if (complete === undefined || publisher.isDue() || isOwed) {

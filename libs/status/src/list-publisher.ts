@@ -1,7 +1,8 @@
 // One list: what its CRLs in force are, what changed since, and how the next complete one and the next delta are made of that.
 import { assertClock, type CrlList } from '@keyline/authorities';
-import { revokedPages, type Crl, type Store } from '@keyline/fleet';
+import { revokedPages, type Crl, type Store, type Write } from '@keyline/fleet';
 import { KeylineError, type Clock } from '@keyline/kernel';
+import { leaseLost } from '@keyline/ledger';
 import {
   createCrl,
   createDeltaCrl,
@@ -29,10 +30,14 @@ export interface ListPublisher {
   restBefore(kind: Crl['kind']): number;
   /** Whether a complete CRL must come although nothing was revoked. */
   isDue(): boolean;
-  /** @param notedSeq what the changes reach up to. @throws {KeylineError} CLOCK_WRONG, STORE_CONFLICT */
+  /** @param notedSeq what the changes reach up to. @throws {KeylineError} CLOCK_WRONG, STORE_CONFLICT, LEASE_LOST */
   publishComplete(notedSeq: number): Promise<void>;
-  /** @param ledgerSeq what the changes reach up to. @throws {KeylineError} CLOCK_WRONG, STORE_CONFLICT */
+  /** @param ledgerSeq what the changes reach up to. @throws {KeylineError} CLOCK_WRONG, STORE_CONFLICT, LEASE_LOST */
   publishDelta(ledgerSeq: number): Promise<void>;
+  /** Reads those in force again when the one that was published is not its own. */
+  heard(number: number): Promise<void>;
+  /** Begins anew with what is in the store: another service may have published since. */
+  reload(): Promise<void>;
 }
 
 /** Publishing complete CRLs, and publishing deltas, may take this share of the time at most, however many revocations come. */
@@ -46,11 +51,13 @@ export async function openListPublisher(
     readonly store: Store;
     readonly clock: Clock;
     readonly schedule: CrlSchedule;
+    /** What each CRL is published under. @throws {KeylineError} LEASE_LOST */
+    readonly condition: () => Write;
     readonly onPublished: ((crl: Crl) => void) | undefined;
   },
 ): Promise<ListPublisher> {
   const { name, authority, shard, certificate, distributionPoint } = list;
-  const { store, clock, schedule, onPublished } = options;
+  const { store, clock, schedule, condition, onPublished } = options;
   let complete = await store.findLatestCrl(name, 'complete');
   let delta = await store.findLatestCrl(name, 'delta');
   /** What changed since the complete CRL: the entries of the next delta. */
@@ -59,6 +66,15 @@ export async function openListPublisher(
   const mayFrom = { complete: 0, delta: 0 };
   /** Epoch milliseconds from which on the next complete CRL is made anew from the database, not of the one before. */
   let anewFrom = 0;
+
+  /** The number of the one that this service is publishing, or published last. */
+  let inserting = 0;
+
+  async function readLatest(): Promise<void> {
+    complete = await store.findLatestCrl(name, 'complete');
+    delta = await store.findLatestCrl(name, 'delta');
+    anewFrom = 0;
+  }
 
   const nextNumber = (): number => Math.max(complete?.number ?? 0, delta?.number ?? 0) + 1;
 
@@ -69,8 +85,9 @@ export async function openListPublisher(
 
   async function insert(crl: Crl): Promise<void> {
     const { number } = crl;
+    inserting = number;
     const result = await store.commit({
-      writes: [{ op: 'insert-crl', crl }],
+      writes: [condition(), { op: 'insert-crl', crl }],
       entries: [
         {
           at: clock.now(),
@@ -83,10 +100,10 @@ export async function openListPublisher(
       onPublished?.(crl);
       return;
     }
+    inserting = 0;
     // Numbers go on from those in the store. The changes stay: more of them than the base lacks is no fault, less would be.
-    complete = await store.findLatestCrl(name, 'complete');
-    delta = await store.findLatestCrl(name, 'delta');
-    anewFrom = 0;
+    await readLatest();
+    if (result.code === 'LEASE_LOST') throw leaseLost('crl');
     throw new KeylineError(
       'STORE_CONFLICT',
       `CRL number ${String(number)} of ${name} was published by somebody else; trying again with the next.`,
@@ -204,6 +221,13 @@ export async function openListPublisher(
     },
     publishComplete,
     publishDelta,
+    async heard(number) {
+      if (number !== inserting) await readLatest();
+    },
+    async reload() {
+      changes.clear();
+      await readLatest();
+    },
   };
 }
 

@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import type { AuthorityRevocation } from '@keyline/authorities';
 import type { Certificate, Store } from '@keyline/fleet';
-import type { LedgerEntry } from '@keyline/ledger';
+import type { Feed, LedgerEntry, View } from '@keyline/ledger';
 import { isKeylineError, parseSerialHex, type Clock } from '@keyline/kernel';
 import {
   ocspError,
@@ -27,7 +27,6 @@ export interface OcspAnswer {
 export interface OcspService {
   /** Hostile bytes give an OCSP error answer, never an exception. */
   answer(requestDer: Uint8Array): Promise<OcspAnswer>;
-  close(): void;
 }
 
 interface Cached {
@@ -44,37 +43,48 @@ interface Known {
 }
 
 const cacheLimit = 200_000;
+/** Milliseconds for which the ledger may go unheard: after that nothing is called good from memory. */
+const bound = 500;
 
 /**
+ * @param options.standsOn what else must be as the ledger says before anything is answered: the authorities
  * @param options.responders gives those in force now; their certificates change as they are renewed
  * @param options.revocationOf what the roots' CRLs say of an authority: nothing that a revoked one issued is "good" (RFC 6960 §2.7)
  * @param options.rootAnswer what a root signed ahead about an authority's certificate; a nonce is not in it (RFC 5019 §2.2.1)
  * @param options.validity how long an answer may be relied on, milliseconds
  */
 export function createOcspService(options: {
-  store: Store;
+  store: Pick<Store, 'findCertificate'>;
+  feed: Pick<Feed, 'join'>;
+  standsOn: Pick<View<unknown>, 'isFresh' | 'refresh'>;
   clock: Clock;
   responders: () => readonly AuthorityResponder[];
   revocationOf: (authority: string) => AuthorityRevocation | undefined;
   rootAnswer: (certId: OcspCertId) => OcspAnswerAbout | undefined;
   validity: number;
 }): OcspService {
-  const { store, clock, validity, revocationOf, rootAnswer } = options;
+  const { store, feed, standsOn, clock, validity, revocationOf, rootAnswer } = options;
   // Keyed by serial: a revocation drops everything about it at once.
   const cache = new Map<string, Known>();
   let epoch = 0;
-  const stop = store.onCommit((entries) => {
-    for (const { data } of entries) {
-      if (data.kind === 'authority-revoked') {
-        epoch++;
-        cache.clear();
-      }
-      if (!endsOrHolds(data)) continue;
-      epoch++;
-      if ('serials' in data) for (const serial of data.serials) cache.delete(serial);
-      if ('serial' in data) cache.delete(data.serial);
-    }
+  const view = feed.join({
+    name: 'ocsp',
+    state: cache,
+    apply(_state, entries) {
+      for (const { data } of entries) forget(data);
+    },
   });
+
+  function forget(data: LedgerEntry['data']): void {
+    if (data.kind === 'authority-revoked') {
+      epoch++;
+      cache.clear();
+    }
+    if (!endsOrHolds(data)) return;
+    epoch++;
+    if ('serials' in data) for (const serial of data.serials) cache.delete(serial);
+    if ('serial' in data) cache.delete(data.serial);
+  }
 
   async function find({ serial }: OcspCertId): Promise<Known | undefined> {
     const known = cache.get(serial);
@@ -103,6 +113,9 @@ export function createOcspService(options: {
 
   async function answer(requestDer: Uint8Array): Promise<OcspAnswer> {
     const request = parseOcspRequest(requestDer);
+    // Uncertain is never "good": what changed is read before anything is said, whoever changed it.
+    if (!view.isFresh(bound)) await view.refresh();
+    if (!standsOn.isFresh(bound)) await standsOn.refresh();
     const answering = choose(options.responders(), request.certIds);
     if (answering === undefined) return answerOfRoot(request.certIds);
     const { responder, authority } = answering;
@@ -162,7 +175,6 @@ export function createOcspService(options: {
   }
 
   return {
-    close: stop,
     async answer(requestDer) {
       try {
         return await answer(requestDer);
@@ -172,6 +184,9 @@ export function createOcspService(options: {
           (error.code === 'OCSP_MALFORMED' || error.code === 'DER_MALFORMED')
         ) {
           return { der: ocspError('malformedRequest') };
+        }
+        if (isKeylineError(error) && error.code === 'FEED_STALE') {
+          return { der: ocspError('tryLater') };
         }
         throw error;
       }

@@ -55,13 +55,23 @@ const store = {
 async function open(shards: readonly number[] = []): Promise<CrlPublisher> {
   const { issuing } = await hierarchy;
   const lists = crlListsOf({ ...issuing, id: 'issuing-1' }, shards);
-  return createCrlPublisher({
+  const publisher = await createCrlPublisher({
     store,
+    feed: {
+      join: ({ name, state }) => ({
+        ...{ name, state },
+        isFresh: () => true,
+        refresh: () => Promise.resolve(),
+      }),
+    },
     clock,
     lists: () => lists,
     brought: () => [],
     schedule: { validity: Duration.days(7), interval: Duration.days(1) },
   });
+  const condition = () => ({ op: 'hold-lease', name: 'crl', epoch: 1 }) as const;
+  await publisher.begin({ name: 'crl', epoch: 1, isHeld: () => true, condition });
+  return publisher;
 }
 
 function revoke(serial: string): LedgerEntry {
@@ -160,7 +170,7 @@ describe('the CRL publisher', () => {
     for (const serial of ['05', '02', '09']) {
       const entry = revoke(serial);
       await publisher.apply([entry]);
-      await publisher.waitForComplete('issuing-1', 10_000);
+      await publisher.waitForComplete('issuing-1', entries.length, 10_000);
       expect(serialsInForce()).toEqual([...revoked.keys()].toSorted());
       expect(publisher.latest('issuing-1', 'complete')?.ledgerSeq).toBe(entry.seq);
     }
@@ -169,11 +179,11 @@ describe('the CRL publisher', () => {
     revoked.delete('02');
     clock.advance(Duration.hours(23));
     await publisher.apply([revoke('07')]);
-    await publisher.waitForComplete('issuing-1', 10_000);
+    await publisher.waitForComplete('issuing-1', entries.length, 10_000);
     expect(serialsInForce()).toEqual(['02', '05', '07', '09']);
     clock.advance(Duration.hours(1));
     await publisher.apply([revoke('08')]);
-    await publisher.waitForComplete('issuing-1', 10_000);
+    await publisher.waitForComplete('issuing-1', entries.length, 10_000);
     expect(serialsInForce()).toEqual(['05', '07', '08', '09']);
     expect(reads).toBe(2);
   });
@@ -182,7 +192,7 @@ describe('the CRL publisher', () => {
     const before = await open();
     await before.tick();
     await before.apply([revoke('01')]);
-    await before.waitForComplete('issuing-1', 10_000);
+    await before.waitForComplete('issuing-1', entries.length, 10_000);
     revoked.set('03', clock.now());
     const publisher = await open();
     await publisher.apply([revoke('04')]);

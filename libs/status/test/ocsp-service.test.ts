@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Store } from '@keyline/fleet';
 import { FakeClock } from '@keyline/kernel';
+import type { Projection } from '@keyline/ledger';
 import { createOcspResponder, type OcspCertId } from '@keyline/pki';
 import { der, oids, parseCertificate, parsePublicKey } from '@keyline/x509';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -14,9 +15,12 @@ const rows = new Map([
   ['21', { authority: 'issuing-2', state: 'active' }],
 ]);
 const store = {
-  onCommit: () => () => undefined,
   findCertificate: (serial: string) => Promise.resolve(rows.get(serial)),
 } as unknown as Store;
+const isKnown = { isFresh: () => true, refresh: () => Promise.resolve() };
+const feed = {
+  join: <State>({ name, state }: Projection<State>) => ({ name, state, ...isKnown }),
+};
 
 let first: Hierarchy;
 let second: Hierarchy;
@@ -39,6 +43,8 @@ beforeAll(async () => {
   };
   service = createOcspService({
     store,
+    feed,
+    standsOn: isKnown,
     clock: new FakeClock(now),
     responders: () => [answering(first, 'issuing-1'), answering(second, 'issuing-2')],
     revocationOf: () => undefined,

@@ -1,14 +1,14 @@
 // A broker that identities are pushed to, running: its place in the ledger, a comparison with the fleet whenever the connection comes up,
 // every hour and on demand, what it reports, and why it is not healthy.
 import type { DeviceTypes, Roles } from '@keyline/access';
-import { Duration, isKeylineError, messageOf, type Clock } from '@keyline/kernel';
-import type { Follower, RunningFollower } from '@keyline/ledger';
+import { Duration, isKeylineError, KeylineError, messageOf, type Clock } from '@keyline/kernel';
+import type { LeasedFollower, RunningLeasedFollower } from '@keyline/ledger';
 import type { FleetReader } from './desired-identity.ts';
 import type { Reconciliation } from './reconcile.ts';
 import { createTargetFollower, type TargetFollower } from './target-follower.ts';
 import type { CertificateReport, ConnectedTarget, ConnectionEvents } from './target.ts';
 
-export interface RunningTarget extends RunningFollower {
+export interface RunningTarget extends RunningLeasedFollower {
   /** Why what is asked of it now would not be done in time. */
   lastError(): string | undefined;
   /** Milliseconds for which it has not taken something that it should have, or is away; 0 when it keeps up. */
@@ -19,7 +19,7 @@ export interface RunningTarget extends RunningFollower {
   acknowledgedAt(device: string, seq: number): number | undefined;
   /** The last comparison with the fleet. */
   compared(): Reconciliation | undefined;
-  /** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
+  /** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED, LEASE_LOST when another service follows */
   compare(): Promise<Reconciliation>;
   /** Compares now if it is time for it; at least every few seconds, so that `behindFor` is exact. */
   tick(): Promise<void>;
@@ -42,7 +42,7 @@ export interface RunTargetOptions {
   readonly exclusive: boolean;
   readonly clock: Clock;
   /** Starts to follow the ledger; ending it is the caller's. */
-  readonly follow: (follower: Follower) => Promise<RunningFollower>;
+  readonly follow: (follower: LeasedFollower) => Promise<RunningLeasedFollower>;
   /**
    * Judges what the broker has seen of certificates.
    * @returns uses of successors that are on record now
@@ -70,7 +70,7 @@ const silenceGrace = Duration.seconds(2);
 export async function runTarget(options: RunTargetOptions): Promise<RunningTarget> {
   const { open, fleet, clock, log, elapsed = () => performance.now() } = options;
   // It may connect before the follower runs, and before this function has what was opened.
-  const begun: { running?: RunningFollower; follower?: TargetFollower } = {};
+  const begun: { running?: RunningLeasedFollower; follower?: TargetFollower } = {};
   let due = true;
   let restUntil = -Infinity;
   let connections = 0;
@@ -134,10 +134,15 @@ export async function runTarget(options: RunTargetOptions): Promise<RunningTarge
     return found;
   }
 
+  /** Of the services that share a database one acts: the others would repair what it is just doing. */
+  function mayAct(): boolean {
+    return connection.isConnected && begun.running?.hold()?.isHeld() === true;
+  }
+
   async function compareIfDue(follower: TargetFollower): Promise<void> {
     const last = follower.lastReconciliation();
     const old = last !== undefined && clock.now() - last.at >= compareEvery;
-    if ((!due && !old) || elapsed() < restUntil || !connection.isConnected) return;
+    if ((!due && !old) || elapsed() < restUntil || !mayAct()) return;
     try {
       await compare();
     } catch (error) {
@@ -155,7 +160,7 @@ export async function runTarget(options: RunTargetOptions): Promise<RunningTarge
 
   /** Again and again: a device that renewed waits for a moment at the broker, if it came before the news of its certificate. */
   async function takeReports(): Promise<void> {
-    if (isTaking || !connection.isConnected) return;
+    if (isTaking || !mayAct()) return;
     isTaking = true;
     try {
       const reports = await target.takeReports();
@@ -183,7 +188,14 @@ export async function runTarget(options: RunTargetOptions): Promise<RunningTarge
     return undefined;
   }
 
-  const running = await options.follow(target);
+  const running = await options.follow({
+    ...target,
+    begin() {
+      // What another service pushed late, before it noticed that it had lost its turn, is put right.
+      due = true;
+      return Promise.resolve();
+    },
+  });
   begun.running = running;
   const moveMark = (): void => {
     if (running.position() < mark.seq) return;
@@ -202,7 +214,13 @@ export async function runTarget(options: RunTargetOptions): Promise<RunningTarge
     refusesSerials: () => target.refusesSerials(),
     acknowledgedAt: (device, seq) => target.acknowledgedAt(device, seq),
     compared: () => target.lastReconciliation(),
-    compare,
+    compare() {
+      if (running.hold() !== undefined) return compare();
+      throw new KeylineError(
+        'LEASE_LOST',
+        `Another service that shares this database follows for the broker "${name}": ask there for a comparison.`,
+      );
+    },
     async tick() {
       moveMark();
       // A comparison may take long; what is reported waits for none.

@@ -17,6 +17,8 @@ export interface ServeOptions {
   readonly httpPort: number;
   readonly brokerUrl?: string;
   readonly brokerInnerUrl?: string;
+  /** Beside other services on the same folder, each started so. */
+  readonly shareDatabase?: boolean;
   /** Written when both listeners serve. */
   readonly readyFile?: string;
 }
@@ -31,6 +33,7 @@ export async function runServe(
     ...options,
     brokerUrl: options.brokerUrl,
     brokerInnerUrl: options.brokerInnerUrl,
+    shared: options.shareDatabase,
     log,
   });
   try {
