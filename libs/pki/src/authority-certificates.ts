@@ -1,25 +1,10 @@
 // Certificates of authorities: the self-signed root and the issuing certificates under it.
 import { KeylineError } from '@keyline/kernel';
-import {
-  encodeCaBasicConstraints,
-  encodeExtendedKeyUsage,
-  encodeKeyUsage,
-  encodeName,
-  encodeSubjectKeyIdentifier,
-  type Extension,
-  type NameConstraints,
-  type Signer,
-} from '@keyline/x509';
-import {
-  authorityBackdate,
-  encodeAuthorityTbs,
-  encodeIssuedBy,
-  type IssuerUrls,
-} from './authority-tbs.ts';
+import { encodeName, type NameConstraints, type Signer } from '@keyline/x509';
+import { issueAuthority, type IssuerUrls } from './issue-authority.ts';
 import { readIssuer } from './issuer-identity.ts';
 import type { Authority, Csr } from './ports.ts';
 import type { ExtendedKeyUsage } from './profile.ts';
-import { signAuthority } from './prepared-certificate.ts';
 import { subjectKeyIdOf } from './subject-key-id.ts';
 
 /** 9999-12-31T23:59:59Z: "no well-defined end" (RFC 5280 §4.1.2.5), as IDevIDs and their authorities have it. Epoch milliseconds. */
@@ -47,20 +32,15 @@ export async function createRootCertificate(options: RootCertificateOptions): Pr
     ...(organization === undefined ? [] : [{ attribute: 'O' as const, value: organization }]),
     { attribute: 'CN', value: commonName },
   ]);
-  const tbsDer = encodeAuthorityTbs({
-    signatureAlgorithm: signer.algorithm,
-    issuerDer: nameDer,
+  return issueAuthority({
+    signer,
     subjectDer: nameDer,
-    notBefore: options.now - authorityBackdate,
-    notAfter: options.now + options.validity,
     spkiDer: signer.spkiDer,
-    extensions: [
-      encodeCaBasicConstraints(pathLen),
-      encodeKeyUsage(['keyCertSign', 'cRLSign']),
-      encodeSubjectKeyIdentifier(subjectKeyIdOf(signer.spkiDer)),
-    ],
+    subjectKeyId: subjectKeyIdOf(signer.spkiDer),
+    now: options.now,
+    notAfter: options.now + options.validity,
+    pathLen,
   });
-  return signAuthority(tbsDer, signer);
 }
 
 export interface IssuingCertificateOptions {
@@ -89,7 +69,6 @@ export async function createIssuingCertificate(
   options: IssuingCertificateOptions,
 ): Promise<Uint8Array> {
   const { csr, root, urls = {}, extendedKeyUsage = [], pathLen = 0, organization } = options;
-  const { nameConstraints } = options;
   const issuer = readIssuer(root);
   const commonName = options.commonName ?? csr.commonName;
   if (commonName === undefined) {
@@ -112,25 +91,21 @@ export async function createIssuingCertificate(
       'The root certificate has expired; it can sign nothing.',
     );
   }
-  const extensions: Extension[] = [
-    encodeCaBasicConstraints(pathLen),
-    encodeKeyUsage(['keyCertSign', 'cRLSign']),
-    ...(extendedKeyUsage.length === 0 ? [] : [encodeExtendedKeyUsage(extendedKeyUsage)]),
-    encodeSubjectKeyIdentifier(subjectKeyIdOf(csr.spkiDer)),
-    ...encodeIssuedBy({ issuerKeyId: issuer.keyId, nameConstraints, urls }),
-  ];
   const subjectDer = encodeName([
     ...(organization === undefined ? [] : [{ attribute: 'O' as const, value: organization }]),
     { attribute: 'CN', value: commonName },
   ]);
-  const tbsDer = encodeAuthorityTbs({
-    signatureAlgorithm: root.signer.algorithm,
-    issuerDer: issuer.nameDer,
+  return issueAuthority({
+    signer: root.signer,
+    issuer,
     subjectDer,
-    notBefore: options.now - authorityBackdate,
-    notAfter,
     spkiDer: csr.spkiDer,
-    extensions,
+    subjectKeyId: subjectKeyIdOf(csr.spkiDer),
+    now: options.now,
+    notAfter,
+    pathLen,
+    extendedKeyUsage,
+    nameConstraints: options.nameConstraints,
+    urls,
   });
-  return signAuthority(tbsDer, root.signer, issuer.certificate);
 }

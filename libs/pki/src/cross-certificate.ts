@@ -2,23 +2,14 @@
 // of root they come in pairs, the old by the new and the new by the old (RFC 4210 §4.4, OldWithNew and NewWithOld).
 import { KeylineError } from '@keyline/kernel';
 import {
-  encodeCaBasicConstraints,
-  encodeKeyUsage,
-  encodeSubjectKeyIdentifier,
   equalBytes,
   parseCertificate,
   type NameConstraints,
   type ParsedCertificate,
 } from '@keyline/x509';
-import {
-  authorityBackdate,
-  encodeAuthorityTbs,
-  encodeIssuedBy,
-  type IssuerUrls,
-} from './authority-tbs.ts';
+import { issueAuthority, type IssuerUrls } from './issue-authority.ts';
 import { readIssuer } from './issuer-identity.ts';
 import type { Authority } from './ports.ts';
-import { signAuthority } from './prepared-certificate.ts';
 import { subjectKeyIdOf } from './subject-key-id.ts';
 
 export interface CrossCertificateOptions {
@@ -56,22 +47,19 @@ export async function createCrossCertificate(
     );
   }
   const { subjectDer, spkiDer } = subject;
-  const tbsDer = encodeAuthorityTbs({
-    signatureAlgorithm: options.issuer.signer.algorithm,
-    issuerDer: issuer.nameDer,
+  return issueAuthority({
+    signer: options.issuer.signer,
+    issuer,
     subjectDer,
-    notBefore: now - authorityBackdate,
-    notAfter,
     spkiDer,
-    extensions: [
-      encodeCaBasicConstraints(pathLenOf(options.pathLen, subject, issuer.certificate)),
-      encodeKeyUsage(['keyCertSign', 'cRLSign']),
-      // The identifier the certificates below it name as their authority's.
-      encodeSubjectKeyIdentifier(subject.subjectKeyId ?? subjectKeyIdOf(spkiDer)),
-      ...encodeIssuedBy({ issuerKeyId: issuer.keyId, nameConstraints, urls }),
-    ],
+    // The identifier the certificates below it name as their authority's.
+    subjectKeyId: subject.subjectKeyId ?? subjectKeyIdOf(spkiDer),
+    now,
+    notAfter,
+    pathLen: pathLenOf(options.pathLen, subject, issuer.certificate),
+    nameConstraints,
+    urls,
   });
-  return signAuthority(tbsDer, options.issuer.signer, issuer.certificate);
 }
 
 function assertCertifiable(subject: ParsedCertificate, issuer: ParsedCertificate): void {

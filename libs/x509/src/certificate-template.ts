@@ -1,13 +1,13 @@
 // A leaf certificate's TBSCertificate as @peculiar/x509 writes it: the template that issuance splices into, and the second opinion
-// its tests hold the spliced bytes against. Slow (milliseconds) and loaded only when asked for.
-import type { Extension, JsonGeneralName, KeyUsageFlags } from '@peculiar/x509';
+// its tests hold the spliced bytes against.
+import type { Extension, JsonGeneralName } from '@peculiar/x509';
 import type * as Library from '@peculiar/x509';
 import type { KeyAlgorithm } from './algorithms.ts';
 import { hexOf } from './bytes.ts';
-import { readSequence } from './der-reader.ts';
 import { tags } from './der-writer.ts';
 import { encodeAlternativeNames, type AlternativeName } from './alternative-names.ts';
 import { decodeIpAddress, encodeIpAddress } from './ip-address.ts';
+import { buildTbs, keyUsageBy, loadLibrary, nameBy, whereaboutsBy } from './library-tbs.ts';
 import type { RelativeName } from './name.ts';
 import {
   extendedKeyUsageOids,
@@ -43,86 +43,34 @@ export interface LeafContent {
   readonly noRevAvail: boolean;
 }
 
-const signingAlgorithms: Readonly<
-  Record<KeyAlgorithm, { name: string; [member: string]: string }>
-> = {
-  'ec-p256': { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' },
-  'ec-p384': { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' },
-  ed25519: { name: 'Ed25519' },
-  'rsa-2048': { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
-  'rsa-3072': { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
-  'rsa-4096': { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
-  'ml-dsa-44': { name: 'ML-DSA-44' },
-  'ml-dsa-65': { name: 'ML-DSA-65' },
-  'ml-dsa-87': { name: 'ML-DSA-87' },
-};
-
-// The enum has no zero of its own.
-// eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- nothing to convert from
-const noUsage = 0 as KeyUsageFlags;
-
 /** TBSCertificate, DER, by @peculiar/x509. */
 export async function buildLeafTbs(content: LeafContent): Promise<Uint8Array> {
-  await import('reflect-metadata');
-  const library = await import('@peculiar/x509');
-  const extensions = [
-    new library.KeyUsagesExtension(
-      content.keyUsage.reduce<KeyUsageFlags>(
-        (flags, usage) => flags | library.KeyUsageFlags[usage],
-        noUsage,
+  const library = await loadLibrary();
+  return buildTbs(library, {
+    ...content,
+    algorithm: content.issuer.algorithm,
+    issuer: content.issuer.nameDer,
+    subject: nameBy(library, content.subject),
+    extensions: [
+      keyUsageBy(library, content.keyUsage),
+      new library.ExtendedKeyUsageExtension(
+        content.extendedKeyUsage.map((usage) => extendedKeyUsageOids[usage]),
+        false,
       ),
-      true,
-    ),
-    new library.ExtendedKeyUsageExtension(
-      content.extendedKeyUsage.map((usage) => extendedKeyUsageOids[usage]),
-      false,
-    ),
-    ...(content.alternativeNames.length === 0 ? [] : [alternativeNameExtension(library, content)]),
-    new library.SubjectKeyIdentifierExtension(hexOf(content.subjectKeyId), false),
-    new library.AuthorityKeyIdentifierExtension(hexOf(content.authorityKeyId), false),
-    ...(content.crlUrl === undefined
-      ? []
-      : [new library.CRLDistributionPointsExtension([content.crlUrl], false)]),
-    ...(content.ocspUrl === undefined && content.caIssuersUrl === undefined
-      ? []
-      : [
-          new library.AuthorityInfoAccessExtension(
-            {
-              ...(content.ocspUrl === undefined ? {} : { ocsp: content.ocspUrl }),
-              ...(content.caIssuersUrl === undefined ? {} : { caIssuers: content.caIssuersUrl }),
-            },
-            false,
-          ),
-        ]),
-    ...(content.ocspNoCheck
-      ? [new library.Extension(oids.ocspNoCheck, false, Uint8Array.of(tags.null, 0))]
-      : []),
-    ...(content.noRevAvail
-      ? [new library.Extension(oids.noRevAvail, false, Uint8Array.of(tags.null, 0))]
-      : []),
-  ];
-  const certificate = await library.X509CertificateGenerator.create({
-    serialNumber: hexOf(content.serial),
-    issuer: new library.Name(toArrayBuffer(content.issuer.nameDer)),
-    subject: new library.Name(
-      content.subject.map(({ attribute, value }) => ({
-        [attribute === 'serialNumber' ? oids.serialNumber : attribute]: [
-          attribute === 'C' || attribute === 'serialNumber'
-            ? { printableString: value }
-            : { utf8String: value },
-        ],
-      })),
-    ),
-    notBefore: new Date(content.notBefore),
-    notAfter: new Date(content.notAfter),
-    publicKey: toArrayBuffer(content.spkiDer),
-    signingAlgorithm: signingAlgorithms[content.issuer.algorithm],
-    // Never looked at: only the TBSCertificate leaves this function.
-    signature: new Uint8Array(96).fill(1),
-    extensions,
+      ...(content.alternativeNames.length === 0
+        ? []
+        : [alternativeNameExtension(library, content)]),
+      new library.SubjectKeyIdentifierExtension(hexOf(content.subjectKeyId), false),
+      new library.AuthorityKeyIdentifierExtension(hexOf(content.authorityKeyId), false),
+      ...whereaboutsBy(library, content),
+      ...(content.ocspNoCheck
+        ? [new library.Extension(oids.ocspNoCheck, false, Uint8Array.of(tags.null, 0))]
+        : []),
+      ...(content.noRevAvail
+        ? [new library.Extension(oids.noRevAvail, false, Uint8Array.of(tags.null, 0))]
+        : []),
+    ],
   });
-  const outer = readSequence(new Uint8Array(certificate.rawData));
-  return outer.whole(outer.read(tags.sequence));
 }
 
 function alternativeNameExtension(
@@ -148,8 +96,4 @@ function alternativeNameExtension(
 /** @peculiar/x509 2.2.0 reads the dotted tail of `::ffff:10.0.0.1` as one group. */
 function withoutDottedTail(address: string): string {
   return decodeIpAddress(encodeIpAddress(address)) ?? address;
-}
-
-function toArrayBuffer(bytes: Uint8Array): ArrayBuffer {
-  return Uint8Array.from(bytes).buffer;
 }

@@ -21,6 +21,7 @@ export {
   type ParsedAlternativeNames,
 } from './alternative-names.ts';
 export { equalBytes, hexOf, latin1Of } from './bytes.ts';
+export { buildAuthorityTbs } from './authority-template.ts';
 export { buildLeafTbs, type LeafContent } from './certificate-template.ts';
 export {
   parseCertificate,
