@@ -15,15 +15,17 @@ import { createRefusalLedger, recordRefusals } from './refusal-ledger.ts';
 import { createRateLimits } from './rate-limits.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import { installBodyParsers } from './request-body.ts';
+import { registerAlerts } from './routes/alerts.ts';
 import { registerApprovals } from './routes/approvals.ts';
 import { registerAuthorities } from './routes/authorities.ts';
+import { registerBatches } from './routes/batches.ts';
 import { registerCertificates } from './routes/certificates.ts';
 import { registerDevices } from './routes/devices.ts';
-import { registerLiveness, registerMetrics, registerTrust } from './routes/health.ts';
-import { registerLine } from './routes/line.ts';
-import { registerOperations } from './routes/operations.ts';
 import { createRegister } from './routes/register.ts';
+import { registerLiveness, registerService } from './routes/service.ts';
+import { registerTargets } from './routes/targets.ts';
 import { registerTokens } from './routes/tokens.ts';
+import { registerTrust } from './routes/trust.ts';
 import type { ServiceContext } from './service-context.ts';
 
 export interface ApiAppOptions {
@@ -120,14 +122,15 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
       ...{ authenticator, limits, origins, bounds, work, reserve },
     });
     registerDevices(register, service, limits);
-    registerLine(register, service, bounds);
+    registerBatches(register, service, bounds);
     registerTokens(register, service);
     registerCertificates(register, service);
     registerAuthorities(register, service);
     registerApprovals(register, service);
-    registerOperations(register, service);
+    registerAlerts(register, service);
+    registerTargets(register, service);
     registerTrust(register, service);
-    registerMetrics(register, metrics);
+    registerService(register, service, metrics);
     registerLiveness(routes, service);
   });
   await app.register(swaggerUi, {

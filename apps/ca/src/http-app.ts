@@ -23,7 +23,8 @@ import type { Metrics } from './metrics.ts';
 import { createProblemHandlers, installProblemHandlers } from './problem-reply.ts';
 import { refuseOddForms } from './request-form.ts';
 import type { RefusalLog } from './refusal-log.ts';
-import { createTrustAnswer, registerLiveness } from './routes/health.ts';
+import { registerLiveness } from './routes/service.ts';
+import { createTrustAnswer } from './routes/trust.ts';
 import { etagOf, preconditionFailed, sendCacheable } from './send-cacheable.ts';
 import type { ServiceContext } from './service-context.ts';
 

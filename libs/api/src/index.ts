@@ -1,34 +1,22 @@
 export type { Endpoints } from './endpoints.ts';
 export { problemOf, problemTable } from './problem.ts';
-export { routes, type RouteName } from './routes/index.ts';
-export type { Admits, RouteContract } from './routes/route-contract.ts';
-export { ProblemSchema, type Problem } from './schemas/common.ts';
-export type {
-  CertificateView,
-  DeviceList,
-  DeviceView,
-  EnrollResponse,
-  Evidence,
-  HistoryResponse,
-} from './schemas/device-schemas.ts';
+export type { AlertChannelView, AlertView } from './routes/alerts.ts';
+export type { ApprovalView } from './routes/approvals.ts';
+export type { AuthorityList, AuthorityView } from './routes/authorities.ts';
 export {
   SignRequestSchema,
   type BatchList,
   type BatchView,
-  type CreateTokenRequest,
-  type IssueCertificateRequest,
   type SignLine,
   type SignRequest,
   type SignResponse,
-  type TokenList,
-  type TokenView,
-} from './schemas/issuing-schemas.ts';
-export type {
-  AlertChannelView,
-  AlertView,
-  ApprovalView,
-  AuthorityList,
-  AuthorityView,
-  Health,
-  TargetView,
-} from './schemas/operation-schemas.ts';
+} from './routes/batches.ts';
+export type { CertificateView, IssueCertificateRequest } from './routes/certificates.ts';
+export type { DeviceList, DeviceView, EnrollResponse, HistoryResponse } from './routes/devices.ts';
+export { routes, type RouteName } from './routes/index.ts';
+export type { Admits, RouteContract } from './routes/route-contract.ts';
+export type { Health } from './routes/service.ts';
+export type { TargetView } from './routes/targets.ts';
+export type { CreateTokenRequest, TokenList, TokenView } from './routes/tokens.ts';
+export { ProblemSchema, type Problem } from './schemas/common.ts';
+export type { Evidence } from './schemas/evidence.ts';

@@ -1,24 +1,16 @@
-// Issuing authorities: look at them, add one, give it its certificate, make it the issuer of profiles, retire one.
+// Issuing authorities: look at them, add one, give it its certificate, make it the issuer of profiles, retire one; and their roots' CRLs.
 import type { AuthorityList, AuthorityView } from '@keyline/api';
 import type { RunningAuthority } from '@keyline/authorities';
 import {
   activateAuthority,
   addAuthority,
-  addTrust,
   importRootCrl,
   installAuthority,
   retireAuthority,
   type Crl,
 } from '@keyline/fleet';
 import { formatInstant, KeylineError } from '@keyline/kernel';
-import {
-  decodePem,
-  decodePemChain,
-  parseCertificate,
-  parseName,
-  readSequence,
-  type ParsedCertificate,
-} from '@keyline/x509';
+import { decodePem, decodePemChain, type ParsedCertificate } from '@keyline/x509';
 import { parseKeyAlgorithm } from '../key-algorithm.ts';
 import { assertOwnKey } from '../own-key.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
@@ -129,34 +121,6 @@ export function registerAuthorities(register: Register, service: ServiceContext)
   });
   register('activateAuthority', ({ params, body, request }) =>
     activate(requireCaller(request.caller), { id: params.id, profiles: body.profiles }),
-  );
-
-  const trust = second.guard({
-    action: 'addTrustCertificate',
-    describe: ({ certificate }: { certificate: string }) => {
-      const { commonName, serial } = parseCertificate(decodePem(certificate, 'CERTIFICATE'));
-      return `add "${commonName ?? ''}" (serial ${serial}) to the trust bundle`;
-    },
-    async work(caller, { certificate }) {
-      const added = await addTrust(fleet, {
-        caller,
-        certificate: decodePem(certificate, 'CERTIFICATE'),
-        trusted: authorities.trust(),
-        roots: authorities.roots(),
-      });
-      await service.authoritiesChanged();
-      const { commonName, issuerDer, serial, notAfter, selfSigned } = added;
-      return {
-        subject: commonName ?? '',
-        issuer: parseName(readSequence(issuerDer)).commonNames.at(-1) ?? '',
-        serial,
-        notAfter: formatInstant(notAfter),
-        selfSigned,
-      };
-    },
-  });
-  register('addTrustCertificate', ({ body, request }) =>
-    trust(requireCaller(request.caller), body),
   );
 
   register('importRootCrl', async ({ body, request }) => {

@@ -1,11 +1,16 @@
 // Certificates by serial, and certificates for what is not a device.
-import type { IssueCertificateRequest } from '@keyline/api';
-import { getCertificate, issueCertificate, revokeCertificate } from '@keyline/fleet';
+import type { CertificateView, IssueCertificateRequest } from '@keyline/api';
+import {
+  getCertificate,
+  issueCertificate,
+  revokeCertificate,
+  type Certificate,
+} from '@keyline/fleet';
 import { formatInstant, KeylineError, parseSerialHex } from '@keyline/kernel';
 import { parseCertificateId, suggestedWindowOf } from '@keyline/pki';
 import { equalBytes } from '@keyline/x509';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
-import { certificatePem, viewCertificate } from '../views.ts';
+import { certificatePem, optionalInstant } from '../views.ts';
 import { validityOf } from './devices.ts';
 import type { Register } from './register.ts';
 
@@ -85,4 +90,20 @@ export function registerCertificates(register: Register, service: ServiceContext
       }),
     };
   });
+}
+
+export function viewCertificate(certificate: Certificate): CertificateView {
+  return {
+    serial: certificate.serial,
+    owner: certificate.owner,
+    kind: certificate.kind,
+    profile: certificate.profile,
+    authority: certificate.authority,
+    state: certificate.state,
+    notBefore: formatInstant(certificate.notBefore),
+    notAfter: formatInstant(certificate.notAfter),
+    revokedAt: optionalInstant(certificate.revokedAt),
+    reason: certificate.reason,
+    certificate: certificatePem(certificate.der),
+  };
 }

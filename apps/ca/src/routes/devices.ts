@@ -1,5 +1,5 @@
 // Devices: enroll, renew, search, and the changes of state.
-import type { EnrollResponse } from '@keyline/api';
+import type { DeviceView, EnrollResponse } from '@keyline/api';
 import { topicsFor } from '@keyline/access';
 import {
   allowRenewal,
@@ -24,7 +24,8 @@ import { bearerOf } from '../authenticate.ts';
 import type { RateLimits } from '../rate-limits.ts';
 import { pageOf } from '../page-of.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
-import { certificatePem, viewCertificate, viewDevice } from '../views.ts';
+import { certificatePem, optionalInstant } from '../views.ts';
+import { viewCertificate } from './certificates.ts';
 import type { Register } from './register.ts';
 
 export function registerDevices(
@@ -199,4 +200,18 @@ function assertSelf(caller: Caller, id: string): void {
 
 export function validityOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : parseDuration(text);
+}
+
+function viewDevice(device: Device): DeviceView {
+  return {
+    id: device.id,
+    type: device.type,
+    batch: device.batch,
+    labels: { ...device.labels },
+    state: device.state,
+    serial: device.serial,
+    notAfter: optionalInstant(device.notAfter),
+    createdAt: formatInstant(device.createdAt),
+    updatedAt: formatInstant(device.updatedAt),
+  };
 }

@@ -1,4 +1,5 @@
 // Enrollment tokens and API tokens. A secret is in the one answer that creates it, and nowhere else.
+import type { TokenView } from '@keyline/api';
 import {
   createApiToken,
   createEnrollmentToken,
@@ -6,10 +7,10 @@ import {
   type ApiToken,
   type EnrollmentToken,
 } from '@keyline/fleet';
-import { KeylineError, parseDuration } from '@keyline/kernel';
+import { formatInstant, KeylineError, parseDuration } from '@keyline/kernel';
 import { pageOf } from '../page-of.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
-import { viewApiToken, viewEnrollmentToken } from '../views.ts';
+import { optionalInstant } from '../views.ts';
 import type { Register } from './register.ts';
 
 export function registerTokens(register: Register, service: ServiceContext): void {
@@ -74,4 +75,34 @@ export function registerTokens(register: Register, service: ServiceContext): voi
 
 function isApiToken(token: EnrollmentToken | ApiToken): token is ApiToken {
   return 'role' in token;
+}
+
+function viewEnrollmentToken(token: EnrollmentToken): TokenView {
+  return {
+    id: token.id,
+    use: 'enroll',
+    description: token.description,
+    expiresAt: formatInstant(token.expiresAt),
+    createdAt: formatInstant(token.createdAt),
+    createdBy: token.createdBy,
+    revokedAt: optionalInstant(token.revokedAt),
+    type: token.type,
+    idPattern: token.idPattern,
+    maxUses: token.maxUses,
+    uses: token.uses,
+    labels: { ...token.labels },
+  };
+}
+
+function viewApiToken(token: ApiToken): TokenView {
+  return {
+    id: token.id,
+    use: 'api',
+    description: token.description,
+    expiresAt: formatInstant(token.expiresAt),
+    createdAt: formatInstant(token.createdAt),
+    createdBy: token.createdBy,
+    revokedAt: optionalInstant(token.revokedAt),
+    role: token.role,
+  };
 }

@@ -119,3 +119,13 @@ export const pageQuery = {
   ),
 };
 export const PageQuerySchema = object(pageQuery);
+
+export const ReasonRequestSchema = object({
+  reason: Type.Optional(RevocationReasonSchema),
+  wait: Type.Optional(
+    Type.Boolean({
+      description:
+        'Answer only when every effect holds, or after effectWait (ca-config/service.yaml; 10 s).',
+    }),
+  ),
+});

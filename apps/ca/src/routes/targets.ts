@@ -1,36 +1,14 @@
-// What an operator looks at: alerts, brokers, oneself.
-import { parseAlertKey } from '@keyline/alerts';
+// Brokers that identities are pushed to: how far each is, and comparing one with the fleet.
 import type { TargetView } from '@keyline/api';
-import { acknowledgeAlert, brokerAdminName } from '@keyline/fleet';
+import { brokerAdminName } from '@keyline/fleet';
 import { formatInstant, KeylineError } from '@keyline/kernel';
 import { exportDynamicSecurity } from '@keyline/targets';
 import type { TargetView as EffectTarget } from '../effects.ts';
-import { requireCaller, type ServiceContext } from '../service-context.ts';
-import { viewAlert } from '../views.ts';
+import type { ServiceContext } from '../service-context.ts';
 import type { Register, RouteOutput } from './register.ts';
 
-export function registerOperations(register: Register, service: ServiceContext): void {
+export function registerTargets(register: Register, service: ServiceContext): void {
   const { fleet, effects } = service;
-
-  register('listAlerts', async ({ query }) => {
-    const alerts = await fleet.store.listAlerts({ includeResolved: query.all ?? false });
-    return { items: alerts.map(viewAlert), nextCursor: null };
-  });
-
-  register('acknowledgeAlert', async ({ params: { key }, request }) => {
-    if (parseAlertKey(key) !== undefined) {
-      throw new KeylineError(
-        'REQUEST_INVALID',
-        `The alert "${key}" is about how things stand: it closes when they are right again, not before.`,
-      );
-    }
-    return viewAlert(await acknowledgeAlert(fleet, { caller: requireCaller(request.caller), key }));
-  });
-
-  register('listAlertChannels', async () => ({
-    items: [...(await service.alertChannels())],
-    nextCursor: null,
-  }));
 
   register('listTargets', async () => ({
     items: effects.targets.map(viewTarget),
@@ -66,11 +44,6 @@ export function registerOperations(register: Register, service: ServiceContext):
   };
   register('compareTarget', ({ params }) => compare(params.name));
   register('reconcileTarget', ({ params }) => compare(params.name));
-
-  register('whoAmI', async ({ request }) => {
-    const { name, role, via } = requireCaller(request.caller);
-    return { name, role, via, time: formatInstant(fleet.clock.now()) };
-  });
 }
 
 function viewTarget(target: EffectTarget): TargetView {

@@ -1,15 +1,23 @@
 // The manufacturing line: batches, and signing one unit or a stream of them.
-import { openBatch, closeBatch, getBatch, signUnit, type Enrolled } from '@keyline/fleet';
+import type { BatchView } from '@keyline/api';
+import {
+  closeBatch,
+  getBatch,
+  openBatch,
+  signUnit,
+  type Batch,
+  type Enrolled,
+} from '@keyline/fleet';
 import { formatInstant, parseDuration } from '@keyline/kernel';
 import { Readable } from 'node:stream';
 import type { ListenerBounds } from '../listener-bounds.ts';
 import { pageOf } from '../page-of.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
-import { certificatePem, viewBatch } from '../views.ts';
+import { certificatePem } from '../views.ts';
 import { signLines } from './sign-lines.ts';
 import type { Register } from './register.ts';
 
-export function registerLine(
+export function registerBatches(
   register: Register,
   service: ServiceContext,
   bounds: ListenerBounds,
@@ -78,5 +86,22 @@ function viewSigned({ device, certificate, created }: Enrolled) {
     serial: certificate.serial,
     notAfter: formatInstant(certificate.notAfter),
     certificate: certificatePem(certificate.der),
+  };
+}
+
+function viewBatch(batch: Batch): BatchView {
+  return {
+    id: batch.id,
+    type: batch.type,
+    quota: batch.quota,
+    issued: batch.issued,
+    idPattern: batch.idPattern,
+    stations: [...batch.stations],
+    labels: { ...batch.labels },
+    rework: batch.rework,
+    state: batch.state,
+    endsAt: formatInstant(batch.endsAt),
+    createdAt: formatInstant(batch.createdAt),
+    createdBy: batch.createdBy,
   };
 }

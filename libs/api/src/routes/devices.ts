@@ -1,0 +1,251 @@
+// Devices: enrolling, renewing, looking at them, and the changes of their state.
+import { Type, type Static } from 'typebox';
+import {
+  DeviceIdSchema,
+  DeviceStateSchema,
+  PemCertificate,
+  PemCsr,
+  ReasonRequestSchema,
+  ValidityRequest,
+  listOf,
+  nullable,
+  object,
+  pageQuery,
+  plainText,
+  timestamp,
+} from '../schemas/common.ts';
+import { EvidenceSchema } from '../schemas/evidence.ts';
+import { CertificateSchema } from './certificates.ts';
+import { administrators, json, jsonOrCsr, readers, type RouteContract } from './route-contract.ts';
+
+export const DeviceSchema = object({
+  id: DeviceIdSchema,
+  type: Type.String(),
+  batch: nullable(Type.String()),
+  labels: Type.Record(Type.String(), Type.String()),
+  state: DeviceStateSchema,
+  serial: nullable(Type.String({ description: 'Serial of the newest certificate.' })),
+  notAfter: nullable(timestamp('End of the newest certificate.')),
+  createdAt: timestamp('First enrolled.'),
+  updatedAt: timestamp('Last changed.'),
+});
+export type DeviceView = Static<typeof DeviceSchema>;
+
+const TopicsSchema = object({
+  publish: Type.Array(Type.String()),
+  subscribe: Type.Array(Type.String()),
+});
+
+export const EnrollRequestSchema = object({
+  id: Type.Optional(DeviceIdSchema),
+  csr: PemCsr,
+  token: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 200,
+      description: 'Enrollment token; or send it as Authorization: Bearer.',
+    }),
+  ),
+  validity: Type.Optional(ValidityRequest),
+});
+
+export const EnrollResponseSchema = object({
+  device: DeviceSchema,
+  serial: Type.String(),
+  certificate: PemCertificate,
+  chain: Type.Array(PemCertificate, {
+    description: 'Issuing CA first; the root is in /v1/trust-bundle.',
+  }),
+  broker: object({ url: Type.String(), clientId: Type.String(), topics: TopicsSchema }),
+  provisioned: Type.Boolean({
+    description: 'Whether every broker knows the identity already; false: pending, see evidence.',
+  }),
+  evidence: EvidenceSchema,
+});
+export type EnrollResponse = Static<typeof EnrollResponseSchema>;
+
+export const RenewRequestSchema = object({
+  csr: Type.Optional(PemCsr),
+  validity: Type.Optional(ValidityRequest),
+});
+
+export const AllowRenewalRequestSchema = object({
+  for: Type.Optional(
+    Type.String({
+      maxLength: 40,
+      description: 'How long it holds, ISO 8601; default P1D, at most P30D.',
+    }),
+  ),
+});
+
+export const AllowRenewalResponseSchema = object({
+  device: Type.String(),
+  until: timestamp('Holds until.'),
+});
+
+export const DeviceChangeResponseSchema = object({
+  device: DeviceSchema,
+  evidence: EvidenceSchema,
+});
+
+export const HistoryResponseSchema = object({
+  items: Type.Array(
+    object({
+      seq: Type.Integer(),
+      at: timestamp('When.'),
+      actor: Type.String(),
+      address: nullable(
+        Type.String({ description: 'IP address it was asked for from; null: by Keyline itself.' }),
+      ),
+      kind: Type.String(),
+      data: Type.Record(Type.String(), Type.Unknown()),
+    }),
+  ),
+  certificates: Type.Array(CertificateSchema),
+});
+export type HistoryResponse = Static<typeof HistoryResponseSchema>;
+
+export const DeviceQuerySchema = object({
+  state: Type.Optional(DeviceStateSchema),
+  type: Type.Optional(Type.String({ maxLength: 64 })),
+  batch: Type.Optional(Type.String({ maxLength: 64 })),
+  label: Type.Optional(
+    Type.String({ maxLength: 270, pattern: '^[^=]+=.*$', description: 'name=value' }),
+  ),
+  expiresBefore: Type.Optional(timestamp('Newest certificate ends before.')),
+  q: Type.Optional(plainText(64, 'Id begins with.')),
+  ...pageQuery,
+});
+
+export const DeviceListSchema = listOf(DeviceSchema);
+export type DeviceList = Static<typeof DeviceListSchema>;
+
+export const DeviceParamsSchema = object({ id: DeviceIdSchema });
+
+export const deviceRoutes = {
+  enroll: {
+    method: 'POST',
+    url: '/v1/enroll',
+    admits: ['anyone'],
+    tag: 'devices',
+    summary: 'Enroll a device',
+    description:
+      'A CSR and an enrollment token give a certificate, and the identity on the broker. The same CSR with the same token again answers with the same certificate (200).',
+    status: 201,
+    body: EnrollRequestSchema,
+    takes: jsonOrCsr,
+    response: EnrollResponseSchema,
+  },
+  renew: {
+    method: 'POST',
+    url: '/v1/renew',
+    admits: ['device'],
+    tag: 'devices',
+    summary: "Renew the caller's certificate",
+    description:
+      'Over mTLS with the current certificate. With a CSR the device changes its key, without one it keeps it.',
+    status: 201,
+    body: RenewRequestSchema,
+    takes: jsonOrCsr,
+    bodyOptional: true,
+    response: EnrollResponseSchema,
+    keepsAnswer: true,
+  },
+  listDevices: {
+    method: 'GET',
+    url: '/v1/devices',
+    admits: readers,
+    tag: 'devices',
+    summary: 'List and search devices',
+    status: 200,
+    query: DeviceQuerySchema,
+    response: DeviceListSchema,
+  },
+  getDevice: {
+    method: 'GET',
+    url: '/v1/devices/:id',
+    admits: [...readers, 'device'],
+    tag: 'devices',
+    summary: 'One device (a device may read itself)',
+    status: 200,
+    params: DeviceParamsSchema,
+    response: DeviceSchema,
+  },
+  getDeviceHistory: {
+    method: 'GET',
+    url: '/v1/devices/:id/history',
+    admits: readers,
+    tag: 'devices',
+    summary: 'What happened to a device, and its certificates',
+    status: 200,
+    params: DeviceParamsSchema,
+    response: HistoryResponseSchema,
+  },
+  revokeDevice: {
+    method: 'POST',
+    url: '/v1/devices/:id/revoke',
+    admits: administrators,
+    tag: 'devices',
+    summary: 'Revoke a device: certificates, session, rights, in one call',
+    status: 200,
+    params: DeviceParamsSchema,
+    body: ReasonRequestSchema,
+    takes: json,
+    bodyOptional: true,
+    response: DeviceChangeResponseSchema,
+    underReserve: true,
+  },
+  suspendDevice: {
+    method: 'POST',
+    url: '/v1/devices/:id/suspend',
+    admits: administrators,
+    tag: 'devices',
+    summary: 'Suspend a device until it is resumed (certificateHold)',
+    status: 200,
+    params: DeviceParamsSchema,
+    body: ReasonRequestSchema,
+    takes: json,
+    bodyOptional: true,
+    response: DeviceChangeResponseSchema,
+    underReserve: true,
+  },
+  resumeDevice: {
+    method: 'POST',
+    url: '/v1/devices/:id/resume',
+    admits: administrators,
+    tag: 'devices',
+    summary: 'Let a suspended device back in',
+    status: 200,
+    params: DeviceParamsSchema,
+    body: ReasonRequestSchema,
+    takes: json,
+    bodyOptional: true,
+    response: DeviceChangeResponseSchema,
+  },
+  decommissionDevice: {
+    method: 'POST',
+    url: '/v1/devices/:id/decommission',
+    admits: administrators,
+    tag: 'devices',
+    summary: 'End the life of a device; its id may be enrolled anew with a new key',
+    status: 200,
+    params: DeviceParamsSchema,
+    body: ReasonRequestSchema,
+    takes: json,
+    bodyOptional: true,
+    response: DeviceChangeResponseSchema,
+    underReserve: true,
+  },
+  allowRenewal: {
+    method: 'POST',
+    url: '/v1/devices/:id/allow-renewal',
+    admits: administrators,
+    tag: 'devices',
+    summary: 'Let a device renew once before its window, with the key it has',
+    status: 200,
+    params: DeviceParamsSchema,
+    takes: json,
+    body: AllowRenewalRequestSchema,
+    response: AllowRenewalResponseSchema,
+  },
+} as const satisfies Record<string, RouteContract>;
