@@ -10,8 +10,8 @@ import { formatInstant, KeylineError, parseSerialHex } from '@keyline/kernel';
 import { parseCertificateId, suggestedWindowOf } from '@keyline/pki';
 import { equalBytes } from '@keyline/x509';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
+import { validityOf } from '../validity-of.ts';
 import { certificatePem, optionalInstant } from '../views.ts';
-import { validityOf } from './devices.ts';
 import type { Register } from './register.ts';
 
 const askAgainAfterSeconds = 6 * 3600;

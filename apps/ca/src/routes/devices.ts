@@ -24,6 +24,7 @@ import { bearerOf } from '../authenticate.ts';
 import type { RateLimits } from '../rate-limits.ts';
 import { pageOf } from '../page-of.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
+import { validityOf } from '../validity-of.ts';
 import { certificatePem, optionalInstant } from '../views.ts';
 import { viewCertificate } from './certificates.ts';
 import type { Register } from './register.ts';
@@ -196,10 +197,6 @@ function assertSelf(caller: Caller, id: string): void {
   if (caller.role === 'device' && caller.name !== id) {
     throw new KeylineError('FORBIDDEN', `The device "${caller.name}" may only read itself.`);
   }
-}
-
-export function validityOf(text: string | undefined): number | undefined {
-  return text === undefined ? undefined : parseDuration(text);
 }
 
 function viewDevice(device: Device): DeviceView {
