@@ -4,7 +4,6 @@ import {
   algorithms,
   der,
   encodeAlternativeNames,
-  encodeCaBasicConstraints,
   encodeExtension,
   encodeKeyUsage,
   encodeName,
@@ -62,8 +61,18 @@ export async function make(
   return { subject, der: await signTbs(by.signer, tbs), signer };
 }
 
+/** RFC 5280 §4.2.1.9. */
+export const saysCa = (pathLen?: number): Extension => ({
+  oid: oids.basicConstraints,
+  critical: true,
+  valueDer: der.sequence(
+    der.boolean(true),
+    ...(pathLen === undefined ? [] : [der.integer(pathLen)]),
+  ),
+});
+
 export const ca = (pathLen?: number): Extension[] => [
-  encodeCaBasicConstraints(pathLen),
+  saysCa(pathLen),
   encodeKeyUsage(['keyCertSign', 'cRLSign']),
 ];
 

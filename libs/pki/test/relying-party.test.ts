@@ -7,7 +7,6 @@ import {
   encodeAuthorityKeyIdentifier,
   encodeExtension,
   encodeName,
-  encodeSubjectKeyIdentifier,
   isSameName,
   oids,
   parseCertificate,
@@ -473,7 +472,14 @@ describe('a CRL signed by another key of the same authority (RFC 5280 §6.3.3 (f
   const makeWithKeyId = (issuer: Made, signer: TestSigner): Promise<Made> =>
     make('CA', {
       ...{ issuer, signer },
-      extensions: [...ca(), encodeSubjectKeyIdentifier(subjectKeyIdOf(signer.spkiDer))],
+      extensions: [
+        ...ca(),
+        {
+          oid: oids.subjectKeyIdentifier,
+          critical: false,
+          valueDer: der.octetString(subjectKeyIdOf(signer.spkiDer)),
+        },
+      ],
     });
   const crlOf = (signer: TestSigner, ...entries: Uint8Array[]): Promise<Uint8Array> =>
     rawCrl({ issuerDer: encodeName([{ attribute: 'CN', value: 'CA' }]), signer, entries });

@@ -1,12 +1,5 @@
 import { Duration } from '@keyline/kernel';
-import {
-  createCsr,
-  der,
-  encodeCaBasicConstraints,
-  encodeKeyUsage,
-  oids,
-  type Extension,
-} from '@keyline/x509';
+import { createCsr, der, encodeKeyUsage, oids, type Extension } from '@keyline/x509';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   createIssuer,
@@ -24,7 +17,7 @@ import {
   profilesOf,
   type Hierarchy,
 } from './hierarchy.ts';
-import { ca, make, sharedKey as key } from './made-certificates.ts';
+import { ca, make, sharedKey as key, saysCa } from './made-certificates.ts';
 
 let hierarchy: Hierarchy;
 let leafDer: Uint8Array;
@@ -121,7 +114,7 @@ describe('verifyChain', () => {
 
   it('refuses an authority without keyCertSign (RFC 5280 §6.1.4 (n))', async () => {
     const root = await make('R', {
-      extensions: [encodeCaBasicConstraints(undefined), encodeKeyUsage(['cRLSign'])],
+      extensions: [saysCa(), encodeKeyUsage(['cRLSign'])],
     });
     const leaf = await make('L', { issuer: root });
     expect(ask({ leafDer: leaf.der, intermediates: [], roots: [root.der] })).toContain(

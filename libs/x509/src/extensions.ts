@@ -63,20 +63,6 @@ export function encodeExtendedKeyUsage(usages: readonly ExtendedKeyUsageName[]):
   return { oid: oids.extKeyUsage, critical: false, valueDer: der.sequence(...values) };
 }
 
-/** For authorities only: critical, cA TRUE (RFC 5280 §4.2.1.9). */
-export function encodeCaBasicConstraints(pathLen: number | undefined): Extension {
-  const limit = pathLen === undefined ? [] : [der.integer(pathLen)];
-  return {
-    oid: oids.basicConstraints,
-    critical: true,
-    valueDer: der.sequence(der.boolean(true), ...limit),
-  };
-}
-
-export function encodeSubjectKeyIdentifier(keyId: Uint8Array): Extension {
-  return { oid: oids.subjectKeyIdentifier, critical: false, valueDer: der.octetString(keyId) };
-}
-
 export function encodeAuthorityKeyIdentifier(keyId: Uint8Array): Extension {
   return {
     oid: oids.authorityKeyIdentifier,
@@ -98,23 +84,6 @@ export function encodeCrlDistributionPoints(uris: readonly string[]): Extension 
 /** In a base CRL: where its delta is (RFC 5280 §5.2.6). The form is that of the distribution points. */
 export function encodeFreshestCrl(uri: string): Extension {
   return { ...encodeCrlDistributionPoints([uri]), oid: oids.freshestCRL };
-}
-
-export function encodeAuthorityInfoAccess(urls: {
-  readonly ocsp?: string | undefined;
-  readonly caIssuers?: string | undefined;
-}): Extension {
-  const descriptions = [
-    ...(urls.ocsp === undefined ? [] : [der.sequence(der.oid(oids.ocsp), encodeUri(urls.ocsp))]),
-    ...(urls.caIssuers === undefined
-      ? []
-      : [der.sequence(der.oid(oids.caIssuers), encodeUri(urls.caIssuers))]),
-  ];
-  return {
-    oid: oids.authorityInfoAccess,
-    critical: false,
-    valueDer: der.sequence(...descriptions),
-  };
 }
 
 // --- reading

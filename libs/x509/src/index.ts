@@ -34,16 +34,13 @@ export { derMalformed, DerReader, readSequence, type DerElement } from './der-re
 export * as der from './der-writer.ts';
 export { issuerPointName, parseDistributionPoints } from './distribution-points.ts';
 export {
-  encodeAuthorityInfoAccess,
   encodeAuthorityKeyIdentifier,
-  encodeCaBasicConstraints,
   encodeCrlDistributionPoints,
   encodeDistributionPointName,
   encodeExtendedKeyUsage,
   encodeExtension,
   encodeFreshestCrl,
   encodeKeyUsage,
-  encodeSubjectKeyIdentifier,
   parseBasicConstraints,
   parseExtensions,
   parseKeyUsage,

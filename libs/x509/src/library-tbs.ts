@@ -73,7 +73,7 @@ export function nameBy(library: typeof Library, names: readonly RelativeName[]):
         : { utf8String: value },
     ],
   }));
-  return new Uint8Array(new library.Name(parts as never).toArrayBuffer());
+  return new Uint8Array(new library.Name(parts).toArrayBuffer());
 }
 
 // The enum has no zero of its own.

@@ -5,7 +5,6 @@ import {
   decodePem,
   der,
   encodeAlternativeNames,
-  encodeCaBasicConstraints,
   encodeExtension,
   encodeName,
   encodePem,
@@ -31,6 +30,11 @@ export function createTestAuthority(): TestAuthority {
     critical: false,
     valueDer: encodeAlternativeNames([{ ip: '127.0.0.1' }]),
   });
+  const basicConstraints = encodeExtension({
+    oid: oids.basicConstraints,
+    critical: true,
+    valueDer: der.sequence(der.boolean(true)),
+  });
   const issue = (content: Omit<Content, 'issuerDer'>): string =>
     encodeCertificate(privateKey, { issuerDer, ...content });
   let serial = 0;
@@ -41,7 +45,7 @@ export function createTestAuthority(): TestAuthority {
       subjectDer: issuerDer,
       spkiDer: createPublicKey(privateKey).export({ type: 'spki', format: 'der' }),
       days: 2,
-      extensions: [encodeExtension(encodeCaBasicConstraints(undefined)), subjectAltName],
+      extensions: [basicConstraints, subjectAltName],
     }),
     sign(csrPem) {
       serial += 1;
