@@ -2,7 +2,7 @@
 // well. Neither a crash nor another process sees half of one; nobody but its owner reads it unless it is said.
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { link, mkdir, open, rename, rm, unlink, type FileHandle } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import { isNodeError } from './node-error.ts';
@@ -136,13 +136,28 @@ export async function syncFolder(path: string): Promise<void> {
 /** A folder and what leads to it; `0700` for folders with secrets. @throws {KeylineError} FILE_UNREADABLE */
 export async function createFolder(path: string, mode = 0o755): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode });
+    await makeFolder(path, mode);
   } catch (error) {
-    throw new KeylineError(
-      'FILE_UNREADABLE',
-      `Can't create the folder ${path}: ${whyNot(error)}.`,
-      { cause: error },
-    );
+    const why = isNodeError(error, 'EEXIST', 'ENOTDIR')
+      ? 'there is a file in its place. Move it away, or give another folder'
+      : whyNot(error);
+    throw new KeylineError('FILE_UNREADABLE', `Can't create the folder ${path}: ${why}.`, {
+      cause: error,
+    });
+  }
+}
+
+/** Node's own recursion does not end where nothing can be made in a folder that is there, as in /proc. */
+async function makeFolder(path: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    if (isNodeError(error, 'EEXIST') && (await stat(path)).isDirectory()) return;
+    if (!isNodeError(error, 'ENOENT') || dirname(path) === path) throw error;
+    await makeFolder(dirname(path), mode);
+    await mkdir(path, { mode }).catch(async (again: unknown) => {
+      if (!isNodeError(again, 'EEXIST') || !(await stat(path)).isDirectory()) throw again;
+    });
   }
 }
 

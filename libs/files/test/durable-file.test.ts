@@ -192,7 +192,15 @@ describe('what can not be written', () => {
     expect(readdirSync(folder)).toEqual(['folder']);
     await expect(createFolder(at('folder'))).resolves.toBeUndefined();
     writeFileSync(at('file'), '');
-    await expect(createFolder(at('file/below'))).rejects.toThrow(/Can't create the folder/);
+    for (const inTheWay of [at('file'), at('file/below'), at('file/far/below')]) {
+      await expect(createFolder(inTheWay)).rejects.toThrow(/there is a file in its place/);
+    }
+    await createFolder(at('a/b/c'), 0o700);
+    expect(statSync(at('a/b/c')).mode & 0o777).toBe(0o700);
+    // Where a folder is there and nothing can be made in it.
+    await expect(createFolder('/proc/keyline/none')).rejects.toMatchObject({
+      code: 'FILE_UNREADABLE',
+    });
   });
 
   it('a folder of another user says whose it must be', { skip: process.getuid?.() !== 0 }, () => {

@@ -1,6 +1,7 @@
 // Everything that must exist before the services can start, as a table of steps. A step that is done is left alone, so an
 // interrupted first start is finished by the next one.
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import {
   createFolder,
@@ -30,6 +31,11 @@ interface Step {
   readonly title: string;
   /** The file that the step makes last. */
   readonly makes: (layout: Layout) => string;
+  /**
+   * For the time until the issuing CA has its database. Later the root may have been taken away, as it should be, and a passphrase that is
+   * missing is missing: another would open nothing, and another root would be trusted by nobody.
+   */
+  readonly isBeforeDatabase?: true;
   readonly run: (given: FirstStart) => Promise<void>;
 }
 
@@ -37,21 +43,39 @@ const steps: readonly Step[] = [
   {
     title: 'the passphrase of the root key',
     makes: ({ secrets }) => secrets.root,
+    isBeforeDatabase: true,
     run: ({ layout }) => createSecret(layout.secrets.root),
   },
   {
     title: 'the passphrase of the issuing key',
     makes: ({ secrets }) => secrets.ca,
+    isBeforeDatabase: true,
     run: ({ layout }) => createSecret(layout.secrets.ca),
   },
-  { title: 'the root, offline', makes: ({ root }) => root.certificate, run: createRoot },
-  { title: 'the issuing CA and its CSR', makes: ({ ca }) => ca.csr, run: createIssuing },
+  {
+    title: 'the root, offline',
+    makes: ({ root }) => root.certificate,
+    isBeforeDatabase: true,
+    run: createRoot,
+  },
+  {
+    title: 'the issuing CA and its CSR',
+    makes: ({ ca }) => ca.csr,
+    isBeforeDatabase: true,
+    run: createIssuing,
+  },
   {
     title: 'the intermediate, signed by the root',
     makes: ({ ca }) => ca.certificate,
+    isBeforeDatabase: true,
     run: signIssuing,
   },
-  { title: "the root's CRL", makes: ({ root }) => root.crl, run: signRootCrl },
+  {
+    title: "the root's CRL",
+    makes: ({ root }) => root.crl,
+    isBeforeDatabase: true,
+    run: signRootCrl,
+  },
   {
     title: 'the trust anchor',
     makes: ({ trust }) => trust,
@@ -79,7 +103,9 @@ export async function createMissing(given: FirstStart): Promise<void> {
   for (const folder of [secrets.folder, ca.folder, broker.folder, run, logs]) {
     await createFolder(folder, 0o700);
   }
-  for (const { title, makes, run: make } of steps) {
+  const hasBegun = existsSync(ca.database) || existsSync(layout.admin.certificate);
+  for (const { title, makes, isBeforeDatabase, run: make } of steps) {
+    if (isBeforeDatabase === true && hasBegun) continue;
     if ((await readTextIfThere(makes(layout), title)) !== undefined) continue;
     given.signal.throwIfAborted();
     const begun = performance.now();

@@ -20,6 +20,8 @@ export interface Layout {
   readonly ca: {
     readonly folder: string;
     readonly csr: string;
+    /** Made last, when all before it stands. */
+    readonly database: string;
     /** Signed by the root, in the root's folder. */
     readonly certificate: string;
     /** The certificate with which it administers the broker; it makes a new one at each start. */
@@ -63,6 +65,7 @@ export function layoutOf(data: string): Layout {
     ca: {
       folder: at('ca'),
       csr: at('ca', 'issuing.csr'),
+      database: at('ca', 'keyline.db'),
       certificate: at('root', 'issuing.crt'),
       brokerAdmin: at('ca', 'broker-admin.pem'),
       clientAuthorities: at('ca', 'client-authorities.pem'),

@@ -136,7 +136,7 @@ function parsePlan(text: string, file: string): Plan {
   }
   throw new KeylineError(
     'FILE_UNREADABLE',
-    `${file} is not a plan that this version of Keyline knows.`,
+    `${file} is not a plan that this version of Keyline knows. Bring it back from a backup: ports and names in it stand in certificates.`,
   );
 }
 

@@ -130,12 +130,13 @@ async function supervise(
     now: () => context.clock.now(),
   };
   children.ca = new Child(caSpec({ ...shared, config }));
-  const admin = await adminCertificate(layout);
-  if (!(await isStillGood(admin, context.clock))) {
-    // After months off, or with a clock that was wrong: it could renew nothing, not even itself.
+  const before = await readAdmin(layout);
+  if (before === undefined || !(await isStillGood(before, context.clock))) {
+    // After months off, with a clock that was wrong, or damaged: it could renew nothing, not even itself.
     await replaceAdmin({ layout, config, env, signal });
     say('made a new admin certificate, because the one there was not valid now');
   }
+  const admin = before ?? (await readAdmin(layout)) ?? adminCertificate(layout, 'admin@keyline');
   children.broker = new Child(
     brokerSpec({
       ...{ ...shared, config, admin: admin.request.name },
@@ -234,14 +235,23 @@ function brokerCertificate(layout: Layout, { host }: Plan): KeptCertificate {
   };
 }
 
-async function adminCertificate(layout: Layout): Promise<KeptCertificate> {
+/** Undefined when its file is no certificate. */
+async function readAdmin(layout: Layout): Promise<KeptCertificate | undefined> {
   const pem = await readText(layout.admin.certificate, 'the admin certificate');
-  const name = new X509Certificate(pem).toLegacyObject().subject.CN;
+  try {
+    const name = new X509Certificate(pem).toLegacyObject().subject.CN;
+    return adminCertificate(layout, (Array.isArray(name) ? name[0] : name) ?? 'admin');
+  } catch {
+    return undefined; // another is made in its place
+  }
+}
+
+function adminCertificate({ admin }: Layout, name: string): KeptCertificate {
   return {
     what: 'the admin certificate',
-    certificateFile: layout.admin.certificate,
-    keyFile: layout.admin.key,
-    request: { profile: 'admin', name: (Array.isArray(name) ? name[0] : name) ?? 'admin' },
+    certificateFile: admin.certificate,
+    keyFile: admin.key,
+    request: { profile: 'admin', name },
   };
 }
 

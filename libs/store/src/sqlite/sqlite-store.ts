@@ -73,7 +73,7 @@ function assertExists(path: string): void {
   if (existsSync(path)) return;
   throw new KeylineError(
     'STORE_MISSING',
-    `There is no database at ${path}. A service never makes one by accident: run "keyline-ca install" (or "keyline up", which does), or check --data.`,
+    `There is no database at ${path}. A service never makes one by accident: check --data, bring it back from a backup, or, for a new issuing CA, run "keyline-ca install".`,
   );
 }
 
