@@ -78,7 +78,7 @@ describe('a CSR', () => {
       'CSR_MALFORMED',
     ],
     ['of 20 KB', pem(Buffer.alloc(14_000, 0x30)), 'CSR_TOO_LARGE'],
-    ['above the limit of the schema', pem(Buffer.alloc(20_000, 0x30)), 'REQUEST_INVALID'],
+    ['above the limit of the configuration', pem(Buffer.alloc(20_000, 0x30)), 'CSR_TOO_LARGE'],
     ['in a body of 100 KB', pem(Buffer.alloc(80_000)), 'REQUEST_TOO_LARGE'],
   ])('%s is refused', async (_, csr, code) => {
     expectRefusal(await enroll(csr), code);
