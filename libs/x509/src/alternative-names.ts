@@ -56,6 +56,13 @@ function encodeDnsName(name: string): Uint8Array {
   if (!isDnsName(name)) {
     throw new KeylineError('PROFILE_VIOLATION', `"${name.slice(0, 80)}" is not a DNS name.`);
   }
+  // RFC 3696 §2: a top-level label is never all digits. Clients look for an address in iPAddress alone (RFC 9525 §6.2).
+  if (/(?:^|\.)\d+$/.test(name)) {
+    throw new KeylineError(
+      'PROFILE_VIOLATION',
+      `"${name}" is an address, not a DNS name: no client would find it there. Give it among the IP addresses.`,
+    );
+  }
   return der.element(contextTag(2), Buffer.from(name, 'latin1'));
 }
 

@@ -124,8 +124,7 @@ export function registerDevices(
       batch: query.batch,
       label: query.label,
       q: query.q,
-      expiresBefore:
-        query.expiresBefore === undefined ? undefined : Date.parse(query.expiresBefore),
+      expiresBefore: query.expiresBefore === undefined ? undefined : instantOf(query.expiresBefore),
       ...pageOf(query, limits),
     });
     return { items: page.items.map(viewDevice), nextCursor: page.nextCursor };
@@ -190,6 +189,13 @@ export function registerDevices(
     }
     return device;
   }
+}
+
+/** @throws {KeylineError} REQUEST_INVALID for what has the form of a time and is none here: a leap second */
+function instantOf(text: string): number {
+  const instant = Date.parse(text);
+  if (!Number.isNaN(instant)) return instant;
+  throw new KeylineError('REQUEST_INVALID', `"${text}" is not a time that is known here.`);
 }
 
 /** A device may only look at itself. */

@@ -26,7 +26,9 @@ export interface IssueCertificateCommand {
 export const brokerAdminName = 'keyline@service';
 
 /** Names under which the service alone gets certificates: a second holder could be taken for it. */
-function isReserved(name: string): boolean {
+function isReserved(given: string): boolean {
+  // RFC 5280 §7.1: names that differ in case alone are one name.
+  const name = given.toLowerCase();
   return name === brokerAdminName || name === 'api@keyline' || /^ocsp\..*@keyline$/.test(name);
 }
 
