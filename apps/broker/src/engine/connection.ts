@@ -37,7 +37,7 @@ const refusedPacketBytes = 16_384;
 const uncountedBytes = 8192;
 
 /** Why a connection is not read, though bytes may be there. */
-export const hold = { output: 1, acknowledgements: 2, rate: 4, disk: 8 } as const;
+export const hold = { output: 1, acknowledgements: 2, rate: 4, disk: 8, fanOut: 16 } as const;
 type Hold = (typeof hold)[keyof typeof hold];
 
 export class Connection implements LiveSession {

@@ -39,12 +39,39 @@ export class Delivery {
   /** @param publisher gets nothing of what it subscribed to with No Local */
   deliver(route: Route, publication: Publication, publisher: Session | undefined): void {
     const { receivers, groups, denied } = route;
-    if (denied > 0) this.#options.metrics.denied.inc({ action: 'receive' }, denied);
-    for (const receiver of receivers) {
-      if (receiver.session !== publisher) this.#deliverTo(receiver, publication);
-      else if (receiver.forOwn !== undefined) this.#deliverTo(receiver.forOwn, publication);
+    this.countDenied(denied);
+    for (const receiver of receivers) this.give(receiver, publication, publisher);
+    for (const group of groups) this.giveToOne(group, publication);
+  }
+
+  /** Subscribers that may not receive a message. */
+  countDenied(count: number): void {
+    if (count > 0) this.#options.metrics.denied.inc({ action: 'receive' }, count);
+  }
+
+  give(receiver: Receiver, publication: Publication, publisher: Session | undefined): void {
+    if (receiver.session !== publisher) this.#deliverTo(receiver, publication);
+    else if (receiver.forOwn !== undefined) this.#deliverTo(receiver.forOwn, publication);
+  }
+
+  /** To one member of a shared subscription. */
+  giveToOne(group: SharedGroup, publication: Publication): void {
+    const { metrics, mayReceive } = this.#options;
+    const member = group.choose((session) => mayReceive(session, publication.topic));
+    if (member === undefined) {
+      metrics.denied.inc({ action: 'receive' });
+      return;
     }
-    for (const group of groups) this.#deliverToOne(group, publication);
+    const { session, options } = member;
+    const { message } = publication;
+    const qos = Math.min(options.qos, message.qos) as Qos;
+    const retain = options.retainAsPublished && message.retain;
+    const identifiers = options.identifier === undefined ? undefined : [options.identifier];
+    const give = (): void => {
+      this.offer(session, { message, qos, retain, identifiers, group });
+    };
+    if (session.connection === undefined) give();
+    else guard(session.connection, give);
   }
 
   /** To one session: a retained message, or an answer to its administrator alone. */
@@ -221,25 +248,6 @@ export class Delivery {
     const { session, identifiers, retainAsPublished } = receiver;
     const { message } = publication;
     this.offer(session, { message, qos, retain: retainAsPublished && message.retain, identifiers });
-  }
-
-  #deliverToOne(group: SharedGroup, publication: Publication): void {
-    const { metrics, mayReceive } = this.#options;
-    const member = group.choose((session) => mayReceive(session, publication.topic));
-    if (member === undefined) {
-      metrics.denied.inc({ action: 'receive' });
-      return;
-    }
-    const { session, options } = member;
-    const { message } = publication;
-    const qos = Math.min(options.qos, message.qos) as Qos;
-    const retain = options.retainAsPublished && message.retain;
-    const identifiers = options.identifier === undefined ? undefined : [options.identifier];
-    const give = (): void => {
-      this.offer(session, { message, qos, retain, identifiers, group });
-    };
-    if (session.connection === undefined) give();
-    else guard(session.connection, give);
   }
 
   #enqueue(session: Session, offer: Offer & { readonly qos: 1 | 2 }): boolean {

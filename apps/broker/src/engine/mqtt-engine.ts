@@ -73,7 +73,13 @@ export class MqttEngine {
     store.onOrphan = (outgoing) => {
       this.#delivery.deliverOrphan(outgoing);
     };
-    this.#publishing = new Publishing({ ...options, routes, delivery: this.#delivery, now });
+    this.#publishing = new Publishing({
+      ...options,
+      routes,
+      delivery: this.#delivery,
+      now,
+      mayReceive,
+    });
     this.#subscribing = new Subscribing({ ...options, delivery: this.#delivery, isKnown });
     this.#wills = new Wills({
       ...options,
@@ -177,6 +183,7 @@ export class MqttEngine {
 
   close(): void {
     clearInterval(this.#timer);
+    this.#publishing.finish();
     for (const connection of this.#connections) connection.close();
   }
 

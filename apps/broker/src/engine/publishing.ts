@@ -1,5 +1,6 @@
 // A PUBLISH from a client, from the question whether it may to its acknowledgement.
 import { MalformedPacket, type PublishPacket } from '@keyline/mqtt';
+import type { Logger } from 'pino';
 import type { Clock } from '@keyline/kernel';
 import type { DynsecEngine } from '@keyline/dynsec';
 import type { ControlApi } from '../control-api.ts';
@@ -9,11 +10,13 @@ import type { RefusalLog } from '../refusal-log.ts';
 import type { Slot } from './acknowledgements.ts';
 import { hold, type Connection } from './connection.ts';
 import type { Delivery } from './delivery.ts';
+import { FanOut } from './fan-out.ts';
 import { guard } from './guard.ts';
 import { copyOf, expiryOf, ownPropertiesOf, type Message, type Qos } from './message.ts';
 import { Publication } from './publication.ts';
+import { findDenial, retainedDenial, type Denial } from './publish-denials.ts';
 import { answer, shortAnswer, storedAnswer } from './publish-answers.ts';
-import { equals, type Routes } from './routes.ts';
+import { equals, type Route, type Routes } from './routes.ts';
 import type { Session } from './session.ts';
 import type { SessionStore } from './session-store.ts';
 import { IncomingAliases } from './topic-aliases.ts';
@@ -29,13 +32,8 @@ interface PublishingOptions {
   readonly refusals: RefusalLog;
   readonly clock: Clock;
   readonly now: () => number;
-}
-
-interface Denial {
-  readonly action: string;
-  readonly happened: string;
-  readonly remedy: string;
-  readonly reasonCode: number;
+  readonly mayReceive: (session: Session, topic: string) => boolean;
+  readonly log: Logger;
 }
 
 /** What a record of the journal costs, beside what one more receiver does. */
@@ -49,9 +47,11 @@ export const topicAliasMaximum = 10;
 export class Publishing {
   readonly #options: PublishingOptions;
   readonly #publication = new Publication();
+  readonly #fanOut: FanOut;
 
   constructor(options: PublishingOptions) {
     this.#options = options;
+    this.#fanOut = new FanOut({ ...options, index: options.store.index });
   }
 
   /**
@@ -93,7 +93,7 @@ export class Publishing {
       connection.route = route;
       connection.mayPublish = this.#options.dynsec.mayPublish(connection, route.topic);
     }
-    if (!connection.mayPublish) return 0;
+    if (!connection.mayPublish || this.#fanOut.takes(route, account)) return 0;
     if (qos > 0 && !this.#hasRoom(connection, session)) return 1;
     metrics.received.count(qos);
     this.#spend(connection, end - start);
@@ -147,7 +147,7 @@ export class Publishing {
       this.#acknowledgeStored(connection, 0x50, packetId, neverWritten);
       return 1;
     }
-    const denial = this.#findDenial(connection, topic, packet.payload.length);
+    const denial = findDenial(connection, topic, packet.payload.length, this.#options);
     if (denial !== undefined) {
       this.#deny(connection, topic, packet, denial);
       return 1;
@@ -162,12 +162,16 @@ export class Publishing {
       this.#deny(connection, topic, packet, retainedDenial(connection, topic));
       return 1;
     }
-    if (qos === 2) store.beginIncoming(session, packetId);
     const route = routes.find(topic);
     if (!topic.startsWith('$')) {
       connection.route = route;
       connection.mayPublish = true;
     }
+    if (this.#fanOut.takes(route, connection.account)) {
+      this.#deliverInTurns(connection, session, route, { message, packetId });
+      return 1 + route.receivers.length + route.groups.length + (route.cost >> 4);
+    }
+    if (qos === 2) store.beginIncoming(session, packetId);
     this.#publication.setMessage(message, route.topicBytes);
     this.#options.delivery.deliver(route, this.#publication, session);
     if (qos > 0) this.#acknowledgeStored(connection, qos === 1 ? 0x40 : 0x50, packetId, appended);
@@ -185,7 +189,40 @@ export class Publishing {
     // Not the one that a message from a client is in: it may be its delivery that this one comes of.
     const publication = new Publication();
     publication.setMessage(message, route.topicBytes);
-    delivery.deliver(route, publication, undefined);
+    if (this.#fanOut.takes(route, undefined))
+      this.#fanOut.add(route, publication, undefined, () => undefined);
+    else delivery.deliver(route, publication, undefined);
+  }
+
+  /** The broker stops: whoever is still to get something gets it now. */
+  finish(): void {
+    this.#fanOut.finish();
+  }
+
+  /** What the client sends next waits for it, and so does its acknowledgement. */
+  #deliverInTurns(
+    connection: Connection,
+    session: Session,
+    route: Route,
+    { message, packetId }: { readonly message: Message; readonly packetId: number },
+  ): void {
+    const { store } = this.#options;
+    const { qos } = message;
+    const publication = new Publication();
+    publication.setMessage(message, route.topicBytes);
+    connection.hold(hold.fanOut);
+    // Written down only with the last of its receivers: a crash before makes the client send it again.
+    if (qos === 2) (session.incoming ??= new Set()).add(packetId);
+    this.#fanOut.add(route, publication, connection, () => {
+      guard(connection, () => {
+        if (qos === 2 && session.incoming?.has(packetId) === true)
+          store.beginIncoming(session, packetId);
+        connection.letGo(hold.fanOut);
+        if (qos > 0 && connection.state !== 'ended')
+          this.#acknowledgeStored(connection, qos === 1 ? 0x40 : 0x50, packetId, neverWritten);
+        this.holdWhileBehind(connection);
+      });
+    });
   }
 
   /** PUBREL: the message is the client's no longer, and its identifier free again. */
@@ -258,28 +295,6 @@ export class Publishing {
       properties: ownPropertiesOf(properties),
       expiresAt: expiryOf(properties, this.#options.clock.now()),
     };
-  }
-
-  #findDenial(connection: Connection, topic: string, payloadBytes: number): Denial | undefined {
-    const { dynsec, limits } = this.#options;
-    const { username } = connection;
-    if (limits.messageSizeLimit > 0 && payloadBytes > limits.messageSizeLimit) {
-      return {
-        action: 'publish-size',
-        happened: `"${username}" published ${payloadBytes} bytes to "${topic.slice(0, 200)}".`,
-        remedy: `Send at most ${limits.messageSizeLimit} bytes, or raise --message-size-limit.`,
-        reasonCode: 0x95,
-      };
-    }
-    if (topic.startsWith('$SYS/') || !dynsec.mayPublish(connection, topic)) {
-      return {
-        action: 'publish',
-        happened: `"${username}" may not publish to "${topic.slice(0, 200)}".`,
-        remedy: 'Publish to a topic of its role, or add the right publishClientSend to the role.',
-        reasonCode: 0x87,
-      };
-    }
-    return undefined;
   }
 
   /**
@@ -366,16 +381,6 @@ export class Publishing {
     if (connection.acknowledgementsOwed < this.#options.limits.maxIncomingMessages / 2)
       connection.letGo(hold.acknowledgements);
   }
-}
-
-function retainedDenial({ username }: Connection, topic: string): Denial {
-  return {
-    action: 'retain',
-    happened: `"${username}" has as many retained messages, or bytes in them, as it may have, and "${topic.slice(0, 200)}" would be one more.`,
-    remedy:
-      'Remove retained messages by empty ones, or raise --max-retained-messages or --max-retained-bytes.',
-    reasonCode: 0x97,
-  };
 }
 
 /** Of a remaining length that is whole. */

@@ -127,9 +127,10 @@ export class Routes {
     });
     const receivers: Receiver[] = [];
     let denied = 0;
-    for (const [session, subscriptions] of bySession) {
-      if (mayReceive(session, topic)) receivers.push(new Receiver(session, [subscriptions].flat()));
-      else denied += 1;
+    for (const [session, matched] of bySession) {
+      if (!mayReceive(session, topic)) denied += 1;
+      else if (Array.isArray(matched)) receivers.push(new Receiver(session, matched));
+      else receivers.push((matched.receiver ??= new Receiver(session, [matched])));
     }
     const { version } = index;
     return new Route(topic, { version, receivers, groups, denied, cost: looked + found * 4 });

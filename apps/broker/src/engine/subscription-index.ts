@@ -22,6 +22,7 @@ export class SubscriptionIndex {
     const standing = session.subscriptions?.get(filter);
     if (standing !== undefined) {
       standing.options = options;
+      standing.receiver = undefined;
       return;
     }
     const topicFilter = parseSharedFilter(filter)?.filter ?? filter;

@@ -1,5 +1,6 @@
 // One topic filter of one session, with its options.
 import type { Qos } from './message.ts';
+import type { Receiver } from './routes.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
 
@@ -18,6 +19,8 @@ export class Subscription {
   readonly topicFilter: string;
   readonly group: SharedGroup | undefined;
   options: SubscriptionOptions;
+  /** What a message gets to that matches no other filter of the session; made when there is one. */
+  receiver: Receiver | undefined = undefined;
 
   constructor(
     session: Session,
