@@ -91,7 +91,10 @@ const uses = which(4).map((n): [string, Step] => [
   },
 ]);
 const changes = fc
-  .tuple(which(2), fc.constantFrom('revoke', 'suspend', 'resume', 'resume', 'decommission'))
+  .tuple(
+    which(2),
+    fc.constantFrom('revoke', 'suspend', 'suspend', 'resume', 'resume', 'resume', 'decommission'),
+  )
   .map(([id, change]): [string, Step] => [
     `${change} ${String(id)}`,
     ({ works }) => nothing(changeDeviceState(works, { caller: operator, id: ids[id]!, change })),
@@ -105,7 +108,7 @@ const revocations = which(4).map((n): [string, Step] => [
   },
 ]);
 const waits = fc
-  .constantFrom(Duration.minutes(1), Duration.days(60), Duration.days(100))
+  .constantFrom(Duration.minutes(1), Duration.days(55), Duration.days(60), Duration.days(100))
   .map((time): [string, Step] => [
     `wait ${String(time)} ms`,
     ({ works }) => {
@@ -114,9 +117,9 @@ const waits = fc
     },
   ]);
 const step = fc.oneof(
-  { weight: 4, arbitrary: enrolls },
+  { weight: 6, arbitrary: enrolls },
   { weight: 4, arbitrary: signs },
-  { weight: 6, arbitrary: renewals },
+  { weight: 8, arbitrary: renewals },
   { weight: 2, arbitrary: uses },
   { weight: 4, arbitrary: changes },
   { weight: 1, arbitrary: revocations },
@@ -153,12 +156,12 @@ async function openWorld(): Promise<World> {
     works,
     csrs: await csrs,
     tokens: [
-      await tokenOf(works, { maxUses: 3, lifetime: Duration.days(365) }),
+      await tokenOf(works, { maxUses: 9, lifetime: Duration.days(365) }),
       await tokenOf(works, { maxUses: 1, lifetime: Duration.days(365), type: 'sensor' }),
     ],
     batches: [
       await batchOf(works, { quota: 2, lifetime: Duration.days(365) }),
-      await batchOf(works, { id: 'lot-2', quota: 3, rework: true, lifetime: Duration.days(365) }),
+      await batchOf(works, { id: 'lot-2', quota: 4, rework: true, lifetime: Duration.days(365) }),
     ],
     given: [],
   };
@@ -183,7 +186,7 @@ it('one request after the other', async () => {
       }
       await world.works.close();
     }),
-    { numRuns: 60, reporter: reportSteps },
+    { numRuns: 200, reporter: reportSteps },
   );
 });
 
@@ -210,7 +213,7 @@ it('several at once', async () => {
       }
       await world.works.close();
     }),
-    { numRuns: 60, reporter: reportSteps },
+    { numRuns: 100, reporter: reportSteps },
   );
 });
 
