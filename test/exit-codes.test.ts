@@ -109,6 +109,23 @@ describe('the exit codes', () => {
     });
   });
 
+  it('6 comes with the name of the one of several files that is bad', async () => {
+    const data = ['--data', 'ca'];
+    const made = await run(
+      ...(['keyline-ca', 'init', ...data, '--passphrase-file', 'pass'] as const),
+      ...['--http-url', 'http://127.0.0.1:8080'],
+    );
+    expect(made).toMatchObject({ code: exitCodes.ok });
+    const { code, text } = await run(
+      ...(['keyline-ca', 'install', ...data, '--certificate', 'noise.pem'] as const),
+      ...['--root', 'pass', '--config', 'none', '--admin-dir', 'admin'],
+    );
+    expect({ code, text }).toEqual({
+      code: exitCodes.badFile,
+      text: expect.stringContaining('noise.pem: ') as unknown,
+    });
+  });
+
   it('8 is the end of keyline-root when the passphrase is not that of the key, and 6 when it would overwrite', async () => {
     const given = ['--passphrase-file', 'pass', '--yes', '--dir', join(folder, 'vault')];
     mkdirSync(join(folder, 'vault'), { mode: 0o700 });

@@ -11,7 +11,7 @@ import {
   installAuthority,
   issueCertificate,
 } from '@keyline/fleet';
-import { KeylineError } from '@keyline/kernel';
+import { isKeylineError, KeylineError, messageOf } from '@keyline/kernel';
 import {
   createSigner,
   generateKey,
@@ -52,12 +52,10 @@ export async function runInstall(options: InstallOptions): Promise<string> {
       `${folder.path} is installed already, and the first admin is ${admin}; nothing was changed.`,
     );
   }
-  const certificate = decodePem(await readTextFile(options.certificate), 'CERTIFICATE');
-  const root = decodePem(await readTextFile(options.root), 'CERTIFICATE');
+  const certificate = await loadPem(options.certificate, 'CERTIFICATE');
+  const root = await loadPem(options.root, 'CERTIFICATE');
   const rootCrl =
-    options.rootCrl === undefined
-      ? undefined
-      : decodePem(await readTextFile(options.rootCrl), 'X509 CRL');
+    options.rootCrl === undefined ? undefined : await loadPem(options.rootCrl, 'X509 CRL');
   const answers = options.rootCrl === undefined ? [] : await readAnswers(options.rootCrl);
   await createDatabase(folder);
   const issuing = await openIssuing({ data: options.data, config: options.config });
@@ -70,6 +68,20 @@ export async function runInstall(options: InstallOptions): Promise<string> {
     await issuing.close();
   }
   return admin;
+}
+
+/** Of several files that were given the message names the one. */
+async function loadPem(file: string, label: 'CERTIFICATE' | 'X509 CRL'): Promise<Uint8Array> {
+  const text = await readTextFile(file);
+  try {
+    return decodePem(text, label);
+  } catch (cause) {
+    throw new KeylineError(
+      'DER_MALFORMED',
+      `${file}: ${isKeylineError(cause) ? cause.detail : messageOf(cause)}`,
+      { cause },
+    );
+  }
 }
 
 /**
