@@ -1,8 +1,10 @@
-// Certification requests (PKCS#10, RFC 2986) that Keyline's own programs send. Taking in those of others is libs/pki's work.
+// Certification requests (PKCS#10, RFC 2986) that Keyline's own programs send, as @peculiar/x509 writes them. Taking in those of others is
+// libs/pki's work.
 import { algorithms, type Signer } from './algorithms.ts';
-import * as der from './der-writer.ts';
 import { encodeAlternativeNames } from './alternative-names.ts';
-import { encodeExtension } from './extensions.ts';
+import { readSequence } from './der-reader.ts';
+import * as der from './der-writer.ts';
+import { loadLibrary, signingAlgorithms, toArrayBuffer } from './library-tbs.ts';
 import { encodeName } from './name.ts';
 import { oids } from './oids.ts';
 
@@ -19,22 +21,36 @@ export interface CsrContent {
  */
 export async function createCsr(content: CsrContent): Promise<Uint8Array> {
   const { signer, commonName, dnsNames = [], ipAddresses = [] } = content;
+  const name = encodeName([{ attribute: 'CN', value: commonName }]);
   const names = [...dnsNames.map((dns) => ({ dns })), ...ipAddresses.map((ip) => ({ ip }))];
-  const san = encodeExtension({
-    oid: oids.subjectAltName,
-    critical: false,
-    valueDer: names.length === 0 ? new Uint8Array() : encodeAlternativeNames(names),
-  });
-  const attributes =
-    names.length === 0
-      ? []
-      : [der.sequence(der.oid(oids.extensionRequest), der.set(der.sequence(san)))];
-  const info = der.sequence(
-    der.integer(0),
-    encodeName([{ attribute: 'CN', value: commonName }]),
-    signer.spkiDer,
-    der.explicit(0, ...attributes),
+  const library = await loadLibrary();
+  // Keys stay with their signer: the library is shown the public one, and its signature is thrown away.
+  const key = { algorithm: {} } as CryptoKey;
+  const request = await library.Pkcs10CertificateRequestGenerator.create(
+    {
+      name: new library.Name(toArrayBuffer(name)),
+      keys: { publicKey: key, privateKey: key },
+      signingAlgorithm: signingAlgorithms[signer.algorithm],
+      extensions:
+        names.length === 0
+          ? []
+          : [
+              new library.Extension(
+                oids.subjectAltName,
+                false,
+                toArrayBuffer(encodeAlternativeNames(names)),
+              ),
+            ],
+    },
+    {
+      subtle: {
+        exportKey: () => Promise.resolve(toArrayBuffer(signer.spkiDer)),
+        sign: () => Promise.resolve(new ArrayBuffer(96)),
+      },
+    } as unknown as Crypto,
   );
+  const outer = readSequence(new Uint8Array(request.rawData));
+  const info = outer.whole(outer.read());
   const signature = await signer.sign(info);
   const { identifierDer } = algorithms[signer.algorithm].signature;
   return der.sequence(info, identifierDer, der.bitString(signature));

@@ -24,7 +24,7 @@ export interface LibraryContent {
   readonly extensions: readonly Extension[];
 }
 
-const signingAlgorithms: Readonly<
+export const signingAlgorithms: Readonly<
   Record<KeyAlgorithm, { name: string; [member: string]: string }>
 > = {
   'ec-p256': { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' },
