@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Server as TlsServer } from 'node:tls';
 import { changesAuthorities, type OwnCertificates } from '@keyline/authorities';
-import { obeyRootCrls, type Crl } from '@keyline/fleet';
-import { Duration, isKeylineError, messageOf, type Clock } from '@keyline/kernel';
+import type { Crl } from '@keyline/fleet';
+import { Duration, messageOf, type Clock } from '@keyline/kernel';
 import {
   createLeases,
   startLeasedFollower,
@@ -12,28 +12,13 @@ import {
   type LedgerEntry,
   type RunningLeasedFollower,
 } from '@keyline/ledger';
-import {
-  createCrlPublisher,
-  createOcspService,
-  createPublishedLists,
-  createResponders,
-  readPublishedLists,
-  describeRestored,
-  recoverRestoredCopy,
-} from '@keyline/status';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createChannelViews } from './alert-channels.ts';
 import { createApiApp } from './api-app.ts';
 import { createAuthenticator } from './authenticate.ts';
 import { createBrokerFiles } from './broker-files.ts';
-import {
-  loadCredentials,
-  startBrokerTarget,
-  type BrokerTarget,
-  type Credentials,
-} from './broker-targets.ts';
-import { caFolderOf, publishedFolderOf } from './ca-folder.ts';
+import { caFolderOf } from './ca-folder.ts';
 import { openDiskReserve } from './disk-reserve.ts';
 import { createEffects } from './effects.ts';
 import { createFairWork } from './fair-work.ts';
@@ -42,17 +27,13 @@ import { createHttpApp } from './http-app.ts';
 import { createMetrics } from './metrics.ts';
 import { openIssuing } from './open-issuing.ts';
 import { createRefusalLog } from './refusal-log.ts';
-import { startAlerts, watchedAuthorities } from './start-alerts.ts';
 import { createSecondAdministrator } from './second-administrator.ts';
 import type { ServiceContext } from './service-context.ts';
+import { startAlerts, watchedAuthorities } from './start-alerts.ts';
+import { startStatus } from './start-status.ts';
+import { startTargets } from './start-targets.ts';
 import { reportTlsFailures } from './tls-failures.ts';
-import {
-  clientCredentials,
-  createOwnTls,
-  serverNamesOf,
-  serverOptions,
-  type TlsVersion,
-} from './tls-identity.ts';
+import { createOwnTls, serverNamesOf, serverOptions, type TlsVersion } from './tls-identity.ts';
 
 export interface ServiceOptions {
   readonly data: string;
@@ -80,7 +61,6 @@ export interface Service {
 const renewalCheck = Duration.minutes(1);
 const crlCheck = Duration.seconds(10);
 const reserveCheck = Duration.seconds(2);
-const compareCheck = Duration.seconds(1);
 /** Well below what a supervisor waits before it kills. */
 const stopPatience = Duration.seconds(5);
 
@@ -119,43 +99,6 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     });
     closers.push(() => leases.close());
     const own = await createOwnTls(issuing, options.host);
-    const responders = await createResponders(fleet, authorities);
-    const ocsp = createOcspService({
-      store,
-      feed,
-      standsOn: authorities.view,
-      clock,
-      responders: () => responders.list(),
-      revocationOf: (id) => authorities.revocationOf(id),
-      rootAnswer: (certId) => authorities.rootAnswer(certId),
-      validity: config.service.ocsp.validity,
-    });
-    const publishedFolder = publishedFolderOf(caFolderOf(options.data));
-    const restored = await recoverRestoredCopy(
-      { store, clock },
-      authorities,
-      await readPublishedLists(publishedFolder),
-    );
-    if (restored !== undefined) {
-      log.error({ ...restored }, describeRestored(restored));
-      await obeyRootCrls({ store, clock }, authorities.roots());
-      await authorities.reload();
-    }
-    const published = createPublishedLists(publishedFolder, (error) => {
-      log.error({ err: error }, `A CRL was not kept in ${publishedFolder}: ${messageOf(error)}`);
-    });
-    closers.push(() => published.close());
-    const crl = await createCrlPublisher({
-      store,
-      feed,
-      clock,
-      lists: () => authorities.all().flatMap(({ crlLists }) => crlLists),
-      brought: () => authorities.roots().map(({ id }) => id),
-      schedule: config.service.crl,
-      onPublished: (one) => {
-        published.note(one);
-      },
-    });
     const follow = async (follower: LeasedFollower): Promise<RunningLeasedFollower> => {
       const running = await startLeasedFollower({
         ...{ store, leases, follower, log },
@@ -165,54 +108,24 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       closers.push(() => running.stop());
       return running;
     };
-    const crlFollower = await follow(crl);
-    // Brokers and devices must find one from the first moment; with a wrong clock, the last one that was right.
-    await crl.tick().catch((error: unknown) => {
-      if (!isKeylineError(error) || error.code !== 'CLOCK_WRONG') throw error;
-      log.error(error.detail);
+    const closeWith = (closer: () => Promise<void> | void): void => {
+      closers.push(closer);
+    };
+    const { responders, ocsp, crl, crlFollower } = await startStatus({
+      ...{ issuing, data: options.data, follow, closeWith, log },
     });
     const brokerFiles = createBrokerFiles(caFolderOf(options.data));
-    brokerFiles.announceAuthorities(authorities);
-    const ownCredentials = (): Credentials => {
-      const credentials = clientCredentials(authorities, own.broker);
-      brokerFiles.announceAdmin(credentials.cert);
-      return credentials;
-    };
-    // The broker may be started before it is first connected to.
-    ownCredentials();
-    const specs = [
-      ...(brokerInnerUrl === undefined
-        ? []
-        : [
-            {
-              ...({ name: 'broker', kind: 'dynsec', url: brokerInnerUrl } as const),
-              ...{ exclusive: true, credentials: ownCredentials },
-            },
-          ]),
-      ...(await Promise.all(
-        config.targets.map(async (target) => ({
-          ...target,
-          credentials: await loadCredentials(target, ownCredentials),
-        })),
-      )),
-    ];
-    const targets: BrokerTarget[] = [];
-    for (const spec of specs) {
-      const target = await startBrokerTarget(spec, { fleet, follow, log });
-      targets.push(target);
-      closers.push(() => target.close());
-      every(compareCheck, `comparing the broker "${spec.name}" with the fleet`, () =>
-        target.tick(),
-      );
-    }
+    const targets = await startTargets({
+      ...{ issuing, own: own.broker, brokerFiles, brokerInnerUrl },
+      ...{ follow, every, closeWith, log },
+    });
     /** Complete CRLs in force: of the authorities, and of the roots where one was brought. */
     const crls = (): Crl[] =>
       [...authorities.all(), ...authorities.roots()].flatMap(
         ({ id }) => crl.latest(id, 'complete') ?? [],
       );
     const { alerts, channels, alertFollowers } = await startAlerts({
-      ...{ issuing, leases, follow, targets, crl, crls, reserve, log },
-      closeWith: (closer) => closers.push(closer),
+      ...{ issuing, leases, follow, targets, crl, crls, reserve, closeWith, log },
     });
 
     const effects = createEffects({ targets, crl, crlPosition: crlFollower, store });
