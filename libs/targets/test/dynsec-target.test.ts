@@ -396,14 +396,17 @@ describe('applying the ledger', () => {
     },
   );
 
-  it('says nothing of a renewal to a broker that keeps no lists', async () => {
+  it('says nothing of a renewal, nor of its use, to a broker that keeps no lists', async () => {
     broker.knowsSerials = false;
     await target.apply([issued('d1')]);
     broker.payloads.length = 0;
     inForce('d1', '0c');
     await target.apply([renewed('d1', '0c')]);
+    inForce('d1', '0c');
+    await target.apply([used('d1', '0c', '01')]);
     expect(broker.payloads).toEqual([]);
-    expect(target.acknowledgedAt('d1', 2)).toBe(clock.now());
+    expect(target.acknowledgedAt('d1', 3)).toBe(clock.now());
+    expect(await target.takeReports()).toEqual([]);
   });
 
   it.each([
