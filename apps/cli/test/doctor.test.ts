@@ -75,6 +75,33 @@ describe('remaining life', () => {
 });
 
 describe('keyline doctor', () => {
+  it('waits once for a service that takes the question and does not answer, and goes on with what it can see itself', async () => {
+    const service = await startFakeService(workshop);
+    let asked = 0;
+    const silent = (): void => {
+      asked += 1;
+    };
+    for (const path of ['/v1/whoami', '/v1/authorities', '/v1/targets', '/v1/alerts']) {
+      service.raw.set(path, silent);
+    }
+    const endpoints = workshop.write(
+      'endpoints.json',
+      JSON.stringify({
+        ...{ api: service.url, http: 'http://127.0.0.1:1' },
+        ...{ broker: service.url.replace('https', 'mqtts'), ca: 'test-ca.pem' },
+        admin: { certificate: 'test-ca.pem', key: 'test-ca.key' },
+      }),
+    );
+    const { code, out } = await workshop.run('doctor', '--endpoints', endpoints, '--json');
+    await service.close();
+    expect([code, asked]).toEqual([1, 1]);
+    const { findings } = JSON.parse(out) as { findings: { check: string; message: string }[] };
+    expect(findings[0]?.message).toMatch(/no answer for 5 s/);
+    const checks = findings.map(({ check }) => check);
+    expect(checks).toEqual(expect.arrayContaining(['api', 'http', 'broker']));
+    expect(checks).not.toContain('targets');
+  });
+
   it('goes on after a failure, says what to do, and exits 1', async () => {
     const service = await startFakeService(workshop);
     service.answers.whoAmI = () => ({

@@ -65,9 +65,17 @@ export class ApiClient {
   }
 }
 
-/** A client that calls as `caller`; to be closed. @throws {KeylineError} FILE_UNREADABLE */
-export function createClient(service: ServiceLocation, caller: Caller): ApiClient {
-  return new ApiClient(service, new Transport({ ...service, caller }));
+/**
+ * A client that calls as `caller`; to be closed.
+ * @param options.timeout milliseconds without a byte before the service counts as gone; half a minute when absent
+ * @throws {KeylineError} FILE_UNREADABLE
+ */
+export function createClient(
+  service: ServiceLocation,
+  caller: Caller,
+  options: { readonly timeout?: number } = {},
+): ApiClient {
+  return new ApiClient(service, new Transport({ ...service, caller, ...options }));
 }
 
 /** Path and query of a call. */

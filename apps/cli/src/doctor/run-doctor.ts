@@ -43,6 +43,9 @@ export async function runDoctor(context: CliContext, options: ClientOptions): Pr
   return failed === 0 ? exitCodes.ok : exitCodes.internal;
 }
 
+/** Milliseconds: who asks what is wrong does not want to wait half a minute for each answer. */
+const patience = 5000;
+
 async function examine(
   context: CliContext,
   options: ClientOptions,
@@ -53,7 +56,7 @@ async function examine(
   try {
     const location = await findService(context, options);
     caller = await findCaller(context, options, location.endpoints);
-    client = createClient(location, caller);
+    client = createClient(location, caller, { timeout: patience });
   } catch (error) {
     print([failed('service', error)]);
     return;
@@ -65,13 +68,26 @@ async function examine(
       print([failed(check, error)]);
     }
   };
+  // One that does not answer is waited for once.
+  let isAway = false;
+  const ask = async (check: string, run: () => Promise<readonly Finding[]>): Promise<void> => {
+    if (isAway) return;
+    await attempt(check, async () => {
+      try {
+        return await run();
+      } catch (error) {
+        isAway = isKeylineError(error) && error.code === 'SERVICE_UNREACHABLE';
+        throw error;
+      }
+    });
+  };
   const { endpoints } = client.location;
   try {
-    await attempt('api', () => checkApi(context, client));
+    await ask('api', () => checkApi(context, client));
     await attempt('api certificate', () => checkApiCertificate(context, client, caller));
     await attempt('your certificate', () => checkCaller(context, client, caller));
     let authorities: AuthorityList['items'] = [];
-    await attempt('authorities', async () => {
+    await ask('authorities', async () => {
       ({ items: authorities } = await client.call('listAuthorities', {}));
       return authorities.map((authority) => checkAuthority(authority, context.clock.now()));
     });
@@ -87,9 +103,9 @@ async function examine(
     }
     await attempt('broker', () => checkBroker(context, client, caller));
     await attempt('broker engine', () => checkEngine(endpoints?.metrics));
-    await attempt('targets', () => checkTargets(client));
-    await attempt('open alerts', () => checkAlerts(client));
-    await attempt('alerts', () => checkAlertChannels(client));
+    await ask('targets', () => checkTargets(client));
+    await ask('open alerts', () => checkAlerts(client));
+    await ask('alerts', () => checkAlertChannels(client));
     await attempt('files', () => checkFiles(client.location));
     await attempt('open files', () => checkOpenFileLimit(endpoints?.pids));
   } finally {
