@@ -101,7 +101,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     const own = await createOwnTls(issuing, options.host);
     const follow = async (follower: LeasedFollower): Promise<RunningLeasedFollower> => {
       const running = await startLeasedFollower({
-        ...{ store, leases, follower, log },
+        ...{ store, feed, leases, follower, log },
         // Those that wait beside another service see how far it is by its cursor.
         ...(isShared ? { saveInterval: 50 } : {}),
       });

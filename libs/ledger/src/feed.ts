@@ -29,6 +29,8 @@ export interface Feed {
   read(after: number, limit: number): Promise<readonly LedgerEntry[]>;
   /** Resolves when there may be something after `seq`, or after so many milliseconds: a hint, never a promise. */
   wait(after: number, patience: number): Promise<void>;
+  /** Called with the last entry whenever a look found some that this process did not commit. Returns the way to stop. */
+  onOthers(listener: (seq: number) => void): () => void;
   /** Milliseconds since the end of the ledger was last known. */
   age(): number;
   close(): void;
@@ -61,6 +63,7 @@ export async function openFeed(options: FeedOptions): Promise<Feed> {
   const monotonic = options.monotonic ?? (() => performance.now());
   const listeners: Listener[] = [];
   const waiting = new Set<() => void>();
+  const followers = new Set<(seq: number) => void>();
   let looking: Promise<void> | undefined;
   let isFailing = false;
   /** The last entry that is known of, and until when none was known to come after it. */
@@ -157,7 +160,9 @@ export async function openFeed(options: FeedOptions): Promise<Feed> {
       }
     }
     heardAt = Math.max(heardAt, asked);
-    if (head > known) announce();
+    if (head === known) return;
+    for (const listener of followers) listener(head);
+    announce();
   }
 
   function look(): Promise<void> {
@@ -229,6 +234,10 @@ export async function openFeed(options: FeedOptions): Promise<Feed> {
         timeout.unref();
         waiting.add(done);
       });
+    },
+    onOthers(listener) {
+      followers.add(listener);
+      return () => followers.delete(listener);
     },
     age: () => monotonic() - heardAt,
     close() {

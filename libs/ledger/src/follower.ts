@@ -1,6 +1,7 @@
 // The follower loop: reads the ledger after its cursor, applies, moves the cursor. A crash in between applies again.
 import { messageOf } from '@keyline/kernel';
 import type { LedgerEntry } from './entry.ts';
+import type { Feed } from './feed.ts';
 import type { LedgerStore } from './ledger-store.ts';
 import type { Hold } from './leases.ts';
 
@@ -38,6 +39,8 @@ export interface RunningFollower {
 export interface FollowerOptions {
   readonly store: LedgerStore;
   readonly follower: Follower;
+  /** Tells of what other processes committed; absent: there are none. */
+  readonly feed?: Pick<Feed, 'onOthers'>;
   /** What each application and each saved cursor demands; absent: nobody else follows under this name. */
   readonly hold?: Hold;
   readonly log?: FollowerLog;
@@ -68,7 +71,7 @@ async function findBeginning(
 }
 
 export async function startFollower(options: FollowerOptions): Promise<RunningFollower> {
-  const { store, follower, hold, log } = options;
+  const { store, feed, follower, hold, log } = options;
   const { first, most } = options.backoff ?? { first: 100, most: 30_000 };
   const saveInterval = options.saveInterval ?? 500;
   const batchSize = follower.batchSize ?? 500;
@@ -90,9 +93,14 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
   const stopListening = store.onCommit((entries) => {
     const last = entries.at(-1);
     if (last === undefined) return;
-    head = last.seq;
+    head = Math.max(head, last.seq);
     const next = (held.at(-1)?.seq ?? taken) + 1;
     if (entries[0]?.seq === next && held.length < heldEntries) held.push(...entries);
+    kick();
+  });
+
+  const stopHearing = feed?.onOthers((seq) => {
+    head = Math.max(head, seq);
     kick();
   });
 
@@ -229,6 +237,7 @@ export async function startFollower(options: FollowerOptions): Promise<RunningFo
     async stop() {
       stopped = true;
       stopListening();
+      stopHearing?.();
       wakeSleep?.();
       await running;
       clearTimeout(saveTimer);

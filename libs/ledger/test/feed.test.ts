@@ -4,6 +4,7 @@ import {
   askFresh,
   freshen,
   openFeed,
+  startFollower,
   type Feed,
   type Projection,
   type View,
@@ -194,6 +195,30 @@ describe('the feed', () => {
     expect(feed.age()).toBe(70);
     ledger.add(1);
     expect(feed.age()).toBe(0);
+  });
+
+  it('tells followers of what others wrote, and of nothing that this process did', async () => {
+    const feed = await open(5);
+    const applied: number[] = [];
+    const follower = await startFollower({
+      store: ledger,
+      feed,
+      follower: {
+        name: 'f',
+        apply: (entries) => {
+          applied.push(...entries.map(({ seq }) => seq));
+          return Promise.resolve();
+        },
+      },
+    });
+    const heard: number[] = [];
+    const stop = feed.onOthers((seq) => heard.push(seq));
+    ledger.add(1);
+    ledger.addElsewhere(2);
+    expect(await follower.waitFor(3, 5000)).toBe(true);
+    expect([applied, heard]).toEqual([[1, 2, 3], [3]]);
+    stop();
+    await follower.stop();
   });
 
   it('listens to nobody after it was closed', async () => {

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { request as httpsRequest, type Agent } from 'node:https';
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Clock } from '@keyline/kernel';
 import { createSigner, generateKey } from '@keyline/keys';
 import { createIssuingCertificate, createRootCertificate, parseCsr } from '@keyline/pki';
 import { createCsr, encodePem, type Signer } from '@keyline/x509';
@@ -59,11 +60,16 @@ export interface Plant {
   readonly rootSigner: Signer;
   /** Closes the service and opens it again on the same data. */
   restart(otherConfig?: string): Promise<void>;
+  /** Another service on the same data, where both share it; closing it leaves this one alone. */
+  beside(otherConfig?: string): Promise<Plant>;
   close(): Promise<void>;
 }
 
 /** Everything up to a service that listens on free ports. */
-export async function buildPlant(): Promise<Plant> {
+export async function buildPlant({
+  shared = false,
+  clock,
+}: { readonly shared?: boolean; readonly clock?: Clock } = {}): Promise<Plant> {
   const folder = await mkdtemp(join(tmpdir(), 'keyline-ca-'));
   const data = join(folder, 'ca');
   const passphraseFile = join(folder, 'ca.pass');
@@ -110,56 +116,61 @@ export async function buildPlant(): Promise<Plant> {
       host: '127.0.0.1',
       tlsVersion: '1.2',
       brokerUrl: undefined,
+      ...{ shared, clock },
       log: pino({ level: 'silent' }),
     });
     await service.api.listen({ host: '127.0.0.1', port: 0 });
     await service.http.listen({ host: '127.0.0.1', port: 0 });
     return service;
   };
-  const plant: Plant = {
-    folder,
-    data,
-    trust,
-    admin,
-    rootSigner: signer,
-    service: await open(),
-    call(method, path, { body, as, headers = {}, agent } = {}) {
-      const isText = typeof body === 'string' || body instanceof Uint8Array;
-      const payload = body === undefined ? undefined : isText ? body : JSON.stringify(body);
-      return send(httpsRequest, payload, {
-        host: '127.0.0.1',
-        port: portOf(plant.service.api.server.address()),
-        method,
-        path,
-        headers: {
-          ...(body === undefined || isText ? {} : { 'content-type': 'application/json' }),
-          ...headers,
-        },
-        ca: plant.trust,
-        agent: agent ?? false,
-        ...as,
-      });
-    },
-    plain(method, path, { body, headers = {} } = {}) {
-      return send(httpRequest, body, {
-        host: '127.0.0.1',
-        port: portOf(plant.service.http.server.address()),
-        method,
-        path,
-        headers,
-        agent: false,
-      });
-    },
-    async restart(otherConfig) {
-      await plant.service.close();
-      plant.service = await open(otherConfig);
-    },
-    async close() {
-      await plant.service.close();
-      await rm(folder, { recursive: true, force: true });
-    },
+  const around = (service: Service, removes: boolean): Plant => {
+    const plant: Plant = {
+      folder,
+      data,
+      trust,
+      admin,
+      rootSigner: signer,
+      service,
+      call(method, path, { body, as, headers = {}, agent } = {}) {
+        const isText = typeof body === 'string' || body instanceof Uint8Array;
+        const payload = body === undefined ? undefined : isText ? body : JSON.stringify(body);
+        return send(httpsRequest, payload, {
+          host: '127.0.0.1',
+          port: portOf(plant.service.api.server.address()),
+          method,
+          path,
+          headers: {
+            ...(body === undefined || isText ? {} : { 'content-type': 'application/json' }),
+            ...headers,
+          },
+          ca: plant.trust,
+          agent: agent ?? false,
+          ...as,
+        });
+      },
+      plain(method, path, { body, headers = {} } = {}) {
+        return send(httpRequest, body, {
+          host: '127.0.0.1',
+          port: portOf(plant.service.http.server.address()),
+          method,
+          path,
+          headers,
+          agent: false,
+        });
+      },
+      async restart(otherConfig) {
+        await plant.service.close();
+        plant.service = await open(otherConfig);
+      },
+      beside: async (otherConfig) => around(await open(otherConfig), false),
+      async close() {
+        await plant.service.close();
+        if (removes) await rm(folder, { recursive: true, force: true });
+      },
+    };
+    return plant;
   };
-  return plant;
+  return around(await open(), true);
 }
 
 /** A copy of the shipped ca-config with changes to service.yaml, each of which must hit. @returns its folder */
