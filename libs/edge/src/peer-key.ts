@@ -7,7 +7,8 @@ import { isIPv6 } from 'node:net';
  */
 export function peerKeyOf(address: string | undefined): string {
   // The common case, for every request: nothing to take apart.
-  if (address?.includes(':') !== true) return address?.replace(/%.*$/, '').toLowerCase() ?? '';
+  if (address === undefined) return '';
+  if (!address.includes(':')) return address;
   const plain = address.replace(/%.*$/, '').toLowerCase();
   if (!isIPv6(plain)) return plain;
   const [head = '', tail] = plain.split('::', 2);
