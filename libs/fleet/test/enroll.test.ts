@@ -172,6 +172,10 @@ describe('a CSR', () => {
     const csr = await csrOf('d2', key);
     expect(await refusal({ csr, tokenHash })).toBe('CSR_KEY_IN_USE');
     await expect(enroll(works, { csr, tokenHash })).rejects.not.toThrow(/d1/);
+    // Operators find it in the log.
+    await expect(enroll(works, { csr, tokenHash })).rejects.toMatchObject({
+      context: { owner: 'd1' },
+    });
   });
 });
 

@@ -48,7 +48,8 @@ function issueUnlessHeld(given: DeviceCase, device: Device, now: number): Decisi
   const { keyOwner } = standing;
   if (admitted.refusal !== undefined) return admitted.refusal;
   // The commit asks again; where it is known already, nothing is signed for it.
-  if (keyOwner !== undefined && keyOwner !== device.id) return refuse(keyInUse(device.id));
+  if (keyOwner !== undefined && keyOwner !== device.id)
+    return refuse(keyInUse(device.id, keyOwner));
   // Whoever renews may go on with any key of its own; whoever is let in anew needs one that it never had.
   const hadKey = keyOwner === device.id && admitted.asked === undefined;
   return hadKey ? refuse(admitted.words.keyWasHeld(device)) : issue(given, now);

@@ -25,10 +25,14 @@ export function resolveDeviceId(asked: string | undefined, csr: Csr): DeviceId {
   return parseDeviceId(asked);
 }
 
-/** Says nothing of the other device: the caller may not know its name. */
-export function keyInUse(id: string): KeylineError {
+/**
+ * Says nothing of the other identity: whoever asks may not know its name.
+ * @param owner whose key it is, for the log and the ledger
+ */
+export function keyInUse(id: string, owner: string | number | undefined): KeylineError {
   return new KeylineError(
     'CSR_KEY_IN_USE',
     `The key in the CSR for "${id}" belongs to another identity already. Every device needs a key pair of its own; operators find the owner in the log.`,
+    owner === undefined ? {} : { context: { owner } },
   );
 }

@@ -150,7 +150,7 @@ function wordsOf(id: DeviceId, batch: Batch): Words {
         'DEVICE_STATE_FORBIDS',
         `The device "${id}" is ${state}; it can't be signed for a batch.`,
       ),
-    keyWasHeld: () => keyInUse(id),
+    keyWasHeld: () => keyInUse(id, id),
     explain: (failure) => explain(failure, batch, id),
   };
 }
@@ -168,7 +168,7 @@ function explain(failure: FailedCommit, batch: Batch, id: DeviceId): KeylineErro
         `The batch "${batch.id}" is closed or past its end; "${id}" was not signed.`,
       );
     case 'CSR_KEY_IN_USE':
-      return keyInUse(id);
+      return keyInUse(id, failure.context['owner']);
     case 'DEVICE_EXISTS':
     case 'DEVICE_CHANGED':
       return new KeylineError(

@@ -210,7 +210,7 @@ function wordsOf(id: DeviceId): Words {
     // Not met: only an active device has a certificate that admits it, with any key of its own.
     exists: stateForbids,
     stateForbids,
-    keyWasHeld: () => keyInUse(id),
+    keyWasHeld: () => keyInUse(id, id),
     explain: (failure) => explain(failure, id),
   };
 }
@@ -218,7 +218,7 @@ function wordsOf(id: DeviceId): Words {
 function explain({ code, context }: FailedCommit, id: DeviceId): KeylineError {
   switch (code) {
     case 'CSR_KEY_IN_USE':
-      return keyInUse(id);
+      return keyInUse(id, context['owner']);
     case 'DEVICE_CHANGED':
       return new KeylineError(
         code,

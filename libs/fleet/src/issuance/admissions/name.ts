@@ -96,9 +96,9 @@ function decide({ command, profile, key }: NameCase, now: number): Decision<obje
         holderAfter: () => ({}),
       };
     },
-    explain: ({ code }) =>
+    explain: ({ code, context }) =>
       code === 'CSR_KEY_IN_USE'
-        ? keyInUse(name)
+        ? keyInUse(name, context['owner'])
         : new KeylineError(code, `"${name}" could not be issued; send it again.`),
   };
 }

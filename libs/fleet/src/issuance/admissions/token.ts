@@ -150,7 +150,7 @@ function explain(failure: FailedCommit, id: DeviceId, token: EnrollmentToken): K
     case 'TOKEN_INVALID':
       return tokenInvalid();
     case 'CSR_KEY_IN_USE':
-      return keyInUse(id);
+      return keyInUse(id, failure.context['owner']);
     default:
       return new KeylineError(
         failure.code,
