@@ -43,6 +43,14 @@ export default tseslint.config(
       '@typescript-eslint/no-confusing-void-expression': 'off',
       // Ports are asynchronous also where one implementation has nothing to wait for.
       '@typescript-eslint/require-await': 'off',
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'ExportAllDeclaration[exported=null]',
+          message:
+            'Name what others use: a room’s surface is what its index names, and nothing more.',
+        },
+      ],
       // `while (true)` around a read loop is plain.
       '@typescript-eslint/no-unnecessary-condition': [
         'error',

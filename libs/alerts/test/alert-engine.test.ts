@@ -1,11 +1,9 @@
 import { Duration, FakeClock } from '@keyline/kernel';
 import { beforeEach, describe, expect, it } from 'vitest';
-import {
-  AlertEngine,
-  evaluateAlerts,
-  type WatchedAuthority,
-  type WatchedCrl,
-} from '../src/index.ts';
+import { AlertEngine } from '../src/alert-engine.ts';
+import { evaluateAlerts } from '../src/evaluate-alerts.ts';
+import type { WatchedAuthority } from '../src/index.ts';
+import type { WatchedCrl } from '../src/things.ts';
 import { ending, MemoryStore, rules, start } from './memory-store.ts';
 
 let store: MemoryStore;

@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   createAlertFollower,
-  createLogChannel,
   type AlertChange,
   type AlertChannel,
   type AlertFollower,
 } from '../src/index.ts';
+import { createLogChannel } from '../src/log-channel.ts';
 import { ending, MemoryStore, rules, start } from './memory-store.ts';
 
 class MemoryChannel implements AlertChannel {

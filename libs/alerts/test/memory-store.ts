@@ -2,7 +2,8 @@
 import type { Alert, CommitResult, ExpiryGroup, UnitOfWork } from '@keyline/fleet';
 import type { LedgerEntry, NewEntry } from '@keyline/ledger';
 import { Duration } from '@keyline/kernel';
-import type { AlertFollowerOptions, AlertRules } from '../src/index.ts';
+import type { AlertFollowerOptions } from '../src/alert-follower.ts';
+import type { AlertRules } from '../src/index.ts';
 
 export interface Ending {
   readonly owner: string;

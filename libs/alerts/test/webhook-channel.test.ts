@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createWebhookChannel, loadAlertChannels, type AlertChange } from '../src/index.ts';
+import { loadAlertChannels, type AlertChange } from '../src/index.ts';
+import { createWebhookChannel } from '../src/webhook-channel.ts';
 
 interface Received {
   readonly headers: IncomingHttpHeaders;

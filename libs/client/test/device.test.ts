@@ -15,15 +15,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KeylineError } from '@keyline/kernel';
+import type { EnrolledDevice } from '../src/enroll.ts';
 import {
   deviceFilesOf,
   enrollDevice,
   renewDevice,
   settleRenewal,
   takeUpOrCreateKey,
-  type EnrolledDevice,
-  type RenewedDevice,
 } from '../src/index.ts';
+import type { RenewedDevice } from '../src/renew.ts';
 import { enrolled } from './support/documents.ts';
 import {
   startFakeService,

@@ -1,14 +1,11 @@
 export {
   createFolder,
-  renameDurably,
   removeFile,
+  renameDurably,
   replaceFile,
   replaceFileAtOnce,
   syncFolder,
   writeNewFile,
-  type FileContent,
-  type FileOwner,
-  type WriteOptions,
 } from './durable-file.ts';
 export { isNodeError } from './node-error.ts';
 export {

@@ -1,7 +1,7 @@
 export { FakeClock, formatInstant, systemClock, type Clock, type Instant } from './clock.ts';
 export { Duration, formatDuration, parseDuration } from './duration.ts';
-export { describeExitCodes, exitCodeMeanings, exitCodeOf, exitCodes } from './exit-code.ts';
 export { isKeylineError, KeylineError, messageOf, type ErrorCode } from './errors.ts';
+export { describeExitCodes, exitCodeMeanings, exitCodeOf, exitCodes } from './exit-code.ts';
 export {
   createId,
   isDeviceId,

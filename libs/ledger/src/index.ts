@@ -1,13 +1,13 @@
-export type { AlertSeverity, DeviceState, EntryData, LedgerEntry, NewEntry } from './entry.ts';
-export { askFresh, freshen, openFeed, type Feed, type Projection, type View } from './feed.ts';
-export {
-  startFollower,
-  type Follower,
-  type FollowerLog,
-  type FollowerOptions,
-  type RunningFollower,
-} from './follower.ts';
 export { decodeEntryData, encodeEntryData, subjectOf } from './entry-encoding.ts';
+export type { AlertSeverity, DeviceState, EntryData, LedgerEntry, NewEntry } from './entry.ts';
+export { freshen, openFeed, type Feed, type Projection, type View } from './feed.ts';
+export { startFollower, type RunningFollower } from './follower.ts';
+export {
+  startLeasedFollower,
+  type LeasedFollower,
+  type RunningLeasedFollower,
+} from './leased-follower.ts';
+export { createLeases, leaseLost, type Hold, type Leases } from './leases.ts';
 export type {
   CommitResult,
   Lease,
@@ -15,9 +15,3 @@ export type {
   LedgerStore,
   LedgerWrite,
 } from './ledger-store.ts';
-export {
-  startLeasedFollower,
-  type LeasedFollower,
-  type RunningLeasedFollower,
-} from './leased-follower.ts';
-export { createLeases, leaseLost, type Hold, type Leases, type Turn } from './leases.ts';

@@ -1,7 +1,7 @@
 // The feed against a ledger that this process and others write to: order, freshness, failures, gaps, and a process that was stopped.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { askFresh } from '../src/feed.ts';
 import {
-  askFresh,
   freshen,
   openFeed,
   startFollower,

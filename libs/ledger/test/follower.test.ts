@@ -1,13 +1,8 @@
 // The follower loop against a ledger in memory: order, back-off, cursors, waiting, stopping.
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import {
-  startFollower,
-  type Follower,
-  type FollowerOptions,
-  type LedgerEntry,
-  type RunningFollower,
-} from '../src/index.ts';
+import type { Follower, FollowerOptions } from '../src/follower.ts';
+import { startFollower, type LedgerEntry, type RunningFollower } from '../src/index.ts';
 import { FakeLedger } from './fake-ledger.ts';
 
 let ledger: FakeLedger;

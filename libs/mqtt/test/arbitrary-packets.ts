@@ -1,6 +1,7 @@
 // Every packet that MQTT 3.1.1 and 5 allow, drawn at random: for property tests here and for the fuzzers.
 import fc from 'fast-check';
-import type { Packet, Properties, ProtocolVersion, Subscription, Will } from '../src/index.ts';
+import type { Packet, ProtocolVersion, Will } from '../src/index.ts';
+import type { Properties, Subscription } from '../src/packets.ts';
 import { rowsOfPlace, type PropertyPlace, type PropertyRow } from '../src/property-table.ts';
 import { reasonCodes, returnCodes311, type ReasonedType } from '../src/reason-codes.ts';
 

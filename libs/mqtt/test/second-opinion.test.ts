@@ -7,9 +7,9 @@ import {
   encodePacket,
   readPacket,
   type Packet,
-  type Properties,
   type ProtocolVersion,
 } from '../src/index.ts';
+import type { Properties } from '../src/packets.ts';
 import { clientPacket, connectPacket, serverPacket } from './arbitrary-packets.ts';
 
 function theirReading(bytes: Buffer, version: ProtocolVersion): TheirPacket {

@@ -1,12 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  isMqttText,
-  isTopicFilter,
-  isTopicName,
-  matchesTopic,
-  parseSharedFilter,
-} from '../src/index.ts';
+import { isMqttText, isTopicFilter, matchesTopic, parseSharedFilter } from '../src/index.ts';
+import { isTopicName } from '../src/topic.ts';
 
 describe('isTopicName', () => {
   it.each(['a', '/', '/a', 'a/', 'a//b', '$SYS/x', 'é/🌡', ' ', 'a'.repeat(65_535)])(

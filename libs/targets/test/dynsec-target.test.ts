@@ -3,9 +3,9 @@ import type { Certificate, Device } from '@keyline/fleet';
 import type { EntryData, LedgerEntry } from '@keyline/ledger';
 import { FakeClock, isKeylineError, type DeviceId, type SerialHex } from '@keyline/kernel';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { compileRole } from '../src/dynsec/compile-role.ts';
 import {
   compileAclFile,
-  compileRole,
   createDynsecTarget,
   createTargetFollower,
   exportDynamicSecurity,

@@ -1,5 +1,6 @@
 // A broker's dynamic security in memory, with Mosquitto's words, for the target's tests.
-import type { DynsecAnswer, DynsecCommand, DynsecSender } from '../src/index.ts';
+import type { DynsecSender } from '../src/dynsec/dynsec-messages.ts';
+import type { DynsecAnswer, DynsecCommand } from '../src/index.ts';
 
 interface Client {
   username: string;

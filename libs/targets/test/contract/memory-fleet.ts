@@ -2,7 +2,7 @@
 import type { Certificate, Device } from '@keyline/fleet';
 import { parseDeviceId, type SerialHex } from '@keyline/kernel';
 import type { EntryData, LedgerEntry, LedgerStore } from '@keyline/ledger';
-import type { FleetReader } from '../../src/index.ts';
+import type { FleetReader } from '../../src/desired-identity.ts';
 
 type Change = 'suspended' | 'resumed' | 'revoked' | 'decommissioned';
 const stateAfter = {

@@ -1,2 +1,0 @@
-export { runCli } from './program.ts';
-export type { CliContext, Terminal } from './context.ts';
