@@ -14,6 +14,7 @@ interface Job {
   readonly address: string;
   readonly name: string;
   readonly check: () => Promise<boolean>;
+  readonly isGone: () => boolean;
   readonly done: (answer: LoginAnswer) => void;
   readonly failed: (error: unknown) => void;
 }
@@ -36,10 +37,16 @@ export class LoginQueue {
     this.#byName = new Failures(limits.perName, now);
   }
 
-  check(address: string, name: string, check: () => Promise<boolean>): Promise<LoginAnswer> {
+  /** @param isGone whether nobody waits for the answer any more: whoever hangs up must not leave work behind */
+  check(
+    address: string,
+    name: string,
+    check: () => Promise<boolean>,
+    isGone: () => boolean = () => false,
+  ): Promise<LoginAnswer> {
     return new Promise((done, failed) => {
       const jobs = this.#waiting.get(address) ?? [];
-      jobs.push({ address, name, check, done, failed });
+      jobs.push({ address, name, check, isGone, done, failed });
       this.#waiting.set(address, jobs);
       this.#next();
     });
@@ -50,6 +57,10 @@ export class LoginQueue {
       const job = this.#take();
       if (job === undefined) return;
       const { address, name } = job;
+      if (job.isGone()) {
+        job.done('wrong');
+        continue;
+      }
       const isAtHome = this.#lastAddress.get(name) === address;
       if (this.#byAddress.areTooMany(address) || (!isAtHome && this.#byName.areTooMany(name))) {
         job.done('too-many-guesses');

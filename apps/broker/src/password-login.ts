@@ -45,10 +45,15 @@ export class PasswordLogins {
         refuse('no-login', 'The client sent no user name, or no password.'),
       );
     }
-    return this.#check(username, password, peerKeyOf(address));
+    return this.#check(conn, username, password, peerKeyOf(address));
   }
 
-  async #check(username: string, password: Buffer, address: string): Promise<PeerIdentity> {
+  async #check(
+    conn: Duplex,
+    username: string,
+    password: Buffer,
+    address: string,
+  ): Promise<PeerIdentity> {
     const { dynsec, admins } = this.#options;
     const answer = await this.#queue.check(
       address,
@@ -57,6 +62,7 @@ export class PasswordLogins {
         (await dynsec.checkPassword(username, password)) === 'ok' &&
         isName(username) &&
         !admins.has(username),
+      () => conn.destroyed,
     );
     switch (answer) {
       case 'right':

@@ -264,6 +264,31 @@ describe('wrong passwords', () => {
     expect(await check('home', true)).toBe('right');
   });
 
+  it('leaves nothing to do behind for who has hung up', async () => {
+    const queue = new LoginQueue({ perAddress: 1000, perName: 1000 }, () => 0);
+    const ends: ((right: boolean) => void)[] = [];
+    const slowly = () => new Promise<boolean>((resolve) => ends.push(resolve));
+    const waiting = ['a', 'b'].map((address) => queue.check(address, 'x', slowly));
+    let checked = 0;
+    const gone = Array.from({ length: 1000 }, (_, at) =>
+      queue.check(
+        `bot-${at}`,
+        'x',
+        () => {
+          checked += 1;
+          return Promise.resolve(true);
+        },
+        () => true,
+      ),
+    );
+    const there = queue.check('c', 'x', () => Promise.resolve(true));
+    for (const end of ends) end(false);
+    expect(await there).toBe('right');
+    expect(new Set(await Promise.all(gone))).toEqual(new Set(['wrong']));
+    expect(checked).toBe(0);
+    await Promise.all(waiting);
+  });
+
   it('of one address wait behind each other, and not in front of others', async () => {
     const queue = new LoginQueue({ perAddress: 1000, perName: 1000 }, () => 0);
     const order: string[] = [];

@@ -32,7 +32,7 @@ const longestStall = 60_000;
 /** Above so many times the bytes at which reading stops, the connection ends. */
 const endFactor = 4;
 /** Of a CONNECT by somebody whose certificate is refused. */
-const refusedPacketBytes = 16_384;
+const refusedPacketBytes = 32 * 1024;
 /** What one connection may have unread without its being counted: part of what a connection takes. */
 const uncountedBytes = 8192;
 
