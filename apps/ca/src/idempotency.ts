@@ -140,6 +140,7 @@ export function installIdempotency(
   });
 
   async function keepAnswer(pending: Pending, status: number, payload: string): Promise<void> {
+    const at = clock.now();
     const body = encrypt(payload, pending.headerKey);
     const { answers, bytes } = quotaOf(pending.caller);
     answers.add(keyOf(pending.caller), 1);
@@ -153,8 +154,9 @@ export function installIdempotency(
             requestHash: pending.requestHash,
             status,
             body,
-            expiresAt: clock.now() + keep,
+            expiresAt: at + keep,
           },
+          at,
         },
       ],
       entries: [],

@@ -141,8 +141,12 @@ export type Write =
     }
   /** Insert or replace by key. */
   | { readonly op: 'put-alert'; readonly alert: Alert }
-  /** Fails with IDEMPOTENCY_IN_PROGRESS when the key is there already. */
-  | { readonly op: 'insert-idempotency'; readonly record: IdempotencyRecord }
+  /** Fails with IDEMPOTENCY_IN_PROGRESS when the key is there already, and has not ended at that time (epoch milliseconds). */
+  | {
+      readonly op: 'insert-idempotency';
+      readonly record: IdempotencyRecord;
+      readonly at: number;
+    }
   | LedgerWrite;
 
 export interface UnitOfWork {

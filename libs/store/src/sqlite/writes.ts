@@ -311,10 +311,9 @@ export function prepareWrites(db: Database): ApplyWrite {
       );
       return undefined;
     },
-    'insert-idempotency': ({ record }) => {
-      const now = Date.now();
-      statements.pruneIdempotency.run(now);
-      statements.endIdempotency.run(record.key, now);
+    'insert-idempotency': ({ record, at }) => {
+      statements.pruneIdempotency.run(at);
+      statements.endIdempotency.run(record.key, at);
       return done(
         statements.insertIdempotency,
         record.key,

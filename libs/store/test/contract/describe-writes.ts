@@ -543,11 +543,12 @@ export function describeWrites(createEngine: CreateEngine): void {
 
   it('keeps one answer per idempotency key until it ends, and IDEMPOTENCY_IN_PROGRESS for another', async () => {
     const record = idempotency('k');
-    await take(db.store, { op: 'insert-idempotency', record });
+    await take(db.store, { op: 'insert-idempotency', record, at: 0 });
     expect(
       await outcome(db.store, {
         op: 'insert-idempotency',
         record: idempotency('k', { status: 409 }),
+        at: record.expiresAt - 1,
       }),
     ).toBe('IDEMPOTENCY_IN_PROGRESS');
     expect(await db.store.findIdempotency('k', 0)).toEqual(record);
@@ -559,9 +560,12 @@ export function describeWrites(createEngine: CreateEngine): void {
     await take(db.store, {
       op: 'insert-idempotency',
       record: idempotency('k', { expiresAt: 1000 }),
+      at: 0,
     });
     const again = idempotency('k', { status: 200 });
-    expect(await outcome(db.store, { op: 'insert-idempotency', record: again })).toBe('taken');
+    expect(await outcome(db.store, { op: 'insert-idempotency', record: again, at: 1000 })).toBe(
+      'taken',
+    );
     expect(await db.store.findIdempotency('k', 0)).toEqual(again);
   });
 

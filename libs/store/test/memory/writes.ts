@@ -315,9 +315,9 @@ function otherWrites({
       alerts.set(alert.key, alert);
       return undefined;
     },
-    'insert-idempotency'({ record }) {
+    'insert-idempotency'({ record, at }) {
       const before = idempotency.get(record.key);
-      if (before !== undefined && before.expiresAt > Date.now()) {
+      if (before !== undefined && before.expiresAt > at) {
         return { code: 'IDEMPOTENCY_IN_PROGRESS' };
       }
       idempotency.set(record.key, record);
