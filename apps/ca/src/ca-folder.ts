@@ -1,6 +1,6 @@
 // The data folder of the issuing CA: which files there are, the settings that were chosen when it was made, and its keys.
-import { readFile } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve } from 'node:path';
+import { readTextIfThere } from '@keyline/files';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import { loadPassphraseFile, openAuthorityKeys, type AuthorityKeys } from '@keyline/keys';
 import type { AuthorityUrls } from '@keyline/pki';
@@ -79,7 +79,8 @@ export function relativeTo(folder: CaFolder, file: string): string {
 
 /** @throws {KeylineError} STORE_MISSING, FILE_UNREADABLE */
 export async function loadSettings(folder: CaFolder): Promise<CaSettings> {
-  const text = await readTextFile(folder.settings, () => notMade(folder));
+  const text = await readTextIfThere(folder.settings, 'the settings of the issuing CA');
+  if (text === undefined) throw notMade(folder);
   try {
     const { version, httpUrl, passphraseFile } = JSON.parse(text) as Partial<CaSettings>;
     if (version === 1 && typeof httpUrl === 'string' && typeof passphraseFile === 'string') {
@@ -112,19 +113,4 @@ export function openKeys(folder: CaFolder, { passphraseFile }: CaSettings): Auth
     folder: folder.authorities,
     passphrase: loadPassphraseFile(file),
   });
-}
-
-/** @param missing what to throw when it is not there; otherwise FILE_NOT_FOUND */
-export async function readTextFile(path: string, missing?: () => KeylineError): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    if (isMissing && missing !== undefined) throw missing();
-    throw new KeylineError(
-      isMissing ? 'FILE_NOT_FOUND' : 'FILE_UNREADABLE',
-      isMissing ? `There is no file "${path}".` : `"${path}" can't be read: ${messageOf(cause)}.`,
-      { cause },
-    );
-  }
 }

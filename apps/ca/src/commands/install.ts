@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { withIssuer } from '@keyline/authorities';
-import { renameDurably, replaceFile } from '@keyline/files';
+import { readText, readTextIfThere, renameDurably, replaceFile } from '@keyline/files';
 import {
   addAuthority,
   entryOf,
@@ -21,7 +21,7 @@ import {
 } from '@keyline/keys';
 import { createSqliteStore } from '@keyline/store';
 import { createCsr, decodePem, decodePemChain, parseCrl } from '@keyline/x509';
-import { caFolderOf, firstAuthority, readTextFile, type CaFolder } from '../ca-folder.ts';
+import { caFolderOf, firstAuthority, type CaFolder } from '../ca-folder.ts';
 import { openIssuing, type Issuing } from '../open-issuing.ts';
 import { assertOwnKey } from '../own-key.ts';
 import { certificatePem } from '../views.ts';
@@ -72,7 +72,7 @@ export async function runInstall(options: InstallOptions): Promise<string> {
 
 /** Of several files that were given the message names the one. */
 async function loadPem(file: string, label: 'CERTIFICATE' | 'X509 CRL'): Promise<Uint8Array> {
-  const text = await readTextFile(file);
+  const text = await readText(file, `the ${label === 'CERTIFICATE' ? 'certificate' : 'CRL'}`);
   try {
     return decodePem(text, label);
   } catch (cause) {
@@ -148,7 +148,7 @@ async function bringRootCrl(
 /** What keyline-root crl wrote beside the CRL; nothing of an older one, or where it was not carried along. */
 async function readAnswers(rootCrl: string): Promise<Uint8Array[]> {
   const file = `${rootCrl}.ocsp`;
-  const text = existsSync(file) ? await readTextFile(file) : '';
+  const text = (await readTextIfThere(file, "the root's OCSP answers")) ?? '';
   return text.trim() === '' ? [] : decodePemChain(text, 'OCSP RESPONSE');
 }
 
