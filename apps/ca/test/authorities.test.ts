@@ -14,20 +14,26 @@ import {
 import { decodePem, encodePem, parseCertificate, parseCrl } from '@keyline/x509';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runAdmin } from '../src/commands/install.ts';
-import { buildPlant, config, makeCsr, type Answer, type Plant } from './support/plant.ts';
+import {
+  buildIssuingCa,
+  config,
+  makeCsr,
+  type Answer,
+  type IssuingCa,
+} from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 let firstRoot: string;
 beforeAll(async () => {
-  plant = await buildPlant();
-  firstRoot = plant.trust;
+  issuingCa = await buildIssuingCa();
+  firstRoot = issuingCa.trust;
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 async function enrollDevice(id: string): Promise<Answer> {
-  const token = await plant.call('POST', '/v1/tokens', { as: plant.admin, body: {} });
+  const token = await issuingCa.call('POST', '/v1/tokens', { as: issuingCa.admin, body: {} });
   const { pem } = await makeCsr(id);
-  return plant.call('POST', '/v1/enroll', { body: { csr: pem, token: token.body.secret } });
+  return issuingCa.call('POST', '/v1/enroll', { body: { csr: pem, token: token.body.secret } });
 }
 
 const year = 365 * 24 * 3600 * 1000;
@@ -59,23 +65,23 @@ describe('a second issuing authority', () => {
 
   it('is added with a new key and a CSR, and issues nothing yet', async () => {
     await enrollDevice('old-1');
-    const added = await plant.call('POST', '/v1/authorities', {
-      as: plant.admin,
+    const added = await issuingCa.call('POST', '/v1/authorities', {
+      as: issuingCa.admin,
       body: { id: 'issuing-2', algorithm: 'ec-p384', commonName: 'Second Issuing' },
     });
     expect(added.status).toBe(201);
     files = await signUnderNewRoot(added.body.csr as string);
-    const list = await plant.call('GET', '/v1/authorities', { as: plant.admin });
+    const list = await issuingCa.call('GET', '/v1/authorities', { as: issuingCa.admin });
     expect(list.body.pending).toEqual([
       { id: 'issuing-2', csr: added.body.csr, createdAt: added.body.createdAt },
     ]);
-    const early = await plant.call('POST', '/v1/authorities/issuing-2/activate', {
-      as: plant.admin,
+    const early = await issuingCa.call('POST', '/v1/authorities/issuing-2/activate', {
+      as: issuingCa.admin,
       body: {},
     });
     expect(early.body.code).toBe('AUTHORITY_STATE_FORBIDS');
-    const twice = await plant.call('POST', '/v1/authorities', {
-      as: plant.admin,
+    const twice = await issuingCa.call('POST', '/v1/authorities', {
+      as: issuingCa.admin,
       body: { id: 'issuing-2' },
     });
     expect([twice.status, twice.body.code]).toEqual([409, 'AUTHORITY_EXISTS']);
@@ -83,8 +89,8 @@ describe('a second issuing authority', () => {
 
   it('takes only a certificate for its own key, good under the root given with it', async () => {
     const foreign = await signUnderNewRoot((await makeCsr('someone')).pem);
-    const wrongKey = await plant.call('POST', '/v1/authorities/issuing-2/certificate', {
-      as: plant.admin,
+    const wrongKey = await issuingCa.call('POST', '/v1/authorities/issuing-2/certificate', {
+      as: issuingCa.admin,
       body: foreign,
     });
     expect([wrongKey.status, wrongKey.body.code]).toEqual([400, 'PATH_INVALID']);
@@ -92,8 +98,8 @@ describe('a second issuing authority', () => {
     const noAuthority = await createIssuer(
       {
         id: 'test-root',
-        certificateDer: decodePem(plant.trust, 'CERTIFICATE'),
-        signer: plant.rootSigner,
+        certificateDer: decodePem(issuingCa.trust, 'CERTIFICATE'),
+        signer: issuingCa.rootSigner,
         urls: {
           crl: 'http://127.0.0.1/r.crl',
           ocsp: 'http://127.0.0.1/ocsp',
@@ -102,7 +108,7 @@ describe('a second issuing authority', () => {
       },
       (await loadConfig(config)).profiles,
     );
-    const list = await plant.call('GET', '/v1/authorities', { as: plant.admin });
+    const list = await issuingCa.call('GET', '/v1/authorities', { as: issuingCa.admin });
     const { spkiDer, algorithm } = parseCsr(list.body.pending[0].csr as string);
     const leaf = await noAuthority.issue({
       profile: 'operator',
@@ -111,36 +117,36 @@ describe('a second issuing authority', () => {
       algorithm,
       now: Date.now(),
     });
-    const wrongKind = await plant.call('POST', '/v1/authorities/issuing-2/certificate', {
-      as: plant.admin,
-      body: { certificate: encodePem('CERTIFICATE', leaf.der), root: plant.trust },
+    const wrongKind = await issuingCa.call('POST', '/v1/authorities/issuing-2/certificate', {
+      as: issuingCa.admin,
+      body: { certificate: encodePem('CERTIFICATE', leaf.der), root: issuingCa.trust },
     });
     expect(wrongKind.body.code).toBe('PATH_INVALID');
-    const wrongRoot = await plant.call('POST', '/v1/authorities/issuing-2/certificate', {
-      as: plant.admin,
+    const wrongRoot = await issuingCa.call('POST', '/v1/authorities/issuing-2/certificate', {
+      as: issuingCa.admin,
       body: { ...files, root: foreign.root },
     });
     expect(wrongRoot.body.code).toBe('PATH_INVALID');
-    const installed = await plant.call('POST', '/v1/authorities/issuing-2/certificate', {
-      as: plant.admin,
+    const installed = await issuingCa.call('POST', '/v1/authorities/issuing-2/certificate', {
+      as: issuingCa.admin,
       body: files,
     });
     expect(installed.body).toMatchObject({ id: 'issuing-2', state: 'ready', profiles: [] });
   });
 
   it('joins the trust bundle with its root, and has its own CRL and AIA', async () => {
-    const bundle = await plant.plain('GET', '/v1/trust-bundle');
+    const bundle = await issuingCa.plain('GET', '/v1/trust-bundle');
     expect(bundle.text).toContain(files.root.trim());
-    expect(bundle.text).toContain(plant.trust.trim());
-    const crl = await plant.plain('GET', '/crl/issuing-2.crl');
+    expect(bundle.text).toContain(issuingCa.trust.trim());
+    const crl = await issuingCa.plain('GET', '/crl/issuing-2.crl');
     expect(parseCrl(crl.bytes).entries).toHaveLength(0);
-    const aia = await plant.plain('GET', '/aia/issuing-2.cer');
+    const aia = await issuingCa.plain('GET', '/aia/issuing-2.cer');
     expect(encodePem('CERTIFICATE', aia.bytes)).toBe(files.certificate);
   });
 
   it('issues the profile it is activated for, the first one the others; both are accepted', async () => {
-    await plant.call('POST', '/v1/authorities/issuing-2/activate', {
-      as: plant.admin,
+    await issuingCa.call('POST', '/v1/authorities/issuing-2/activate', {
+      as: issuingCa.admin,
       body: { profiles: ['device-client'] },
     });
     const { body } = await enrollDevice('new-1');
@@ -154,20 +160,20 @@ describe('a second issuing authority', () => {
       ),
     ).toBe(0);
     expect(leaf.crlDistributionPoints).toEqual(['http://127.0.0.1:8080/crl/issuing-2.crl']);
-    const unknown = await plant.call('POST', '/v1/authorities/issuing-2/activate', {
-      as: plant.admin,
+    const unknown = await issuingCa.call('POST', '/v1/authorities/issuing-2/activate', {
+      as: issuingCa.admin,
       body: { profiles: ['devices'] },
     });
     expect(unknown.body.code).toBe('PROFILE_UNKNOWN');
     // Not "all", and nothing that could be answered as done.
     for (const none of [[], ['device-client', 'device-client'], null]) {
-      const refused = await plant.call('POST', '/v1/authorities/issuing-2/activate', {
-        as: plant.admin,
+      const refused = await issuingCa.call('POST', '/v1/authorities/issuing-2/activate', {
+        as: issuingCa.admin,
         body: { profiles: none },
       });
       expect([refused.status, refused.body.code]).toEqual([400, 'REQUEST_INVALID']);
     }
-    const list = await plant.call('GET', '/v1/authorities', { as: plant.admin });
+    const list = await issuingCa.call('GET', '/v1/authorities', { as: issuingCa.admin });
     const profiles = Object.fromEntries(
       list.body.items.map((one: { id: string; profiles: string[] }) => [one.id, one.profiles]),
     );
@@ -176,33 +182,38 @@ describe('a second issuing authority', () => {
   });
 
   it('takes everything over and the first retires, but still revokes on its CRL', async () => {
-    const early = await plant.call('POST', '/v1/authorities/issuing-1/retire', { as: plant.admin });
+    const early = await issuingCa.call('POST', '/v1/authorities/issuing-1/retire', {
+      as: issuingCa.admin,
+    });
     expect([early.status, early.body.code]).toEqual([409, 'AUTHORITY_STATE_FORBIDS']);
-    await plant.call('POST', '/v1/authorities/issuing-2/activate', { as: plant.admin, body: {} });
-    const retired = await plant.call('POST', '/v1/authorities/issuing-1/retire', {
-      as: plant.admin,
+    await issuingCa.call('POST', '/v1/authorities/issuing-2/activate', {
+      as: issuingCa.admin,
+      body: {},
+    });
+    const retired = await issuingCa.call('POST', '/v1/authorities/issuing-1/retire', {
+      as: issuingCa.admin,
     });
     expect(retired.body.state).toBe('retired');
     expect(retired.body.lastLeafEnds).not.toBeNull();
 
-    const revoked = await plant.call('POST', '/v1/devices/old-1/revoke', {
-      as: plant.admin,
+    const revoked = await issuingCa.call('POST', '/v1/devices/old-1/revoke', {
+      as: issuingCa.admin,
       body: { wait: true },
     });
     expect(revoked.body.evidence.crl.authority).toBe('issuing-1');
-    const first = parseCrl((await plant.plain('GET', '/crl/issuing-1.crl')).bytes);
-    const second = parseCrl((await plant.plain('GET', '/crl/issuing-2.crl')).bytes);
+    const first = parseCrl((await issuingCa.plain('GET', '/crl/issuing-1.crl')).bytes);
+    const second = parseCrl((await issuingCa.plain('GET', '/crl/issuing-2.crl')).bytes);
     expect(first.entries.map(({ serial }) => serial)).toContain(revoked.body.device.serial);
     expect(second.entries).toHaveLength(0);
   });
 
   it('is all there after a restart', async () => {
-    await plant.restart();
+    await issuingCa.restart();
     // The service's own certificate is now from the second authority: whoever calls has learnt its root by the bundle.
-    plant.trust = (await plant.plain('GET', '/v1/trust-bundle')).text;
+    issuingCa.trust = (await issuingCa.plain('GET', '/v1/trust-bundle')).text;
     const { body } = await enrollDevice('new-2');
     expect(body.chain[0]).toBe(files.certificate);
-    const list = await plant.call('GET', '/v1/authorities', { as: plant.admin });
+    const list = await issuingCa.call('GET', '/v1/authorities', { as: issuingCa.admin });
     expect(
       list.body.items.map(({ id, state }: { id: string; state: string }) => [id, state]),
     ).toEqual([
@@ -211,14 +222,14 @@ describe('a second issuing authority', () => {
       ['issuing-1', 'retired'],
       ['issuing-2', 'ready'],
     ]);
-    const keys = await readFile(join(plant.data, 'authorities', 'issuing-2.key'), 'utf8');
+    const keys = await readFile(join(issuingCa.data, 'authorities', 'issuing-2.key'), 'utf8');
     expect(keys).toContain('ENCRYPTED PRIVATE KEY');
   });
 });
 
 describe('the trust bundle', () => {
   const add = (certificate: string) =>
-    plant.call('POST', '/v1/trust-bundle', { as: plant.admin, body: { certificate } });
+    issuingCa.call('POST', '/v1/trust-bundle', { as: issuingCa.admin, body: { certificate } });
 
   it('takes a root that is to come, and a cross certificate of one of its roots', async () => {
     const key = createSigner(generateKey('ec-p384'));
@@ -243,11 +254,11 @@ describe('the trust bundle', () => {
       issuer: 'Next Root',
       selfSigned: false,
     });
-    const bundle = await plant.plain('GET', '/v1/trust-bundle');
+    const bundle = await issuingCa.plain('GET', '/v1/trust-bundle');
     for (const der of [nextRoot, cross]) {
       expect(bundle.text).toContain(encodePem('CERTIFICATE', der).trim());
     }
-    plant.trust = bundle.text;
+    issuingCa.trust = bundle.text;
   });
 
   it('refuses a cross certificate that no root in it signed (RFC 5280 §6.1.3 (a)(1))', async () => {
@@ -269,10 +280,10 @@ describe('the trust bundle', () => {
     forged[forged.length - 1]! ^= 1;
     const refused = await add(encodePem('CERTIFICATE', forged));
     expect([refused.status, refused.body.code]).toEqual([400, 'PATH_INVALID']);
-    const bundle = await plant.plain('GET', '/v1/trust-bundle');
+    const bundle = await issuingCa.plain('GET', '/v1/trust-bundle');
     expect(bundle.text).not.toContain(encodePem('CERTIFICATE', forged).trim());
     expect((await add(encodePem('CERTIFICATE', cross))).status).toBe(200);
-    plant.trust = (await plant.plain('GET', '/v1/trust-bundle')).text;
+    issuingCa.trust = (await issuingCa.plain('GET', '/v1/trust-bundle')).text;
   });
 
   it('refuses what is no authority, and an authority of somebody else', async () => {
@@ -290,13 +301,13 @@ describe('GET /v1/renewal-info/{id} (RFC 9773)', () => {
     const { body } = await enrollDevice('ari-1');
     const leaf = parseCertificate(decodePem(body.certificate as string, 'CERTIFICATE'));
     const path = `/v1/renewal-info/${encodeCertificateId(leaf)}`;
-    const before = await plant.call('GET', path);
+    const before = await issuingCa.call('GET', path);
     expect(Number(before.headers['retry-after'])).toBeGreaterThan(0);
     const { start, end } = before.body.suggestedWindow as { start: string; end: string };
     expect(Date.parse(start)).toBeGreaterThan(Date.now());
     expect(Date.parse(end)).toBeLessThan(leaf.notAfter);
-    await plant.call('POST', '/v1/devices/ari-1/revoke', { as: plant.admin, body: {} });
-    const after = await plant.call('GET', path);
+    await issuingCa.call('POST', '/v1/devices/ari-1/revoke', { as: issuingCa.admin, body: {} });
+    const after = await issuingCa.call('GET', path);
     expect(Date.parse(after.body.suggestedWindow.end as string)).toBeLessThanOrEqual(Date.now());
   });
 
@@ -304,24 +315,26 @@ describe('GET /v1/renewal-info/{id} (RFC 9773)', () => {
     const { body } = await enrollDevice('ari-2');
     const leaf = parseCertificate(decodePem(body.certificate as string, 'CERTIFICATE'));
     const foreign = encodeCertificateId({ ...leaf, authorityKeyId: new Uint8Array(20).fill(1) });
-    const answer = await plant.call('GET', `/v1/renewal-info/${foreign}`);
+    const answer = await issuingCa.call('GET', `/v1/renewal-info/${foreign}`);
     expect([answer.status, answer.body.code]).toEqual([404, 'CERTIFICATE_NOT_FOUND']);
-    const noise = await plant.call('GET', '/v1/renewal-info/a.b.c');
+    const noise = await issuingCa.call('GET', '/v1/renewal-info/a.b.c');
     expect(noise.body.code).toBe('REQUEST_INVALID');
   });
 });
 
 describe('the first admin', () => {
   it('gets a new certificate from whoever has the data folder, while the service is down', async () => {
-    const adminDir = join(plant.folder, 'admin');
-    const options = { data: plant.data, config, adminDir };
+    const adminDir = join(issuingCa.folder, 'admin');
+    const options = { data: issuingCa.data, config, adminDir };
     await expect(runAdmin(options)).rejects.toMatchObject({ code: 'STORE_CONFLICT' });
-    await plant.service.close();
+    await issuingCa.service.close();
     const file = await runAdmin(options);
-    await plant.restart();
+    await issuingCa.restart();
     const cert = await readFile(file, 'utf8');
-    expect(cert).not.toBe(plant.admin.cert);
-    const answer = await plant.call('GET', '/v1/whoami', { as: { cert, key: plant.admin.key } });
+    expect(cert).not.toBe(issuingCa.admin.cert);
+    const answer = await issuingCa.call('GET', '/v1/whoami', {
+      as: { cert, key: issuingCa.admin.key },
+    });
     expect(answer.body).toMatchObject({ name: 'admin@keyline', role: 'admin' });
   });
 });

@@ -4,34 +4,43 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { routes, type RouteContract, type RouteName } from '@keyline/api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, changedConfig, makeCsr, type Identity, type Plant } from './support/plant.ts';
+import {
+  buildIssuingCa,
+  changedConfig,
+  makeCsr,
+  type Identity,
+  type IssuingCa,
+} from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 let token: string;
 let device: Identity;
 let ids: Record<string, string>;
 
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
   // Nobody's refusals are counted, and here are thousands of them.
-  await plant.restart(
-    await changedConfig(plant, [
+  await issuingCa.restart(
+    await changedConfig(issuingCa, [
       ['anonymous: { requests: 300,', 'anonymous: { requests: 1000000,'],
       ['device: { requests: 60,', 'device: { requests: 1000000,'],
     ]),
   );
-  const made = await plant.call('POST', '/v1/tokens', {
+  const made = await issuingCa.call('POST', '/v1/tokens', {
     body: { use: 'api', role: 'admin' },
-    as: plant.admin,
+    as: issuingCa.admin,
   });
   token = made.body.secret as string;
-  const enrollment = await plant.call('POST', '/v1/tokens', { body: {}, as: plant.admin });
+  const enrollment = await issuingCa.call('POST', '/v1/tokens', { body: {}, as: issuingCa.admin });
   const csr = await makeCsr('d1');
-  const enrolled = await plant.call('POST', '/v1/enroll', {
+  const enrolled = await issuingCa.call('POST', '/v1/enroll', {
     body: { csr: csr.pem, token: enrollment.body.secret },
   });
   device = { cert: enrolled.body.certificate + enrolled.body.chain.join(''), key: csr.key };
-  await plant.call('POST', '/v1/batches', { body: { id: 'b1', quota: 5 }, as: plant.admin });
+  await issuingCa.call('POST', '/v1/batches', {
+    body: { id: 'b1', quota: 5 },
+    as: issuingCa.admin,
+  });
   ids = {
     '/v1/devices/:id': 'd1',
     '/v1/batches/:id': 'b1',
@@ -43,7 +52,7 @@ beforeAll(async () => {
     '/v1/renewal-info/:id': 'AAAA.AAAA',
   };
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 /** With the ids of what there is, so that a request that is not refused does something. */
 function urlOf({ url }: RouteContract): string {
@@ -59,7 +68,7 @@ function urlOf({ url }: RouteContract): string {
 const passing = /-(wal|shm|journal)$|\.part$|(^|\/)\.[^/]*$/;
 
 async function written(): Promise<{ seq: unknown; files: string[] }> {
-  const db = new DatabaseSync(join(plant.data, 'keyline.db'), { readOnly: true });
+  const db = new DatabaseSync(join(issuingCa.data, 'keyline.db'), { readOnly: true });
   const { seq } = db
     // That somebody was refused is written, too.
     .prepare(
@@ -67,7 +76,7 @@ async function written(): Promise<{ seq: unknown; files: string[] }> {
     )
     .get() as { seq: number };
   db.close();
-  const files = await readdir(plant.data, { recursive: true });
+  const files = await readdir(issuingCa.data, { recursive: true });
   return { seq, files: files.filter((name) => !passing.test(name)).toSorted() };
 }
 
@@ -127,7 +136,7 @@ describe.each(Object.keys(routes) as RouteName[])('%s', (name) => {
       for (const type of types) {
         for (const [kind, payload] of Object.entries(bodies)) {
           if (isLegitimate(contract, type, kind)) continue;
-          const answer = await plant.service.api.inject({
+          const answer = await issuingCa.service.api.inject({
             method: contract.method,
             url: urlOf(contract),
             headers: {
@@ -167,10 +176,10 @@ describe('a body', () => {
       { 'content-type': 'application/json; charset=utf-16' },
       { 'content-type': json, 'content-encoding': 'gzip' },
     ]) {
-      const answer = await plant.call('POST', '/v1/tokens', {
+      const answer = await issuingCa.call('POST', '/v1/tokens', {
         body: '{}',
         headers,
-        as: plant.admin,
+        as: issuingCa.admin,
       });
       expect([answer.status, answer.body.code]).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE']);
     }
@@ -181,7 +190,7 @@ describe('a body', () => {
     for (const type of types) {
       for (const [kind, body] of Object.entries(bodies)) {
         if (kind === 'empty') continue;
-        const answer = await plant.call('POST', '/v1/renew', {
+        const answer = await issuingCa.call('POST', '/v1/renew', {
           body,
           headers: type === undefined ? {} : { 'content-type': type },
           as: device,
@@ -195,13 +204,13 @@ describe('a body', () => {
   });
 
   it('may be left out where the row says so, and is an empty object then', async () => {
-    const answer = await plant.call('POST', '/v1/devices/d1/suspend', { as: plant.admin });
+    const answer = await issuingCa.call('POST', '/v1/devices/d1/suspend', { as: issuingCa.admin });
     expect([answer.status, answer.body.device.state]).toEqual([200, 'suspended']);
   });
 
   it('keeps its pattern and limits in a token that is made of it', async () => {
     const body = { idPattern: 'line-*', maxUses: 3 };
-    const answer = await plant.call('POST', '/v1/tokens', { body, as: plant.admin });
+    const answer = await issuingCa.call('POST', '/v1/tokens', { body, as: issuingCa.admin });
     expect(answer.body.token).toMatchObject(body);
   });
 });
@@ -216,7 +225,7 @@ describe('POST /v1/authorities', () => {
       { id: 'x2', algorithm: 'constructor' },
       { id: '../x2' },
     ]) {
-      const answer = await plant.call('POST', '/v1/authorities', { body, as: plant.admin });
+      const answer = await issuingCa.call('POST', '/v1/authorities', { body, as: issuingCa.admin });
       expect(answer.status, JSON.stringify(body)).toBeGreaterThanOrEqual(400);
       expect(answer.status, JSON.stringify(body)).toBeLessThan(500);
     }
@@ -226,7 +235,7 @@ describe('POST /v1/authorities', () => {
 
 describe('a page of another origin', () => {
   const revoke = (headers: Record<string, string>) =>
-    plant.call('POST', '/v1/devices/d1/resume', { as: plant.admin, headers });
+    issuingCa.call('POST', '/v1/devices/d1/resume', { as: issuingCa.admin, headers });
 
   it.each([
     [{ origin: 'https://evil.example' }],
@@ -240,7 +249,7 @@ describe('a page of another origin', () => {
   });
 
   it('is refused also when an attacker lets a name of his own point here', async () => {
-    const answer = await plant.service.api.inject({
+    const answer = await issuingCa.service.api.inject({
       method: 'POST',
       url: '/v1/tokens',
       headers: {
@@ -253,7 +262,7 @@ describe('a page of another origin', () => {
   });
 
   it('is told apart from a page of this service, and from the address bar', async () => {
-    const { port } = plant.service.api.server.address() as { port: number };
+    const { port } = issuingCa.service.api.server.address() as { port: number };
     const host = `127.0.0.1:${String(port)}`;
     const own = await revoke({ host, origin: `https://${host}`, 'sec-fetch-site': 'same-origin' });
     expect(own.status).toBe(200);
@@ -270,7 +279,7 @@ describe('a method that a path does not take', () => {
     ['PATCH', '/healthz', 'GET, HEAD'],
     ['OPTIONS', '/openapi.json', 'GET, HEAD'],
   ])('is answered 405 with Allow: %s %s (RFC 9110 §15.5.6)', async (method, path, allow) => {
-    const answer = await plant.call(method, path, { as: plant.admin });
+    const answer = await issuingCa.call(method, path, { as: issuingCa.admin });
     expect([answer.status, answer.headers.allow]).toEqual([405, allow]);
     expect(answer.body.code).toBe('METHOD_NOT_ALLOWED');
   });
@@ -281,14 +290,14 @@ describe('a method that a path does not take', () => {
     ['POST', '/aia/issuing-1.cer', 'GET, HEAD'],
     ['PUT', '/ocsp/AAAA', 'GET, HEAD'],
   ])('is answered 405 on the plain listener: %s %s', async (method, path, allow) => {
-    const answer = await plant.plain(method, path);
+    const answer = await issuingCa.plain(method, path);
     expect([answer.status, answer.headers.allow]).toEqual([405, allow]);
   });
 });
 
 describe('the OpenAPI document', () => {
   it('says application/problem+json for errors, and the media types of each body', async () => {
-    const { body } = await plant.call('GET', '/openapi.json');
+    const { body } = await issuingCa.call('GET', '/openapi.json');
     const { post } = body.paths['/v1/enroll'];
     expect(Object.keys(post.responses.default.content)).toEqual(['application/problem+json']);
     expect(Object.keys(post.requestBody.content)).toEqual([json, 'application/pkcs10']);
@@ -296,16 +305,18 @@ describe('the OpenAPI document', () => {
 });
 
 it('names the members of a body that a route does not have', async () => {
-  const { status, body } = await plant.call('POST', '/v1/batches', {
+  const { status, body } = await issuingCa.call('POST', '/v1/batches', {
     body: { id: 'b2', quota: 5, quotta: 6, [`x${'y'.repeat(5000)}`]: 1 },
-    as: plant.admin,
+    as: issuingCa.admin,
   });
   expect(status).toBe(400);
   expect(body.detail).toMatch(/^body has no member "quotta", member "xy{59}"\. /);
 });
 
 it('names what there is to choose from, once', async () => {
-  const { status, body } = await plant.call('GET', '/v1/devices?state=wrong', { as: plant.admin });
+  const { status, body } = await issuingCa.call('GET', '/v1/devices?state=wrong', {
+    as: issuingCa.admin,
+  });
   expect(status).toBe(400);
   expect(body.detail).toMatch(
     /^querystring: "state" must be one of "registered", "active", "suspended", "revoked", "decommissioned"\. /,

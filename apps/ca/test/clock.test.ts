@@ -6,32 +6,41 @@ import { decodePem, der, oids, parseCertificate, parseCrl, parsePublicKey } from
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createService } from '../src/wiring.ts';
-import { buildPlant, config, makeCsr, type Answer, type Plant } from './support/plant.ts';
+import {
+  buildIssuingCa,
+  config,
+  makeCsr,
+  type Answer,
+  type IssuingCa,
+} from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 let token: string;
 const said: string[] = [];
 const clock = new FakeClock(Date.UTC(1970, 0, 1, 0, 5));
 beforeAll(async () => {
-  plant = await buildPlant();
-  const made = await plant.call('POST', '/v1/tokens', { as: plant.admin, body: { maxUses: 9 } });
+  issuingCa = await buildIssuingCa();
+  const made = await issuingCa.call('POST', '/v1/tokens', {
+    as: issuingCa.admin,
+    body: { maxUses: 9 },
+  });
   token = made.body.secret as string;
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 const enroll = async (id: string): Promise<Answer> =>
-  plant.call('POST', '/v1/enroll', { body: { csr: (await makeCsr(id)).pem, token } });
-const crl = async () => parseCrl((await plant.plain('GET', '/crl/issuing-1.crl')).bytes);
-const ready = async () => (await plant.plain('GET', '/readyz')).body;
+  issuingCa.call('POST', '/v1/enroll', { body: { csr: (await makeCsr(id)).pem, token } });
+const crl = async () => parseCrl((await issuingCa.plain('GET', '/crl/issuing-1.crl')).bytes);
+const ready = async () => (await issuingCa.plain('GET', '/readyz')).body;
 const ask = async (): Promise<string> => {
-  const { bytes } = await plant.plain('POST', '/ocsp', {
+  const { bytes } = await issuingCa.plain('POST', '/ocsp', {
     headers: { 'content-type': 'application/ocsp-request' },
     body: await request(),
   });
   return bytes.subarray(0, 5).toString('hex');
 };
 async function request(): Promise<Buffer> {
-  const pem = await readFile(`${plant.folder}/issuing.crt`, 'utf8');
+  const pem = await readFile(`${issuingCa.folder}/issuing.crt`, 'utf8');
   const { subjectDer, spkiDer } = parseCertificate(decodePem(pem, 'CERTIFICATE'));
   const sha1 = (bytes: Uint8Array): Uint8Array => createHash('sha1').update(bytes).digest();
   const certId = der.sequence(
@@ -46,13 +55,13 @@ async function request(): Promise<Buffer> {
 describe('a service that starts with a clock before its own certificates', () => {
   it('starts, issues nothing and says why, keeps the last CRL, and answers no OCSP', async () => {
     const before = await crl();
-    await plant.service.close();
-    plant.service = await createService({
-      ...{ data: plant.data, config, host: '127.0.0.1', brokerUrl: undefined, clock },
+    await issuingCa.service.close();
+    issuingCa.service = await createService({
+      ...{ data: issuingCa.data, config, host: '127.0.0.1', brokerUrl: undefined, clock },
       tlsVersion: '1.3',
       log: pino({ level: 'error' }, { write: (line) => void said.push(line) }),
     });
-    for (const app of [plant.service.api, plant.service.http]) {
+    for (const app of [issuingCa.service.api, issuingCa.service.http]) {
       await app.listen({ host: '127.0.0.1', port: 0 });
     }
     expect(said.join('')).toContain('1970-01-01T00:05:00Z');

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { judgeConditions, parseHttpDate } from '../src/conditional.ts';
-import { buildPlant, type Plant } from './support/plant.ts';
+import { buildIssuingCa, type IssuingCa } from './support/issuing-ca.ts';
 
 const at = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 const now = 'Fri, 02 Jan 2026 03:04:05 GMT';
@@ -81,11 +81,11 @@ describe('an HTTP-date (RFC 9110 §5.6.7)', () => {
 });
 
 describe('what is served', () => {
-  let plant: Plant;
+  let issuingCa: IssuingCa;
   beforeAll(async () => {
-    plant = await buildPlant();
+    issuingCa = await buildIssuingCa();
   });
-  afterAll(() => plant.close());
+  afterAll(() => issuingCa.close());
 
   it.each([
     '/crl/issuing-1.crl',
@@ -93,7 +93,7 @@ describe('what is served', () => {
     '/aia/issuing-1.cer',
     '/v1/trust-bundle',
   ])('comes once: %s', async (path) => {
-    const first = await plant.plain('GET', path);
+    const first = await issuingCa.plain('GET', path);
     const { etag = '', 'last-modified': modified = '' } = first.headers;
     expect([first.status, etag, Number.isNaN(Date.parse(modified))]).toEqual([
       200,
@@ -104,7 +104,7 @@ describe('what is served', () => {
       { 'if-none-match': `"other", W/${etag}` },
       { 'if-modified-since': modified },
     ] as Record<string, string>[]) {
-      const again = await plant.plain('GET', path, { headers });
+      const again = await issuingCa.plain('GET', path, { headers });
       expect([again.status, again.bytes.length]).toEqual([304, 0]);
       // §15.4.5: these must be there, others should not.
       expect(again.headers).toMatchObject({
@@ -114,19 +114,19 @@ describe('what is served', () => {
       expect(again.headers).not.toHaveProperty('content-type');
       expect(again.headers).not.toHaveProperty('last-modified');
     }
-    const failed = await plant.plain('GET', path, { headers: { 'if-match': '"other"' } });
+    const failed = await issuingCa.plain('GET', path, { headers: { 'if-match': '"other"' } });
     expect([failed.status, failed.body.code]).toEqual([412, 'PRECONDITION_FAILED']);
-    const head = await plant.plain('HEAD', path);
+    const head = await issuingCa.plain('HEAD', path);
     expect([head.status, head.bytes.length, head.headers.etag]).toEqual([200, 0, etag]);
     expect(head.headers['content-length']).toBe(String(first.bytes.length));
   });
 
   it('is the same trust bundle on the API, by its contract', async () => {
-    const api = await plant.call('GET', '/v1/trust-bundle');
-    const plain = await plant.plain('GET', '/v1/trust-bundle');
+    const api = await issuingCa.call('GET', '/v1/trust-bundle');
+    const plain = await issuingCa.plain('GET', '/v1/trust-bundle');
     expect(api.headers['content-type']).toContain('application/pem-certificate-chain');
     expect([api.status, api.text]).toEqual([200, plain.text]);
-    const { body } = await plant.call('GET', '/openapi.json');
+    const { body } = await issuingCa.call('GET', '/openapi.json');
     expect(Object.keys(body.paths['/v1/trust-bundle'].get.responses['200'].content)).toEqual([
       'application/pem-certificate-chain',
     ]);

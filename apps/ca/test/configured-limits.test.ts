@@ -1,22 +1,28 @@
 // Limits of ca-config/service.yaml that bound what one call brings or gets.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, changedConfig, makeCsr, type Identity, type Plant } from './support/plant.ts';
+import {
+  buildIssuingCa,
+  changedConfig,
+  makeCsr,
+  type Identity,
+  type IssuingCa,
+} from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 beforeAll(async () => {
-  plant = await buildPlant();
-  await plant.restart(
-    await changedConfig(plant, [
+  issuingCa = await buildIssuingCa();
+  await issuingCa.restart(
+    await changedConfig(issuingCa, [
       ['csrBytes: 16384', 'csrBytes: 1024'],
       ['pageSize: 100', 'pageSize: 2'],
       ['maxPageSize: 1000', 'maxPageSize: 3'],
     ]),
   );
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
-const call = (method: string, path: string, body?: unknown, as: Identity = plant.admin) =>
-  plant.call(method, path, { as, body });
+const call = (method: string, path: string, body?: unknown, as: Identity = issuingCa.admin) =>
+  issuingCa.call(method, path, { as, body });
 
 describe('limits.csrBytes', () => {
   it('bounds a CSR at every way in', async () => {

@@ -7,30 +7,34 @@ import { createCrl } from '@keyline/pki';
 import { decodePem, encodePem, parseCertificate, parseCrl, verifySignature } from '@keyline/x509';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
-import { buildPlant, config, makeCsr, type Plant } from './support/plant.ts';
+import { buildIssuingCa, config, makeCsr, type IssuingCa } from './support/issuing-ca.ts';
 
 const run = promisify(execFile);
 
-async function enrollDevice(plant: Plant, id: string): Promise<string> {
-  const token = await plant.call('POST', '/v1/tokens', { as: plant.admin, body: {} });
+async function enrollDevice(issuingCa: IssuingCa, id: string): Promise<string> {
+  const token = await issuingCa.call('POST', '/v1/tokens', { as: issuingCa.admin, body: {} });
   const { pem } = await makeCsr(id);
-  const { body } = await plant.call('POST', '/v1/enroll', {
+  const { body } = await issuingCa.call('POST', '/v1/enroll', {
     body: { csr: pem, token: token.body.secret },
   });
   return body.certificate as string;
 }
 
-const change = (plant: Plant, id: string, what: string) =>
-  plant.call('POST', `/v1/devices/${id}/${what}`, { as: plant.admin, body: { wait: true } });
+const change = (issuingCa: IssuingCa, id: string, what: string) =>
+  issuingCa.call('POST', `/v1/devices/${id}/${what}`, {
+    as: issuingCa.admin,
+    body: { wait: true },
+  });
 
 describe('complete and delta CRLs', () => {
-  let plant: Plant;
+  let issuingCa: IssuingCa;
   beforeAll(async () => {
-    plant = await buildPlant();
+    issuingCa = await buildIssuingCa();
   });
-  afterAll(() => plant.close());
+  afterAll(() => issuingCa.close());
 
-  const load = async (file: string) => parseCrl((await plant.plain('GET', `/crl/${file}`)).bytes);
+  const load = async (file: string) =>
+    parseCrl((await issuingCa.plain('GET', `/crl/${file}`)).bytes);
 
   it('share their numbers; the base names its delta (RFC 5280 §5.2.4, §5.2.6)', async () => {
     const base = await load('issuing-1.crl');
@@ -43,8 +47,8 @@ describe('complete and delta CRLs', () => {
 
   it('together hold every revocation the moment it is answered, however they come', async () => {
     const ids = Array.from({ length: 30 }, (_, n) => `d${String(n)}`);
-    for (const id of ids) await enrollDevice(plant, id);
-    const answers = await Promise.all(ids.map((id) => change(plant, id, 'revoke')));
+    for (const id of ids) await enrollDevice(issuingCa, id);
+    const answers = await Promise.all(ids.map((id) => change(issuingCa, id, 'revoke')));
     const base = await load('issuing-1.crl');
     const delta = await load('issuing-1-delta.crl');
     expect(delta.baseNumber).toBe(base.number);
@@ -56,10 +60,10 @@ describe('complete and delta CRLs', () => {
   });
 
   it('take a lifted hold off again', async () => {
-    await enrollDevice(plant, 'held');
-    const suspended = await change(plant, 'held', 'suspend');
+    await enrollDevice(issuingCa, 'held');
+    const suspended = await change(issuingCa, 'held', 'suspend');
     const { serial } = suspended.body.device as { serial: string };
-    await change(plant, 'held', 'resume');
+    await change(issuingCa, 'held', 'resume');
     const base = await load('issuing-1.crl');
     const delta = await load('issuing-1-delta.crl');
     const inDelta = delta.entries.find((entry) => entry.serial === serial);
@@ -69,9 +73,9 @@ describe('complete and delta CRLs', () => {
 
   it('go on with higher numbers after a restart, and forget nothing', async () => {
     const before = await load('issuing-1-delta.crl');
-    await enrollDevice(plant, 'last');
-    await plant.restart();
-    const { body } = await change(plant, 'last', 'revoke');
+    await enrollDevice(issuingCa, 'last');
+    await issuingCa.restart();
+    const { body } = await change(issuingCa, 'last', 'revoke');
     const base = await load('issuing-1.crl');
     const delta = await load('issuing-1-delta.crl');
     expect(delta.number).toBeGreaterThan(before.number);
@@ -81,13 +85,13 @@ describe('complete and delta CRLs', () => {
   });
 
   it.skipIf(!has('openssl'))('are what OpenSSL takes with -use_deltas', async () => {
-    const file = (name: string): string => join(plant.folder, name);
+    const file = (name: string): string => join(issuingCa.folder, name);
     const lists: string[] = [];
     for (const name of ['issuing-1', 'issuing-1-delta']) {
-      lists.push(encodePem('X509 CRL', (await plant.plain('GET', `/crl/${name}.crl`)).bytes));
+      lists.push(encodePem('X509 CRL', (await issuingCa.plain('GET', `/crl/${name}.crl`)).bytes));
     }
     await writeFile(file('crls.pem'), lists.join(''));
-    await writeFile(file('good.crt'), await enrollDevice(plant, 'good'));
+    await writeFile(file('good.crt'), await enrollDevice(issuingCa, 'good'));
     const { stdout } = await run('openssl', [
       'verify',
       '-x509_strict',
@@ -104,17 +108,17 @@ describe('complete and delta CRLs', () => {
 });
 
 describe('the same CRL without a distribution point, for software that loads none with that critical extension', () => {
-  let plant: Plant;
+  let issuingCa: IssuingCa;
   let revoked: string;
   beforeAll(async () => {
-    plant = await buildPlant();
-    await writeFile(join(plant.folder, 'good.crt'), await enrollDevice(plant, 'good'));
-    await writeFile(join(plant.folder, 'bad.crt'), await enrollDevice(plant, 'bad'));
-    const { body } = await change(plant, 'bad', 'revoke');
+    issuingCa = await buildIssuingCa();
+    await writeFile(join(issuingCa.folder, 'good.crt'), await enrollDevice(issuingCa, 'good'));
+    await writeFile(join(issuingCa.folder, 'bad.crt'), await enrollDevice(issuingCa, 'bad'));
+    const { body } = await change(issuingCa, 'bad', 'revoke');
     revoked = body.device.serial as string;
   });
-  afterAll(() => plant.close());
-  const get = (file: string, headers = {}) => plant.plain('GET', `/crl/${file}`, { headers });
+  afterAll(() => issuingCa.close());
+  const get = (file: string, headers = {}) => issuingCa.plain('GET', `/crl/${file}`, { headers });
 
   it('is served beside it, with its number, its times and its entries (RFC 5280 §5.2.5)', async () => {
     const base = parseCrl((await get('issuing-1.crl')).bytes);
@@ -127,7 +131,7 @@ describe('the same CRL without a distribution point, for software that loads non
     expect(full.extensions.some(({ critical }) => critical)).toBe(false);
     expect(full.freshestCrl).toEqual([]);
     const { spkiDer } = parseCertificate(
-      decodePem(await readFile(join(plant.folder, 'issuing.crt'), 'utf8'), 'CERTIFICATE'),
+      decodePem(await readFile(join(issuingCa.folder, 'issuing.crt'), 'utf8'), 'CERTIFICATE'),
     );
     expect(verifySignature({ ...full, spkiDer })).toBe(true);
   });
@@ -140,7 +144,7 @@ describe('the same CRL without a distribution point, for software that loads non
       expect([pem.status, pem.headers['content-type']]).toEqual([200, 'application/x-pem-file']);
       expect(Buffer.from(decodePem(pem.text, 'X509 CRL')).equals(binary.bytes)).toBe(true);
       expect(pem.headers.etag).not.toBe(binary.headers.etag);
-      const head = await plant.plain('HEAD', `/crl/${name}.crl.pem`);
+      const head = await issuingCa.plain('HEAD', `/crl/${name}.crl.pem`);
       expect([head.status, head.headers['content-length']]).toEqual([
         200,
         String(pem.bytes.length),
@@ -154,8 +158,8 @@ describe('the same CRL without a distribution point, for software that loads non
     const answers = await Promise.all(Array.from({ length: 8 }, () => get('issuing-1.full.crl')));
     const [first] = answers;
     for (const { bytes } of answers) expect(bytes.equals(first!.bytes)).toBe(true);
-    await enrollDevice(plant, 'late');
-    const { body } = await change(plant, 'late', 'revoke');
+    await enrollDevice(issuingCa, 'late');
+    const { body } = await change(issuingCa, 'late', 'revoke');
     const next = parseCrl((await get('issuing-1.full.crl')).bytes);
     expect(next.entries.map(({ serial }) => serial)).toContain(body.device.serial);
   });
@@ -167,7 +171,7 @@ describe('the same CRL without a distribution point, for software that loads non
   });
 
   it.skipIf(!has('openssl', 'certtool'))('is what OpenSSL and GnuTLS take', async () => {
-    const file = (name: string): string => join(plant.folder, name);
+    const file = (name: string): string => join(issuingCa.folder, name);
     await writeFile(file('full.pem'), (await get('issuing-1.full.crl.pem')).text);
     const openssl = (id: string) =>
       run('openssl', [
@@ -187,11 +191,11 @@ describe('the same CRL without a distribution point, for software that loads non
 
 describe("a root's CRL", () => {
   it('is brought, served and watched; an older one, and one of somebody else, is refused', async () => {
-    const plant = await buildPlant();
+    const issuingCa = await buildIssuingCa();
     try {
       const root = {
-        certificateDer: decodePem(plant.trust, 'CERTIFICATE'),
-        signer: plant.rootSigner,
+        certificateDer: decodePem(issuingCa.trust, 'CERTIFICATE'),
+        signer: issuingCa.rootSigner,
       };
       const now = Date.now();
       const make = async (
@@ -212,14 +216,14 @@ describe("a root's CRL", () => {
           }),
         );
       const bring = async (crl: string) =>
-        plant.call('POST', '/v1/root-crls', { as: plant.admin, body: { crl } });
+        issuingCa.call('POST', '/v1/root-crls', { as: issuingCa.admin, body: { crl } });
       const brought = await bring(await make(7));
       expect(brought.body).toMatchObject({
         authority: 'root',
         number: 7,
         url: 'http://127.0.0.1:8080/crl/root.crl',
       });
-      const served = await plant.plain('GET', '/crl/root.crl');
+      const served = await issuingCa.plain('GET', '/crl/root.crl');
       expect(parseCrl(served.bytes).number).toBe(7n);
       expect((await bring(await make(6))).body.code).toBe('STORE_CONFLICT');
       const early = await bring(await make(8, root, now + 3_600_000));
@@ -227,68 +231,70 @@ describe("a root's CRL", () => {
         code: 'PATH_INVALID',
         detail: expect.stringContaining('begins at'),
       });
-      const other = await buildPlant();
+      const other = await buildIssuingCa();
       const foreign = await make(9, {
         certificateDer: decodePem(other.trust, 'CERTIFICATE'),
         signer: other.rootSigner,
       });
       await other.close();
       expect((await bring(foreign)).body.code).toBe('PATH_INVALID');
-      expect((await plant.plain('GET', '/crl/root.full.crl')).status).toBe(404);
+      expect((await issuingCa.plain('GET', '/crl/root.full.crl')).status).toBe(404);
       const full = await bring(await make(8, root, now, 'all'));
       expect(full.status).toBe(200);
-      const plain = await plant.plain('GET', '/crl/root.full.crl');
+      const plain = await issuingCa.plain('GET', '/crl/root.full.crl');
       expect(parseCrl(plain.bytes).scope).toBeUndefined();
-      expect(plain.bytes.equals((await plant.plain('GET', '/crl/root.crl')).bytes)).toBe(true);
-      await plant.restart();
-      expect((await plant.plain('GET', '/crl/root.crl')).status).toBe(200);
-      const metrics = await plant.call('GET', '/metrics', { as: plant.admin });
+      expect(plain.bytes.equals((await issuingCa.plain('GET', '/crl/root.crl')).bytes)).toBe(true);
+      await issuingCa.restart();
+      expect((await issuingCa.plain('GET', '/crl/root.crl')).status).toBe(200);
+      const metrics = await issuingCa.call('GET', '/metrics', { as: issuingCa.admin });
       expect(metrics.text).toContain('x509_crl_number{authority="root"} 8');
     } finally {
-      await plant.close();
+      await issuingCa.close();
     }
   });
 });
 
 describe('shards', () => {
   it('are named by new certificates for good, and published also after their number changed', async () => {
-    const plant = await buildPlant();
+    const issuingCa = await buildIssuingCa();
     try {
-      const shared = join(plant.folder, 'ca-config');
+      const shared = join(issuingCa.folder, 'ca-config');
       await cp(config, shared, { recursive: true });
       const service = join(shared, 'service.yaml');
       const text = await readFile(service, 'utf8');
       const setShards = (count: number) =>
         writeFile(service, text.replace('# shards: 16', `shards: ${String(count)}`));
       await setShards(2);
-      await plant.restart(shared);
-      const old = parseCertificate(decodePem(await enrollDevice(plant, 'a'), 'CERTIFICATE'));
+      await issuingCa.restart(shared);
+      const old = parseCertificate(decodePem(await enrollDevice(issuingCa, 'a'), 'CERTIFICATE'));
       const [oldPoint] = old.crlDistributionPoints;
       expect(oldPoint).toMatch(/\/crl\/issuing-1-[01]of2\.crl$/);
 
       await setShards(3);
-      await plant.restart(shared);
-      const fresh = parseCertificate(decodePem(await enrollDevice(plant, 'b'), 'CERTIFICATE'));
+      await issuingCa.restart(shared);
+      const fresh = parseCertificate(decodePem(await enrollDevice(issuingCa, 'b'), 'CERTIFICATE'));
       expect(fresh.crlDistributionPoints[0]).toMatch(/of3\.crl$/);
-      const { body } = await change(plant, 'a', 'revoke');
+      const { body } = await change(issuingCa, 'a', 'revoke');
       expect(body.evidence.crl.number).not.toBeNull();
 
       const path = new URL(oldPoint!).pathname;
-      const shard = parseCrl((await plant.plain('GET', path)).bytes);
-      const delta = parseCrl((await plant.plain('GET', path.replace('.crl', '-delta.crl'))).bytes);
+      const shard = parseCrl((await issuingCa.plain('GET', path)).bytes);
+      const delta = parseCrl(
+        (await issuingCa.plain('GET', path.replace('.crl', '-delta.crl'))).bytes,
+      );
       const held = [...shard.entries, ...delta.entries].map(({ serial }) => serial);
       expect(held).toContain(old.serial);
       // Identical in certificate and CRL (RFC 5280 §5.2.5).
       expect(shard.distributionPoints).toEqual([oldPoint]);
       const other = parseCrl(
-        (await plant.plain('GET', new URL(fresh.crlDistributionPoints[0]!).pathname)).bytes,
+        (await issuingCa.plain('GET', new URL(fresh.crlDistributionPoints[0]!).pathname)).bytes,
       );
       expect(other.entries).toEqual([]);
-      const whole = parseCrl((await plant.plain('GET', '/crl/issuing-1.crl')).bytes);
+      const whole = parseCrl((await issuingCa.plain('GET', '/crl/issuing-1.crl')).bytes);
       expect(whole.distributionPoints).toEqual([]);
       expect(whole.scope).toBe('user');
     } finally {
-      await plant.close();
+      await issuingCa.close();
     }
   });
 });

@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openDiskReserve, reserveFile } from '../src/disk-reserve.ts';
-import { buildPlant, changedConfig, makeCsr, type Identity, type Plant } from './support/plant.ts';
+import {
+  buildIssuingCa,
+  changedConfig,
+  makeCsr,
+  type Identity,
+  type IssuingCa,
+} from './support/issuing-ca.ts';
 
 describe('the reserve', () => {
   let folder: string;
@@ -50,62 +56,67 @@ describe('the reserve', () => {
 });
 
 describe('a service whose disk is nearly full', () => {
-  let plant: Plant;
+  let issuingCa: IssuingCa;
   let device: Identity;
   let token: string;
   beforeAll(async () => {
-    plant = await buildPlant();
-    const made = await plant.call('POST', '/v1/tokens', { body: { maxUses: 9 }, as: plant.admin });
+    issuingCa = await buildIssuingCa();
+    const made = await issuingCa.call('POST', '/v1/tokens', {
+      body: { maxUses: 9 },
+      as: issuingCa.admin,
+    });
     token = made.body.secret as string;
     const { pem: csr, key } = await makeCsr('d1');
-    const { body } = await plant.call('POST', '/v1/enroll', { body: { csr, token } });
+    const { body } = await issuingCa.call('POST', '/v1/enroll', { body: { csr, token } });
     device = { cert: body.certificate + body.chain.join(''), key };
     // More than any disk of a test has free.
-    await plant.restart(
-      await changedConfig(plant, [['reserveBytes: 33554432', 'reserveBytes: 1099511627776']]),
+    await issuingCa.restart(
+      await changedConfig(issuingCa, [['reserveBytes: 33554432', 'reserveBytes: 1099511627776']]),
     );
   });
-  afterAll(() => plant.close());
+  afterAll(() => issuingCa.close());
 
   it('refuses with 507 and says why whatever is no revocation, and reads on', async () => {
     const { pem: csr } = await makeCsr('d2');
     const calls = [
-      plant.call('POST', '/v1/enroll', { body: { csr, token } }),
-      plant.call('POST', '/v1/renew', { as: device, body: {} }),
-      plant.call('POST', '/v1/tokens', { as: plant.admin, body: {} }),
-      plant.call('POST', '/v1/batches', { as: plant.admin, body: { id: 'b', quota: 1 } }),
+      issuingCa.call('POST', '/v1/enroll', { body: { csr, token } }),
+      issuingCa.call('POST', '/v1/renew', { as: device, body: {} }),
+      issuingCa.call('POST', '/v1/tokens', { as: issuingCa.admin, body: {} }),
+      issuingCa.call('POST', '/v1/batches', { as: issuingCa.admin, body: { id: 'b', quota: 1 } }),
     ];
     for (const { status, body, headers } of await Promise.all(calls)) {
       expect([status, body.code]).toEqual([507, 'STORAGE_RESERVED']);
       expect(body.detail).toContain('disk');
       expect(headers['retry-after']).toBe('60');
     }
-    expect((await plant.call('GET', '/v1/devices/d1', { as: plant.admin })).status).toBe(200);
+    expect((await issuingCa.call('GET', '/v1/devices/d1', { as: issuingCa.admin })).status).toBe(
+      200,
+    );
   });
 
   it('raises a critical alert, and says so to readyz and metrics', async () => {
-    const alerts = await plant.call('GET', '/v1/alerts', { as: plant.admin });
+    const alerts = await issuingCa.call('GET', '/v1/alerts', { as: issuingCa.admin });
     expect(alerts.body.items).toContainEqual(
       expect.objectContaining({ key: 'state:storage:ca:reserved', severity: 'critical' }),
     );
-    const ready = await plant.call('GET', '/readyz');
+    const ready = await issuingCa.call('GET', '/readyz');
     expect(ready.body.checks.storage).toContain('only revocations');
-    const metrics = await plant.call('GET', '/metrics', { as: plant.admin });
+    const metrics = await issuingCa.call('GET', '/metrics', { as: issuingCa.admin });
     expect(metrics.text).toContain('\nkeyline_disk_reserved 1\n');
   });
 
   it('still takes revocations of certificates, devices and tokens, and publishes them', async () => {
-    const certificate = await plant.call('GET', '/v1/devices/d1', { as: plant.admin });
-    const revoked = await plant.call('POST', '/v1/devices/d1/revoke', {
-      as: plant.admin,
+    const certificate = await issuingCa.call('GET', '/v1/devices/d1', { as: issuingCa.admin });
+    const revoked = await issuingCa.call('POST', '/v1/devices/d1/revoke', {
+      as: issuingCa.admin,
       body: { reason: 'keyCompromise', wait: true },
     });
     expect([revoked.status, revoked.body.evidence.ocsp.status]).toEqual([200, 'revoked']);
     expect(revoked.body.evidence.crl.number).toBeGreaterThan(0);
     expect(certificate.body.serial).toBe(revoked.body.device.serial);
-    const tokens = await plant.call('GET', '/v1/tokens', { as: plant.admin });
-    const ended = await plant.call('DELETE', `/v1/tokens/${String(tokens.body.items[0].id)}`, {
-      as: plant.admin,
+    const tokens = await issuingCa.call('GET', '/v1/tokens', { as: issuingCa.admin });
+    const ended = await issuingCa.call('DELETE', `/v1/tokens/${String(tokens.body.items[0].id)}`, {
+      as: issuingCa.admin,
     });
     expect(ended.status).toBe(200);
   });

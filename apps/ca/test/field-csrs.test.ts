@@ -3,18 +3,18 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { decodePem, encodePem, parseCertificate } from '@keyline/x509';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, makeCsr, type Answer, type Plant } from './support/plant.ts';
+import { buildIssuingCa, makeCsr, type Answer, type IssuingCa } from './support/issuing-ca.ts';
 
 const fixtures = resolve(import.meta.dirname, '../../../libs/pki/test/fixtures/csr');
-let plant: Plant;
+let issuingCa: IssuingCa;
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 async function enroll(csr: string, id?: string): Promise<Answer> {
-  const token = await plant.call('POST', '/v1/tokens', { as: plant.admin, body: {} });
-  return plant.call('POST', '/v1/enroll', { body: { csr, token: token.body.secret, id } });
+  const token = await issuingCa.call('POST', '/v1/tokens', { as: issuingCa.admin, body: {} });
+  return issuingCa.call('POST', '/v1/enroll', { body: { csr, token: token.body.secret, id } });
 }
 
 describe('POST /v1/enroll', () => {

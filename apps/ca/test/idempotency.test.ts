@@ -6,35 +6,36 @@ import type { Store } from '@keyline/fleet';
 import Fastify from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { installIdempotency } from '../src/idempotency.ts';
-import { buildPlant, makeCsr, type Plant } from './support/plant.ts';
+import { buildIssuingCa, makeCsr, type IssuingCa } from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 const withKey = (key: string) => ({ 'idempotency-key': `key-of-this-test-${key}` });
 
 function countKept(): number {
-  const db = new DatabaseSync(join(plant.data, 'keyline.db'), { readOnly: true });
+  const db = new DatabaseSync(join(issuingCa.data, 'keyline.db'), { readOnly: true });
   const { kept } = db.prepare('SELECT count(*) AS kept FROM idempotency').get() as { kept: number };
   db.close();
   return kept;
 }
 
 async function createToken(body: object = {}): Promise<string> {
-  return (await plant.call('POST', '/v1/tokens', { body, as: plant.admin })).body.secret as string;
+  return (await issuingCa.call('POST', '/v1/tokens', { body, as: issuingCa.admin })).body
+    .secret as string;
 }
 
 describe('an Idempotency-Key', () => {
   it('gives the first answer again, secret and all, and is refused for another request', async () => {
-    const call = { as: plant.admin, headers: withKey('token') };
-    const first = await plant.call('POST', '/v1/tokens', { ...call, body: {} });
-    const again = await plant.call('POST', '/v1/tokens', { ...call, body: {} });
+    const call = { as: issuingCa.admin, headers: withKey('token') };
+    const first = await issuingCa.call('POST', '/v1/tokens', { ...call, body: {} });
+    const again = await issuingCa.call('POST', '/v1/tokens', { ...call, body: {} });
     expect([again.status, again.text]).toEqual([first.status, first.text]);
     expect(again.headers['idempotency-replayed']).toBe('true');
-    const other = await plant.call('POST', '/v1/tokens', { ...call, body: { maxUses: 2 } });
+    const other = await issuingCa.call('POST', '/v1/tokens', { ...call, body: { maxUses: 2 } });
     expect([other.status, other.body.code]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
   });
 
@@ -43,7 +44,7 @@ describe('an Idempotency-Key', () => {
     const token = await createToken();
     const { pem: csr } = await makeCsr('idem1');
     const enroll = (key: string) =>
-      plant.call('POST', '/v1/enroll', { body: { csr, token }, headers: withKey(key) });
+      issuingCa.call('POST', '/v1/enroll', { body: { csr, token }, headers: withKey(key) });
     const first = await enroll('a');
     // The token has no use left: the same answer, however often and with whatever keys.
     for (const key of ['a', 'b', 'c']) {
@@ -52,7 +53,7 @@ describe('an Idempotency-Key', () => {
       expect(again.headers['idempotency-replayed']).toBeUndefined();
     }
     for (const path of ['/v1/devices/idem1/suspend', '/v1/devices/idem1/revoke']) {
-      await plant.call('POST', path, { as: plant.admin, headers: withKey('d') });
+      await issuingCa.call('POST', path, { as: issuingCa.admin, headers: withKey('d') });
     }
     expect(countKept()).toBe(before);
   });
@@ -130,10 +131,10 @@ describe('an Idempotency-Key', () => {
   });
 
   it('that failed can be used again: only success is kept', async () => {
-    const call = { as: plant.admin, headers: withKey('failed'), body: { maxUses: 0 } };
-    expect((await plant.call('POST', '/v1/tokens', call)).status).toBe(400);
+    const call = { as: issuingCa.admin, headers: withKey('failed'), body: { maxUses: 0 } };
+    expect((await issuingCa.call('POST', '/v1/tokens', call)).status).toBe(400);
     const right = { ...call, body: { use: 'api' } };
-    expect((await plant.call('POST', '/v1/tokens', right)).status).toBe(400);
-    expect((await plant.call('POST', '/v1/tokens', { ...call, body: {} })).status).toBe(201);
+    expect((await issuingCa.call('POST', '/v1/tokens', right)).status).toBe(400);
+    expect((await issuingCa.call('POST', '/v1/tokens', { ...call, body: {} })).status).toBe(201);
   });
 });

@@ -8,34 +8,34 @@ import { createCrl } from '@keyline/pki';
 import { decodePem, encodePem, parseCertificate } from '@keyline/x509';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findCommand, has } from '../../../test/support/needs.ts';
-import { buildPlant, makeCsr, type Plant } from './support/plant.ts';
+import { buildIssuingCa, makeCsr, type IssuingCa } from './support/issuing-ca.ts';
 import { signRootLists } from './support/root-lists.ts';
 
 const run = promisify(execFile);
 
 describe.skipIf(!has('java', 'javac'))("Java's PKIX validator", () => {
-  let plant: Plant;
-  const file = (name: string): string => join(plant.folder, name);
+  let issuingCa: IssuingCa;
+  const file = (name: string): string => join(issuingCa.folder, name);
   beforeAll(async () => {
-    plant = await buildPlant();
+    issuingCa = await buildIssuingCa();
     for (const id of ['good', 'bad']) {
       const csr = await makeCsr(id);
-      const token = await plant.call('POST', '/v1/tokens', { as: plant.admin, body: {} });
-      const { body } = await plant.call('POST', '/v1/enroll', {
+      const token = await issuingCa.call('POST', '/v1/tokens', { as: issuingCa.admin, body: {} });
+      const { body } = await issuingCa.call('POST', '/v1/enroll', {
         body: { csr: csr.pem, token: token.body.secret },
       });
       await writeFile(file(`${id}.crt`), body.certificate as string);
     }
-    await plant.call('POST', '/v1/devices/bad/revoke', {
-      as: plant.admin,
+    await issuingCa.call('POST', '/v1/devices/bad/revoke', {
+      as: issuingCa.admin,
       body: { reason: 'keyCompromise', wait: true },
     });
     for (const name of ['issuing-1.crl', 'issuing-1.full.crl', 'issuing-1.full.crl.pem']) {
-      await writeFile(file(name), (await plant.plain('GET', `/crl/${name}`)).bytes);
+      await writeFile(file(name), (await issuingCa.plain('GET', `/crl/${name}`)).bytes);
     }
     const root = {
-      certificateDer: decodePem(plant.trust, 'CERTIFICATE'),
-      signer: plant.rootSigner,
+      certificateDer: decodePem(issuingCa.trust, 'CERTIFICATE'),
+      signer: issuingCa.rootSigner,
     };
     for (const scope of ['ca', 'all'] as const) {
       const thisUpdate = Date.now() - 1000;
@@ -45,10 +45,10 @@ describe.skipIf(!has('java', 'javac'))("Java's PKIX validator", () => {
       await writeFile(file(`root-${scope}.crl`), encodePem('X509 CRL', der));
     }
   });
-  afterAll(() => plant.close());
+  afterAll(() => issuingCa.close());
 
   async function judge(id: string, mode: string, ...crls: string[]): Promise<string> {
-    const { port } = plant.service.http.server.address() as AddressInfo;
+    const { port } = issuingCa.service.http.server.address() as AddressInfo;
     const { stdout } = await run(findCommand('java') ?? '', [
       '-Xshare:auto',
       '-XX:TieredStopAtLevel=1',
@@ -97,11 +97,11 @@ describe.skipIf(!has('java', 'javac'))("Java's PKIX validator", () => {
       decodePem(await readFile(file('issuing.crt'), 'utf8'), 'CERTIFICATE'),
     );
     const thisUpdate = Date.now();
-    const body = await signRootLists(plant, {
+    const body = await signRootLists(issuingCa, {
       ...{ number, thisUpdate, nextUpdate: thisUpdate + 86_400_000 },
       certificates: [{ serial, revoked }],
     });
-    const brought = await plant.call('POST', '/v1/root-crls', { as: plant.admin, body });
+    const brought = await issuingCa.call('POST', '/v1/root-crls', { as: issuingCa.admin, body });
     expect(brought.status).toBe(200);
   }
 });

@@ -1,19 +1,19 @@
 // Names and values of labels: they are shown in terminals, searched for and copied from tokens and batches to devices.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, type Plant } from './support/plant.ts';
+import { buildIssuingCa, type IssuingCa } from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 describe.each([
   ['/v1/tokens', {}],
   ['/v1/batches', { id: 'labelled', quota: 1 }],
 ] as const)('labels given to %s', (path, others) => {
   const create = (labels: unknown) =>
-    plant.call('POST', path, { as: plant.admin, body: { ...others, labels } });
+    issuingCa.call('POST', path, { as: issuingCa.admin, body: { ...others, labels } });
 
   it.each([
     ['with a space', '{"plant one":"a"}'],
@@ -28,8 +28,8 @@ describe.each([
     ['whose value is control characters', '{"a":"\\u0007"}'],
   ])('are refused %s', async (_what, labels) => {
     const body = JSON.stringify({ ...others, labels: 'HERE' }).replace('"HERE"', labels);
-    const answer = await plant.call('POST', path, {
-      ...{ as: plant.admin, body, headers: { 'content-type': 'application/json' } },
+    const answer = await issuingCa.call('POST', path, {
+      ...{ as: issuingCa.admin, body, headers: { 'content-type': 'application/json' } },
     });
     expect([answer.status, answer.body.code]).toEqual([400, 'REQUEST_INVALID']);
   });

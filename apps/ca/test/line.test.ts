@@ -5,16 +5,16 @@ import { request as httpsRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, makeCsr, type Identity, type Plant } from './support/plant.ts';
+import { buildIssuingCa, makeCsr, type Identity, type IssuingCa } from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 let station: Identity;
 let stranger: Identity;
 
 async function issueStation(name: string): Promise<Identity> {
   const csr = await makeCsr(name);
-  const { status, body } = await plant.call('POST', '/v1/certificates', {
-    as: plant.admin,
+  const { status, body } = await issuingCa.call('POST', '/v1/certificates', {
+    as: issuingCa.admin,
     body: { profile: 'station', name, csr: csr.pem },
   });
   expect(status).toBe(201);
@@ -22,15 +22,15 @@ async function issueStation(name: string): Promise<Identity> {
 }
 
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
   station = await issueStation('s1@line');
   stranger = await issueStation('s2@line');
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 async function openBatch(id: string, more: Record<string, unknown> = {}): Promise<void> {
-  const { status } = await plant.call('POST', '/v1/batches', {
-    as: plant.admin,
+  const { status } = await issuingCa.call('POST', '/v1/batches', {
+    as: issuingCa.admin,
     body: { id, quota: 3, idPattern: `${id}-*`, stations: ['s1@line'], ...more },
   });
   expect(status).toBe(201);
@@ -40,7 +40,7 @@ async function signBulk(
   batch: string,
   units: readonly unknown[],
 ): Promise<{ id: string; status: number; certificate?: string; error?: { code: string } }[]> {
-  const { status, text } = await plant.call('POST', `/v1/batches/${batch}/sign`, {
+  const { status, text } = await issuingCa.call('POST', `/v1/batches/${batch}/sign`, {
     as: station,
     body: units.map((unit) => (typeof unit === 'string' ? unit : JSON.stringify(unit))).join('\n'),
     headers: { 'content-type': 'application/x-ndjson' },
@@ -57,11 +57,11 @@ describe('POST /v1/batches/{id}/sign', () => {
     await openBatch('one');
     const csr = await makeCsr('one-1');
     const sign = () =>
-      plant.call('POST', '/v1/batches/one/sign', { as: station, body: { csr: csr.pem } });
+      issuingCa.call('POST', '/v1/batches/one/sign', { as: station, body: { csr: csr.pem } });
     const [first, again] = [await sign(), await sign()];
     expect([first.status, again.status]).toEqual([201, 200]);
     expect(again.body.certificate).toBe(first.body.certificate);
-    const batch = await plant.call('GET', '/v1/batches/one', { as: station });
+    const batch = await issuingCa.call('GET', '/v1/batches/one', { as: station });
     expect(batch.body.issued).toBe(1);
   });
 
@@ -87,7 +87,7 @@ describe('POST /v1/batches/{id}/sign', () => {
       csrs.map(({ pem }) => ({ csr: pem })),
     );
     expect(again.filter(({ status }) => status === 200)).toHaveLength(3);
-    const batch = await plant.call('GET', '/v1/batches/bulk', { as: plant.admin });
+    const batch = await issuingCa.call('GET', '/v1/batches/bulk', { as: issuingCa.admin });
     expect(batch.body.issued).toBe(3);
   });
 
@@ -99,7 +99,7 @@ describe('POST /v1/batches/{id}/sign', () => {
       ['rework', undefined],
     ] as const) {
       const sign = async () =>
-        plant.call('POST', `/v1/batches/${batch}/sign`, {
+        issuingCa.call('POST', `/v1/batches/${batch}/sign`, {
           as: station,
           body: { csr: (await makeCsr(`${batch}-1`)).pem },
         });
@@ -107,7 +107,9 @@ describe('POST /v1/batches/{id}/sign', () => {
       const second = await sign();
       expect(second.body.code).toBe(code);
     }
-    const device = await plant.call('GET', '/v1/devices/rework-1/history', { as: plant.admin });
+    const device = await issuingCa.call('GET', '/v1/devices/rework-1/history', {
+      as: issuingCa.admin,
+    });
     expect(device.body.certificates.map((one: { state: string }) => one.state)).toEqual([
       'active',
       'revoked',
@@ -117,13 +119,13 @@ describe('POST /v1/batches/{id}/sign', () => {
   it('is for the stations of the batch, and for nobody once it is closed', async () => {
     await openBatch('mine');
     const { pem } = await makeCsr('mine-1');
-    const other = await plant.call('POST', '/v1/batches/mine/sign', {
+    const other = await issuingCa.call('POST', '/v1/batches/mine/sign', {
       as: stranger,
       body: { csr: pem },
     });
     expect([other.status, other.body.code]).toEqual([403, 'BATCH_STATION_NOT_ALLOWED']);
-    await plant.call('POST', '/v1/batches/mine/close', { as: plant.admin });
-    const closed = await plant.call('POST', '/v1/batches/mine/sign', {
+    await issuingCa.call('POST', '/v1/batches/mine/close', { as: issuingCa.admin });
+    const closed = await issuingCa.call('POST', '/v1/batches/mine/sign', {
       as: station,
       body: { csr: pem },
     });
@@ -132,7 +134,7 @@ describe('POST /v1/batches/{id}/sign', () => {
 
   it('gives a station nothing beyond the line', async () => {
     for (const path of ['/v1/devices', '/v1/tokens', '/v1/alerts', '/metrics']) {
-      const answer = await plant.call('GET', path, { as: station });
+      const answer = await issuingCa.call('GET', path, { as: station });
       expect([path, answer.status, answer.body.code]).toEqual([path, 403, 'FORBIDDEN']);
     }
   });
@@ -142,11 +144,11 @@ describe('POST /v1/batches/{id}/sign', () => {
 function openStream(batch: string, as: Identity) {
   const sent = httpsRequest({
     host: '127.0.0.1',
-    port: (plant.service.api.server.address() as AddressInfo).port,
+    port: (issuingCa.service.api.server.address() as AddressInfo).port,
     method: 'POST',
     path: `/v1/batches/${batch}/sign`,
     headers: { 'content-type': 'application/x-ndjson' },
-    ca: plant.trust,
+    ca: issuingCa.trust,
     agent: false,
     ...as,
   });
@@ -181,11 +183,14 @@ describe('a stream that stays open', () => {
     const stream = openStream('long', gone);
     stream.send({ id: 'long-1', csr: (await makeCsr('long-1')).pem });
     expect((await stream.next()).status).toBe(201);
-    const found = await plant.call('GET', '/v1/whoami', { as: gone });
+    const found = await issuingCa.call('GET', '/v1/whoami', { as: gone });
     expect(found.status).toBe(200);
     const [leaf] = gone.cert.match(/-----BEGIN[^]+?END CERTIFICATE-----/g) ?? [];
     const serial = new X509Certificate(leaf ?? '').serialNumber.toLowerCase();
-    await plant.call('POST', `/v1/certificates/${serial}/revoke`, { as: plant.admin, body: {} });
+    await issuingCa.call('POST', `/v1/certificates/${serial}/revoke`, {
+      as: issuingCa.admin,
+      body: {},
+    });
     stream.send({ id: 'long-2', csr: (await makeCsr('long-2')).pem });
     expect(await stream.next()).toMatchObject({ error: { code: 'CERTIFICATE_NOT_ACCEPTED' } });
     stream.close();
@@ -202,14 +207,14 @@ describe('a stream that stays open', () => {
 
 describe('a request whose body comes late', () => {
   it('is refused when its caller was revoked in between', async () => {
-    const token = await plant.call('POST', '/v1/tokens', {
-      as: plant.admin,
+    const token = await issuingCa.call('POST', '/v1/tokens', {
+      as: issuingCa.admin,
       body: { use: 'api', role: 'admin' },
     });
     const body = JSON.stringify({ description: 'late' });
     const sent = httpsRequest({
       host: '127.0.0.1',
-      port: (plant.service.api.server.address() as AddressInfo).port,
+      port: (issuingCa.service.api.server.address() as AddressInfo).port,
       method: 'POST',
       path: '/v1/tokens',
       headers: {
@@ -217,13 +222,13 @@ describe('a request whose body comes late', () => {
         'content-length': body.length,
         authorization: `Bearer ${token.body.secret}`,
       },
-      ca: plant.trust,
+      ca: issuingCa.trust,
       agent: false,
     });
     sent.write(body.slice(0, 5));
     // Until it was admitted.
     await new Promise((done) => setTimeout(done, 200));
-    await plant.call('DELETE', `/v1/tokens/${token.body.token.id}`, { as: plant.admin });
+    await issuingCa.call('DELETE', `/v1/tokens/${token.body.token.id}`, { as: issuingCa.admin });
     sent.end(body.slice(5));
     const [response] = await once(sent, 'response');
     expect(response.statusCode).toBe(401);

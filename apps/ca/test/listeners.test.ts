@@ -3,12 +3,12 @@ import { Agent } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, changedConfig, makeCsr, type Plant } from './support/plant.ts';
+import { buildIssuingCa, changedConfig, makeCsr, type IssuingCa } from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 beforeAll(async () => {
-  plant = await buildPlant();
-  const folder = await changedConfig(plant, [
+  issuingCa = await buildIssuingCa();
+  const folder = await changedConfig(issuingCa, [
     ['connections: 4096', 'connections: 16'],
     ['headerTime: PT10S', 'headerTime: PT1S'],
     ['bodyTime: PT20S', 'bodyTime: PT1S'],
@@ -16,13 +16,13 @@ beforeAll(async () => {
     ['streams: 256', 'streams: 2'],
     ['anonymous: { requests: 300,', 'anonymous: { requests: 5,'],
   ]);
-  await plant.restart(folder);
+  await issuingCa.restart(folder);
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 type Listener = 'api' | 'http';
 const portOf = (listener: Listener): number =>
-  (plant.service[listener].server.address() as { port: number }).port;
+  (issuingCa.service[listener].server.address() as { port: number }).port;
 
 /** From another address of this machine, as another peer would come. */
 function dial(listener: Listener, from = '127.0.0.1'): Promise<Socket> {
@@ -38,7 +38,7 @@ function dial(listener: Listener, from = '127.0.0.1'): Promise<Socket> {
 function dialTls(options: ConnectionOptions = {}): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connectTls({
-      ...{ host: '127.0.0.1', port: portOf('api'), ca: plant.trust, ...options },
+      ...{ host: '127.0.0.1', port: portOf('api'), ca: issuingCa.trust, ...options },
     });
     socket.on('error', reject);
     socket.once('secureConnect', () => {
@@ -60,7 +60,7 @@ function readToEnd(socket: Socket): Promise<string> {
 }
 
 async function metric(name: string): Promise<number> {
-  const { text } = await plant.call('GET', '/metrics', { as: plant.admin });
+  const { text } = await issuingCa.call('GET', '/metrics', { as: issuingCa.admin });
   const values = [...text.matchAll(new RegExp(`^${name}(\\{[^}]*\\})? (\\d+)$`, 'gm'))];
   return values.reduce((sum, [, , value]) => sum + Number(value), 0);
 }
@@ -92,8 +92,11 @@ describe('a slow peer', () => {
   });
 
   it('may be a station that streams units: it has no time set once it is admitted', async () => {
-    await plant.call('POST', '/v1/batches', { body: { id: 'slow', quota: 5 }, as: plant.admin });
-    const socket = await dialTls({ ...plant.admin });
+    await issuingCa.call('POST', '/v1/batches', {
+      body: { id: 'slow', quota: 5 },
+      as: issuingCa.admin,
+    });
+    const socket = await dialTls({ ...issuingCa.admin });
     socket.write(
       'POST /v1/batches/slow/sign HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n',
     );
@@ -118,11 +121,14 @@ describe('a slow peer', () => {
 
 describe('streams of units', () => {
   it('are bounded in number while they last, however many one connection has after another', async () => {
-    await plant.call('POST', '/v1/batches', { body: { id: 'many', quota: 5 }, as: plant.admin });
+    await issuingCa.call('POST', '/v1/batches', {
+      body: { id: 'many', quota: 5 },
+      as: issuingCa.admin,
+    });
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const stream = (body: string) =>
-      plant.call('POST', '/v1/batches/many/sign', {
-        ...{ body, agent, as: plant.admin },
+      issuingCa.call('POST', '/v1/batches/many/sign', {
+        ...{ body, agent, as: issuingCa.admin },
         headers: { 'content-type': 'application/x-ndjson' },
       });
     // 2 at once are allowed.
@@ -133,7 +139,7 @@ describe('streams of units', () => {
     const open: TLSSocket[] = [];
     const first: string[] = [];
     for (let i = 0; i < 3; i++) {
-      const socket = await dialTls({ ...plant.admin });
+      const socket = await dialTls({ ...issuingCa.admin });
       open.push(socket);
       socket.write(head);
       first.push(await new Promise((done) => socket.once('data', (data) => done(String(data)))));
@@ -156,8 +162,8 @@ describe('a flood of connections from one address', () => {
     }
     const answer =
       listener === 'api'
-        ? await plant.call('GET', '/healthz')
-        : await plant.plain('GET', '/healthz');
+        ? await issuingCa.call('GET', '/healthz')
+        : await issuingCa.plain('GET', '/healthz');
     expect(answer.status).toBe(200);
     await expect.poll(() => ended).toBe(40);
   });
@@ -178,7 +184,7 @@ describe('bodies on their way in', () => {
     }
     await Promise.all(ends);
     expect(await metric('keyline_listener_ended_total')).toBeGreaterThanOrEqual(before + 14);
-    const token = await plant.call('POST', '/v1/tokens', { body: {}, as: plant.admin });
+    const token = await issuingCa.call('POST', '/v1/tokens', { body: {}, as: issuingCa.admin });
     expect(token.status).toBe(201);
   });
 });
@@ -189,7 +195,11 @@ describe('a body that has come', () => {
     const body = { description: 'x'.repeat(60_000) };
     // Together far more than may be on its way at once.
     for (let i = 0; i < 60; i++) {
-      const { status } = await plant.call('POST', '/v1/tokens', { body, agent, as: plant.admin });
+      const { status } = await issuingCa.call('POST', '/v1/tokens', {
+        body,
+        agent,
+        as: issuingCa.admin,
+      });
       expect(status).toBe(400);
     }
     agent.destroy();
@@ -199,24 +209,24 @@ describe('a body that has come', () => {
 describe('guesses', () => {
   it('are refused before they are judged, right ones too; a token that was right before is none', async () => {
     const make = async (): Promise<string> =>
-      (await plant.call('POST', '/v1/tokens', { body: { maxUses: 9 }, as: plant.admin })).body
-        .secret as string;
+      (await issuingCa.call('POST', '/v1/tokens', { body: { maxUses: 9 }, as: issuingCa.admin }))
+        .body.secret as string;
     const [used, unused] = [await make(), await make()];
     const enroll = async (id: string, token: string) => {
       const { pem: csr } = await makeCsr(id);
-      return (await plant.call('POST', '/v1/enroll', { body: { csr, token } })).status;
+      return (await issuingCa.call('POST', '/v1/enroll', { body: { csr, token } })).status;
     };
     expect(await enroll('g1', used)).toBe(201);
     for (let i = 0; i < 5; i++) expect(await enroll('g2', `kle_wrong${String(i)}`)).toBe(401);
     expect(await enroll('g2', 'kle_wrong')).toBe(429);
     expect(await enroll('g2', unused)).toBe(429);
     expect(await enroll('g3', used)).toBe(201);
-    const { status, headers } = await plant.call('GET', '/v1/whoami', {
+    const { status, headers } = await issuingCa.call('GET', '/v1/whoami', {
       headers: { authorization: 'Bearer kla_wrong' },
     });
     expect([status, Number(headers['retry-after']) > 0]).toEqual([429, true]);
     // A client certificate is no guess.
-    expect((await plant.call('GET', '/v1/whoami', { as: plant.admin })).status).toBe(200);
+    expect((await issuingCa.call('GET', '/v1/whoami', { as: issuingCa.admin })).status).toBe(200);
   });
 });
 

@@ -1,25 +1,25 @@
 // Values that have the right form and mean nothing, or mean something else than whoever sent them thought.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, makeCsr, type Plant } from './support/plant.ts';
+import { buildIssuingCa, makeCsr, type IssuingCa } from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 async function issue(given: { name: string; profile?: string; dnsNames?: string[] }) {
   const { pem: csr } = await makeCsr('x');
-  return plant.call('POST', '/v1/certificates', {
-    ...{ as: plant.admin, body: { profile: 'service-client', csr, ...given } },
+  return issuingCa.call('POST', '/v1/certificates', {
+    ...{ as: issuingCa.admin, body: { profile: 'service-client', csr, ...given } },
   });
 }
 
 describe('a search by time', () => {
   it('for a leap second, which no clock here has, is refused and not answered with nothing', async () => {
     const search = (time: string) =>
-      plant.call('GET', `/v1/devices?expiresBefore=${encodeURIComponent(time)}`, {
-        as: plant.admin,
+      issuingCa.call('GET', `/v1/devices?expiresBefore=${encodeURIComponent(time)}`, {
+        as: issuingCa.admin,
       });
     const leap = await search('2016-12-31T23:59:60Z');
     expect([leap.status, leap.body.code]).toEqual([400, 'REQUEST_INVALID']);

@@ -2,7 +2,13 @@ import { FakeClock, Duration } from '@keyline/kernel';
 import type { NewEntry } from '@keyline/ledger';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRefusalLedger, type Refusal } from '../src/refusal-ledger.ts';
-import { buildPlant, makeCsr, type Answer, type Identity, type Plant } from './support/plant.ts';
+import {
+  buildIssuingCa,
+  makeCsr,
+  type Answer,
+  type Identity,
+  type IssuingCa,
+} from './support/issuing-ca.ts';
 
 describe('refused calls in the ledger', () => {
   const refusal = (changes: Partial<Refusal> = {}): Refusal => ({
@@ -51,24 +57,24 @@ describe('refused calls in the ledger', () => {
 });
 
 describe('the service', () => {
-  let plant: Plant;
+  let issuingCa: IssuingCa;
   let device: Identity;
   beforeAll(async () => {
-    plant = await buildPlant();
-    const token = await plant.call('POST', '/v1/tokens', { as: plant.admin, body: {} });
+    issuingCa = await buildIssuingCa();
+    const token = await issuingCa.call('POST', '/v1/tokens', { as: issuingCa.admin, body: {} });
     const { pem, key } = await makeCsr('pump-1');
-    const { body } = await plant.call('POST', '/v1/enroll', {
+    const { body } = await issuingCa.call('POST', '/v1/enroll', {
       body: { csr: pem, token: token.body.secret },
     });
     device = { cert: body.certificate as string, key };
   });
-  afterAll(() => plant.close());
+  afterAll(() => issuingCa.close());
   const history = async (): Promise<Answer['body'][]> =>
-    (await plant.call('GET', '/v1/devices/pump-1/history', { as: plant.admin })).body
+    (await issuingCa.call('GET', '/v1/devices/pump-1/history', { as: issuingCa.admin })).body
       .items as Answer['body'][];
 
   it('writes a forbidden call and one with a revoked certificate into the history of the device, with the address', async () => {
-    await plant.call('GET', '/v1/devices', { as: device });
+    await issuingCa.call('GET', '/v1/devices', { as: device });
     await expect
       .poll(async () => (await history())[0])
       .toMatchObject({
@@ -77,8 +83,8 @@ describe('the service', () => {
         address: '127.0.0.1',
         data: { code: 'FORBIDDEN', route: 'GET /v1/devices', count: 1 },
       });
-    await plant.call('POST', '/v1/devices/pump-1/revoke', { as: plant.admin, body: {} });
-    await plant.call('POST', '/v1/renew', { as: device, body: {} });
+    await issuingCa.call('POST', '/v1/devices/pump-1/revoke', { as: issuingCa.admin, body: {} });
+    await issuingCa.call('POST', '/v1/renew', { as: device, body: {} });
     await expect
       .poll(async () => (await history())[0])
       .toMatchObject({ kind: 'call-refused', data: { code: 'CERTIFICATE_NOT_ACCEPTED' } });

@@ -2,21 +2,21 @@
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, type Plant } from './support/plant.ts';
+import { buildIssuingCa, type IssuingCa } from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 type Listener = 'api' | 'http';
 
 function dial(listener: Listener): Socket {
-  const { port } = plant.service[listener].server.address() as { port: number };
+  const { port } = issuingCa.service[listener].server.address() as { port: number };
   return listener === 'http'
     ? connect({ port, host: '127.0.0.1' })
-    : connectTls({ port, host: '127.0.0.1', ca: plant.trust, ...plant.admin });
+    : connectTls({ port, host: '127.0.0.1', ca: issuingCa.trust, ...issuingCa.admin });
 }
 
 /** Sends everything, and only then looks at what came, as many simple clients do. */

@@ -6,35 +6,35 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
-import { buildPlant, makeCsr, type Plant } from './support/plant.ts';
+import { buildIssuingCa, makeCsr, type IssuingCa } from './support/issuing-ca.ts';
 
 const run = promisify(execFile);
-let plant: Plant;
-const file = (name: string): string => join(plant.folder, name);
+let issuingCa: IssuingCa;
+const file = (name: string): string => join(issuingCa.folder, name);
 
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
   for (const id of ['good', 'bad']) {
     const csr = await makeCsr(id);
-    const token = await plant.call('POST', '/v1/tokens', { as: plant.admin, body: {} });
-    const { body } = await plant.call('POST', '/v1/enroll', {
+    const token = await issuingCa.call('POST', '/v1/tokens', { as: issuingCa.admin, body: {} });
+    const { body } = await issuingCa.call('POST', '/v1/enroll', {
       body: { csr: csr.pem, token: token.body.secret },
     });
     await writeFile(file(`${id}.crt`), body.certificate as string);
   }
-  await plant.call('POST', '/v1/devices/bad/revoke', {
-    as: plant.admin,
+  await issuingCa.call('POST', '/v1/devices/bad/revoke', {
+    as: issuingCa.admin,
     body: { reason: 'keyCompromise', wait: true },
   });
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 const origin = (): string =>
-  `http://127.0.0.1:${String((plant.service.http.server.address() as AddressInfo).port)}`;
+  `http://127.0.0.1:${String((issuingCa.service.http.server.address() as AddressInfo).port)}`;
 
 describe.skipIf(!has('openssl'))('OpenSSL', () => {
   it('accepts the good certificate and refuses the revoked one by the CRL', async () => {
-    const { bytes, headers } = await plant.plain('GET', '/crl/issuing-1.crl');
+    const { bytes, headers } = await issuingCa.plain('GET', '/crl/issuing-1.crl');
     expect(headers['content-type']).toBe('application/pkix-crl');
     await writeFile(file('crl.der'), bytes);
     await run('openssl', [
@@ -83,8 +83,8 @@ describe.skipIf(!has('openssl'))('OpenSSL', () => {
   it('gets another answer once a certificate is revoked, also with the ETag of the answer of a moment ago', async () => {
     const request = file('late.req');
     const csr = await makeCsr('late');
-    const token = await plant.call('POST', '/v1/tokens', { as: plant.admin, body: {} });
-    const { body } = await plant.call('POST', '/v1/enroll', {
+    const token = await issuingCa.call('POST', '/v1/tokens', { as: issuingCa.admin, body: {} });
+    const { body } = await issuingCa.call('POST', '/v1/enroll', {
       body: { csr: csr.pem, token: token.body.secret },
     });
     await writeFile(file('late.crt'), body.certificate as string);
@@ -96,12 +96,12 @@ describe.skipIf(!has('openssl'))('OpenSSL', () => {
     const path = `/ocsp/${encodeURIComponent((await readFile(request)).toString('base64'))}`;
     // Both in one second.
     await new Promise((done) => setTimeout(done, 1010 - (Date.now() % 1000)));
-    const good = await plant.plain('GET', path);
-    await plant.call('POST', `/v1/certificates/${body.serial}/revoke`, {
-      as: plant.admin,
+    const good = await issuingCa.plain('GET', path);
+    await issuingCa.call('POST', `/v1/certificates/${body.serial}/revoke`, {
+      as: issuingCa.admin,
       body: {},
     });
-    const revoked = await plant.plain('GET', path, {
+    const revoked = await issuingCa.plain('GET', path, {
       headers: { 'if-none-match': String(good.headers.etag) },
     });
     expect(revoked.status).toBe(200);
@@ -111,16 +111,16 @@ describe.skipIf(!has('openssl'))('OpenSSL', () => {
 
 describe('GET /crl', () => {
   it('is cacheable for less than its life, and answers 304', async () => {
-    const first = await plant.plain('GET', '/crl/issuing-1.crl');
+    const first = await issuingCa.plain('GET', '/crl/issuing-1.crl');
     expect(first.headers['cache-control']).toBe('public, max-age=60');
-    const again = await plant.plain('GET', '/crl/issuing-1.crl', {
+    const again = await issuingCa.plain('GET', '/crl/issuing-1.crl', {
       headers: { 'if-none-match': String(first.headers.etag) },
     });
     expect([again.status, again.bytes.length]).toEqual([304, 0]);
   });
 
   it('is 404 for another authority', async () => {
-    const answer = await plant.plain('GET', '/crl/issuing-2.crl');
+    const answer = await issuingCa.plain('GET', '/crl/issuing-2.crl');
     expect([answer.status, answer.body.code]).toEqual([404, 'NOT_FOUND']);
   });
 });
@@ -128,7 +128,10 @@ describe('GET /crl', () => {
 describe('hostile OCSP input', () => {
   const malformed = Buffer.from('30030a0101', 'hex');
   const post = (body: Uint8Array) =>
-    plant.plain('POST', '/ocsp', { body, headers: { 'content-type': 'application/ocsp-request' } });
+    issuingCa.plain('POST', '/ocsp', {
+      body,
+      headers: { 'content-type': 'application/ocsp-request' },
+    });
 
   it('is answered as OCSP with malformedRequest: nothing, one byte, noise', async () => {
     for (const bytes of [
@@ -144,39 +147,39 @@ describe('hostile OCSP input', () => {
       ]);
       expect(headers['cache-control']).toBe('no-store');
     }
-    const get = await plant.plain('GET', '/ocsp/%2F%2B/not/base64!!');
+    const get = await issuingCa.plain('GET', '/ocsp/%2F%2B/not/base64!!');
     expect(get.bytes.toString('hex')).toBe(malformed.toString('hex'));
   });
 
   it('is cut off by size, media type and method', async () => {
     expect((await post(Buffer.alloc(20_000))).body.code).toBe('REQUEST_TOO_LARGE');
-    const type = await plant.plain('POST', '/ocsp', {
+    const type = await issuingCa.plain('POST', '/ocsp', {
       body: Buffer.of(1),
       headers: { 'content-type': 'text/plain' },
     });
     expect([type.status, type.body.code]).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE']);
-    const method = await plant.plain('TRACE', '/ocsp');
+    const method = await issuingCa.plain('TRACE', '/ocsp');
     expect([404, 405]).toContain(method.status);
   });
 });
 
 describe('the API around its routes', () => {
   it('describes itself: OpenAPI 3.1 with every route of the contract, and a page', async () => {
-    const { body } = await plant.call('GET', '/openapi.json');
+    const { body } = await issuingCa.call('GET', '/openapi.json');
     expect(body.openapi).toBe('3.1.0');
     const { routes } = await import('@keyline/api');
     for (const { url, method } of Object.values(routes)) {
       const path = url.replaceAll(/:(\w+)/g, '{$1}');
       expect(body.paths[path]?.[method.toLowerCase()], `${method} ${path}`).toBeDefined();
     }
-    const page = await plant.call('GET', '/docs/');
+    const page = await issuingCa.call('GET', '/docs/');
     expect([page.status, page.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
   });
 
   it('answers unknown paths 404 and other methods 405, as problems', async () => {
-    const unknown = await plant.call('GET', '/v1/nothing');
+    const unknown = await issuingCa.call('GET', '/v1/nothing');
     expect([unknown.status, unknown.body.code]).toEqual([404, 'NOT_FOUND']);
-    const method = await plant.call('DELETE', '/v1/devices/good', { as: plant.admin });
+    const method = await issuingCa.call('DELETE', '/v1/devices/good', { as: issuingCa.admin });
     expect([method.status, method.body.code]).toEqual([405, 'METHOD_NOT_ALLOWED']);
   });
 
@@ -188,40 +191,40 @@ describe('the API around its routes', () => {
       ['x=1', 'application/x-www-form-urlencoded', 'UNSUPPORTED_MEDIA_TYPE'],
       [JSON.stringify({ csr: 'x'.repeat(100_000) }), 'application/json', 'REQUEST_TOO_LARGE'],
     ] as const) {
-      const answer = await plant.call('POST', '/v1/enroll', {
+      const answer = await issuingCa.call('POST', '/v1/enroll', {
         body,
         headers: { 'content-type': type },
       });
       expect([body.slice(0, 30), answer.body.code]).toEqual([body.slice(0, 30), code]);
     }
-    const named = await plant.call('POST', '/v1/enroll', { body: { csr: 'x', colour: 'red' } });
+    const named = await issuingCa.call('POST', '/v1/enroll', { body: { csr: 'x', colour: 'red' } });
     expect(named.body.detail).toContain('colour');
   });
 
   it('shows metrics to those who may read the fleet, and health to anybody', async () => {
-    const metrics = await plant.call('GET', '/metrics', { as: plant.admin });
+    const metrics = await issuingCa.call('GET', '/metrics', { as: issuingCa.admin });
     expect(metrics.text).toMatch(/keyline_devices\{state="revoked"\} 1/);
     expect(metrics.text).toContain('x509_crl_number{authority="issuing-1"}');
-    expect((await plant.call('GET', '/metrics')).status).toBe(401);
-    expect((await plant.plain('GET', '/readyz')).body.status).toBe('ok');
+    expect((await issuingCa.call('GET', '/metrics')).status).toBe(401);
+    expect((await issuingCa.plain('GET', '/readyz')).body.status).toBe('ok');
   });
 });
 
 describe('API tokens', () => {
   it('carry a role, end when revoked, and are made by admins only', async () => {
-    const { body } = await plant.call('POST', '/v1/tokens', {
-      as: plant.admin,
+    const { body } = await issuingCa.call('POST', '/v1/tokens', {
+      as: issuingCa.admin,
       body: { use: 'api', role: 'auditor' },
     });
     const headers = { authorization: `Bearer ${body.secret as string}` };
-    expect((await plant.call('GET', '/v1/devices', { headers })).status).toBe(200);
-    const refused = await plant.call('POST', '/v1/devices/good/revoke', { headers, body: {} });
+    expect((await issuingCa.call('GET', '/v1/devices', { headers })).status).toBe(200);
+    const refused = await issuingCa.call('POST', '/v1/devices/good/revoke', { headers, body: {} });
     expect([refused.status, refused.body.code]).toEqual([403, 'FORBIDDEN']);
-    const revoked = await plant.call('DELETE', `/v1/tokens/${body.token.id as string}`, {
-      as: plant.admin,
+    const revoked = await issuingCa.call('DELETE', `/v1/tokens/${body.token.id as string}`, {
+      as: issuingCa.admin,
     });
     expect(revoked.body.revokedAt).not.toBeNull();
-    const after = await plant.call('GET', '/v1/devices', { headers });
+    const after = await issuingCa.call('GET', '/v1/devices', { headers });
     expect([after.status, after.body.code]).toEqual([401, 'UNAUTHENTICATED']);
   });
 });

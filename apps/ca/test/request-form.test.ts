@@ -1,17 +1,17 @@
 // Requests that Node's parser takes and RFC 9112 does not, and text that no terminal should act on; on real sockets.
 import { connect, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, type Plant } from './support/plant.ts';
+import { buildIssuingCa, type IssuingCa } from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 /** Everything that came until the service closed. */
 function say(lines: readonly string[]): Promise<string> {
-  const { port } = plant.service.http.server.address() as AddressInfo;
+  const { port } = issuingCa.service.http.server.address() as AddressInfo;
   return new Promise((resolve) => {
     const socket = connect({ host: '127.0.0.1', port }, () => {
       socket.write(lines.join('\r\n'));
@@ -83,7 +83,7 @@ describe('a path', () => {
   it.each(['/docs/static/..%2f..%2fpackage.json', '/crl/..%2f..%2fca.json', '/v1/devices/%00'])(
     'that leads elsewhere leads nowhere: %s',
     async (path) => {
-      const answer = await plant.call('GET', path, { as: plant.admin });
+      const answer = await issuingCa.call('GET', path, { as: issuingCa.admin });
       expect([400, 404]).toContain(answer.status);
     },
   );
@@ -96,15 +96,15 @@ describe('text', () => {
     ['/v1/tokens', { labels: { site: 'a\u0000b' } }],
     ['/v1/batches', { id: 'b', quota: 1, stations: ['a\nb'] }],
   ])('with control characters is not taken: POST %s %o', async (path, body) => {
-    const answer = await plant.call('POST', path, { body, as: plant.admin });
+    const answer = await issuingCa.call('POST', path, { body, as: issuingCa.admin });
     expect([answer.status, answer.body.code]).toEqual([400, 'REQUEST_INVALID']);
   });
 
   it('in the letters of any language is taken', async () => {
     const description = 'Werk Süd – 第一工場 🌱';
-    const answer = await plant.call('POST', '/v1/tokens', {
+    const answer = await issuingCa.call('POST', '/v1/tokens', {
       body: { description },
-      as: plant.admin,
+      as: issuingCa.admin,
     });
     expect(answer.body.token.description).toBe(description);
   });

@@ -3,51 +3,51 @@ import { cp, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseCrl } from '@keyline/x509';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { buildPlant, makeCsr, type Answer, type Plant } from './support/plant.ts';
+import { buildIssuingCa, makeCsr, type Answer, type IssuingCa } from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 beforeEach(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
 });
-afterEach(() => plant.close());
+afterEach(() => issuingCa.close());
 
 const call = (method: string, path: string, body?: unknown): Promise<Answer> =>
-  plant.call(method, path, { as: plant.admin, ...(body === undefined ? {} : { body }) });
+  issuingCa.call(method, path, { as: issuingCa.admin, ...(body === undefined ? {} : { body }) });
 
 async function enroll(id: string): Promise<Answer> {
   const token = await call('POST', '/v1/tokens', { maxUses: 9 });
-  return plant.call('POST', '/v1/enroll', {
+  return issuingCa.call('POST', '/v1/enroll', {
     body: { csr: (await makeCsr(id)).pem, token: token.body.secret },
   });
 }
 
 const database = async (): Promise<string[]> =>
-  (await readdir(plant.data)).filter((name) => /^keyline\.db(-wal|-shm)?$/.test(name));
+  (await readdir(issuingCa.data)).filter((name) => /^keyline\.db(-wal|-shm)?$/.test(name));
 
 /** The service is stopped, and what `work` does to the folder is done. */
 async function whileStopped(work: () => Promise<void>): Promise<void> {
-  await plant.service.close();
+  await issuingCa.service.close();
   await work();
-  await plant.restart();
+  await issuingCa.restart();
 }
 
 async function backup(to: string): Promise<void> {
-  for (const name of await database()) await cp(join(plant.data, name), join(to, name));
+  for (const name of await database()) await cp(join(issuingCa.data, name), join(to, name));
 }
 async function restore(from: string): Promise<void> {
-  for (const name of await database()) await rm(join(plant.data, name));
+  for (const name of await database()) await rm(join(issuingCa.data, name));
   for (const name of (await readdir(from)).filter((one) => one.startsWith('keyline.db'))) {
-    await cp(join(from, name), join(plant.data, name));
+    await cp(join(from, name), join(issuingCa.data, name));
   }
 }
 
-const crlOf = async () => parseCrl((await plant.plain('GET', '/crl/issuing-1.crl')).bytes);
+const crlOf = async () => parseCrl((await issuingCa.plain('GET', '/crl/issuing-1.crl')).bytes);
 const stateOf = async (serial: string): Promise<string> =>
   (await call('GET', `/v1/certificates/${serial}`)).body.state as string;
 
 describe('a database from an older day', () => {
   it('takes the revocations since from the lists that were published, and numbers on from them (RFC 5280 §5.2.3)', async () => {
-    const copy = join(plant.folder, 'copy');
+    const copy = join(issuingCa.folder, 'copy');
     const before = await enroll('gone-1');
     const held = await enroll('held-1');
     const kept = await enroll('kept-1');
@@ -66,7 +66,7 @@ describe('a database from an older day', () => {
     const serials = (await crlOf()).entries.map(({ serial }) => serial);
     expect(serials).toEqual(expect.arrayContaining([before.body.serial, held.body.serial]));
     // A token that was revoked since must not be good again; which those are is not known.
-    const asToken = await plant.call('GET', '/v1/whoami', {
+    const asToken = await issuingCa.call('GET', '/v1/whoami', {
       headers: { authorization: `Bearer ${String(open.body.secret)}` },
     });
     expect(asToken.status).toBe(401);
@@ -80,7 +80,7 @@ describe('a database from an older day', () => {
       );
     // Once: the next start finds nothing more, and takes no new token away.
     const token = await call('POST', '/v1/tokens', {});
-    await plant.restart();
+    await issuingCa.restart();
     const list = await call('GET', '/v1/tokens');
     const found = (list.body.items as { id: string; revokedAt: string | null }[]).filter(
       ({ revokedAt }) => revokedAt === null,
@@ -96,7 +96,7 @@ describe('a database from an older day', () => {
     const closed = await acknowledge('database:keyline.db:restored');
     expect([closed.status, closed.body.resolvedAt]).toEqual([200, expect.any(String)]);
     expect((await acknowledge('database:keyline.db:restored')).body).toEqual(closed.body);
-    await plant.restart();
+    await issuingCa.restart();
     expect(await keys()).not.toContain('database:keyline.db:restored');
     // What is about how things stand closes by itself.
     const standing = (await keys()).find((key) => key.startsWith('state:'));
@@ -108,9 +108,9 @@ describe('a database from an older day', () => {
 
   it('is not made out of what somebody else put there, or of half a file', async () => {
     await enroll('kept-1');
-    const published = join(plant.data, 'published');
+    const published = join(issuingCa.data, 'published');
     await whileStopped(async () => {
-      const other = await buildPlant();
+      const other = await buildIssuingCa();
       await other.service.close();
       const foreign = join(other.data, 'published', 'issuing-1.crl');
       await cp(foreign, join(published, 'issuing-1.crl'));

@@ -18,17 +18,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runInit } from '../src/commands/init.ts';
 import { runAdmin, runInstall } from '../src/commands/install.ts';
 import {
-  buildPlant,
+  buildIssuingCa,
   config,
   makeCsr,
   type Answer,
   type Identity,
-  type Plant,
-} from './support/plant.ts';
+  type IssuingCa,
+} from './support/issuing-ca.ts';
 
 const year = 365 * 24 * 3600 * 1000;
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 let token: string;
 let device: Identity;
 let deviceSerial: string;
@@ -36,7 +36,7 @@ let operator: Identity;
 let orphanCsr: string;
 let unitCsr: string;
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
   token = (await call('POST', '/v1/tokens', { maxUses: 100 })).body.secret as string;
   const { pem, key } = await makeCsr('pump-1');
   const { body } = await enroll('pump-1', pem);
@@ -55,12 +55,12 @@ beforeAll(async () => {
   });
   operator = { cert: issued.body.certificate as string, key: own.key };
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 const call = (method: string, path: string, body?: unknown): Promise<Answer> =>
-  plant.call(method, path, { as: plant.admin, ...(body === undefined ? {} : { body }) });
+  issuingCa.call(method, path, { as: issuingCa.admin, ...(body === undefined ? {} : { body }) });
 const enroll = (id: string, csr: string): Promise<Answer> =>
-  plant.call('POST', '/v1/enroll', { body: { id, csr, token } });
+  issuingCa.call('POST', '/v1/enroll', { body: { id, csr, token } });
 
 async function issuingCertificates(): Promise<
   Record<string, { state: string; certificate: string }>
@@ -74,7 +74,7 @@ async function issuingCertificates(): Promise<
   );
 }
 
-/** A CRL of the plant's root, PEM. */
+/** A CRL of its root, PEM. */
 async function rootCrl(
   number: number,
   serials: readonly string[],
@@ -85,8 +85,8 @@ async function rootCrl(
     'X509 CRL',
     await createCrl({
       authority: {
-        certificateDer: decodePem(plant.trust, 'CERTIFICATE'),
-        signer: plant.rootSigner,
+        certificateDer: decodePem(issuingCa.trust, 'CERTIFICATE'),
+        signer: issuingCa.rootSigner,
       },
       number,
       thisUpdate: now,
@@ -106,7 +106,10 @@ async function signedByTheRoot(csrPem: string): Promise<string> {
   return encodePem(
     'CERTIFICATE',
     await createIssuingCertificate({
-      root: { certificateDer: decodePem(plant.trust, 'CERTIFICATE'), signer: plant.rootSigner },
+      root: {
+        certificateDer: decodePem(issuingCa.trust, 'CERTIFICATE'),
+        signer: issuingCa.rootSigner,
+      },
       csr: parseCsr(csrPem),
       now: Date.now(),
       validity: 5 * year,
@@ -116,10 +119,10 @@ async function signedByTheRoot(csrPem: string): Promise<string> {
 
 /** The status OCSP gives for a serial of the first authority, by an independent encoder. */
 async function askOcsp(): Promise<string> {
-  const leaf = join(plant.folder, 'leaf.pem');
-  const issuer = join(plant.folder, 'issuing.crt');
+  const leaf = join(issuingCa.folder, 'leaf.pem');
+  const issuer = join(issuingCa.folder, 'issuing.crt');
   await writeFile(leaf, device.cert);
-  const port = (plant.service.http.server.address() as { port: number }).port;
+  const port = (issuingCa.service.http.server.address() as { port: number }).port;
   return new Promise((done) => {
     execFile(
       'openssl',
@@ -164,13 +167,13 @@ describe("an issuing authority that its root's CRL lists", () => {
     const enrolled = await enroll('pump-2', pem);
     expect([enrolled.status, enrolled.body.code]).toEqual([409, 'AUTHORITY_STATE_FORBIDS']);
     expect(enrolled.body.detail).toContain('revoked by its root');
-    const renewed = await plant.call('POST', '/v1/renew', { as: device, body: {} });
+    const renewed = await issuingCa.call('POST', '/v1/renew', { as: device, body: {} });
     expect([renewed.status, renewed.body.code]).toEqual([401, 'CERTIFICATE_NOT_ACCEPTED']);
     await call('POST', '/v1/batches', { id: 'lot-1', quota: 5 });
     const signed = await call('POST', '/v1/batches/lot-1/sign', { csr: pem });
     expect(signed.body.code).toBe('AUTHORITY_STATE_FORBIDS');
-    const lines = await plant.call('POST', '/v1/batches/lot-1/sign', {
-      as: plant.admin,
+    const lines = await issuingCa.call('POST', '/v1/batches/lot-1/sign', {
+      as: issuingCa.admin,
       headers: { 'content-type': 'application/x-ndjson' },
       body: `${JSON.stringify({ csr: pem })}\n`,
     });
@@ -185,9 +188,9 @@ describe("an issuing authority that its root's CRL lists", () => {
   });
 
   it('lets in nobody whom it certified, but administrators, who must install another', async () => {
-    const asDevice = await plant.call('GET', '/v1/whoami', { as: device });
+    const asDevice = await issuingCa.call('GET', '/v1/whoami', { as: device });
     expect([asDevice.status, asDevice.body.code]).toEqual([401, 'CERTIFICATE_NOT_ACCEPTED']);
-    const asOperator = await plant.call('GET', '/v1/devices', { as: operator });
+    const asOperator = await issuingCa.call('GET', '/v1/devices', { as: operator });
     expect([asOperator.status, asOperator.body.code]).toEqual([401, 'CERTIFICATE_NOT_ACCEPTED']);
     expect((await call('GET', '/v1/whoami')).status).toBe(200);
   });
@@ -198,7 +201,7 @@ describe("an issuing authority that its root's CRL lists", () => {
       .toContainEqual(
         expect.objectContaining({ key: 'state:authority:issuing-1:revoked', severity: 'critical' }),
       );
-    const ready = await plant.plain('GET', '/readyz');
+    const ready = await issuingCa.plain('GET', '/readyz');
     expect([ready.status, ready.body.status, ready.body.checks.authorities]).toEqual([
       200,
       'degraded',
@@ -207,10 +210,10 @@ describe("an issuing authority that its root's CRL lists", () => {
   });
 
   it('has its CRL published on, and no leaf of it is "good" (RFC 6960 §2.7)', async () => {
-    const before = parseCrl((await plant.plain('GET', '/crl/issuing-1.crl')).bytes);
+    const before = parseCrl((await issuingCa.plain('GET', '/crl/issuing-1.crl')).bytes);
     const revoked = await call('POST', '/v1/devices/pump-1/revoke', { reason: 'keyCompromise' });
     expect(revoked.status).toBe(200);
-    const after = parseCrl((await plant.plain('GET', '/crl/issuing-1.crl')).bytes);
+    const after = parseCrl((await issuingCa.plain('GET', '/crl/issuing-1.crl')).bytes);
     expect(after.number).toBeGreaterThan(before.number);
     expect(after.entries.map(({ serial }) => serial)).toContain(deviceSerial);
     // The device's own reason, not its authority's.
@@ -231,22 +234,24 @@ describe("an issuing authority that its root's CRL lists", () => {
   });
 
   it('is still revoked after a restart, which an administrator can call', async () => {
-    await plant.restart();
+    await issuingCa.restart();
     expect((await issuingCertificates())['issuing-1']?.state).toBe('revoked');
     const { pem } = await makeCsr('pump-3');
     expect((await enroll('pump-3', pem)).body.code).toBe('AUTHORITY_STATE_FORBIDS');
   });
 
   it('gives whoever has the data folder a certificate to get in with, when no administrator has one', async () => {
-    await plant.service.close();
+    await issuingCa.service.close();
     const file = await runAdmin({
-      data: plant.data,
+      data: issuingCa.data,
       config,
-      adminDir: join(plant.folder, 'admin'),
+      adminDir: join(issuingCa.folder, 'admin'),
     });
-    await plant.restart();
+    await issuingCa.restart();
     const cert = await readFile(file, 'utf8');
-    const answer = await plant.call('GET', '/v1/whoami', { as: { cert, key: plant.admin.key } });
+    const answer = await issuingCa.call('GET', '/v1/whoami', {
+      as: { cert, key: issuingCa.admin.key },
+    });
     expect(answer.body).toMatchObject({ role: 'admin' });
   });
 
@@ -264,7 +269,7 @@ describe("an issuing authority that its root's CRL lists", () => {
   it('gives its place to another, which is installed by an administrator and issues when it is activated', async () => {
     const installed = await call('POST', '/v1/authorities/issuing-2/certificate', {
       certificate: second.certificate,
-      root: plant.trust,
+      root: issuingCa.trust,
     });
     expect(installed.body).toMatchObject({ id: 'issuing-2', state: 'ready', profiles: [] });
     // Not before it was activated: a revocation hands nothing over by itself.
@@ -273,7 +278,7 @@ describe("an issuing authority that its root's CRL lists", () => {
     await call('POST', '/v1/authorities/issuing-2/activate', {});
     const { status, body } = await enroll('pump-4', pem);
     expect([status, body.chain]).toEqual([201, [second.certificate]]);
-    const tls = await plant.plain('GET', '/readyz');
+    const tls = await issuingCa.plain('GET', '/readyz');
     expect(tls.body.status).toBe('ok');
   });
 
@@ -299,10 +304,10 @@ describe("an issuing authority that its root's CRL lists", () => {
   });
 
   it('leaves the service with a certificate of the other, at once', async () => {
-    const port = (plant.service.api.server.address() as { port: number }).port;
+    const port = (issuingCa.service.api.server.address() as { port: number }).port;
     const issuer = new X509Certificate(second.certificate);
     const seen = await new Promise<X509Certificate | undefined>((done) => {
-      const socket = connect({ host: '127.0.0.1', port, ca: plant.trust }, () => {
+      const socket = connect({ host: '127.0.0.1', port, ca: issuingCa.trust }, () => {
         done(socket.getPeerX509Certificate());
         socket.end();
       });
@@ -319,21 +324,21 @@ describe('a certificate that the root takes back before it is installed', () => 
     await bring(await rootCrl(8, [serial]));
     const refused = await call('POST', '/v1/authorities/issuing-3/certificate', {
       certificate,
-      root: plant.trust,
+      root: issuingCa.trust,
     });
     expect([refused.status, refused.body.code]).toEqual([400, 'PATH_INVALID']);
     expect(refused.body.detail).toContain('CRL 8');
     const again = await signedByTheRoot(added.body.csr as string);
     const taken = await call('POST', '/v1/authorities/issuing-3/certificate', {
       certificate: again,
-      root: plant.trust,
+      root: issuingCa.trust,
     });
     expect(taken.status).toBe(200);
   });
 
   it('is refused by keyline-ca install too, before anything is made', async () => {
-    const data = join(plant.folder, 'other');
-    const passphraseFile = join(plant.folder, 'ca.pass');
+    const data = join(issuingCa.folder, 'other');
+    const passphraseFile = join(issuingCa.folder, 'ca.pass');
     const csrFile = await runInit({
       data,
       passphraseFile,
@@ -343,18 +348,18 @@ describe('a certificate that the root takes back before it is installed', () => 
     });
     const certificate = await signedByTheRoot(await readFile(csrFile, 'utf8'));
     const { serial } = parseCertificate(decodePem(certificate, 'CERTIFICATE'));
-    await writeFile(join(plant.folder, 'other.crt'), certificate);
-    await writeFile(join(plant.folder, 'root.crl'), await rootCrl(9, [serial]));
+    await writeFile(join(issuingCa.folder, 'other.crt'), certificate);
+    await writeFile(join(issuingCa.folder, 'root.crl'), await rootCrl(9, [serial]));
     const options = {
       data,
-      certificate: join(plant.folder, 'other.crt'),
-      root: join(plant.folder, 'root.crt'),
-      rootCrl: join(plant.folder, 'root.crl'),
+      certificate: join(issuingCa.folder, 'other.crt'),
+      root: join(issuingCa.folder, 'root.crt'),
+      rootCrl: join(issuingCa.folder, 'root.crl'),
       config,
-      adminDir: join(plant.folder, 'other-admin'),
+      adminDir: join(issuingCa.folder, 'other-admin'),
     };
     await expect(runInstall(options)).rejects.toMatchObject({ code: 'PATH_INVALID' });
-    expect(existsSync(join(plant.folder, 'other-admin'))).toBe(false);
+    expect(existsSync(join(issuingCa.folder, 'other-admin'))).toBe(false);
   });
 });
 
@@ -368,7 +373,10 @@ describe('a cross certificate that the root takes back', () => {
       validity: year,
     });
     const cross = await createCrossCertificate({
-      issuer: { certificateDer: decodePem(plant.trust, 'CERTIFICATE'), signer: plant.rootSigner },
+      issuer: {
+        certificateDer: decodePem(issuingCa.trust, 'CERTIFICATE'),
+        signer: issuingCa.rootSigner,
+      },
       subjectDer: subject,
       now,
       validity: year / 2,
@@ -377,7 +385,7 @@ describe('a cross certificate that the root takes back', () => {
     const pem = encodePem('CERTIFICATE', cross);
     await call('POST', '/v1/trust-bundle', { certificate: self });
     await call('POST', '/v1/trust-bundle', { certificate: pem });
-    const bundle = async () => (await plant.plain('GET', '/v1/trust-bundle')).text;
+    const bundle = async () => (await issuingCa.plain('GET', '/v1/trust-bundle')).text;
     expect(await bundle()).toContain(pem.trim());
     await bring(await rootCrl(20, [parseCertificate(cross).serial]));
     expect(await bundle()).not.toContain(pem.trim());
@@ -390,7 +398,7 @@ describe('a cross certificate that the root takes back', () => {
 
 describe("authorities.requireRootCrl, while the root's CRL is missing", () => {
   it('lets nothing be issued until one is brought', async () => {
-    const other = await buildPlant();
+    const other = await buildIssuingCa();
     try {
       const strict = join(other.folder, 'config');
       await cp(config, strict, { recursive: true });

@@ -10,36 +10,36 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
 import { createService } from '../src/wiring.ts';
-import { buildPlant, config, type Answer, type Plant } from './support/plant.ts';
+import { buildIssuingCa, config, type Answer, type IssuingCa } from './support/issuing-ca.ts';
 import { signRootLists } from './support/root-lists.ts';
 
 const run = promisify(execFile);
-let plant: Plant;
+let issuingCa: IssuingCa;
 let serial: string;
 const life = Duration.hours(1);
-const file = (name: string): string => join(plant.folder, name);
+const file = (name: string): string => join(issuingCa.folder, name);
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
   const pem = await readFile(file('issuing.crt'), 'utf8');
   ({ serial } = parseCertificate(decodePem(pem, 'CERTIFICATE')));
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 async function bring(
   number: number,
   changes: { revoked?: boolean; certificates?: string[]; ocsp?: string; at?: number } = {},
 ): Promise<Answer> {
   const { revoked = false, certificates = [serial], ocsp, at = Date.now() } = changes;
-  const signed = await signRootLists(plant, {
+  const signed = await signRootLists(issuingCa, {
     ...{ number, thisUpdate: at, nextUpdate: at + life },
     certificates: certificates.map((one) => ({ serial: parseSerialHex(one), revoked })),
   });
   const body = { ...signed, ...(ocsp === undefined ? {} : { ocsp }) };
-  return plant.call('POST', '/v1/root-crls', { as: plant.admin, body });
+  return issuingCa.call('POST', '/v1/root-crls', { as: issuingCa.admin, body });
 }
 
 async function ask(...more: string[]): Promise<string> {
-  const { port } = plant.service.http.server.address() as AddressInfo;
+  const { port } = issuingCa.service.http.server.address() as AddressInfo;
   const asked = ['-cert', file('issuing.crt')];
   try {
     const { stdout, stderr } = await run('openssl', [
@@ -71,7 +71,7 @@ describe.skipIf(!has('openssl'))("OCSP of the issuing authority's own certificat
       expect(`${stderr}${stdout}`).toMatch(/Response verify OK[^]*issuing.crt: good/);
     }
     expect(await ask('-no_nonce')).toMatch(/issuing.crt: good/);
-    await plant.restart();
+    await issuingCa.restart();
     expect(await ask()).toMatch(/issuing.crt: good/);
   });
 
@@ -81,7 +81,7 @@ describe.skipIf(!has('openssl'))("OCSP of the issuing authority's own certificat
       ...['-no_nonce', '-reqout', file('root.req')],
     ]);
     const asked = encodeURIComponent((await readFile(file('root.req'))).toString('base64'));
-    const { status, headers } = await plant.plain('GET', `/ocsp/${asked}`);
+    const { status, headers } = await issuingCa.plain('GET', `/ocsp/${asked}`);
     expect([status, headers['content-type']]).toEqual([200, 'application/ocsp-response']);
     const maxAge = Number(/max-age=(\d+)/.exec(String(headers['cache-control']))?.[1]);
     expect(maxAge).toBeGreaterThan(0);
@@ -93,7 +93,7 @@ describe.skipIf(!has('openssl'))("OCSP of the issuing authority's own certificat
   });
 
   it('takes no answer of an older run, or of another root, and goes on with what it has', async () => {
-    const other = await buildPlant();
+    const other = await buildIssuingCa();
     try {
       const at = Date.now();
       const foreign = await signRootLists(other, {
@@ -105,7 +105,7 @@ describe.skipIf(!has('openssl'))("OCSP of the issuing authority's own certificat
     } finally {
       await other.close();
     }
-    const old = await signRootLists(plant, {
+    const old = await signRootLists(issuingCa, {
       ...{ number: 3, thisUpdate: Date.now() - 60_000, nextUpdate: Date.now() + life },
       certificates: [{ serial: parseSerialHex(serial), revoked: false }],
     });
@@ -128,21 +128,21 @@ describe.skipIf(!has('openssl'))("OCSP of the issuing authority's own certificat
     expect((await bring(7, { revoked: true })).status).toBe(200);
     expect(await ask()).toMatch(/issuing.crt: revoked/);
 
-    await plant.service.close();
-    plant.service = await createService({
-      ...{ data: plant.data, config, host: '127.0.0.1', brokerUrl: undefined },
+    await issuingCa.service.close();
+    issuingCa.service = await createService({
+      ...{ data: issuingCa.data, config, host: '127.0.0.1', brokerUrl: undefined },
       clock: new FakeClock(Date.now() + life),
       tlsVersion: '1.2',
       log: pino({ level: 'silent' }),
     });
-    for (const app of [plant.service.api, plant.service.http]) {
+    for (const app of [issuingCa.service.api, issuingCa.service.http]) {
       await app.listen({ host: '127.0.0.1', port: 0 });
     }
     expect(await ask()).toContain('unauthorized');
   });
 
   function verified(digest: string): Promise<{ stdout: string; stderr: string }> {
-    const { port } = plant.service.http.server.address() as AddressInfo;
+    const { port } = issuingCa.service.http.server.address() as AddressInfo;
     return run('openssl', [
       ...['ocsp', '-issuer', file('root.crt'), digest, '-cert', file('issuing.crt')],
       ...['-CAfile', file('root.crt'), '-url', `http://127.0.0.1:${String(port)}/ocsp`],

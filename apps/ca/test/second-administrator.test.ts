@@ -5,49 +5,49 @@ import { createIssuingCertificate, parseCsr } from '@keyline/pki';
 import { decodePem, encodePem } from '@keyline/x509';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
-  buildPlant,
+  buildIssuingCa,
   config,
   makeCsr,
   type Answer,
   type Identity,
-  type Plant,
-} from './support/plant.ts';
+  type IssuingCa,
+} from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 let second: Identity;
 let token: string;
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
   // Before two are asked for: afterwards one alone makes no other.
   const { pem, key } = await makeCsr('anna@works');
-  const issued = await plant.call('POST', '/v1/certificates', {
-    as: plant.admin,
+  const issued = await issuingCa.call('POST', '/v1/certificates', {
+    as: issuingCa.admin,
     body: { profile: 'admin', name: 'anna@works', csr: pem },
   });
   second = { cert: issued.body.certificate as string, key };
-  const made = await plant.call('POST', '/v1/tokens', {
-    as: plant.admin,
+  const made = await issuingCa.call('POST', '/v1/tokens', {
+    as: issuingCa.admin,
     body: { use: 'api', role: 'admin' },
   });
   token = made.body.secret as string;
-  const other = join(plant.folder, 'config');
+  const other = join(issuingCa.folder, 'config');
   await cp(config, other, { recursive: true });
   const file = join(other, 'service.yaml');
   const text = await readFile(file, 'utf8');
   await writeFile(file, text.replace('secondAdministrator: false', 'secondAdministrator: true'));
-  await plant.restart(other);
+  await issuingCa.restart(other);
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 const as = (who: Identity, method: string, path: string, body?: unknown): Promise<Answer> =>
-  plant.call(method, path, { as: who, ...(body === undefined ? {} : { body }) });
+  issuingCa.call(method, path, { as: who, ...(body === undefined ? {} : { body }) });
 const withToken = (method: string, path: string, body?: unknown): Promise<Answer> =>
-  plant.call(method, path, {
+  issuingCa.call(method, path, {
     headers: { authorization: `Bearer ${token}` },
     ...(body === undefined ? {} : { body }),
   });
 async function requests(): Promise<{ id: string; state: string; requestedBy: string }[]> {
-  const { body } = await as(plant.admin, 'GET', '/v1/approvals');
+  const { body } = await as(issuingCa.admin, 'GET', '/v1/approvals');
   return body.items as { id: string; state: string; requestedBy: string }[];
 }
 async function openRequest(): Promise<string> {
@@ -56,25 +56,28 @@ async function openRequest(): Promise<string> {
   return open.id;
 }
 const stateOf = async (id: string): Promise<unknown> =>
-  ((await as(plant.admin, 'GET', '/v1/authorities')).body.items as { id: string }[]).find(
+  ((await as(issuingCa.admin, 'GET', '/v1/authorities')).body.items as { id: string }[]).find(
     (one) => one.id === id,
   );
 
 describe('a change of authorities', () => {
   it('is recorded and not done when one administrator asks', async () => {
-    const added = await as(plant.admin, 'POST', '/v1/authorities', { id: 'issuing-2' });
+    const added = await as(issuingCa.admin, 'POST', '/v1/authorities', { id: 'issuing-2' });
     const certificate = encodePem(
       'CERTIFICATE',
       await createIssuingCertificate({
-        root: { certificateDer: decodePem(plant.trust, 'CERTIFICATE'), signer: plant.rootSigner },
+        root: {
+          certificateDer: decodePem(issuingCa.trust, 'CERTIFICATE'),
+          signer: issuingCa.rootSigner,
+        },
         csr: parseCsr(added.body.csr as string),
         now: Date.now(),
         validity: 365 * 24 * 3600 * 1000,
       }),
     );
-    const asked = await as(plant.admin, 'POST', '/v1/authorities/issuing-2/certificate', {
+    const asked = await as(issuingCa.admin, 'POST', '/v1/authorities/issuing-2/certificate', {
       certificate,
-      root: plant.trust,
+      root: issuingCa.trust,
     });
     expect([asked.status, asked.body.code]).toEqual([403, 'APPROVAL_NEEDED']);
     expect(await stateOf('issuing-2')).toBeUndefined();
@@ -85,9 +88,9 @@ describe('a change of authorities', () => {
   it('is not approved by whoever asked, nor by a token, nor by anybody who is no administrator', async () => {
     const id = await openRequest();
     const path = `/v1/approvals/${id}/approve`;
-    expect((await as(plant.admin, 'POST', path)).body.code).toBe('FORBIDDEN');
+    expect((await as(issuingCa.admin, 'POST', path)).body.code).toBe('FORBIDDEN');
     expect((await withToken('POST', path)).body.code).toBe('FORBIDDEN');
-    expect((await plant.call('POST', path)).body.code).toBe('UNAUTHENTICATED');
+    expect((await issuingCa.call('POST', path)).body.code).toBe('UNAUTHENTICATED');
     expect(await stateOf('issuing-2')).toBeUndefined();
   });
 
@@ -109,9 +112,9 @@ describe('a change of authorities', () => {
   });
 
   it('is nothing when it is rejected, also by whoever asked', async () => {
-    await as(plant.admin, 'POST', '/v1/authorities/issuing-2/activate', {});
+    await as(issuingCa.admin, 'POST', '/v1/authorities/issuing-2/activate', {});
     const id = await openRequest();
-    const rejected = await as(plant.admin, 'POST', `/v1/approvals/${id}/reject`);
+    const rejected = await as(issuingCa.admin, 'POST', `/v1/approvals/${id}/reject`);
     expect(rejected.body.state).toBe('rejected');
     const late = await as(second, 'POST', `/v1/approvals/${id}/approve`);
     expect([late.status, late.body.code]).toEqual([409, 'APPROVAL_CLOSED']);
@@ -124,14 +127,14 @@ describe('a change of authorities', () => {
     expect((await requests()).find((one) => one.id === id)?.requestedBy).toBe(
       'admin:admin@keyline',
     );
-    expect((await as(plant.admin, 'POST', `/v1/approvals/${id}/approve`)).body.code).toBe(
+    expect((await as(issuingCa.admin, 'POST', `/v1/approvals/${id}/approve`)).body.code).toBe(
       'FORBIDDEN',
     );
     await as(second, 'POST', `/v1/approvals/${id}/reject`);
   });
 
   it('is refused by its own rules when it is approved, and is over then', async () => {
-    await as(plant.admin, 'POST', '/v1/authorities/issuing-1/retire');
+    await as(issuingCa.admin, 'POST', '/v1/authorities/issuing-1/retire');
     const id = await openRequest();
     const refused = await as(second, 'POST', `/v1/approvals/${id}/approve`);
     expect(refused.body.code).toBe('AUTHORITY_STATE_FORBIDS');
@@ -142,7 +145,7 @@ describe('a change of authorities', () => {
 describe('a certificate for an administrator', () => {
   it('takes two, or one could be both; one’s own renewal does not, nor one for an operator', async () => {
     const issue = async (profile: string, name: string) =>
-      as(plant.admin, 'POST', '/v1/certificates', {
+      as(issuingCa.admin, 'POST', '/v1/certificates', {
         profile,
         name,
         csr: (await makeCsr(name)).pem,
@@ -160,13 +163,13 @@ describe('a certificate for an administrator', () => {
 describe('a revocation', () => {
   it('waits for nobody', async () => {
     const { pem } = await makeCsr('st1@line');
-    const { body } = await as(plant.admin, 'POST', '/v1/certificates', {
+    const { body } = await as(issuingCa.admin, 'POST', '/v1/certificates', {
       profile: 'station',
       name: 'st1@line',
       csr: pem,
     });
     const revoked = await as(
-      plant.admin,
+      issuingCa.admin,
       'POST',
       `/v1/certificates/${String(body.serial)}/revoke`,
       {},

@@ -11,17 +11,17 @@ import { decodePem, encodePem, parseCrl } from '@keyline/x509';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createOcspRequests } from '../../../test/bench/support/ocsp-requests.ts';
 import {
-  buildPlant,
+  buildIssuingCa,
   config,
   makeCsr,
   type Answer,
   type Identity,
-  type Plant,
-} from './support/plant.ts';
+  type IssuingCa,
+} from './support/issuing-ca.ts';
 import { signRootLists } from './support/root-lists.ts';
 
-let a: Plant;
-let b: Plant;
+let a: IssuingCa;
+let b: IssuingCa;
 let pager: Server;
 /** What the webhook was told: status and key of each alert. */
 let told: string[];
@@ -42,7 +42,7 @@ beforeAll(async () => {
     });
   });
   await new Promise<void>((resolve) => pager.listen(0, '127.0.0.1', resolve));
-  a = await buildPlant({ shared: true });
+  a = await buildIssuingCa({ shared: true });
   const own = join(a.folder, 'config-with-pager');
   await cp(config, own, { recursive: true });
   const file = join(own, 'alerts.yaml');
@@ -67,38 +67,38 @@ afterAll(async () => {
 const soon = <Value>(check: () => Value | Promise<Value>): Promise<Value> =>
   vi.waitFor(check, { timeout: 10_000, interval: 20 });
 
-async function enroll(plant: Plant, id: string): Promise<Identity & { serial: string }> {
-  const token = await plant.call('POST', '/v1/tokens', { as: a.admin, body: {} });
+async function enroll(issuingCa: IssuingCa, id: string): Promise<Identity & { serial: string }> {
+  const token = await issuingCa.call('POST', '/v1/tokens', { as: a.admin, body: {} });
   const { pem, key } = await makeCsr(id);
-  const { status, body } = await plant.call('POST', '/v1/enroll', {
+  const { status, body } = await issuingCa.call('POST', '/v1/enroll', {
     body: { csr: pem, token: token.body.secret },
   });
   expect([status, body.detail]).toEqual([201, undefined]);
   return { cert: body.certificate as string, key, serial: body.serial as string };
 }
 
-const revoke = (plant: Plant, id: string): Promise<Answer> =>
-  plant.call('POST', `/v1/devices/${id}/revoke`, {
+const revoke = (issuingCa: IssuingCa, id: string): Promise<Answer> =>
+  issuingCa.call('POST', `/v1/devices/${id}/revoke`, {
     as: a.admin,
     body: { reason: 'keyCompromise' },
   });
 
-async function ocsp(plant: Plant, serial: string, by = encode): Promise<string> {
-  const { bytes } = await plant.plain('POST', '/ocsp', {
+async function ocsp(issuingCa: IssuingCa, serial: string, by = encode): Promise<string> {
+  const { bytes } = await issuingCa.plain('POST', '/ocsp', {
     body: by.plain(serial),
     headers: { 'content-type': 'application/ocsp-request' },
   });
   return parseOcspAnswer(bytes).status;
 }
 
-async function metric(plant: Plant, name: string): Promise<number> {
-  const { text } = await plant.call('GET', '/metrics', { as: a.admin });
+async function metric(issuingCa: IssuingCa, name: string): Promise<number> {
+  const { text } = await issuingCa.call('GET', '/metrics', { as: a.admin });
   const line = text.split('\n').find((one) => one.startsWith(`${name} `));
   return Number(line?.slice(name.length + 1));
 }
 
-const crlOf = async (plant: Plant, list = 'issuing-1') =>
-  parseCrl((await plant.plain('GET', `/crl/${list}.crl`)).bytes);
+const crlOf = async (issuingCa: IssuingCa, list = 'issuing-1') =>
+  parseCrl((await issuingCa.plain('GET', `/crl/${list}.crl`)).bytes);
 
 describe('two services on one database', () => {
   it('each answer for what the other issued', async () => {
@@ -168,16 +168,16 @@ describe('two services on one database', () => {
   });
 
   it('wait for each other: a revocation that is waited for is in the CRL of the one that was asked', async () => {
-    for (const [index, plant] of [a, b].entries()) {
+    for (const [index, issuingCa] of [a, b].entries()) {
       const id = `d-wait-${String(index)}`;
-      const device = await enroll(plant, id);
-      const { status, body } = await plant.call('POST', `/v1/devices/${id}/revoke`, {
+      const device = await enroll(issuingCa, id);
+      const { status, body } = await issuingCa.call('POST', `/v1/devices/${id}/revoke`, {
         as: a.admin,
         body: { reason: 'keyCompromise', wait: true },
       });
       expect(status).toBe(200);
       expect(body.evidence.crl.number).toBeGreaterThan(0);
-      const { entries } = await crlOf(plant);
+      const { entries } = await crlOf(issuingCa);
       expect(entries.map(({ serial }) => serial)).toContain(device.serial);
     }
   });
@@ -256,10 +256,10 @@ describe('two services on one database', () => {
     const device = await enroll(a, 'd-of-second');
     expect(new X509Certificate(device.cert).issuer).toContain('Second Issuing');
     // Its CRL and its answers are served by both, whichever of them publishes.
-    for (const plant of [a, b]) {
+    for (const issuingCa of [a, b]) {
       await soon(async () => {
-        expect((await plant.plain('GET', '/crl/issuing-2.crl')).status).toBe(200);
-        expect(await ocsp(plant, device.serial, bySecond)).toBe('good');
+        expect((await issuingCa.plain('GET', '/crl/issuing-2.crl')).status).toBe(200);
+        expect(await ocsp(issuingCa, device.serial, bySecond)).toBe('good');
       });
     }
   });

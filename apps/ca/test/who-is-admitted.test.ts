@@ -1,18 +1,24 @@
 // Every route of the table against every kind of caller: whoever its row does not list is refused, whatever they send.
 import { routes, type RouteContract, type RouteName } from '@keyline/api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, changedConfig, makeCsr, type Identity, type Plant } from './support/plant.ts';
+import {
+  buildIssuingCa,
+  changedConfig,
+  makeCsr,
+  type Identity,
+  type IssuingCa,
+} from './support/issuing-ca.ts';
 
 type Caller = { readonly as?: Identity; readonly token?: string };
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 let callers: Record<string, Caller & { readonly role?: string }>;
 
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
   // Refusals are not counted here: there are hundreds.
-  await plant.restart(
-    await changedConfig(plant, [
+  await issuingCa.restart(
+    await changedConfig(issuingCa, [
       ['anonymous: { requests: 300,', 'anonymous: { requests: 1000000,'],
       ['device: { requests: 60,', 'device: { requests: 1000000,'],
     ]),
@@ -21,7 +27,7 @@ beforeAll(async () => {
     nobody: {},
     'a guess': { token: 'kla_guess' },
     'an enrollment token': { token: await secretOf({}) },
-    'the admin': { as: plant.admin, role: 'admin' },
+    'the admin': { as: issuingCa.admin, role: 'admin' },
     'an operator': { as: await certified('operator', 'olga@works'), role: 'operator' },
     'a station': { as: await certified('station', 'st1@works'), role: 'station' },
     'a device': { as: await enrolled('caller-1'), role: 'device' },
@@ -32,10 +38,10 @@ beforeAll(async () => {
     callers[`an API token of ${role}`] = { token: await secretOf({ use: 'api', role }), role };
   }
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 async function secretOf(body: object): Promise<string> {
-  const made = await plant.call('POST', '/v1/tokens', { as: plant.admin, body });
+  const made = await issuingCa.call('POST', '/v1/tokens', { as: issuingCa.admin, body });
   expect(made.status).toBe(201);
   return made.body.secret as string;
 }
@@ -43,8 +49,8 @@ async function secretOf(body: object): Promise<string> {
 async function certified(profile: string, name: string): Promise<Identity> {
   const { pem: csr, key } = await makeCsr(name);
   const dnsNames = profile === 'broker-server' ? { dnsNames: ['broker.example.com'] } : {};
-  const { status, body } = await plant.call('POST', '/v1/certificates', {
-    ...{ as: plant.admin, body: { profile, name, csr, ...dnsNames } },
+  const { status, body } = await issuingCa.call('POST', '/v1/certificates', {
+    ...{ as: issuingCa.admin, body: { profile, name, csr, ...dnsNames } },
   });
   expect(status).toBe(201);
   return { cert: body.certificate as string, key };
@@ -53,7 +59,7 @@ async function certified(profile: string, name: string): Promise<Identity> {
 async function enrolled(id: string): Promise<Identity> {
   const { pem: csr, key } = await makeCsr(id);
   const token = await secretOf({});
-  const { body } = await plant.call('POST', '/v1/enroll', { body: { csr, token } });
+  const { body } = await issuingCa.call('POST', '/v1/enroll', { body: { csr, token } });
   return { cert: body.certificate as string, key };
 }
 
@@ -62,7 +68,7 @@ describe.each(Object.keys(routes) as RouteName[])('%s', (name) => {
 
   it(`admits ${route.admits.join(', ')}, and nobody else`, async () => {
     for (const [who, { as, token, role }] of Object.entries(callers)) {
-      const answer = await plant.call(route.method, route.url.replaceAll(/:\w+/g, 'zzz'), {
+      const answer = await issuingCa.call(route.method, route.url.replaceAll(/:\w+/g, 'zzz'), {
         as,
         headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
         // Never something that is done: it is who asks that is asked here.
@@ -83,15 +89,17 @@ describe.each(Object.keys(routes) as RouteName[])('%s', (name) => {
 });
 
 it('there is no route to guess tokens at that is not counted', async () => {
-  await plant.restart(
-    await changedConfig(plant, [['anonymous: { requests: 300,', 'anonymous: { requests: 100,']]),
+  await issuingCa.restart(
+    await changedConfig(issuingCa, [
+      ['anonymous: { requests: 300,', 'anonymous: { requests: 100,'],
+    ]),
   );
   const guarded = (Object.values(routes) as RouteContract[]).filter(
     ({ admits }) => !admits.includes('anyone'),
   );
   const guess = async ({ method, url }: RouteContract): Promise<number> =>
     (
-      await plant.call(method, url.replaceAll(/:\w+/g, 'zzz'), {
+      await issuingCa.call(method, url.replaceAll(/:\w+/g, 'zzz'), {
         headers: { authorization: 'Bearer kla_guess' },
       })
     ).status;

@@ -1,14 +1,14 @@
 // Who may revoke whose certificate: every role against every kind.
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPlant, makeCsr, type Identity, type Plant } from './support/plant.ts';
+import { buildIssuingCa, makeCsr, type Identity, type IssuingCa } from './support/issuing-ca.ts';
 
-let plant: Plant;
+let issuingCa: IssuingCa;
 let identities: Record<string, Identity | { token: string }>;
 beforeAll(async () => {
-  plant = await buildPlant();
+  issuingCa = await buildIssuingCa();
   identities = {
-    admin: plant.admin,
+    admin: issuingCa.admin,
     operator: await certified('operator', 'olga@works'),
     station: await certified('station', 'st1@works'),
     device: await enrolled('caller-1'),
@@ -19,12 +19,12 @@ beforeAll(async () => {
     nobody: { token: 'kla_nobody' },
   };
 });
-afterAll(() => plant.close());
+afterAll(() => issuingCa.close());
 
 async function certified(profile: string, name: string): Promise<Identity & { serial: string }> {
   const { pem, key } = await makeCsr(name);
-  const { status, body } = await plant.call('POST', '/v1/certificates', {
-    as: plant.admin,
+  const { status, body } = await issuingCa.call('POST', '/v1/certificates', {
+    as: issuingCa.admin,
     body: {
       profile,
       name,
@@ -37,17 +37,17 @@ async function certified(profile: string, name: string): Promise<Identity & { se
 }
 
 async function enrolled(id: string): Promise<Identity & { serial: string }> {
-  const token = await plant.call('POST', '/v1/tokens', { as: plant.admin, body: {} });
+  const token = await issuingCa.call('POST', '/v1/tokens', { as: issuingCa.admin, body: {} });
   const { pem, key } = await makeCsr(id);
-  const { body } = await plant.call('POST', '/v1/enroll', {
+  const { body } = await issuingCa.call('POST', '/v1/enroll', {
     body: { csr: pem, token: token.body.secret },
   });
   return { cert: body.certificate as string, key, serial: body.serial as string };
 }
 
 async function tokenOf(role: string): Promise<{ token: string }> {
-  const { body } = await plant.call('POST', '/v1/tokens', {
-    as: plant.admin,
+  const { body } = await issuingCa.call('POST', '/v1/tokens', {
+    as: issuingCa.admin,
     body: { use: 'api', role },
   });
   return { token: body.secret as string };
@@ -69,7 +69,7 @@ const kinds: Record<string, (n: number) => Promise<string>> = {
 
 /** From the database itself: the service tells nobody of its own certificates. */
 function ownSerial(owner: string): Promise<string> {
-  const db = new DatabaseSync(`${plant.data}/keyline.db`, { readOnly: true });
+  const db = new DatabaseSync(`${issuingCa.data}/keyline.db`, { readOnly: true });
   const row = db
     .prepare(
       'SELECT lower(hex(serial)) AS serial FROM certificates WHERE owner = ? ORDER BY rowid DESC LIMIT 1',
@@ -104,12 +104,14 @@ describe.each(Object.keys(kinds))('a certificate of the kind %s', (kind) => {
   it.each(roles)('is revoked, or not, by: %s', async (role) => {
     const serial = await kinds[kind]!(++count);
     const who = identities[role]!;
-    const answer = await plant.call('POST', `/v1/certificates/${serial}/revoke`, {
+    const answer = await issuingCa.call('POST', `/v1/certificates/${serial}/revoke`, {
       body: {},
       ...('token' in who ? { headers: { authorization: `Bearer ${who.token}` } } : { as: who }),
     });
     expect(answer.status).toBe(expected(role, kind));
-    const { body } = await plant.call('GET', `/v1/certificates/${serial}`, { as: plant.admin });
+    const { body } = await issuingCa.call('GET', `/v1/certificates/${serial}`, {
+      as: issuingCa.admin,
+    });
     expect(body.state).toBe(expected(role, kind) === 200 ? 'revoked' : 'active');
   });
 });
@@ -119,8 +121,8 @@ describe("a certificate under one of the service's own names", () => {
     'is issued to nobody, by nobody: %s',
     async (name) => {
       const { pem } = await makeCsr(name);
-      const answer = await plant.call('POST', '/v1/certificates', {
-        as: plant.admin,
+      const answer = await issuingCa.call('POST', '/v1/certificates', {
+        as: issuingCa.admin,
         body: { profile: 'service-client', name, csr: pem },
       });
       expect(answer.body.code).toBe('PROFILE_VIOLATION');
@@ -133,12 +135,12 @@ describe("the service's own certificates", () => {
     'are replaced at once when one is revoked: %s',
     async (name) => {
       const before = await ownSerial(name);
-      await plant.call('POST', `/v1/certificates/${before}/revoke`, {
-        as: plant.admin,
+      await issuingCa.call('POST', `/v1/certificates/${before}/revoke`, {
+        as: issuingCa.admin,
         body: { reason: 'keyCompromise' },
       });
       await expect.poll(() => ownSerial(name)).not.toBe(before);
-      expect((await plant.call('GET', '/v1/whoami', { as: plant.admin })).status).toBe(200);
+      expect((await issuingCa.call('GET', '/v1/whoami', { as: issuingCa.admin })).status).toBe(200);
     },
   );
 });

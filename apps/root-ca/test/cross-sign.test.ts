@@ -5,21 +5,21 @@ import { has } from '../../../test/support/needs.ts';
 import {
   certtool,
   makeCsr,
-  openRootVault,
+  openOfflineRoot,
   openssl,
   withPass,
-  type Vault,
-} from './support/vault.ts';
+  type OfflineRoot,
+} from './support/offline-root.ts';
 
 describe.skipIf(!has('openssl'))('keyline-root cross-sign', () => {
-  let older: Vault;
-  let newer: Vault;
+  let older: OfflineRoot;
+  let newer: OfflineRoot;
   const cross = (...more: string[]): string[] => ['cross-sign', ...withPass, ...more];
   const signed = (): number => newer.readJson('root-state.json').intermediates.length;
 
   beforeAll(async () => {
-    older = await openRootVault('--common-name', 'Older Root');
-    newer = await openRootVault('--common-name', 'Newer Root', '--algorithm', 'ec-p384');
+    older = await openOfflineRoot('--common-name', 'Older Root');
+    newer = await openOfflineRoot('--common-name', 'Newer Root', '--algorithm', 'ec-p384');
     makeCsr(older, 'issuing');
     await older.must(
       ...['sign-intermediate', ...withPass, '--csr', 'issuing.csr', '--out', 'issuing.crt'],

@@ -5,41 +5,41 @@ import { has } from '../../../test/support/needs.ts';
 import {
   certtool,
   openssl,
-  openVault,
+  openOfflineFolder,
   passphrase,
   runLauncher,
   withPass,
-  type Vault,
+  type OfflineRoot,
   makeCsr,
-} from './support/vault.ts';
+} from './support/offline-root.ts';
 
-let vault: Vault;
+let offline: OfflineRoot;
 beforeEach(() => {
-  vault = openVault();
+  offline = openOfflineFolder();
 });
-afterEach(() => vault.remove());
+afterEach(() => offline.remove());
 
 describe('keyline-root init', () => {
   it.skipIf(!has('openssl'))(
     'makes a root that OpenSSL verifies strictly, with a key that OpenSSL opens with the passphrase',
     async () => {
-      const made = await vault.must(
+      const made = await offline.must(
         'init',
         ...withPass,
         ...['--common-name', 'Acme Root', '--organization', 'Acme', '--validity', 'P10Y'],
       );
       expect(made).toMatchObject({ commonName: 'Acme Root', algorithm: 'ec-p256' });
-      expect(openssl(vault, 'verify', '-x509_strict', '-CAfile', 'root.crt', 'root.crt')).toContain(
-        'OK',
-      );
-      const text = openssl(vault, 'x509', '-in', 'root.crt', '-noout', '-text');
+      expect(
+        openssl(offline, 'verify', '-x509_strict', '-CAfile', 'root.crt', 'root.crt'),
+      ).toContain('OK');
+      const text = openssl(offline, 'x509', '-in', 'root.crt', '-noout', '-text');
       expect(text).toMatch(/Subject: O = Acme, CN = Acme Root/);
       expect(text).toMatch(/Basic Constraints: critical\s+CA:TRUE\n/);
       expect(text).toMatch(/Key Usage: critical\s+Certificate Sign, CRL Sign\n/);
-      expect(vault.read('root.key')).toMatch(/^-----BEGIN ENCRYPTED PRIVATE KEY-----/);
-      const opened = openssl(vault, 'pkcs8', '-in', 'root.key', '-passin', `pass:${passphrase}`);
+      expect(offline.read('root.key')).toMatch(/^-----BEGIN ENCRYPTED PRIVATE KEY-----/);
+      const opened = openssl(offline, 'pkcs8', '-in', 'root.key', '-passin', `pass:${passphrase}`);
       expect(opened).toMatch(/^-----BEGIN PRIVATE KEY-----/);
-      expect(() => openssl(vault, 'pkcs8', '-in', 'root.key', '-passin', 'pass:wrong')).toThrow();
+      expect(() => openssl(offline, 'pkcs8', '-in', 'root.key', '-passin', 'pass:wrong')).toThrow();
       const notAfter = Date.parse(made.notAfter);
       expect(Math.abs(notAfter - Date.now() - 3650 * 86_400_000)).toBeLessThan(60_000);
     },
@@ -49,31 +49,31 @@ describe('keyline-root init', () => {
     'makes a root and an authority without a well-defined end for IDevIDs (RFC 5280 §4.1.2.5, IEEE 802.1AR), which OpenSSL and GnuTLS verify',
     async () => {
       const end = '9999-12-31T23:59:59Z';
-      const made = await vault.must('init', ...withPass, '--validity', '9999-12-31');
+      const made = await offline.must('init', ...withPass, '--validity', '9999-12-31');
       expect(made.notAfter).toBe(end);
-      makeCsr(vault, 'idevid');
-      const signed = await vault.must(
+      makeCsr(offline, 'idevid');
+      const signed = await offline.must(
         ...['sign-intermediate', ...withPass, '--csr', 'idevid.csr', '--out', 'idevid.crt'],
         ...['--validity', end],
       );
       expect(signed).toMatchObject({ notAfter: end, shortened: null });
-      const text = openssl(vault, 'x509', '-in', 'idevid.crt', '-noout', '-enddate');
+      const text = openssl(offline, 'x509', '-in', 'idevid.crt', '-noout', '-enddate');
       expect(text).toContain('notAfter=Dec 31 23:59:59 9999 GMT');
       expect(
-        openssl(vault, 'verify', '-x509_strict', '-CAfile', 'root.crt', 'idevid.crt'),
+        openssl(offline, 'verify', '-x509_strict', '-CAfile', 'root.crt', 'idevid.crt'),
       ).toContain('OK');
-      vault.write('chain.pem', vault.read('idevid.crt') + vault.read('root.crt'));
+      offline.write('chain.pem', offline.read('idevid.crt') + offline.read('root.crt'));
       expect(
-        certtool(vault, '--verify', '--load-ca-certificate', 'root.crt', '--infile', 'chain.pem'),
+        certtool(offline, '--verify', '--load-ca-certificate', 'root.crt', '--infile', 'chain.pem'),
       ).toMatch(/Chain verification output: Verified/);
-      await vault.refused(2, 'REQUEST_INVALID', 'init', ...withPass, '--validity', '9999-12-30');
+      await offline.refused(2, 'REQUEST_INVALID', 'init', ...withPass, '--validity', '9999-12-30');
     },
   );
 
   it.skipIf(!has('certtool'))('makes a root that GnuTLS verifies', async () => {
-    await vault.must('init', ...withPass, '--algorithm', 'ec-p384');
+    await offline.must('init', ...withPass, '--algorithm', 'ec-p384');
     const said = certtool(
-      vault,
+      offline,
       '--verify',
       '--load-ca-certificate',
       'root.crt',
@@ -84,18 +84,18 @@ describe('keyline-root init', () => {
   });
 
   it('keeps the key file, the state and the transcript from others, and the passphrase out of all of them', async () => {
-    await vault.must('init', ...withPass);
+    await offline.must('init', ...withPass);
     for (const name of ['root.key', 'root-state.json', 'transcript.jsonl']) {
-      expect({ name, mode: statSync(vault.path(name)).mode & 0o777 }).toEqual({
+      expect({ name, mode: statSync(offline.path(name)).mode & 0o777 }).toEqual({
         name,
         mode: 0o600,
       });
-      expect(vault.read(name)).not.toContain(passphrase);
+      expect(offline.read(name)).not.toContain(passphrase);
     }
   });
 
   it('takes the passphrase on standard input, as "keyline up" gives it, and makes the folder', async () => {
-    const folder = `${vault.outside}/new`;
+    const folder = `${offline.outside}/new`;
     const ran = await runLauncher(
       ['init', '--dir', folder, '--passphrase-file', '-', '--json', '--yes'],
       { input: `${passphrase}\n` },
@@ -106,86 +106,88 @@ describe('keyline-root init', () => {
   });
 
   it.each(['ed25519', 'rsa-3072', 'ml-dsa-65'])('makes a root with %s', async (algorithm) => {
-    expect(await vault.must('init', ...withPass, '--algorithm', algorithm)).toMatchObject({
+    expect(await offline.must('init', ...withPass, '--algorithm', algorithm)).toMatchObject({
       algorithm,
     });
-    expect(await vault.must('crl', ...withPass)).toMatchObject({ number: 1 });
+    expect(await offline.must('crl', ...withPass)).toMatchObject({ number: 1 });
   });
 
   it('refuses a second root in the same folder and leaves the first as it is', async () => {
-    await vault.must('init', ...withPass);
-    const before = vault.read('root.key');
-    expect(await vault.refused(6, 'FILE_EXISTS', 'init', ...withPass)).toContain('already');
-    expect(await vault.refused(6, 'FILE_EXISTS', 'init', '--resume', ...withPass)).toContain(
+    await offline.must('init', ...withPass);
+    const before = offline.read('root.key');
+    expect(await offline.refused(6, 'FILE_EXISTS', 'init', ...withPass)).toContain('already');
+    expect(await offline.refused(6, 'FILE_EXISTS', 'init', '--resume', ...withPass)).toContain(
       'already',
     );
-    expect(vault.read('root.key')).toBe(before);
+    expect(offline.read('root.key')).toBe(before);
   });
 
   it('refuses a passphrase that is short, empty or of two lines, and writes nothing', async () => {
     for (const input of ['short\n', '\n', '', 'two words\nand a line\n']) {
       const ran = await runLauncher(
-        ['init', '--dir', vault.folder, '--passphrase-file', '-', '--yes'],
+        ['init', '--dir', offline.folder, '--passphrase-file', '-', '--yes'],
         { input },
       );
       expect({ input, code: ran.code }).toEqual({ input, code: 2 });
     }
-    await expect(vault.run('inspect')).resolves.toMatchObject({ code: 6 });
-    expect(() => vault.read('root.key')).toThrow('ENOENT');
+    await expect(offline.run('inspect')).resolves.toMatchObject({ code: 6 });
+    expect(() => offline.read('root.key')).toThrow('ENOENT');
   });
 
   it('refuses a passphrase file that others can read, and says how to change that', async () => {
-    vault.write('open', `${passphrase}\n`, 0o644);
+    offline.write('open', `${passphrase}\n`, 0o644);
     expect(
-      await vault.refused(6, 'FILE_UNREADABLE', 'init', '--passphrase-file', 'open', '--yes'),
+      await offline.refused(6, 'FILE_UNREADABLE', 'init', '--passphrase-file', 'open', '--yes'),
     ).toMatch(/chmod 600/);
   });
 
   it('refuses a passphrase file outside the folder, also by a link inside it', async () => {
-    writeFileSync(`${vault.outside}/pass`, `${passphrase}\n`, { mode: 0o600 });
-    symlinkSync(`${vault.outside}/pass`, vault.path('link'));
-    for (const file of [`${vault.outside}/pass`, '../pass', 'link']) {
+    writeFileSync(`${offline.outside}/pass`, `${passphrase}\n`, { mode: 0o600 });
+    symlinkSync(`${offline.outside}/pass`, offline.path('link'));
+    for (const file of [`${offline.outside}/pass`, '../pass', 'link']) {
       expect(
-        await vault.refused(6, 'FILE_UNREADABLE', 'init', '--passphrase-file', file, '--yes'),
+        await offline.refused(6, 'FILE_UNREADABLE', 'init', '--passphrase-file', file, '--yes'),
       ).toContain('not in the offline folder');
     }
   });
 
   it('refuses a folder that others may write to, and one with a link among its own files', async () => {
-    symlinkSync(`${vault.outside}/elsewhere`, vault.path('transcript.jsonl'));
-    expect(await vault.refused(6, 'FILE_UNREADABLE', 'init', ...withPass)).toContain('link');
-    vault.remove();
-    vault = openVault();
+    symlinkSync(`${offline.outside}/elsewhere`, offline.path('transcript.jsonl'));
+    expect(await offline.refused(6, 'FILE_UNREADABLE', 'init', ...withPass)).toContain('link');
+    offline.remove();
+    offline = openOfflineFolder();
     const { chmodSync } = await import('node:fs');
-    chmodSync(vault.folder, 0o777);
-    expect(await vault.refused(6, 'FILE_UNREADABLE', 'init', ...withPass)).toContain('chmod 700');
+    chmodSync(offline.folder, 0o777);
+    expect(await offline.refused(6, 'FILE_UNREADABLE', 'init', ...withPass)).toContain('chmod 700');
   });
 
   it('asks before it makes a root, and does nothing where nobody can answer', async () => {
-    expect(await vault.refused(2, 'USAGE', 'init', '--passphrase-file', 'pass')).toContain('--yes');
-    expect(() => vault.read('root.key')).toThrow('ENOENT');
+    expect(await offline.refused(2, 'USAGE', 'init', '--passphrase-file', 'pass')).toContain(
+      '--yes',
+    );
+    expect(() => offline.read('root.key')).toThrow('ENOENT');
   });
 
   it('refuses validities out of bounds, unknown algorithms and names that can not stand in a certificate', async () => {
-    await vault.refused(3, 'VALIDITY_NOT_ALLOWED', 'init', ...withPass, '--validity', 'P1D');
-    await vault.refused(3, 'VALIDITY_NOT_ALLOWED', 'init', ...withPass, '--validity', 'P9999Y');
-    await vault.refused(2, 'REQUEST_INVALID', 'init', ...withPass, '--validity', '20 years');
-    expect((await vault.run('init', ...withPass, '--algorithm', 'rsa-2048')).code).toBe(2);
+    await offline.refused(3, 'VALIDITY_NOT_ALLOWED', 'init', ...withPass, '--validity', 'P1D');
+    await offline.refused(3, 'VALIDITY_NOT_ALLOWED', 'init', ...withPass, '--validity', 'P9999Y');
+    await offline.refused(2, 'REQUEST_INVALID', 'init', ...withPass, '--validity', '20 years');
+    expect((await offline.run('init', ...withPass, '--algorithm', 'rsa-2048')).code).toBe(2);
     for (const name of ['', 'x'.repeat(65), 'a\nb']) {
-      await vault.refused(3, 'PROFILE_VIOLATION', 'init', ...withPass, '--common-name', name);
+      await offline.refused(3, 'PROFILE_VIOLATION', 'init', ...withPass, '--common-name', name);
     }
-    expect(() => vault.read('root.key')).toThrow('ENOENT');
+    expect(() => offline.read('root.key')).toThrow('ENOENT');
   });
 
   it('finishes with --resume what was interrupted after the key, and after the certificate', async () => {
-    await vault.must('init', ...withPass);
-    const key = vault.read('root.key');
-    rmSync(vault.path('root-state.json'));
-    rmSync(vault.path('root.crt'));
-    expect(await vault.refused(6, 'STORE_MISSING', 'inspect')).toContain('--resume');
-    expect(await vault.refused(6, 'FILE_EXISTS', 'init', ...withPass)).toContain('--resume');
-    const wrong = vault.write('wrong', 'not the passphrase\n', 0o600);
-    await vault.refused(
+    await offline.must('init', ...withPass);
+    const key = offline.read('root.key');
+    rmSync(offline.path('root-state.json'));
+    rmSync(offline.path('root.crt'));
+    expect(await offline.refused(6, 'STORE_MISSING', 'inspect')).toContain('--resume');
+    expect(await offline.refused(6, 'FILE_EXISTS', 'init', ...withPass)).toContain('--resume');
+    const wrong = offline.write('wrong', 'not the passphrase\n', 0o600);
+    await offline.refused(
       8,
       'KEY_DECRYPT_FAILED',
       'init',
@@ -194,22 +196,22 @@ describe('keyline-root init', () => {
       '--passphrase-file',
       wrong,
     );
-    const made = await vault.must('init', '--resume', ...withPass, '--common-name', 'Resumed');
-    expect(vault.read('root.key')).toBe(key);
+    const made = await offline.must('init', '--resume', ...withPass, '--common-name', 'Resumed');
+    expect(offline.read('root.key')).toBe(key);
 
-    rmSync(vault.path('root-state.json'));
-    const again = await vault.must('init', '--resume', ...withPass);
+    rmSync(offline.path('root-state.json'));
+    const again = await offline.must('init', '--resume', ...withPass);
     expect(again).toMatchObject({ serial: made.serial, commonName: 'Resumed' });
-    expect(await vault.must('inspect')).toMatchObject({ keyIsHere: true, interrupted: null });
+    expect(await offline.must('inspect')).toMatchObject({ keyIsHere: true, interrupted: null });
   });
 
   it('refuses to resume with the certificate of another key', async () => {
-    await vault.must('init', ...withPass);
-    rmSync(vault.path('root-state.json'));
-    const other = openVault();
+    await offline.must('init', ...withPass);
+    rmSync(offline.path('root-state.json'));
+    const other = openOfflineFolder();
     await other.must('init', ...withPass);
-    vault.write('root.crt', other.read('root.crt'));
+    offline.write('root.crt', other.read('root.crt'));
     other.remove();
-    await vault.refused(6, 'FILE_EXISTS', 'init', '--resume', ...withPass);
+    await offline.refused(6, 'FILE_EXISTS', 'init', '--resume', ...withPass);
   });
 });

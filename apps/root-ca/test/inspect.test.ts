@@ -4,30 +4,30 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
 import {
   makeCsr,
-  openRootVault,
+  openOfflineRoot,
   openssl,
-  openVault,
+  openOfflineFolder,
   runLauncher,
   withPass,
-  type Vault,
-} from './support/vault.ts';
+  type OfflineRoot,
+} from './support/offline-root.ts';
 
 describe.skipIf(!has('openssl'))('keyline-root inspect', () => {
-  let vault: Vault;
+  let offline: OfflineRoot;
   let serial: string;
   beforeAll(async () => {
-    vault = await openRootVault();
-    makeCsr(vault, 'issuing', { cn: 'Issuing' });
-    ({ serial } = await vault.must(
+    offline = await openOfflineRoot();
+    makeCsr(offline, 'issuing', { cn: 'Issuing' });
+    ({ serial } = await offline.must(
       ...['sign-intermediate', ...withPass, '--csr', 'issuing.csr', '--out', 'issuing.crt'],
     ));
-    await vault.must('revoke', '--serial', serial, '--yes');
-    await vault.must('crl', ...withPass);
+    await offline.must('revoke', '--serial', serial, '--yes');
+    await offline.must('crl', ...withPass);
   });
-  afterAll(() => vault.remove());
+  afterAll(() => offline.remove());
 
   it('shows what is in the folder', async () => {
-    expect(await vault.must('inspect')).toMatchObject({
+    expect(await offline.must('inspect')).toMatchObject({
       keyIsHere: true,
       lastCrlNumber: 1,
       interrupted: null,
@@ -35,56 +35,56 @@ describe.skipIf(!has('openssl'))('keyline-root inspect', () => {
       crl: { number: '1', signedByThisRoot: true, scope: 'ca', revoked: [{ serial }] },
       intermediates: [{ serial, commonName: 'Issuing', revoked: { reason: 'unspecified' } }],
     });
-    const { out } = await vault.run('inspect');
+    const { out } = await offline.run('inspect');
     expect(out).toContain(`${serial}  "Issuing", revoked`);
   });
 
   it('shows certificates, CSRs and CRLs, in PEM and DER, and whether this root signed them', async () => {
-    openssl(vault, 'x509', '-in', 'issuing.crt', '-outform', 'DER', '-out', 'issuing.der');
-    openssl(vault, 'req', '-in', 'issuing.csr', '-outform', 'DER', '-out', 'issuing.csr.der');
+    openssl(offline, 'x509', '-in', 'issuing.crt', '-outform', 'DER', '-out', 'issuing.der');
+    openssl(offline, 'req', '-in', 'issuing.csr', '-outform', 'DER', '-out', 'issuing.csr.der');
     for (const file of ['issuing.crt', 'issuing.der']) {
-      expect(await vault.must('inspect', file)).toMatchObject({
+      expect(await offline.must('inspect', file)).toMatchObject({
         ...{ kind: 'certificate', commonName: 'Issuing', serial, isCa: true, pathLen: 0 },
         ...{ signedByThisRoot: true, selfSigned: false },
       });
     }
     for (const file of ['issuing.csr', 'issuing.csr.der']) {
-      expect(await vault.must('inspect', file)).toMatchObject({
+      expect(await offline.must('inspect', file)).toMatchObject({
         ...{ kind: 'csr', commonName: 'Issuing', algorithm: 'ec-p256' },
       });
     }
     for (const file of ['root.crl', 'root.crl.der']) {
-      expect(await vault.must('inspect', file)).toMatchObject({ kind: 'crl', number: '1' });
+      expect(await offline.must('inspect', file)).toMatchObject({ kind: 'crl', number: '1' });
     }
   });
 
   it("says that another root's certificate is not this root's, whatever its names say", async () => {
-    const other = await openRootVault();
-    vault.write('other.crt', other.read('root.crt'));
+    const other = await openOfflineRoot();
+    offline.write('other.crt', other.read('root.crt'));
     other.remove();
-    expect(await vault.must('inspect', 'other.crt')).toMatchObject({
+    expect(await offline.must('inspect', 'other.crt')).toMatchObject({
       commonName: 'Test Root',
       signedByThisRoot: false,
     });
   });
 
   it('fingerprints the certificate as OpenSSL does', async () => {
-    const { out } = await vault.run('inspect', 'root.crt');
-    const said = openssl(vault, 'x509', '-in', 'root.crt', '-noout', '-fingerprint', '-sha256');
+    const { out } = await offline.run('inspect', 'root.crt');
+    const said = openssl(offline, 'x509', '-in', 'root.crt', '-noout', '-fingerprint', '-sha256');
     expect(out).toContain(said.trim().split('=')[1]);
   });
 
   it('refuses keys, noise, CSRs without proof of possession, and files outside', async () => {
-    await vault.refused(6, 'DER_MALFORMED', 'inspect', 'issuing.key');
-    vault.write('noise', Buffer.from('3082000102', 'hex'));
-    await vault.refused(6, 'DER_MALFORMED', 'inspect', 'noise');
-    await vault.refused(6, 'FILE_UNREADABLE', 'inspect', '/etc/hostname');
-    await vault.refused(6, 'FILE_NOT_FOUND', 'inspect', 'nothing.crt');
+    await offline.refused(6, 'DER_MALFORMED', 'inspect', 'issuing.key');
+    offline.write('noise', Buffer.from('3082000102', 'hex'));
+    await offline.refused(6, 'DER_MALFORMED', 'inspect', 'noise');
+    await offline.refused(6, 'FILE_UNREADABLE', 'inspect', '/etc/hostname');
+    await offline.refused(6, 'FILE_NOT_FOUND', 'inspect', 'nothing.crt');
   });
 
   it('works in a folder without a root for a single file, and leaves no trace there', async () => {
-    const empty = openVault();
-    empty.write('issuing.csr', vault.read('issuing.csr'));
+    const empty = openOfflineFolder();
+    empty.write('issuing.csr', offline.read('issuing.csr'));
     expect(await empty.must('inspect', 'issuing.csr')).toMatchObject({ commonName: 'Issuing' });
     expect(await empty.refused(6, 'STORE_MISSING', 'inspect')).toContain('keyline-root init');
     await empty.refused(6, 'STORE_MISSING', 'crl', ...withPass);
@@ -93,14 +93,14 @@ describe.skipIf(!has('openssl'))('keyline-root inspect', () => {
   });
 
   it('answers also where the transcript can not be written, and says so', async () => {
-    const transcript = vault.read('transcript.jsonl');
-    rmSync(vault.path('transcript.jsonl'));
-    mkdirSync(vault.path('transcript.jsonl'));
-    const ran = await vault.run('inspect', '--json');
+    const transcript = offline.read('transcript.jsonl');
+    rmSync(offline.path('transcript.jsonl'));
+    mkdirSync(offline.path('transcript.jsonl'));
+    const ran = await offline.run('inspect', '--json');
     expect(ran).toMatchObject({ code: 0 });
     expect(ran.err).toContain('transcript');
-    rmdirSync(vault.path('transcript.jsonl'));
-    vault.write('transcript.jsonl', transcript, 0o600);
+    rmdirSync(offline.path('transcript.jsonl'));
+    offline.write('transcript.jsonl', transcript, 0o600);
   });
 
   it('has help with an example and exit codes for every command, in any folder', async () => {
@@ -115,7 +115,7 @@ describe.skipIf(!has('openssl'))('keyline-root inspect', () => {
       expect(help.out).toContain('--json');
       expect(help.out).toContain('--dir');
     }
-    expect(await vault.run('sing-intermediate')).toMatchObject({ code: 2 });
-    expect((await vault.run('sing-intermediate')).err).toContain('sign-intermediate');
+    expect(await offline.run('sing-intermediate')).toMatchObject({ code: 2 });
+    expect((await offline.run('sing-intermediate')).err).toContain('sign-intermediate');
   });
 });

@@ -3,7 +3,14 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { has } from '../../../test/support/needs.ts';
-import { makeCsr, openssl, openVault, runLauncher, withPass, type Vault } from './support/vault.ts';
+import {
+  makeCsr,
+  openssl,
+  openOfflineFolder,
+  runLauncher,
+  withPass,
+  type OfflineRoot,
+} from './support/offline-root.ts';
 
 const page = readFileSync(resolve(import.meta.dirname, '../../../docs/key-ceremony.md'), 'utf8');
 
@@ -37,7 +44,7 @@ function comparable(text: string): string {
 
 describe.skipIf(!has('openssl'))('docs/key-ceremony.md', () => {
   it('prints what the commands print', async () => {
-    const vault = openVault();
+    const offline = openOfflineFolder();
     try {
       const steps = stepsOf(page);
       expect(steps.map(({ command }) => command.slice(0, 2).join(' '))).toEqual([
@@ -51,24 +58,27 @@ describe.skipIf(!has('openssl'))('docs/key-ceremony.md', () => {
         'keyline-root crl',
       ]);
       for (const { command, printed } of steps) {
-        const said = await follow(vault, command);
+        const said = await follow(offline, command);
         expect({ command, said: comparable(said) }).toEqual({ command, said: comparable(printed) });
       }
     } finally {
-      vault.remove();
+      offline.remove();
     }
   });
 });
 
-async function follow(vault: Vault, [program, ...words]: readonly string[]): Promise<string> {
-  if (program === 'openssl') return openssl(vault, ...words);
-  const args = words.map((word) => (word === '/srv/root' ? vault.folder : word));
+async function follow(
+  offline: OfflineRoot,
+  [program, ...words]: readonly string[],
+): Promise<string> {
+  if (program === 'openssl') return openssl(offline, ...words);
+  const args = words.map((word) => (word === '/srv/root' ? offline.folder : word));
   // The stick with the request has arrived.
   if (args[0] === 'inspect' && args.includes('issuing.csr')) {
-    makeCsr(vault, 'issuing', { cn: 'Acme Issuing CA 1' });
+    makeCsr(offline, 'issuing', { cn: 'Acme Issuing CA 1' });
   }
   const answers = { inspect: [], revoke: ['--yes'] }[args[0] ?? ''] ?? withPass;
   const ran = await runLauncher([...args, ...answers]);
   expect({ args, code: ran.code, err: ran.code === 0 ? '' : ran.err }).toMatchObject({ code: 0 });
-  return `${ran.err}${ran.out}`.replaceAll(vault.folder, '/srv/root');
+  return `${ran.err}${ran.out}`.replaceAll(offline.folder, '/srv/root');
 }

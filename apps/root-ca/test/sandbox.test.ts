@@ -17,7 +17,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { assertConfined, type Permission } from '../src/sandbox.ts';
 import type { ProbeResults } from './support/probe.ts';
-import { launcher, runLauncher } from './support/vault.ts';
+import { launcher, runLauncher } from './support/offline-root.ts';
 
 const project = resolve(import.meta.dirname, '../../..');
 const probe = join(import.meta.dirname, 'support', 'probe.ts');
@@ -31,14 +31,14 @@ describe('the sandbox of keyline-root', () => {
 
   beforeAll(async () => {
     tree = mkdtempSync(join(tmpdir(), 'keyline-sandbox-'));
-    folder = join(tree, 'vault');
+    folder = join(tree, 'offline');
     for (const name of [
       'apps/root-ca/bin',
       'apps/root-ca/src',
       'libs',
       'node_modules',
       'scripts',
-      'vault',
+      'offline',
     ]) {
       mkdirSync(join(tree, name), { recursive: true });
     }
@@ -135,14 +135,14 @@ describe('the sandbox of keyline-root', () => {
 describe('the probe', () => {
   it('gets through where nothing confines it, so that its refusals mean something', async () => {
     const tree = mkdtempSync(join(tmpdir(), 'keyline-probe-'));
-    mkdirSync(join(tree, 'vault'));
+    mkdirSync(join(tree, 'offline'));
     writeFileSync(join(tree, 'secret'), 'outside');
     const server = createServer((socket) => socket.destroy());
     await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
     const { port } = server.address() as AddressInfo;
     copyFileSync(probe, join(tree, 'probe.ts'));
     const ran = await runLauncher(
-      [join(tree, 'probe.ts'), '--dir', join(tree, 'vault'), 'probe', String(port), tree],
+      [join(tree, 'probe.ts'), '--dir', join(tree, 'offline'), 'probe', String(port), tree],
       { launcher: join(project, 'scripts/node') },
     );
     const results: ProbeResults = JSON.parse(ran.out);

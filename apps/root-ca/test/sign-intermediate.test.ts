@@ -5,21 +5,21 @@ import { has } from '../../../test/support/needs.ts';
 import {
   certtool,
   makeCsr,
-  openRootVault,
+  openOfflineRoot,
   openssl,
   passphrase,
   runLauncher,
   withPass,
-  type Vault,
-} from './support/vault.ts';
+  type OfflineRoot,
+} from './support/offline-root.ts';
 
 describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
-  let vault: Vault;
+  let offline: OfflineRoot;
   let counter = 0;
   /** A CSR of a name of its own. */
   const csr = (given: Parameters<typeof makeCsr>[2] = {}): string => {
     counter += 1;
-    makeCsr(vault, `csr-${counter}`, given);
+    makeCsr(offline, `csr-${counter}`, given);
     return `csr-${counter}.csr`;
   };
   const sign = (file: string, ...more: string[]): string[] => [
@@ -29,85 +29,85 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
     file,
     ...more,
   ];
-  const signed = (): number => vault.readJson('root-state.json').intermediates.length;
+  const signed = (): number => offline.readJson('root-state.json').intermediates.length;
 
   beforeAll(async () => {
-    vault = await openRootVault();
+    offline = await openOfflineRoot();
   });
-  afterAll(() => vault.remove());
+  afterAll(() => offline.remove());
 
   it('signs an authority that OpenSSL and GnuTLS verify, for leaves that are TLS clients and servers', async () => {
-    const made = await vault.must(...sign(csr({ cn: 'Issuing A' }), '--out', 'a.crt'));
+    const made = await offline.must(...sign(csr({ cn: 'Issuing A' }), '--out', 'a.crt'));
     expect(made).toMatchObject({ certificate: 'a.crt', commonName: 'Issuing A' });
-    expect(openssl(vault, 'verify', '-x509_strict', '-CAfile', 'root.crt', 'a.crt')).toContain(
+    expect(openssl(offline, 'verify', '-x509_strict', '-CAfile', 'root.crt', 'a.crt')).toContain(
       'OK',
     );
     if (has('certtool')) {
-      certtool(vault, '--verify', '--load-ca-certificate', 'root.crt', '--infile', 'a.crt');
+      certtool(offline, '--verify', '--load-ca-certificate', 'root.crt', '--infile', 'a.crt');
     }
-    const text = openssl(vault, 'x509', '-in', 'a.crt', '-noout', '-text');
+    const text = openssl(offline, 'x509', '-in', 'a.crt', '-noout', '-text');
     expect(text).toMatch(/Basic Constraints: critical\s+CA:TRUE, pathlen:0\n/);
     expect(text).toMatch(/Key Usage: critical\s+Certificate Sign, CRL Sign\n/);
     expect(text).toMatch(
       /Extended Key Usage: \s+TLS Web Client Authentication, TLS Web Server Authentication\n/,
     );
-    expect(vault.read('issued', `${made.serial}.crt`)).toBe(vault.read('a.crt'));
+    expect(offline.read('issued', `${made.serial}.crt`)).toBe(offline.read('a.crt'));
     expect(text.replaceAll(':', '').replace(/\s/g, '')).toContain(made.serial);
   });
 
   it('works as "keyline up" calls it: absolute paths in the folder, the passphrase on standard input', async () => {
-    const file = vault.path(csr({ cn: 'Issuing B' }));
+    const file = offline.path(csr({ cn: 'Issuing B' }));
     const ran = await runLauncher(
       [
         'sign-intermediate',
-        ...['--dir', vault.folder, '--passphrase-file', '-'],
-        ...['--csr', file, '--out', vault.path('issuing.crt'), '--json', '--yes'],
+        ...['--dir', offline.folder, '--passphrase-file', '-'],
+        ...['--csr', file, '--out', offline.path('issuing.crt'), '--json', '--yes'],
       ],
       { input: `${passphrase}\n`, cwd: '/' },
     );
     expect(ran.code).toBe(0);
-    expect(openssl(vault, 'verify', '-CAfile', 'root.crt', 'issuing.crt')).toContain('OK');
+    expect(openssl(offline, 'verify', '-CAfile', 'root.crt', 'issuing.crt')).toContain('OK');
   });
 
   it('writes name, organization, path length, validity and addresses as they are given', async () => {
-    await vault.must(
+    await offline.must(
       ...sign(csr(), '--out', 'given.crt', '--common-name', 'Given Name', '--organization', 'Acme'),
       ...['--validity', 'P400D', '--path-len', '2', '--any-usage'],
       ...['--crl-url', 'http://pki.example.com/root.crl'],
       ...['--issuer-url', 'http://pki.example.com/root.crt'],
       ...['--ocsp-url', 'http://pki.example.com/ocsp'],
     );
-    const text = openssl(vault, 'x509', '-in', 'given.crt', '-noout', '-text');
+    const text = openssl(offline, 'x509', '-in', 'given.crt', '-noout', '-text');
     expect(text).toMatch(/Subject: O = Acme, CN = Given Name/);
     expect(text).toContain('pathlen:2');
     expect(text).toContain('URI:http://pki.example.com/root.crl');
     expect(text).toContain('CA Issuers - URI:http://pki.example.com/root.crt');
     expect(text).toContain('OCSP - URI:http://pki.example.com/ocsp');
     expect(text).not.toContain('Extended Key Usage');
-    const { notAfter } = await vault.must('inspect', 'given.crt');
+    const { notAfter } = await offline.must('inspect', 'given.crt');
     expect(Math.abs(Date.parse(notAfter) - Date.now() - 400 * 86_400_000)).toBeLessThan(60_000);
   });
 
   it('limits the names of everything below by a critical extension (RFC 5280 §4.2.1.10)', async () => {
     const file = csr({ cn: 'Limited' });
-    await vault.must(
+    await offline.must(
       ...sign(file, '--out', 'limited.crt', '--permit', 'dns:plant.example.com'),
       ...['--permit', 'dns:lab.example.com', '--exclude', 'ip:10.0.0.0/8'],
     );
-    const text = openssl(vault, 'x509', '-in', 'limited.crt', '-noout', '-text');
+    const text = openssl(offline, 'x509', '-in', 'limited.crt', '-noout', '-text');
     expect(text).toMatch(
       /Name Constraints: critical\s+Permitted:\s+DNS:plant.example.com\s+DNS:lab.example.com\s+Excluded:\s+IP:10.0.0.0\/255.0.0.0/,
     );
     const verify = (name: string): string => {
       openssl(
-        vault,
+        offline,
         ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
         ...['-CA', 'limited.crt', '-CAkey', file.replace('.csr', '.key'), '-subj', '/CN=leaf'],
         ...['-addext', `subjectAltName=DNS:${name}`, '-keyout', 'leaf.key', '-out', 'leaf.crt'],
         ...['-addext', 'basicConstraints=critical,CA:FALSE', '-days', '1'],
       );
       return openssl(
-        vault,
+        offline,
         'verify',
         '-CAfile',
         'root.crt',
@@ -118,8 +118,8 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
     };
     expect(verify('pump.plant.example.com')).toContain('OK');
     expect(() => verify('pump.example.org')).toThrow(/permitted subtree violation/);
-    await vault.refused(2, 'USAGE', ...sign(csr(), '--permit', 'example.com'));
-    await vault.refused(3, 'PROFILE_VIOLATION', ...sign(csr(), '--permit', 'dns:*.example.com'));
+    await offline.refused(2, 'USAGE', ...sign(csr(), '--permit', 'example.com'));
+    await offline.refused(3, 'PROFILE_VIOLATION', ...sign(csr(), '--permit', 'dns:*.example.com'));
   });
 
   it("ends no later than the root, and takes a CSR in DER that asks for an authority's certificate", async () => {
@@ -127,14 +127,14 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
       cn: 'Long',
       extensions: ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign'],
     });
-    openssl(vault, 'req', '-in', file, '-outform', 'DER', '-out', 'long.der');
-    const made = await vault.must(...sign('long.der', '--validity', 'P30Y'));
-    const root = await vault.must('inspect', 'root.crt');
+    openssl(offline, 'req', '-in', file, '-outform', 'DER', '-out', 'long.der');
+    const made = await offline.must(...sign('long.der', '--validity', 'P30Y'));
+    const root = await offline.must('inspect', 'root.crt');
     expect(made.notAfter).toBe(root.notAfter);
     expect(made.shortened).toMatch(/^20\d\d-.*was asked for; a root ends before$/);
-    const whole = await vault.must(...sign(csr(), '--validity', 'P1Y'));
+    const whole = await offline.must(...sign(csr(), '--validity', 'P1Y'));
     expect(whole.shortened).toBeNull();
-    const endless = await vault.must(...sign(csr(), '--validity', '9999-12-31'));
+    const endless = await offline.must(...sign(csr(), '--validity', '9999-12-31'));
     expect(endless).toMatchObject({
       notAfter: root.notAfter,
       shortened: '9999-12-31T23:59:59Z was asked for; a root ends before',
@@ -142,14 +142,14 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
   });
 
   it('shows what it is about to sign, with what could deceive the eye made visible', async () => {
-    const { out, err } = await vault.run(...sign(csr({ cn: 'Shown\u202E\u001B[2J' })));
+    const { out, err } = await offline.run(...sign(csr({ cn: 'Shown\u202E\u001B[2J' })));
     expect(err).toContain('Shown\\u{202e}\\u{1b}[2J');
     expect(err).not.toContain('\u001B');
     expect(err).toMatch(/clock says +20\d\d-/);
     // A name with control characters is then refused; nothing was signed.
     expect(out).toBe('');
     const before = signed();
-    await vault.refused(
+    await offline.refused(
       2,
       'USAGE',
       'sign-intermediate',
@@ -162,9 +162,9 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
   });
 
   it('refuses a wrong passphrase with exit code 8 and signs nothing', async () => {
-    vault.write('wrong', 'a wrong passphrase\n', 0o600);
+    offline.write('wrong', 'a wrong passphrase\n', 0o600);
     const before = signed();
-    await vault.refused(
+    await offline.refused(
       8,
       'KEY_DECRYPT_FAILED',
       ...['sign-intermediate', '--yes', '--passphrase-file', 'wrong', '--csr', csr()],
@@ -174,25 +174,25 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
 
   it('refuses a key it has signed before and names the serial', async () => {
     const file = csr({ cn: 'Reused' });
-    const { serial } = await vault.must(...sign(file));
-    expect(await vault.refused(3, 'CSR_KEY_IN_USE', ...sign(file))).toContain(serial);
+    const { serial } = await offline.must(...sign(file));
+    expect(await offline.refused(3, 'CSR_KEY_IN_USE', ...sign(file))).toContain(serial);
     // The same key in another request, under another name.
     openssl(
-      vault,
+      offline,
       ...['req', '-new', '-key', file.replace('.csr', '.key'), '-subj', '/CN=Other'],
       ...['-out', 'reused.csr'],
     );
-    await vault.refused(3, 'CSR_KEY_IN_USE', ...sign('reused.csr'));
+    await offline.refused(3, 'CSR_KEY_IN_USE', ...sign('reused.csr'));
   });
 
   it("refuses the root's own key and the root's own name", async () => {
     openssl(
-      vault,
+      offline,
       ...['req', '-new', '-key', 'root.key', '-passin', `pass:${passphrase}`, '-subj', '/CN=Self'],
       ...['-out', 'self.csr'],
     );
-    await vault.refused(3, 'CSR_KEY_IN_USE', ...sign('self.csr'));
-    await vault.refused(3, 'PROFILE_VIOLATION', ...sign(csr({ cn: 'Test Root' })));
+    await offline.refused(3, 'CSR_KEY_IN_USE', ...sign('self.csr'));
+    await offline.refused(3, 'PROFILE_VIOLATION', ...sign(csr({ cn: 'Test Root' })));
   });
 
   it.each([
@@ -201,7 +201,7 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
     ['has a subjectAltName', ['subjectAltName=DNS:broker.example.com']],
   ])('refuses to make a CA of a CSR that %s', async (_what, extensions) => {
     const before = signed();
-    await vault.refused(3, 'PROFILE_VIOLATION', ...sign(csr({ cn: 'Leaf', extensions })));
+    await offline.refused(3, 'PROFILE_VIOLATION', ...sign(csr({ cn: 'Leaf', extensions })));
     expect(signed()).toBe(before);
   });
 
@@ -221,12 +221,12 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
       'CSR_ALGORITHM_NOT_ALLOWED',
     ],
   ])('refuses %s', async (_what, algorithm, more, code) => {
-    await vault.refused(4, code, ...sign(csr({ algorithm, more })));
+    await offline.refused(4, code, ...sign(csr({ algorithm, more })));
   });
 
   it('refuses CSRs that are cut short, padded, altered, oversized or no CSRs at all, and stays as it was', async () => {
-    openssl(vault, 'req', '-in', csr(), '-outform', 'DER', '-out', 'good.der');
-    const good = readFileSync(vault.path('good.der'));
+    openssl(offline, 'req', '-in', csr(), '-outform', 'DER', '-out', 'good.der');
+    const good = readFileSync(offline.path('good.der'));
     const altered = Buffer.from(good);
     altered[good.length - 1]! ^= 1;
     const hostile: [string, Uint8Array, string][] = [
@@ -236,74 +236,74 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
       ['empty', Buffer.alloc(0), 'CSR_MALFORMED'],
       ['nested without end', Buffer.from('30803080'.repeat(2000), 'hex'), 'CSR_MALFORMED'],
       ['a claim of 2 GiB', Buffer.from('30847fffffff3000', 'hex'), 'CSR_MALFORMED'],
-      ['a certificate', Buffer.from(vault.read('root.crt')), 'CSR_MALFORMED'],
+      ['a certificate', Buffer.from(offline.read('root.crt')), 'CSR_MALFORMED'],
       ['20 KB', Buffer.alloc(20_000, 0x41), 'CSR_TOO_LARGE'],
       ['5 MB', Buffer.alloc(5_000_000, 0x41), 'REQUEST_TOO_LARGE'],
     ];
-    const before = vault.read('root-state.json');
+    const before = offline.read('root-state.json');
     for (const [what, bytes, code] of hostile) {
-      vault.write('hostile', bytes);
-      const ran = await vault.run(...sign('hostile'), '--json');
+      offline.write('hostile', bytes);
+      const ran = await offline.run(...sign('hostile'), '--json');
       expect({ what, code: ran.code, error: JSON.parse(ran.out).error.code }).toEqual({
         what,
         code: 6,
         error: code,
       });
     }
-    expect(vault.read('root-state.json')).toBe(before);
+    expect(offline.read('root-state.json')).toBe(before);
   });
 
   it('refuses a CSR outside the folder, also through a link or a folder that is one', async () => {
     const file = csr();
-    copyFileSync(vault.path(file), `${vault.outside}/outside.csr`);
-    symlinkSync(`${vault.outside}/outside.csr`, vault.path('link.csr'));
-    symlinkSync(vault.outside, vault.path('link-folder'));
+    copyFileSync(offline.path(file), `${offline.outside}/outside.csr`);
+    symlinkSync(`${offline.outside}/outside.csr`, offline.path('link.csr'));
+    symlinkSync(offline.outside, offline.path('link-folder'));
     for (const name of [
-      `${vault.outside}/outside.csr`,
+      `${offline.outside}/outside.csr`,
       '../outside.csr',
       'link.csr',
       'link-folder/outside.csr',
     ]) {
-      expect(await vault.refused(6, 'FILE_UNREADABLE', ...sign(name))).toContain(
+      expect(await offline.refused(6, 'FILE_UNREADABLE', ...sign(name))).toContain(
         'not in the offline folder',
       );
     }
-    await vault.refused(6, 'FILE_NOT_FOUND', ...sign('nowhere.csr'));
-    await vault.refused(6, 'FILE_UNREADABLE', ...sign('issued'));
+    await offline.refused(6, 'FILE_NOT_FOUND', ...sign('nowhere.csr'));
+    await offline.refused(6, 'FILE_UNREADABLE', ...sign('issued'));
   });
 
   it('writes nothing outside the folder and overwrites nothing in it', async () => {
     const before = signed();
-    await vault.refused(6, 'FILE_UNREADABLE', ...sign(csr(), '--out', '../escaped.crt'));
-    await vault.refused(6, 'FILE_UNREADABLE', ...sign(csr(), '--out', 'link-folder/escaped.crt'));
-    vault.write('there.crt', 'precious');
-    symlinkSync(`${vault.outside}/through.crt`, vault.path('through.crt'));
-    await vault.refused(6, 'FILE_EXISTS', ...sign(csr(), '--out', 'there.crt'));
-    await vault.refused(6, 'FILE_EXISTS', ...sign(csr(), '--out', 'through.crt'));
-    await vault.refused(6, 'FILE_EXISTS', ...sign(csr(), '--out', 'root.key'));
-    expect(vault.read('there.crt')).toBe('precious');
-    expect(existsSync(`${vault.outside}/escaped.crt`)).toBe(false);
-    expect(existsSync(`${vault.outside}/through.crt`)).toBe(false);
+    await offline.refused(6, 'FILE_UNREADABLE', ...sign(csr(), '--out', '../escaped.crt'));
+    await offline.refused(6, 'FILE_UNREADABLE', ...sign(csr(), '--out', 'link-folder/escaped.crt'));
+    offline.write('there.crt', 'precious');
+    symlinkSync(`${offline.outside}/through.crt`, offline.path('through.crt'));
+    await offline.refused(6, 'FILE_EXISTS', ...sign(csr(), '--out', 'there.crt'));
+    await offline.refused(6, 'FILE_EXISTS', ...sign(csr(), '--out', 'through.crt'));
+    await offline.refused(6, 'FILE_EXISTS', ...sign(csr(), '--out', 'root.key'));
+    expect(offline.read('there.crt')).toBe('precious');
+    expect(existsSync(`${offline.outside}/escaped.crt`)).toBe(false);
+    expect(existsSync(`${offline.outside}/through.crt`)).toBe(false);
     expect(signed()).toBe(before);
   });
 
   it('refuses a validity out of bounds, a strange path length, and a state or key file that was exchanged', async () => {
-    await vault.refused(3, 'VALIDITY_NOT_ALLOWED', ...sign(csr(), '--validity', 'P31Y'));
-    expect((await vault.run(...sign(csr(), '--path-len', '-1'))).code).toBe(2);
-    const other = await openRootVault();
-    const before = vault.read('root.key');
-    writeFileSync(vault.path('root.key'), other.read('root.key'));
-    await vault.refused(3, 'PATH_INVALID', ...sign(csr()));
-    writeFileSync(vault.path('root.key'), before);
-    const state = vault.read('root-state.json');
-    vault.write('root-state.json', state.slice(0, -20), 0o600);
-    expect(await vault.refused(6, 'STORE_STALE', ...sign(csr()))).toContain('backup');
-    vault.write('root-state.json', state, 0o600);
+    await offline.refused(3, 'VALIDITY_NOT_ALLOWED', ...sign(csr(), '--validity', 'P31Y'));
+    expect((await offline.run(...sign(csr(), '--path-len', '-1'))).code).toBe(2);
+    const other = await openOfflineRoot();
+    const before = offline.read('root.key');
+    writeFileSync(offline.path('root.key'), other.read('root.key'));
+    await offline.refused(3, 'PATH_INVALID', ...sign(csr()));
+    writeFileSync(offline.path('root.key'), before);
+    const state = offline.read('root-state.json');
+    offline.write('root-state.json', state.slice(0, -20), 0o600);
+    expect(await offline.refused(6, 'STORE_STALE', ...sign(csr()))).toContain('backup');
+    offline.write('root-state.json', state, 0o600);
     other.remove();
   });
 
   it('writes every command down, refused ones too, with the files it read and made', async () => {
-    const lines = vault
+    const lines = offline
       .read('transcript.jsonl')
       .trim()
       .split('\n')
@@ -314,6 +314,6 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
     expect(done.inputs).toHaveLength(1);
     expect(done.outputs.map(({ file }: { file: string }) => file)).toContain('a.crt');
     expect(lines.some(({ result }) => result === 'CSR_KEY_IN_USE')).toBe(true);
-    expect(vault.read('transcript.jsonl')).not.toContain(passphrase);
+    expect(offline.read('transcript.jsonl')).not.toContain(passphrase);
   });
 });

@@ -9,16 +9,16 @@ import { runRoot } from '../src/program.ts';
 import {
   launcher,
   makeCsr,
-  openRootVault,
-  openVault,
+  openOfflineRoot,
+  openOfflineFolder,
   passphrase,
   withPass,
   type Ran,
-  type Vault,
-} from './support/vault.ts';
+  type OfflineRoot,
+} from './support/offline-root.ts';
 
-let vault: Vault;
-afterEach(() => vault.remove());
+let offline: OfflineRoot;
+afterEach(() => offline.remove());
 
 /** Runs a command in this process, with somebody who gives these answers. */
 async function runHere(
@@ -29,9 +29,9 @@ async function runHere(
   const questions: string[] = [];
   let out = '';
   let err = '';
-  const code = await runRoot(['--dir', vault.folder, ...args], {
+  const code = await runRoot(['--dir', offline.folder, ...args], {
     clock,
-    cwd: vault.folder,
+    cwd: offline.folder,
     pid: process.pid,
     isAlive: () => false,
     terminal: {
@@ -50,7 +50,7 @@ async function runHere(
 
 describe('the question before something is signed', () => {
   beforeEach(async () => {
-    vault = await openRootVault();
+    offline = await openOfflineRoot();
   });
 
   it('lets only "yes" through', async () => {
@@ -59,21 +59,21 @@ describe('the question before something is signed', () => {
       expect({ answer, code: ran.code }).toEqual({ answer, code: 3 });
       expect(ran.err).toContain('nothing was done');
     }
-    expect(vault.readJson('root-state.json').crlNumber).toBe(0);
+    expect(offline.readJson('root-state.json').crlNumber).toBe(0);
     const ran = await runHere(['crl', '--passphrase-file', 'pass'], { answers: [' YES '] });
     expect(ran).toMatchObject({ code: 0, questions: [expect.stringContaining('Type yes')] });
   });
 
   it.skipIf(!has('openssl'))('comes before an authority is signed or revoked', async () => {
-    makeCsr(vault, 'issuing');
+    makeCsr(offline, 'issuing');
     const sign = ['sign-intermediate', '--passphrase-file', 'pass', '--csr', 'issuing.csr'];
     expect(await runHere(sign, { answers: ['no'] })).toMatchObject({ code: 3 });
-    expect(vault.readJson('root-state.json').intermediates).toEqual([]);
+    expect(offline.readJson('root-state.json').intermediates).toEqual([]);
     expect(await runHere(sign, { answers: ['yes'] })).toMatchObject({ code: 0 });
-    const { serial } = vault.readJson('root-state.json').intermediates[0];
+    const { serial } = offline.readJson('root-state.json').intermediates[0];
     const revoke = ['revoke', '--serial', serial];
     expect(await runHere(revoke, { answers: ['no'] })).toMatchObject({ code: 3 });
-    expect(vault.readJson('root-state.json').intermediates[0].revoked).toBeUndefined();
+    expect(offline.readJson('root-state.json').intermediates[0].revoked).toBeUndefined();
   });
 
   it('is not answered by the end of the input', async () => {
@@ -90,7 +90,7 @@ describe('the question before something is signed', () => {
 
 describe('the clock', () => {
   beforeEach(async () => {
-    vault = await openRootVault();
+    offline = await openOfflineRoot();
   });
 
   it('is refused when it stands before the last use of the root', async () => {
@@ -105,7 +105,7 @@ describe('the clock', () => {
   });
 
   it.skipIf(!has('openssl'))('ends the signing of authorities with the root', async () => {
-    makeCsr(vault, 'issuing');
+    makeCsr(offline, 'issuing');
     const clock = new FakeClock(Date.now() + Duration.days(366 * 20));
     const sign = ['sign-intermediate', ...withPass, '--csr', 'issuing.csr'];
     const ran = await runHere(sign, { clock });
@@ -116,7 +116,7 @@ describe('the clock', () => {
 
 describe.skipIf(!has('script'))('the passphrase at the keyboard', () => {
   beforeEach(() => {
-    vault = openVault();
+    offline = openOfflineFolder();
   });
 
   it('is asked twice for a new root and never shown', async () => {
@@ -130,7 +130,7 @@ describe.skipIf(!has('script'))('the passphrase at the keyboard', () => {
     );
     expect({ code, shown }).toMatchObject({ code: 0 });
     expect(shown).not.toContain(passphrase);
-    expect(await vault.must('crl', ...withPass)).toMatchObject({ number: 1 });
+    expect(await offline.must('crl', ...withPass)).toMatchObject({ number: 1 });
   });
 
   it('makes no root when the two differ', async () => {
@@ -143,14 +143,14 @@ describe.skipIf(!has('script'))('the passphrase at the keyboard', () => {
     );
     expect(code).toBe(2);
     expect(shown).toContain('differ');
-    expect(() => vault.read('root.key')).toThrow('ENOENT');
+    expect(() => offline.read('root.key')).toThrow('ENOENT');
   });
 
   it('can be given up with Ctrl-C, which leaves no lock', async () => {
     const { code, shown } = await atTerminal(['init'], [['Make this root? Type yes: ', '\u0003']]);
     expect(code).toBe(2);
     expect(shown).toContain('Cancelled');
-    expect(() => vault.read('root.lock')).toThrow('ENOENT');
+    expect(() => offline.read('root.lock')).toThrow('ENOENT');
   });
 
   /** Answers each question when it has been asked. */
@@ -158,7 +158,7 @@ describe.skipIf(!has('script'))('the passphrase at the keyboard', () => {
     args: readonly string[],
     dialogue: readonly (readonly [question: string, answer: string])[],
   ): Promise<{ code: number | null; shown: string }> {
-    const words = [launcher, ...args, '--dir', vault.folder].map((word) => `'${word}'`);
+    const words = [launcher, ...args, '--dir', offline.folder].map((word) => `'${word}'`);
     const child = spawn(findCommand('script') ?? '', ['-qec', words.join(' '), '/dev/null'], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });

@@ -7,13 +7,13 @@ import {
   type Approval,
   type Caller,
 } from '../src/index.ts';
-import { caller, codeOf, kinds, openWorks, type Works } from './works.ts';
+import { caller, codeOf, kinds, openTestFleet, type TestFleet } from './test-fleet.ts';
 
-let works: Works;
+let fleet: TestFleet;
 let asked: Approval;
 beforeEach(async () => {
-  works = await openWorks();
-  asked = await requestApproval(works, {
+  fleet = await openTestFleet();
+  asked = await requestApproval(fleet, {
     caller: caller('admin', 'a@works'),
     action: 'activateAuthority',
     input: '{"id":"issuing-2"}',
@@ -21,25 +21,25 @@ beforeEach(async () => {
     lifetime: Duration.hours(1),
   });
 });
-afterEach(() => works.close());
+afterEach(() => fleet.close());
 
 const decide = (name: string, decision: 'approved' | 'rejected' = 'approved') =>
-  decideApproval(works, { caller: caller('admin', name), id: asked.id, decision });
+  decideApproval(fleet, { caller: caller('admin', name), id: asked.id, decision });
 
 describe('a change that waits for a second administrator', () => {
   it('is open to another until its end, to the millisecond', async () => {
-    works.clock.advance(Duration.hours(1) - 1);
+    fleet.clock.advance(Duration.hours(1) - 1);
     expect((await decide('b@works')).state).toBe('approved');
-    expect(kinds(await works.store.listEntriesOf(asked.id, 9))).toEqual([
+    expect(kinds(await fleet.store.listEntriesOf(asked.id, 9))).toEqual([
       'approval-approved',
       'approval-requested',
     ]);
   });
 
   it('is APPROVAL_CLOSED from its end on', async () => {
-    works.clock.advance(Duration.hours(1));
+    fleet.clock.advance(Duration.hours(1));
     expect(await codeOf(decide('b@works'))).toBe('APPROVAL_CLOSED');
-    expect(await works.store.findApproval(asked.id)).toEqual(asked);
+    expect(await fleet.store.findApproval(asked.id)).toEqual(asked);
   });
 
   it('by twenty at once is decided once', async () => {
@@ -55,19 +55,19 @@ describe('a change that waits for a second administrator', () => {
       id: 'apr_x',
       decision: 'approved',
     } as const;
-    expect(await codeOf(decideApproval(works, given))).toBe('NOT_FOUND');
+    expect(await codeOf(decideApproval(fleet, given))).toBe('NOT_FOUND');
   });
 
   /** Asks with the last of so many tokens, each made with the one before it, the first with a certificate. */
   async function askWithToken(length: number): Promise<Approval> {
     let asking: Caller = caller('admin', 'a@works');
     for (let made = 0; made < length; made++) {
-      const { token } = await createApiToken(works, {
+      const { token } = await createApiToken(fleet, {
         ...{ caller: asking, description: '', role: 'admin', lifetime: Duration.hours(1) },
       });
       asking = { role: 'admin', name: token.id, via: 'token' };
     }
-    return requestApproval(works, {
+    return requestApproval(fleet, {
       ...{ caller: asking, action: 'retireAuthority', input: '{}', summary: 'retire issuing-1' },
       lifetime: Duration.hours(1),
     });
@@ -77,7 +77,7 @@ describe('a change that waits for a second administrator', () => {
     const { id, requestedBy } = await askWithToken(9);
     expect(requestedBy).toBe('admin:a@works');
     const given = { caller: caller('admin', 'a@works'), id, decision: 'approved' } as const;
-    expect(await codeOf(decideApproval(works, given))).toBe('FORBIDDEN');
+    expect(await codeOf(decideApproval(fleet, given))).toBe('FORBIDDEN');
   });
 
   it('is not taken from a token whose maker is too far away to be told', async () => {

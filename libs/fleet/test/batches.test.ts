@@ -18,68 +18,68 @@ import {
   csrOf,
   kinds,
   newKey,
-  openWorks,
+  openTestFleet,
   operator,
   tokenOf,
   written,
-  type Works,
-} from './works.ts';
+  type TestFleet,
+} from './test-fleet.ts';
 
 const station = caller('station', 'st1@works');
 const u1 = parseDeviceId('u1');
-let works: Works;
+let fleet: TestFleet;
 beforeEach(async () => {
-  works = await openWorks();
+  fleet = await openTestFleet();
 });
-afterEach(() => works.close());
+afterEach(() => fleet.close());
 
 const sign = (
   batch: Batch,
   csr: string,
   more: { caller?: Caller; id?: string } = {},
-): Promise<Enrolled> => signUnit(works, { caller: station, batch, csr, ...more });
-const issued = async (id = 'lot-1'): Promise<number> => (await getBatch(works, id)).issued;
+): Promise<Enrolled> => signUnit(fleet, { caller: station, batch, csr, ...more });
+const issued = async (id = 'lot-1'): Promise<number> => (await getBatch(fleet, id)).issued;
 /** The code of a refusal that must leave nothing behind. */
 async function refusal(work: () => Promise<unknown>): Promise<string> {
-  const before = await written(works);
+  const before = await written(fleet);
   const code = await codeOf(work());
-  expect(await written(works)).toEqual(before);
+  expect(await written(fleet)).toEqual(before);
   return code;
 }
 
 describe('a batch', () => {
   it('is opened, found, and closed once', async () => {
-    const batch = await batchOf(works, { labels: { lot: '7' }, stations: ['st1@works'] });
-    expect(await getBatch(works, 'lot-1')).toEqual(batch);
-    expect((await closeBatch(works, { caller: operator, id: 'lot-1' })).state).toBe('closed');
-    await closeBatch(works, { caller: operator, id: 'lot-1' });
-    expect(kinds(await works.store.listEntriesOf('lot-1', 9))).toEqual([
+    const batch = await batchOf(fleet, { labels: { lot: '7' }, stations: ['st1@works'] });
+    expect(await getBatch(fleet, 'lot-1')).toEqual(batch);
+    expect((await closeBatch(fleet, { caller: operator, id: 'lot-1' })).state).toBe('closed');
+    await closeBatch(fleet, { caller: operator, id: 'lot-1' });
+    expect(kinds(await fleet.store.listEntriesOf('lot-1', 9))).toEqual([
       'batch-closed',
       'batch-opened',
     ]);
   });
 
   it('is BATCH_EXISTS the second time, BATCH_NOT_FOUND when there is none', async () => {
-    await batchOf(works);
-    expect(await refusal(() => batchOf(works, { quota: 9 }))).toBe('BATCH_EXISTS');
-    expect(await codeOf(getBatch(works, 'lot-2'))).toBe('BATCH_NOT_FOUND');
-    expect(await codeOf(closeBatch(works, { caller: operator, id: 'lot-2' }))).toBe(
+    await batchOf(fleet);
+    expect(await refusal(() => batchOf(fleet, { quota: 9 }))).toBe('BATCH_EXISTS');
+    expect(await codeOf(getBatch(fleet, 'lot-2'))).toBe('BATCH_NOT_FOUND');
+    expect(await codeOf(closeBatch(fleet, { caller: operator, id: 'lot-2' }))).toBe(
       'BATCH_NOT_FOUND',
     );
   });
 
   it('needs a type that is known and a second of life', async () => {
-    expect(await refusal(() => batchOf(works, { type: 'x' }))).toBe('DEVICE_TYPE_UNKNOWN');
-    expect(await refusal(() => batchOf(works, { lifetime: 999 }))).toBe('VALIDITY_NOT_ALLOWED');
+    expect(await refusal(() => batchOf(fleet, { type: 'x' }))).toBe('DEVICE_TYPE_UNKNOWN');
+    expect(await refusal(() => batchOf(fleet, { lifetime: 999 }))).toBe('VALIDITY_NOT_ALLOWED');
   });
 });
 
 describe('signing a unit', () => {
   it('makes a device of the batch, by its station, and takes one of the quota', async () => {
-    const batch = await batchOf(works, { type: 'sensor', labels: { lot: '7' } });
+    const batch = await batchOf(fleet, { type: 'sensor', labels: { lot: '7' } });
     const unit = await sign(batch, await csrOf('u1'));
     expect(unit).toMatchObject({ device: { id: 'u1' }, created: true });
-    expect(await works.store.findDevice(u1)).toEqual(unit.device);
+    expect(await fleet.store.findDevice(u1)).toEqual(unit.device);
     expect(unit.device).toMatchObject({
       batch: 'lot-1',
       type: 'sensor',
@@ -88,7 +88,7 @@ describe('signing a unit', () => {
       serial: unit.certificate.serial,
     });
     expect(await issued()).toBe(1);
-    const [entry] = await works.store.listEntriesOf('u1', 1);
+    const [entry] = await fleet.store.listEntriesOf('u1', 1);
     expect(entry).toMatchObject({
       actor: 'station:st1@works',
       data: { kind: 'device-enrolled', batch: 'lot-1', station: 'st1@works', role: 'sensor' },
@@ -96,23 +96,23 @@ describe('signing a unit', () => {
   });
 
   it('again with the same key gives the same certificate and takes nothing, also when closed or ended', async () => {
-    const batch = await batchOf(works, { quota: 1 });
+    const batch = await batchOf(fleet, { quota: 1 });
     const csr = await csrOf('u1');
     const first = await sign(batch, csr);
-    const before = await written(works);
+    const before = await written(fleet);
     for (let n = 0; n < 3; n++) {
       const again = await sign(batch, csr);
       expect(again).toMatchObject({ created: false });
       expect(again.certificate.serial).toBe(first.certificate.serial);
     }
-    expect(await written(works)).toEqual(before);
-    await closeBatch(works, { caller: operator, id: 'lot-1' });
-    works.clock.advance(Duration.days(2));
+    expect(await written(fleet)).toEqual(before);
+    await closeBatch(fleet, { caller: operator, id: 'lot-1' });
+    fleet.clock.advance(Duration.days(2));
     expect((await sign(batch, csr)).created).toBe(false);
   });
 
   it('is for ids of the pattern: BATCH_PATTERN_MISMATCH', async () => {
-    const batch = await batchOf(works, { idPattern: 'u-?' });
+    const batch = await batchOf(fleet, { idPattern: 'u-?' });
     expect(await refusal(async () => sign(batch, await csrOf('u-12')))).toBe(
       'BATCH_PATTERN_MISMATCH',
     );
@@ -120,7 +120,7 @@ describe('signing a unit', () => {
   });
 
   it('is for the stations of the batch, when it names some: BATCH_STATION_NOT_ALLOWED', async () => {
-    const batch = await batchOf(works, { stations: ['st2@works'] });
+    const batch = await batchOf(fleet, { stations: ['st2@works'] });
     const csr = await csrOf('u1');
     expect(await refusal(() => sign(batch, csr))).toBe('BATCH_STATION_NOT_ALLOWED');
     expect((await sign(batch, csr, { caller: caller('station', 'st2@works') })).created).toBe(true);
@@ -128,19 +128,19 @@ describe('signing a unit', () => {
   });
 
   it('stops at the quota, at the end, and at the close, also for who read the batch before', async () => {
-    const batch = await batchOf(works, { quota: 1 });
+    const batch = await batchOf(fleet, { quota: 1 });
     await sign(batch, await csrOf('u1'));
     expect(await refusal(async () => sign(batch, await csrOf('u2')))).toBe('BATCH_QUOTA_EXHAUSTED');
-    const ended = await batchOf(works, { id: 'lot-2', lifetime: 5000 });
-    works.clock.advance(5000);
+    const ended = await batchOf(fleet, { id: 'lot-2', lifetime: 5000 });
+    fleet.clock.advance(5000);
     expect(await refusal(async () => sign(ended, await csrOf('u3')))).toBe('BATCH_CLOSED');
-    const closed = await batchOf(works, { id: 'lot-3' });
-    await closeBatch(works, { caller: operator, id: 'lot-3' });
+    const closed = await batchOf(fleet, { id: 'lot-3' });
+    await closeBatch(fleet, { caller: operator, id: 'lot-3' });
     expect(await refusal(async () => sign(closed, await csrOf('u4')))).toBe('BATCH_CLOSED');
   });
 
   it('refuses a key of another unit, and a CSR for another', async () => {
-    const batch = await batchOf(works);
+    const batch = await batchOf(fleet);
     const key = newKey();
     await sign(batch, await csrOf('u1', key));
     expect(await refusal(async () => sign(batch, await csrOf('u2', key)))).toBe('CSR_KEY_IN_USE');
@@ -151,20 +151,20 @@ describe('signing a unit', () => {
   });
 
   it('is DEVICE_EXISTS for a device of another batch, or one that enrolled by itself', async () => {
-    const { tokenHash } = await tokenOf(works);
-    await enroll(works, { csr: await csrOf('u1'), tokenHash });
-    const one = await batchOf(works, { id: 'lot-1', rework: true });
-    const two = await batchOf(works, { id: 'lot-2', rework: true });
+    const { tokenHash } = await tokenOf(fleet);
+    await enroll(fleet, { csr: await csrOf('u1'), tokenHash });
+    const one = await batchOf(fleet, { id: 'lot-1', rework: true });
+    const two = await batchOf(fleet, { id: 'lot-2', rework: true });
     await sign(one, await csrOf('u2'));
     expect(await refusal(async () => sign(one, await csrOf('u1')))).toBe('DEVICE_EXISTS');
     expect(await refusal(async () => sign(two, await csrOf('u2')))).toBe('DEVICE_EXISTS');
   });
 
   it.each(['suspend', 'revoke'] as const)('is DEVICE_STATE_FORBIDS after a %s', async (change) => {
-    const batch = await batchOf(works, { rework: true });
+    const batch = await batchOf(fleet, { rework: true });
     const csr = await csrOf('u1');
     await sign(batch, csr);
-    await changeDeviceState(works, { caller: operator, id: 'u1', change });
+    await changeDeviceState(fleet, { caller: operator, id: 'u1', change });
     expect(await refusal(() => sign(batch, csr))).toBe('DEVICE_STATE_FORBIDS');
     expect(await refusal(async () => sign(batch, await csrOf('u1')))).toBe('DEVICE_STATE_FORBIDS');
   });
@@ -172,30 +172,30 @@ describe('signing a unit', () => {
 
 describe('a unit that comes with another key', () => {
   it('is BATCH_KEY_DIFFERS when the batch allows no rework', async () => {
-    const batch = await batchOf(works);
+    const batch = await batchOf(fleet);
     await sign(batch, await csrOf('u1'));
     expect(await refusal(async () => sign(batch, await csrOf('u1')))).toBe('BATCH_KEY_DIFFERS');
   });
 
   it('is signed anew in a batch with rework: the old certificates are revoked, the quota stays', async () => {
-    const batch = await batchOf(works, { rework: true, quota: 1 });
+    const batch = await batchOf(fleet, { rework: true, quota: 1 });
     const first = await sign(batch, await csrOf('u1'));
     const own = { role: 'device', name: 'u1', via: 'certificate' } as const;
-    const second = await renew(works, {
+    const second = await renew(fleet, {
       caller: { ...own, certificate: first.certificate },
       csr: await csrOf('u1'),
     });
     const third = await sign(batch, await csrOf('u1'));
     expect(third.created).toBe(true);
     for (const { certificate } of [first, second]) {
-      expect(await works.store.findCertificate(certificate.serial)).toMatchObject({
+      expect(await fleet.store.findCertificate(certificate.serial)).toMatchObject({
         state: 'revoked',
         reason: 'superseded',
       });
     }
     expect(await issued()).toBe(1);
-    expect((await works.store.findDevice(u1))?.serial).toBe(third.certificate.serial);
-    expect(kinds(await works.store.listEntriesOf('u1', 9)).sort()).toEqual([
+    expect((await fleet.store.findDevice(u1))?.serial).toBe(third.certificate.serial);
+    expect(kinds(await fleet.store.listEntriesOf('u1', 9)).sort()).toEqual([
       'certificate-revoked',
       'certificate-revoked',
       'device-enrolled',
@@ -205,7 +205,7 @@ describe('a unit that comes with another key', () => {
   });
 
   it('does not come back to a key it had before: CSR_KEY_IN_USE', async () => {
-    const batch = await batchOf(works, { rework: true });
+    const batch = await batchOf(fleet, { rework: true });
     const key = newKey();
     await sign(batch, await csrOf('u1', key));
     await sign(batch, await csrOf('u1'));
@@ -213,26 +213,26 @@ describe('a unit that comes with another key', () => {
   });
 
   it('is not reworked in a batch that is closed or has ended: BATCH_CLOSED', async () => {
-    const batch = await batchOf(works, { rework: true, lifetime: 5000 });
+    const batch = await batchOf(fleet, { rework: true, lifetime: 5000 });
     await sign(batch, await csrOf('u1'));
-    works.clock.advance(5000);
+    fleet.clock.advance(5000);
     expect(await refusal(async () => sign(batch, await csrOf('u1')))).toBe('BATCH_CLOSED');
-    const closed = await batchOf(works, { id: 'lot-2', rework: true });
+    const closed = await batchOf(fleet, { id: 'lot-2', rework: true });
     await sign(closed, await csrOf('u2'));
-    await closeBatch(works, { caller: operator, id: 'lot-2' });
+    await closeBatch(fleet, { caller: operator, id: 'lot-2' });
     expect(await refusal(async () => sign(closed, await csrOf('u2')))).toBe('BATCH_CLOSED');
   });
 });
 
 it('signs a decommissioned id anew, as a unit of this batch and type, and takes quota for it', async () => {
-  const { tokenHash } = await tokenOf(works);
+  const { tokenHash } = await tokenOf(fleet);
   const key = newKey();
-  await enroll(works, { csr: await csrOf('u1', key), tokenHash });
-  await changeDeviceState(works, { caller: operator, id: 'u1', change: 'decommission' });
-  const batch = await batchOf(works, { type: 'sensor', labels: { lot: '7' } });
+  await enroll(fleet, { csr: await csrOf('u1', key), tokenHash });
+  await changeDeviceState(fleet, { caller: operator, id: 'u1', change: 'decommission' });
+  const batch = await batchOf(fleet, { type: 'sensor', labels: { lot: '7' } });
   expect(await refusal(async () => sign(batch, await csrOf('u1', key)))).toBe('CSR_KEY_IN_USE');
   expect((await sign(batch, await csrOf('u1'))).created).toBe(true);
-  expect(await works.store.findDevice(u1)).toMatchObject({
+  expect(await fleet.store.findDevice(u1)).toMatchObject({
     state: 'active',
     type: 'sensor',
     batch: 'lot-1',
@@ -245,17 +245,17 @@ describe('forty at once', () => {
   const forty = <T>(make: (n: number) => T): T[] => Array.from({ length: 40 }, (_, n) => make(n));
 
   it('different units never overrun the quota', async () => {
-    const batch = await batchOf(works, { quota: 13 });
+    const batch = await batchOf(fleet, { quota: 13 });
     const csrs = await Promise.all(forty((n) => csrOf(`u${String(n)}`)));
     const codes = await Promise.all(csrs.map((csr) => codeOf(sign(batch, csr))));
     expect(codes.filter((code) => code === 'done')).toHaveLength(13);
     expect(codes.filter((code) => code === 'BATCH_QUOTA_EXHAUSTED')).toHaveLength(27);
     expect(await issued()).toBe(13);
-    expect((await works.store.countDevicesByState()).active).toBe(13);
+    expect((await fleet.store.countDevicesByState()).active).toBe(13);
   });
 
   it('the same unit is one certificate and one of the quota, also when it is the last one', async () => {
-    const batch = await batchOf(works, { quota: 1 });
+    const batch = await batchOf(fleet, { quota: 1 });
     const csr = await csrOf('u1');
     const units = await Promise.all(forty(() => sign(batch, csr)));
     expect(units.filter(({ created }) => created)).toHaveLength(1);
@@ -264,7 +264,7 @@ describe('forty at once', () => {
   });
 
   it('a duplicate id with different keys is one unit; the others meet BATCH_KEY_DIFFERS', async () => {
-    const batch = await batchOf(works, { quota: 40 });
+    const batch = await batchOf(fleet, { quota: 40 });
     const csrs = await Promise.all(forty(() => csrOf('u1')));
     const codes = await Promise.all(csrs.map((csr) => codeOf(sign(batch, csr))));
     expect(codes.filter((code) => code === 'done')).toHaveLength(1);

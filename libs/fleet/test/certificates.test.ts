@@ -14,21 +14,21 @@ import {
   codeOf,
   csrOf,
   newKey,
-  openWorks,
+  openTestFleet,
   operator,
   tokenOf,
-  type Works,
-} from './works.ts';
+  type TestFleet,
+} from './test-fleet.ts';
 
-let works: Works;
+let fleet: TestFleet;
 beforeEach(async () => {
-  works = await openWorks();
+  fleet = await openTestFleet();
 });
-afterEach(() => works.close());
+afterEach(() => fleet.close());
 
 async function issue(changes: Partial<IssueCertificateCommand> = {}) {
   const name = changes.name ?? 'broker@works';
-  return issueCertificate(works, {
+  return issueCertificate(fleet, {
     caller: operator,
     profile: 'broker-server',
     name,
@@ -42,11 +42,11 @@ describe('a certificate that is not a device’s', () => {
   it('is issued with the names asked for, and written down', async () => {
     const certificate = await issue({ caller: 'keyline', ipAddresses: ['192.0.2.7'] });
     expect(certificate).toMatchObject({ owner: 'broker@works', kind: 'server', state: 'active' });
-    expect(await works.store.findCertificate(certificate.serial)).toMatchObject({
+    expect(await fleet.store.findCertificate(certificate.serial)).toMatchObject({
       owner: 'broker@works',
     });
     expect(parseCertificate(certificate.der).serial).toBe(certificate.serial);
-    expect((await works.store.listEntriesOf('broker@works', 1))[0]).toMatchObject({
+    expect((await fleet.store.listEntriesOf('broker@works', 1))[0]).toMatchObject({
       actor: 'keyline',
       data: { kind: 'certificate-issued', serial: certificate.serial, profile: 'broker-server' },
     });
@@ -56,7 +56,7 @@ describe('a certificate that is not a device’s', () => {
     'never has a name a device could have (%j): PROFILE_VIOLATION',
     async (name) => {
       expect(await codeOf(issue({ name, csr: await csrOf('x@y') }))).toBe('PROFILE_VIOLATION');
-      expect(await works.store.lastSeq()).toBe(0);
+      expect(await fleet.store.lastSeq()).toBe(0);
     },
   );
 
@@ -67,8 +67,8 @@ describe('a certificate that is not a device’s', () => {
 
   it('needs a key of its own: one of a device, or of another service, is CSR_KEY_IN_USE', async () => {
     const key = newKey();
-    const { tokenHash } = await tokenOf(works);
-    await enroll(works, { csr: await csrOf('d1', key), tokenHash });
+    const { tokenHash } = await tokenOf(fleet);
+    await enroll(fleet, { csr: await csrOf('d1', key), tokenHash });
     expect(await codeOf(issue({ csr: await csrOf('broker@works', key) }))).toBe('CSR_KEY_IN_USE');
     const own = newKey();
     await issue({ csr: await csrOf('broker@works', own) });
@@ -84,12 +84,12 @@ describe('revoking one certificate', () => {
     serial: string,
     reason?: 'keyCompromise' | 'certificateHold',
     by: Caller = caller('admin'),
-  ) => revokeCertificate(works, { caller: by, serial: parseSerialHex(serial), reason });
+  ) => revokeCertificate(fleet, { caller: by, serial: parseSerialHex(serial), reason });
 
   it('is done once and answered the same ever after', async () => {
     const { serial } = await issue();
     const first = await revoke(serial, 'keyCompromise');
-    works.clock.advance(Duration.hours(1));
+    fleet.clock.advance(Duration.hours(1));
     const second = await revoke(serial);
     expect(second.certificate).toMatchObject({ state: 'revoked', reason: 'keyCompromise' });
     expect(second.certificate.revokedAt).toBe(first.certificate.revokedAt);
@@ -99,9 +99,9 @@ describe('revoking one certificate', () => {
   it('is answered the same also when its owner has had hundreds of entries since', async () => {
     const { serial } = await issue();
     const first = await revoke(serial);
-    const entry = (await works.store.listEntriesOf('broker@works', 1))[0]!;
+    const entry = (await fleet.store.listEntriesOf('broker@works', 1))[0]!;
     const later = { ...entry.data, serial: 'ff' };
-    await works.store.commit({
+    await fleet.store.commit({
       writes: [],
       entries: Array.from({ length: 300 }, () => ({ at: 1, actor: 'keyline', data: later })),
     });
@@ -112,7 +112,7 @@ describe('revoking one certificate', () => {
     const { serial } = await issue();
     const answers = await Promise.all(Array.from({ length: 20 }, () => revoke(serial)));
     expect(new Set(answers.map(({ entry }) => entry.seq)).size).toBe(1);
-    expect(await works.store.lastSeq()).toBe(2);
+    expect(await fleet.store.lastSeq()).toBe(2);
   });
 
   it('that nobody issued is CERTIFICATE_NOT_FOUND', async () => {
@@ -122,17 +122,17 @@ describe('revoking one certificate', () => {
   it('is not held: a broker refuses a serial for good or not at all', async () => {
     const { serial } = await issue();
     expect(await codeOf(revoke(serial, 'certificateHold'))).toBe('REQUEST_INVALID');
-    expect(await works.store.findCertificate(serial)).toMatchObject({ state: 'active' });
+    expect(await fleet.store.findCertificate(serial)).toMatchObject({ state: 'active' });
   });
 
   it('of a suspended device is final: resuming the device does not bring it back', async () => {
-    const { tokenHash } = await tokenOf(works);
-    const { certificate } = await enroll(works, { csr: await csrOf('d1'), tokenHash });
-    await changeDeviceState(works, { caller: operator, id: 'd1', change: 'suspend' });
+    const { tokenHash } = await tokenOf(fleet);
+    const { certificate } = await enroll(fleet, { csr: await csrOf('d1'), tokenHash });
+    await changeDeviceState(fleet, { caller: operator, id: 'd1', change: 'suspend' });
     const answer = await revoke(certificate.serial, 'keyCompromise');
     expect(answer.certificate.reason).toBe('keyCompromise');
-    await changeDeviceState(works, { caller: operator, id: 'd1', change: 'resume' });
-    expect(await works.store.findCertificate(certificate.serial)).toMatchObject({
+    await changeDeviceState(fleet, { caller: operator, id: 'd1', change: 'resume' });
+    expect(await fleet.store.findCertificate(certificate.serial)).toMatchObject({
       state: 'revoked',
       reason: 'keyCompromise',
     });

@@ -11,27 +11,35 @@ import {
   type DeviceState,
   type StateChange,
 } from '../src/index.ts';
-import { codeOf, csrOf, kinds, openWorks, operator, tokenOf, type Works } from './works.ts';
+import {
+  codeOf,
+  csrOf,
+  kinds,
+  openTestFleet,
+  operator,
+  tokenOf,
+  type TestFleet,
+} from './test-fleet.ts';
 
 const d1 = parseDeviceId('d1');
-let works: Works;
+let fleet: TestFleet;
 let first: Certificate;
 beforeEach(async () => {
-  works = await openWorks();
-  const { tokenHash } = await tokenOf(works, { type: 'sensor' });
-  first = (await enroll(works, { csr: await csrOf('d1'), tokenHash })).certificate;
+  fleet = await openTestFleet();
+  const { tokenHash } = await tokenOf(fleet, { type: 'sensor' });
+  first = (await enroll(fleet, { csr: await csrOf('d1'), tokenHash })).certificate;
 });
-afterEach(() => works.close());
+afterEach(() => fleet.close());
 
 const change = (what: StateChange, reason?: RevocationReason): Promise<DeviceChanged> =>
-  changeDeviceState(works, { caller: operator, id: 'd1', change: what, reason });
+  changeDeviceState(fleet, { caller: operator, id: 'd1', change: what, reason });
 const found = async (serial = first.serial): Promise<Certificate | undefined> =>
-  works.store.findCertificate(serial);
+  fleet.store.findCertificate(serial);
 const state = async (): Promise<DeviceState | undefined> =>
-  (await works.store.findDevice(d1))?.state;
+  (await fleet.store.findDevice(d1))?.state;
 const renewed = async (): Promise<Certificate> =>
   (
-    await renew(works, {
+    await renew(fleet, {
       caller: { role: 'device', name: 'd1', via: 'certificate', certificate: first },
       csr: await csrOf('d1'),
     })
@@ -83,7 +91,7 @@ describe('a device in a state', () => {
 
   it.each(cases)('%s: %s makes it %s', async (from, what, to) => {
     if (from === 'registered') {
-      await works.store.commit({
+      await fleet.store.commit({
         writes: [
           {
             op: 'update-device',
@@ -99,31 +107,31 @@ describe('a device in a state', () => {
       });
     }
     for (const way of ways[from as DeviceState]) await change(way);
-    const seq = await works.store.lastSeq();
+    const seq = await fleet.store.lastSeq();
     if (to === 'refused') {
       expect(await codeOf(change(what as StateChange))).toBe('DEVICE_STATE_FORBIDS');
       expect(await state()).toBe(from);
-      expect(await works.store.lastSeq()).toBe(seq);
+      expect(await fleet.store.lastSeq()).toBe(seq);
       return;
     }
     const { changed, device } = await change(what as StateChange);
     expect(changed).toBe(from !== to);
-    expect(device).toEqual(await works.store.findDevice(d1));
+    expect(device).toEqual(await fleet.store.findDevice(d1));
     expect(await state()).toBe(to);
     // One entry for a change, none for a state that holds already.
-    expect(await works.store.lastSeq()).toBe(changed ? seq + 1 : seq);
+    expect(await fleet.store.lastSeq()).toBe(changed ? seq + 1 : seq);
   });
 
   it('answers a repeat with the entry that brought it there, not with a later one', async () => {
     const { entry } = await change('revoke', 'keyCompromise');
-    works.clock.advance(Duration.hours(1));
+    fleet.clock.advance(Duration.hours(1));
     expect((await change('revoke')).entry).toMatchObject({ seq: entry.seq, at: entry.at });
   });
 });
 
 it('is DEVICE_NOT_FOUND for nobody, DEVICE_ID_INVALID for what is no id', async () => {
   const other = (id: string) =>
-    codeOf(changeDeviceState(works, { caller: operator, id, change: 'revoke' }));
+    codeOf(changeDeviceState(fleet, { caller: operator, id, change: 'revoke' }));
   expect(await other('nobody')).toBe('DEVICE_NOT_FOUND');
   expect(await other('a/b')).toBe('DEVICE_ID_INVALID');
 });
@@ -136,10 +144,10 @@ describe('revoking', () => {
       expect(await found(serial)).toMatchObject({
         state: 'revoked',
         reason: 'keyCompromise',
-        revokedAt: works.clock.now(),
+        revokedAt: fleet.clock.now(),
       });
     }
-    const [written] = await works.store.readEntries(entry.seq - 1, 1);
+    const [written] = await fleet.store.readEntries(entry.seq - 1, 1);
     expect(written).toMatchObject({
       actor: 'operator:operator@works',
       data: { kind: 'device-revoked', state: 'revoked', role: 'sensor', reason: 'keyCompromise' },
@@ -154,13 +162,13 @@ describe('revoking', () => {
   });
 
   it('leaves a certificate alone that could not even renew any more', async () => {
-    works.clock.advance(Duration.days(41));
+    fleet.clock.advance(Duration.days(41));
     await change('revoke');
     expect((await found())?.state).toBe('active');
   });
 
   it('can be done when the device’s type is in the configuration no more', async () => {
-    works.types.delete('sensor');
+    fleet.types.delete('sensor');
     for (const what of ['suspend', 'revoke', 'decommission'] as const) {
       expect((await change(what)).changed).toBe(true);
     }
@@ -187,7 +195,7 @@ describe('suspending', () => {
     expect(await found()).toMatchObject({ state: 'revoked', reason: 'certificateHold' });
     await change('resume');
     expect(await found()).toMatchObject({ state: 'active', reason: null, revokedAt: null });
-    expect(kinds(await works.store.listEntriesOf('d1', 9))).toEqual([
+    expect(kinds(await fleet.store.listEntriesOf('d1', 9))).toEqual([
       'device-resumed',
       'device-suspended',
       'device-enrolled',
@@ -199,19 +207,19 @@ describe('suspending', () => {
     ['decommission', 'cessationOfOperation'],
   ] as const)('and then %s makes the hold final', async (what, reason) => {
     await change('suspend');
-    works.clock.advance(5000);
+    fleet.clock.advance(5000);
     const { entry } = await change(what);
     expect(await found()).toMatchObject({
       state: 'revoked',
       reason,
-      revokedAt: works.clock.now(),
+      revokedAt: fleet.clock.now(),
     });
-    const [written] = await works.store.readEntries(entry.seq - 1, 1);
+    const [written] = await fleet.store.readEntries(entry.seq - 1, 1);
     expect(written?.data).toMatchObject({ serials: [first.serial] });
   });
 
   it('and resuming lift nothing that was revoked for another reason', async () => {
-    await revokeCertificate(works, {
+    await revokeCertificate(fleet, {
       caller: operator,
       serial: first.serial,
       reason: 'keyCompromise',
@@ -231,14 +239,14 @@ describe('suspending', () => {
 
   it('and resuming after the certificate’s end lifts its hold, so that it can renew in its grace', async () => {
     await change('suspend');
-    works.clock.advance(Duration.days(11));
+    fleet.clock.advance(Duration.days(11));
     await change('resume');
     expect((await found())?.state).toBe('active');
   });
 
   it('and resuming need the type: without it the device stays suspended', async () => {
     await change('suspend');
-    works.types.delete('sensor');
+    fleet.types.delete('sensor');
     expect(await codeOf(change('resume'))).toBe('DEVICE_TYPE_UNKNOWN');
     expect(await state()).toBe('suspended');
   });

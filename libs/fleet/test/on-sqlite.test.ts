@@ -1,6 +1,6 @@
 // The tests of the use cases once more, on SQLite: by themselves they stand on the store in memory, which keeps the same contract.
 import { describe } from 'vitest';
-import { standOnSqlite } from './works.ts';
+import { standOnSqlite } from './test-fleet.ts';
 
 standOnSqlite();
 

@@ -14,32 +14,32 @@ import {
   csrOf,
   kinds,
   newKey,
-  openWorks,
+  openTestFleet,
   operator,
   tokenOf,
   type Key,
-  type Works,
-} from './works.ts';
+  type TestFleet,
+} from './test-fleet.ts';
 
 const d1 = parseDeviceId('d1');
-let works: Works;
+let fleet: TestFleet;
 let key: Key;
 let first: Certificate;
 beforeEach(async () => {
-  works = await openWorks();
+  fleet = await openTestFleet();
   key = newKey();
-  const { tokenHash } = await tokenOf(works, { labels: { site: 'a' } });
-  first = (await enroll(works, { csr: await csrOf('d1', key), tokenHash })).certificate;
-  works.clock.advance(Duration.days(60));
+  const { tokenHash } = await tokenOf(fleet, { labels: { site: 'a' } });
+  first = (await enroll(fleet, { csr: await csrOf('d1', key), tokenHash })).certificate;
+  fleet.clock.advance(Duration.days(60));
 });
-afterEach(() => works.close());
+afterEach(() => fleet.close());
 
 const renewed = (certificate: Certificate, csr?: string): Promise<Enrolled> =>
-  renew(works, {
+  renew(fleet, {
     caller: { role: 'device', name: certificate.owner, via: 'certificate', certificate },
     csr,
   });
-const issued = async (): Promise<number> => (await works.store.listCertificatesOf('d1')).length;
+const issued = async (): Promise<number> => (await fleet.store.listCertificatesOf('d1')).length;
 const times = <T>(count: number, make: () => T): T[] => Array.from({ length: count }, make);
 
 describe('renewing', () => {
@@ -48,11 +48,11 @@ describe('renewing', () => {
     expect(created).toBe(true);
     expect(certificate.spkiSha256).toBe(first.spkiSha256);
     expect(certificate.serial).not.toBe(first.serial);
-    expect(certificate.notAfter).toBe(works.clock.now() + Duration.days(90));
-    expect(await works.store.findDevice(d1)).toEqual(device);
+    expect(certificate.notAfter).toBe(fleet.clock.now() + Duration.days(90));
+    expect(await fleet.store.findDevice(d1)).toEqual(device);
     expect(device).toMatchObject({ version: 2, serial: certificate.serial, labels: { site: 'a' } });
-    expect((await works.store.findCertificate(first.serial))?.state).toBe('superseded');
-    expect(kinds(await works.store.listEntriesOf('d1', 9))).toEqual([
+    expect((await fleet.store.findCertificate(first.serial))?.state).toBe('superseded');
+    expect(kinds(await fleet.store.listEntriesOf('d1', 9))).toEqual([
       'device-renewed',
       'device-enrolled',
     ]);
@@ -61,20 +61,20 @@ describe('renewing', () => {
   it('takes a new key, which is the device’s from then on, as is the old one', async () => {
     const next = newKey('ed25519');
     const { certificate } = await renewed(first, await csrOf('d1', next));
-    expect(await works.store.findKeyOwner(certificate.spkiSha256)).toBe('d1');
-    expect(await works.store.findKeyOwner(first.spkiSha256)).toBe('d1');
+    expect(await fleet.store.findKeyOwner(certificate.spkiSha256)).toBe('d1');
+    expect(await fleet.store.findKeyOwner(first.spkiSha256)).toBe('d1');
     expect(certificate.spkiSha256).not.toBe(first.spkiSha256);
   });
 
   it('goes on from a certificate that ended: whether it may is the edge’s to say', async () => {
-    works.clock.advance(Duration.days(40));
+    fleet.clock.advance(Duration.days(40));
     expect((await renewed(first)).certificate.notBefore).toBeGreaterThan(first.notAfter);
   });
 
   it('refuses another’s key, another’s name, and what is no CSR', async () => {
     const other = newKey();
-    const { tokenHash } = await tokenOf(works);
-    await enroll(works, { csr: await csrOf('d2', other), tokenHash });
+    const { tokenHash } = await tokenOf(fleet);
+    await enroll(fleet, { csr: await csrOf('d2', other), tokenHash });
     expect(await codeOf(renewed(first, await csrOf('d1', other)))).toBe('CSR_KEY_IN_USE');
     expect(await codeOf(renewed(first, await csrOf('d2')))).toBe('CSR_SUBJECT_MISMATCH');
     expect(await codeOf(renewed(first, 'nonsense'))).toBe('CSR_MALFORMED');
@@ -84,25 +84,25 @@ describe('renewing', () => {
   it.each(['suspend', 'revoke', 'decommission'] as const)(
     'is DEVICE_STATE_FORBIDS after a %s',
     async (change) => {
-      await changeDeviceState(works, { caller: operator, id: 'd1', change });
+      await changeDeviceState(fleet, { caller: operator, id: 'd1', change });
       expect(await codeOf(renewed(first))).toBe('DEVICE_STATE_FORBIDS');
       expect(await issued()).toBe(1);
     },
   );
 
   it('does not outlive its device: one that ended before the device was let go of ends with it', async () => {
-    works.clock.advance(Duration.days(40));
-    await changeDeviceState(works, { caller: operator, id: 'd1', change: 'decommission' });
-    const { tokenHash } = await tokenOf(works);
-    await enroll(works, { csr: await csrOf('d1'), tokenHash });
+    fleet.clock.advance(Duration.days(40));
+    await changeDeviceState(fleet, { caller: operator, id: 'd1', change: 'decommission' });
+    const { tokenHash } = await tokenOf(fleet);
+    await enroll(fleet, { csr: await csrOf('d1'), tokenHash });
     // The edge refuses revoked ones, also in their grace.
-    expect((await works.store.findCertificate(first.serial))?.state).toBe('revoked');
+    expect((await fleet.store.findCertificate(first.serial))?.state).toBe('revoked');
   });
 
   it('refuses a certificate that was revoked after its holder was let in', async () => {
-    await changeDeviceState(works, { caller: operator, id: 'd1', change: 'decommission' });
-    const { tokenHash } = await tokenOf(works);
-    await enroll(works, { csr: await csrOf('d1'), tokenHash });
+    await changeDeviceState(fleet, { caller: operator, id: 'd1', change: 'decommission' });
+    const { tokenHash } = await tokenOf(fleet);
+    await enroll(fleet, { csr: await csrOf('d1'), tokenHash });
     expect(await codeOf(renewed(first))).toBe('CERTIFICATE_NOT_ACCEPTED');
   });
 
@@ -115,7 +115,7 @@ describe('a renewal whose answer was lost', () => {
   it('is answered with the certificate it got, however often it is asked for', async () => {
     const { certificate, entry } = await renewed(first);
     for (let n = 0; n < 5; n++) {
-      works.clock.advance(Duration.minutes(1));
+      fleet.clock.advance(Duration.minutes(1));
       const again = await renewed(first);
       expect(again.created).toBe(false);
       expect(again.certificate.serial).toBe(certificate.serial);
@@ -134,7 +134,7 @@ describe('a renewal whose answer was lost', () => {
 
   it('gets a new one when the successor was revoked since', async () => {
     const { certificate } = await renewed(first);
-    await works.store.commit({
+    await fleet.store.commit({
       writes: [
         { op: 'revoke-certificate', serial: certificate.serial, at: 1, reason: 'superseded' },
       ],
@@ -150,7 +150,7 @@ describe('twenty renewals at once', () => {
     expect(new Set(answers.map(({ certificate }) => certificate.serial)).size).toBe(1);
     expect(answers.filter(({ created }) => created)).toHaveLength(1);
     expect(await issued()).toBe(2);
-    expect((await works.store.findDevice(d1))?.version).toBe(2);
+    expect((await fleet.store.findDevice(d1))?.version).toBe(2);
   });
 
   it('with the same new key are one certificate, too', async () => {
@@ -166,39 +166,39 @@ describe('twenty renewals at once', () => {
     const done = codes.filter((code) => code === 'done').length;
     expect(codes.filter((code) => code !== 'done' && code !== 'DEVICE_CHANGED')).toEqual([]);
     expect(done).toBeGreaterThanOrEqual(1);
-    const certificates = await works.store.listCertificatesOf('d1');
+    const certificates = await fleet.store.listCertificatesOf('d1');
     expect(certificates).toHaveLength(done + 1);
     const active = certificates.filter(({ state }) => state === 'active');
     expect(active.map(({ serial }) => serial)).toEqual([
-      (await works.store.findDevice(d1))?.serial,
+      (await fleet.store.findDevice(d1))?.serial,
     ]);
   });
 
   it('beside a revocation leave no good certificate', async () => {
     await Promise.all([
       ...times(10, async () => codeOf(renewed(first, await csrOf('d1')))),
-      changeDeviceState(works, { caller: operator, id: 'd1', change: 'revoke' }),
+      changeDeviceState(fleet, { caller: operator, id: 'd1', change: 'revoke' }),
       ...times(10, () => codeOf(renewed(first))),
     ]);
-    const states = (await works.store.listCertificatesOf('d1')).map(({ state }) => state);
+    const states = (await fleet.store.listCertificatesOf('d1')).map(({ state }) => state);
     expect(new Set(states)).toEqual(new Set(['revoked']));
-    expect((await works.store.findDevice(d1))?.state).toBe('revoked');
+    expect((await fleet.store.findDevice(d1))?.state).toBe('revoked');
   });
 });
 
 describe('a certificate that was superseded', () => {
   const use = (certificate: Certificate): Promise<void> =>
-    noteUse(works, { role: 'device', name: certificate.owner, via: 'certificate', certificate });
+    noteUse(fleet, { role: 'device', name: certificate.owner, via: 'certificate', certificate });
   const fresh = async ({ serial }: Certificate): Promise<Certificate> => {
-    const found = await works.store.findCertificate(serial);
+    const found = await fleet.store.findCertificate(serial);
     if (found === undefined) throw new Error(`no ${serial}`);
     return found;
   };
   const openAlerts = async (): Promise<string[]> =>
-    (await works.store.listAlerts({ includeResolved: false })).map((alert) => alert.key);
+    (await fleet.store.listAlerts({ includeResolved: false })).map((alert) => alert.key);
   const conflictOfD1 = 'identity:d1:two-holders';
   const entriesOf = async (kind: string) =>
-    (await works.store.listEntriesOf('d1', 99)).filter(({ data }) => data.kind === kind);
+    (await fleet.store.listEntriesOf('d1', 99)).filter(({ data }) => data.kind === kind);
 
   it('is as good as ever until its successor is used, and then good for nothing but to fetch that', async () => {
     const next = newKey();
@@ -258,8 +258,8 @@ describe('a certificate that was superseded', () => {
 
   it('and its successor, used at the same time, are never both good: one comes first, and the ledger says which', async () => {
     for (let round = 0; round < 20; round++) {
-      const device = await works.store.findDevice(d1);
-      const old = await works.store.findCertificate(device!.serial!);
+      const device = await fleet.store.findDevice(d1);
+      const old = await fleet.store.findCertificate(device!.serial!);
       const next = (await renewed(old!, await csrOf('d1'))).certificate;
       const third = await csrOf('d1');
       const outcomes = [codeOf(renewed(old!, third)), ...times(3, () => codeOf(use(next)))];
@@ -278,16 +278,16 @@ describe('a certificate that was superseded', () => {
         expect(state).toBe('active');
         expect(uses).toHaveLength(1);
       }
-      works.clock.advance(Duration.days(1));
+      fleet.clock.advance(Duration.days(1));
     }
   });
 
   it('stays good with a successor that was suspended and resumed before its first use, and no longer', async () => {
     const { certificate } = await renewed(first, await csrOf('d1'));
     for (const change of ['suspend', 'resume'] as const) {
-      await changeDeviceState(works, { caller: operator, id: 'd1', change });
+      await changeDeviceState(fleet, { caller: operator, id: 'd1', change });
     }
-    expect((await works.store.findDevice(d1))?.predecessor).toBe(first.serial);
+    expect((await fleet.store.findDevice(d1))?.predecessor).toBe(first.serial);
     await use(await fresh(first));
     await use(await fresh(certificate));
     expect(await codeOf(use(await fresh(first)))).toBe('CERTIFICATE_NOT_ACCEPTED');
@@ -313,7 +313,7 @@ describe('a certificate that was superseded', () => {
     async (change) => {
       await renewed(first, await csrOf('d1'));
       await renewed(first, await csrOf('d1'));
-      await changeDeviceState(works, { caller: operator, id: 'd1', change });
+      await changeDeviceState(fleet, { caller: operator, id: 'd1', change });
       expect(await openAlerts()).toEqual([]);
     },
   );
@@ -327,9 +327,9 @@ describe('renewing before the window (RFC 9773)', () => {
 
   it('is RENEWAL_TOO_EARLY with the key it has, to the millisecond', async () => {
     const opens = young.notAfter - Math.floor((young.notAfter - young.notBefore) * 0.4);
-    works.clock.advance(opens - works.clock.now() - 1);
+    fleet.clock.advance(opens - fleet.clock.now() - 1);
     expect(await codeOf(renewed(young))).toBe('RENEWAL_TOO_EARLY');
-    works.clock.advance(1);
+    fleet.clock.advance(1);
     expect(await codeOf(renewed(young))).toBe('done');
   });
 
@@ -339,14 +339,14 @@ describe('renewing before the window (RFC 9773)', () => {
 
   it('is done once on an operator’s word, for as long as that holds', async () => {
     const allow = (lifetime: number, id = 'd1') =>
-      allowRenewal(works, { caller: operator, id, lifetime });
+      allowRenewal(fleet, { caller: operator, id, lifetime });
     await allow(Duration.hours(1));
-    works.clock.advance(Duration.hours(1));
+    fleet.clock.advance(Duration.hours(1));
     expect(await codeOf(renewed(young))).toBe('RENEWAL_TOO_EARLY');
     await allow(Duration.hours(1));
     const { certificate } = await renewed(young);
     expect(await codeOf(renewed(certificate))).toBe('RENEWAL_TOO_EARLY');
-    const [, entry] = await works.store.listEntriesOf('d1', 9);
+    const [, entry] = await fleet.store.listEntriesOf('d1', 9);
     expect(entry).toMatchObject({
       actor: 'operator:operator@works',
       data: { kind: 'renewal-allowed', identity: 'd1' },
@@ -359,7 +359,7 @@ describe('renewing before the window (RFC 9773)', () => {
     let current = young;
     for (let n = 1; n < 24; n++) current = (await renewed(current, await csrOf('d1'))).certificate;
     expect(await codeOf(renewed(current, await csrOf('d1')))).toBe('RENEWAL_LIMIT');
-    works.clock.advance(Duration.days(1));
+    fleet.clock.advance(Duration.days(1));
     expect(await codeOf(renewed(current, await csrOf('d1')))).toBe('done');
   });
 });

@@ -5,20 +5,20 @@ import { parseCertificate } from '@keyline/x509';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createHierarchy, now, type Hierarchy } from '../../pki/test/hierarchy.ts';
 import { importRootCrl, readRootAnswers } from '../src/index.ts';
-import { codeOf, openWorks, type Works } from './works.ts';
+import { codeOf, openTestFleet, type TestFleet } from './test-fleet.ts';
 
 const hierarchy = createHierarchy({ at: now });
 const stranger = createHierarchy({ at: now });
-let works: Works;
+let fleet: TestFleet;
 let root: Hierarchy['root'];
 let serial: ReturnType<typeof parseCertificate>['serial'];
 beforeEach(async () => {
-  works = await openWorks();
+  fleet = await openTestFleet();
   const made = await hierarchy;
   ({ root } = made);
   ({ serial } = parseCertificate(made.issuing.certificateDer));
 });
-afterEach(() => works.close());
+afterEach(() => fleet.close());
 
 interface Changes {
   readonly revoked?: boolean;
@@ -51,14 +51,14 @@ const answersOf = ({ revoked = false, by = root, at = now }: Changes = {}): Prom
     nextUpdate: at + life,
   });
 const bring = (crl: Uint8Array, answers: readonly Uint8Array[]) =>
-  importRootCrl(works, {
+  importRootCrl(fleet, {
     caller: 'keyline',
     crl,
     answers,
     roots: [{ id: 'root', certificate: parseCertificate(root.certificateDer) }],
   });
 const kept = async (): Promise<string[]> => {
-  const crl = await works.store.findLatestCrl('root', 'complete');
+  const crl = await fleet.store.findLatestCrl('root', 'complete');
   return readRootAnswers(crl?.answers ?? new Uint8Array()).map(
     ({ certId, status }) => `${certId.hashAlgorithm} ${status}`,
   );
@@ -78,7 +78,7 @@ describe("OCSP answers of a root (RFC 6960 §4.2.2.2: signed with the issuer's o
   it('change nothing, and their CRL neither, when another root signed them or they do not go with it', async () => {
     const { root: other } = await stranger;
     await bring(await crlOf(1), await answersOf());
-    const before = await works.store.lastSeq();
+    const before = await fleet.store.lastSeq();
     const forged = await createPresignedAnswers({
       // The root's name and key hash, another's signature.
       authority: {
@@ -103,7 +103,7 @@ describe("OCSP answers of a root (RFC 6960 §4.2.2.2: signed with the issuer's o
     );
     expect(await codeOf(bring(await crlOf(2), [ocspError('tryLater')]))).toBe('DER_MALFORMED');
     expect(await codeOf(bring(await crlOf(1), await answersOf()))).toBe('STORE_CONFLICT');
-    expect(await works.store.lastSeq()).toBe(before);
+    expect(await fleet.store.lastSeq()).toBe(before);
   });
 
   it('never call good again what the CRL before had revoked', async () => {

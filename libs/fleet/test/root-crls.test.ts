@@ -10,21 +10,21 @@ import {
   type Hierarchy,
 } from '../../pki/test/hierarchy.ts';
 import { importRootCrl, installAuthority, addAuthority, obeyRootCrls } from '../src/index.ts';
-import { codeOf, kinds, openWorks, type Works } from './works.ts';
+import { codeOf, kinds, openTestFleet, type TestFleet } from './test-fleet.ts';
 
 const hierarchy = createHierarchy({ at: now });
 const stranger = createHierarchy({ at: now });
-let works: Works;
+let fleet: TestFleet;
 let root: Hierarchy['root'];
 let issuing: Uint8Array;
 beforeEach(async () => {
-  works = await openWorks();
+  fleet = await openTestFleet();
   ({
     root,
     issuing: { certificateDer: issuing },
   } = await hierarchy);
-  await addAuthority(works, { caller: 'keyline', id: 'issuing-1' });
-  await installAuthority(works, {
+  await addAuthority(fleet, { caller: 'keyline', id: 'issuing-1' });
+  await installAuthority(fleet, {
     caller: 'keyline',
     id: 'issuing-1',
     certificate: issuing,
@@ -32,7 +32,7 @@ beforeEach(async () => {
     roots: roots(),
   });
 });
-afterEach(() => works.close());
+afterEach(() => fleet.close());
 
 const roots = () => [{ id: 'root', certificate: parseCertificate(root.certificateDer) }];
 
@@ -59,19 +59,19 @@ async function crlOf(
   });
 }
 const bring = async (crl: Uint8Array) =>
-  importRootCrl(works, { caller: 'keyline', crl, roots: roots() });
-const state = async () => (await works.store.listAuthorities())[0]?.state;
+  importRootCrl(fleet, { caller: 'keyline', crl, roots: roots() });
+const state = async () => (await fleet.store.listAuthorities())[0]?.state;
 
 describe("a root's CRL that lists an authority (RFC 5280 §5)", () => {
   it('revokes it in the same commit, with its time and reason in the ledger', async () => {
     expect((await bring(await crlOf(1, { lists: issuing }))).revoked).toEqual(['issuing-1']);
-    const [record] = await works.store.listAuthorities();
+    const [record] = await fleet.store.listAuthorities();
     expect(record).toMatchObject({
       state: 'revoked',
       revokedAt: now - 1000,
       reason: 'cACompromise',
     });
-    const entries = await works.store.readEntries(0, 99);
+    const entries = await fleet.store.readEntries(0, 99);
     expect(kinds(entries).slice(-2)).toEqual(['crl-published', 'authority-revoked']);
     expect(entries.at(-1)?.data).toMatchObject({ authority: 'issuing-1', crl: 1 });
   });
@@ -85,17 +85,17 @@ describe("a root's CRL that lists an authority (RFC 5280 §5)", () => {
   it('changes nothing when it is of another root, for leaves only, older, or ended', async () => {
     const { root: other } = await stranger;
     await bring(await crlOf(5));
-    const before = await works.store.lastSeq();
+    const before = await fleet.store.lastSeq();
     expect(await codeOf(bring(await crlOf(9, { by: other, lists: issuing })))).toBe('PATH_INVALID');
     expect(await codeOf(bring(await crlOf(9, { scope: 'user', lists: issuing })))).toBe(
       'PATH_INVALID',
     );
     expect(await codeOf(bring(await crlOf(4, { lists: issuing })))).toBe('STORE_CONFLICT');
     const late = await crlOf(9, { lists: issuing });
-    works.clock.advance(Duration.days(31));
+    fleet.clock.advance(Duration.days(31));
     expect(await codeOf(bring(late))).toBe('PATH_INVALID');
     expect(await state()).toBe('ready');
-    expect(await works.store.lastSeq()).toBe(before);
+    expect(await fleet.store.lastSeq()).toBe(before);
   });
 
   it('changes nothing when its distribution point restricts it to a directory name (§5.2.5)', async () => {
@@ -130,7 +130,7 @@ describe("a root's CRL that lists an authority (RFC 5280 §5)", () => {
 
   it('is obeyed at the start too, where it lies in a database that is older than the rule', async () => {
     const der = await crlOf(3, { lists: issuing });
-    await works.store.commit({
+    await fleet.store.commit({
       writes: [
         {
           op: 'insert-crl',
@@ -149,10 +149,10 @@ describe("a root's CRL that lists an authority (RFC 5280 §5)", () => {
       entries: [],
     });
     // Also when it has ended since: what it says of a revocation stays true.
-    works.clock.advance(Duration.days(60));
-    expect(await obeyRootCrls(works, roots())).toEqual(['issuing-1']);
+    fleet.clock.advance(Duration.days(60));
+    expect(await obeyRootCrls(fleet, roots())).toEqual(['issuing-1']);
     expect(await state()).toBe('revoked');
-    expect(await obeyRootCrls(works, roots())).toEqual([]);
+    expect(await obeyRootCrls(fleet, roots())).toEqual([]);
   });
 });
 
@@ -167,15 +167,15 @@ describe("an authority's certificate that is brought", () => {
     });
   };
   const install = async (certificate: Uint8Array): Promise<unknown> => {
-    await addAuthority(works, { caller: 'keyline', id: 'issuing-2' });
+    await addAuthority(fleet, { caller: 'keyline', id: 'issuing-2' });
     const given = { id: 'issuing-2', certificate, root: root.certificateDer, roots: roots() };
-    return installAuthority(works, { caller: 'keyline', ...given });
+    return installAuthority(fleet, { caller: 'keyline', ...given });
   };
 
   it('is taken when the CRL of its root calls it good', async () => {
     await bring(await crlOf(1, { lists: issuing }));
     await install(await next());
-    expect((await works.store.listAuthorities()).map((one) => one.state)).toEqual([
+    expect((await fleet.store.listAuthorities()).map((one) => one.state)).toEqual([
       'revoked',
       'ready',
     ]);
@@ -184,16 +184,16 @@ describe("an authority's certificate that is brought", () => {
   it('is refused when that CRL lists it, also one that has ended (RFC 5280 §6.1.3 (a)(3))', async () => {
     const certificate = await next();
     await bring(await crlOf(1, { lists: certificate }));
-    works.clock.advance(Duration.days(31));
+    fleet.clock.advance(Duration.days(31));
     await expect(install(certificate)).rejects.toThrow(/PATH_INVALID.*CRL 1 of its root lists it/);
   });
 
   it('is refused when nobody knows: the CRL of its root has ended (§6.3.3)', async () => {
     await bring(await crlOf(1));
-    works.clock.advance(Duration.days(31));
+    fleet.clock.advance(Duration.days(31));
     const certificate = await next();
     await expect(install(certificate)).rejects.toThrow(/PATH_INVALID.*not known.*root-crl/);
-    const [, record] = await works.store.listAuthorities();
+    const [, record] = await fleet.store.listAuthorities();
     expect(record).toMatchObject({ state: 'pending', certificate: null });
   });
 });

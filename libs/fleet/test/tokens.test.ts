@@ -8,17 +8,17 @@ import {
   revokeToken,
   type CallerRole,
 } from '../src/index.ts';
-import { caller, codeOf, openWorks, operator, tokenOf, type Works } from './works.ts';
+import { caller, codeOf, openTestFleet, operator, tokenOf, type TestFleet } from './test-fleet.ts';
 
-let works: Works;
+let fleet: TestFleet;
 beforeEach(async () => {
-  works = await openWorks();
+  fleet = await openTestFleet();
 });
-afterEach(() => works.close());
+afterEach(() => fleet.close());
 
 const admin = caller('admin');
 const enrollmentToken = (lifetime = Duration.days(1), type = 'default') =>
-  createEnrollmentToken(works, {
+  createEnrollmentToken(fleet, {
     caller: operator,
     description: 'line 1',
     type,
@@ -28,14 +28,14 @@ const enrollmentToken = (lifetime = Duration.days(1), type = 'default') =>
     lifetime,
   });
 const apiToken = (role: CallerRole, lifetime = Duration.days(1)) =>
-  createApiToken(works, { caller: caller(role), description: '', role: 'auditor', lifetime });
+  createApiToken(fleet, { caller: caller(role), description: '', role: 'auditor', lifetime });
 
 it('makes enrollment tokens whose secret is in the answer, hidden, and nowhere else', async () => {
   const { token, secret } = await enrollmentToken();
   expect(secret.reveal()).toMatch(/^kle_[\w-]{43}$/);
   expect(inspect({ token, secret }, { depth: 9 })).not.toContain(secret.reveal());
-  expect(await works.store.findTokenByHash(hashToken(secret.reveal()))).toEqual(token);
-  expect(JSON.stringify(await works.store.readEntries(0, 9))).not.toContain(secret.reveal());
+  expect(await fleet.store.findTokenByHash(hashToken(secret.reveal()))).toEqual(token);
+  expect(JSON.stringify(await fleet.store.readEntries(0, 9))).not.toContain(secret.reveal());
   expect((await enrollmentToken()).secret.reveal()).not.toBe(secret.reveal());
 });
 
@@ -47,7 +47,7 @@ it.each([
   ['an API token for ever', () => apiToken('admin', Infinity), 'VALIDITY_NOT_ALLOWED'],
 ])('makes no token with %s', async (_what, make, code) => {
   expect(await codeOf(make())).toBe(code);
-  expect(await works.store.lastSeq()).toBe(0);
+  expect(await fleet.store.lastSeq()).toBe(0);
 });
 
 describe('API tokens', () => {
@@ -63,19 +63,19 @@ describe('API tokens', () => {
 
   it('are revoked by admins only', async () => {
     const { token } = await apiToken('admin');
-    expect(await codeOf(revokeToken(works, { caller: operator, id: token.id }))).toBe('FORBIDDEN');
-    expect((await works.store.findApiToken(token.id))?.revokedAt).toBeNull();
-    const revoked = await revokeToken(works, { caller: admin, id: token.id });
-    expect(revoked.revokedAt).toBe(works.clock.now());
+    expect(await codeOf(revokeToken(fleet, { caller: operator, id: token.id }))).toBe('FORBIDDEN');
+    expect((await fleet.store.findApiToken(token.id))?.revokedAt).toBeNull();
+    const revoked = await revokeToken(fleet, { caller: admin, id: token.id });
+    expect(revoked.revokedAt).toBe(fleet.clock.now());
   });
 });
 
 it('revokes a token once: the first time stays, and one that is not there is NOT_FOUND', async () => {
-  const { id } = await tokenOf(works);
-  const first = await revokeToken(works, { caller: operator, id });
-  works.clock.advance(1000);
-  expect((await revokeToken(works, { caller: operator, id })).revokedAt).toBe(first.revokedAt);
+  const { id } = await tokenOf(fleet);
+  const first = await revokeToken(fleet, { caller: operator, id });
+  fleet.clock.advance(1000);
+  expect((await revokeToken(fleet, { caller: operator, id })).revokedAt).toBe(first.revokedAt);
   for (const unknown of ['tok_0', 'api_0', '']) {
-    expect(await codeOf(revokeToken(works, { caller: admin, id: unknown }))).toBe('NOT_FOUND');
+    expect(await codeOf(revokeToken(fleet, { caller: admin, id: unknown }))).toBe('NOT_FOUND');
   }
 });

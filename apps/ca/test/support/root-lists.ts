@@ -1,12 +1,12 @@
-// What keyline-root crl makes, by the plant's root: a CRL and the OCSP answers of the same run, PEM.
+// What keyline-root crl makes, by the test's root: a CRL and the OCSP answers of the same run, PEM.
 import type { SerialHex } from '@keyline/kernel';
 import { createCrl, createPresignedAnswers, type CertificateStatus } from '@keyline/pki';
 import { decodePem, encodePem } from '@keyline/x509';
-import type { Plant } from './plant.ts';
+import type { IssuingCa } from './issuing-ca.ts';
 
 /** The body of a call that brings both; without certificates a CRL alone. */
 export async function signRootLists(
-  plant: Pick<Plant, 'trust' | 'rootSigner'>,
+  issuingCa: Pick<IssuingCa, 'trust' | 'rootSigner'>,
   given: {
     readonly number: number;
     readonly thisUpdate: number;
@@ -16,8 +16,8 @@ export async function signRootLists(
 ): Promise<{ crl: string; ocsp?: string }> {
   const { certificates, number, ...times } = given;
   const authority = {
-    certificateDer: decodePem(plant.trust, 'CERTIFICATE'),
-    signer: plant.rootSigner,
+    certificateDer: decodePem(issuingCa.trust, 'CERTIFICATE'),
+    signer: issuingCa.rootSigner,
   };
   const revocation = { revokedAt: times.thisUpdate, reason: 'cACompromise' } as const;
   const crl = await createCrl({

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createTargetFollower, runTarget, type RunningTarget } from '../../src/index.ts';
 import type { ConnectedTarget } from '../../src/target.ts';
 import { MemoryFleet } from './memory-fleet.ts';
-import type { TargetWorld } from './target-world.ts';
+import type { TargetSurroundings } from './target-surroundings.ts';
 
 const role = (name: string, ...publish: string[]): Role => ({
   ...{ name, description: name, publish, subscribe: [] },
@@ -28,16 +28,16 @@ const held: Hold = {
 /** @param create an empty broker of the kind, which can be reached */
 export function describeTarget(
   kind: string,
-  create: () => TargetWorld | Promise<TargetWorld>,
+  create: () => TargetSurroundings | Promise<TargetSurroundings>,
 ): void {
   describe(`a broker of the kind ${kind}`, () => {
-    let world: TargetWorld;
+    let surroundings: TargetSurroundings;
     let fleet: MemoryFleet;
     let clock: FakeClock;
     let target: RunningTarget | undefined;
     let follower: RunningFollower | undefined;
     beforeEach(async () => {
-      world = await create();
+      surroundings = await create();
       fleet = new MemoryFleet();
       clock = new FakeClock(1_000_000);
       target = undefined;
@@ -46,12 +46,12 @@ export function describeTarget(
     afterEach(async () => {
       await follower?.stop();
       await target?.close();
-      await world.close();
+      await surroundings.close();
     });
 
     async function run(): Promise<RunningTarget> {
       target = await runTarget({
-        open: (events) => world.open(events),
+        open: (events) => surroundings.open(events),
         ...{ roles, types, clock, fleet: fleet.reader, exclusive: true },
         follow: async (given) => {
           const backoff = { first: 1, most: 5 };
@@ -69,14 +69,15 @@ export function describeTarget(
 
     const nothing = { onConnect: () => undefined, onDisconnect: () => undefined };
     /** As a service that starts: it remembers nothing. */
-    const newFollower = (given: ConnectedTarget = world.open(nothing)) =>
+    const newFollower = (given: ConnectedTarget = surroundings.open(nothing)) =>
       createTargetFollower({
         ...{ target: given, roles, types, clock, fleet: fleet.reader, exclusive: true },
       });
 
     /** What holds for a device, from its own side. */
     const isIn = (id: string): boolean =>
-      world.letsIn(id, fleet.get(id).serial ?? '') && world.mayPublish(id, telemetry(id));
+      surroundings.letsIn(id, fleet.get(id).serial ?? '') &&
+      surroundings.mayPublish(id, telemetry(id));
     const whoIsIn = (): string[] => [...fleet.devices.keys()].filter(isIn);
     const active = (): string[] =>
       [...fleet.devices.values()].filter(({ state }) => state === 'active').map(({ id }) => id);
@@ -97,12 +98,12 @@ export function describeTarget(
       fleet.enroll('hub', 'gateway');
       const { entries } = fleet;
       await newFollower().apply(entries);
-      expect(world.mayPublish('pump', telemetry('pump'))).toBe(true);
-      expect(world.mayPublish('pump', telemetry('hub'))).toBe(false);
-      expect(world.mayPublish('pump', 'sites/all')).toBe(false);
-      expect(world.mayPublish('hub', telemetry('hub'))).toBe(true);
-      expect(world.mayPublish('hub', 'sites/all')).toBe(true);
-      expect(world.mayPublish('nobody', telemetry('nobody'))).toBe(false);
+      expect(surroundings.mayPublish('pump', telemetry('pump'))).toBe(true);
+      expect(surroundings.mayPublish('pump', telemetry('hub'))).toBe(false);
+      expect(surroundings.mayPublish('pump', 'sites/all')).toBe(false);
+      expect(surroundings.mayPublish('hub', telemetry('hub'))).toBe(true);
+      expect(surroundings.mayPublish('hub', 'sites/all')).toBe(true);
+      expect(surroundings.mayPublish('nobody', telemetry('nobody'))).toBe(false);
     });
 
     it('has what the ledger says, and the evidence for it, however often it is told', async () => {
@@ -129,7 +130,7 @@ export function describeTarget(
       const filled = await one.reconcile();
       expect(filled.missing).toBeGreaterThanOrEqual(active().length);
       expect(whoIsIn()).toEqual(active());
-      await world.empty();
+      await surroundings.empty();
       expect(whoIsIn()).toEqual([]);
       expect((await one.reconcile()).missing).toBe(filled.missing);
       expect(whoIsIn()).toEqual(active());
@@ -139,14 +140,14 @@ export function describeTarget(
       enrollMixed(20);
       const one = newFollower();
       await one.reconcile();
-      await world.grant('d1', 'gateway');
-      await world.grant('d10', 'gateway');
-      await world.remove('d4');
-      await world.grant('intruder', 'gateway');
+      await surroundings.grant('d1', 'gateway');
+      await surroundings.grant('d10', 'gateway');
+      await surroundings.remove('d4');
+      await surroundings.grant('intruder', 'gateway');
       expect(await one.reconcile()).toMatchObject({ missing: 1, stale: 1, changed: 1, foreign: 1 });
       expect(whoIsIn()).toEqual(active());
-      expect(world.mayPublish('d10', 'sites/all')).toBe(false);
-      expect(world.mayPublish('intruder', 'sites/all')).toBe(false);
+      expect(surroundings.mayPublish('d10', 'sites/all')).toBe(false);
+      expect(surroundings.mayPublish('intruder', 'sites/all')).toBe(false);
       expect(await one.reconcile()).toMatchObject({ missing: 0, stale: 0, changed: 0, foreign: 0 });
     });
 
@@ -156,19 +157,25 @@ export function describeTarget(
       await one.apply(fleet.entries);
       const next = fleet.renew('d1');
       await one.apply(fleet.entries.slice(1));
-      expect([world.letsIn('d1', old), world.letsIn('d1', next)]).toEqual([true, true]);
+      expect([surroundings.letsIn('d1', old), surroundings.letsIn('d1', next)]).toEqual([
+        true,
+        true,
+      ]);
       fleet.use('d1');
       await one.apply(fleet.entries.slice(2));
-      expect(world.letsIn('d1', next)).toBe(true);
-      expect(world.letsIn('d1', old)).toBe(one.refusesSerials() !== true);
+      expect(surroundings.letsIn('d1', next)).toBe(true);
+      expect(surroundings.letsIn('d1', old)).toBe(one.refusesSerials() !== true);
       fleet.change('d1', 'revoked');
       await one.apply(fleet.entries.slice(3));
-      expect([world.letsIn('d1', old), world.letsIn('d1', next)]).toEqual([false, false]);
+      expect([surroundings.letsIn('d1', old), surroundings.letsIn('d1', next)]).toEqual([
+        false,
+        false,
+      ]);
     });
 
     it('keeps nothing from the others when it refuses one, and is asked for that again', async () => {
       for (let n = 0; n < 5; n++) fleet.enroll(`d${String(n)}`);
-      world.refuse('d2');
+      surroundings.refuse('d2');
       const one = newFollower();
       await expect(one.apply(fleet.entries)).rejects.toMatchObject({ code: 'TARGET_REFUSED' });
       expect(whoIsIn()).toEqual(['d0', 'd1', 'd3', 'd4']);
@@ -185,8 +192,8 @@ export function describeTarget(
       for (let calls = 0; !isDone; calls++) {
         expect(calls).toBeLessThan(100);
         for (const how of ['apply', 'reconcile'] as const) {
-          await world.empty();
-          world.loseAnswerAfter(calls);
+          await surroundings.empty();
+          surroundings.loseAnswerAfter(calls);
           const killed = newFollower();
           const outcome = await (
             how === 'apply' ? killed.apply(fleet.entries) : killed.reconcile()
@@ -198,7 +205,7 @@ export function describeTarget(
           if (outcome === 'done') isDone = how === 'reconcile';
           // Not all of them yet, perhaps, but nobody who should not be.
           expect(active()).toEqual(expect.arrayContaining(whoIsIn()));
-          world.comeBack();
+          surroundings.comeBack();
           await newFollower().apply(fleet.entries);
           expect(whoIsIn()).toEqual(active());
         }
@@ -213,7 +220,7 @@ export function describeTarget(
       await running.tick();
       expect(running.compared()?.seq).toBe(2);
       expect(running.lastError()).toBeUndefined();
-      world.goAway();
+      surroundings.goAway();
       fleet.change('d1', 'revoked');
       fleet.enroll('d3');
       clock.advance(Duration.hours(1));
@@ -223,7 +230,7 @@ export function describeTarget(
       expect(running.lag()).toBe(2);
       expect(running.acknowledgedAt('d1', 3)).toBeUndefined();
       const before = running.compared()?.at;
-      world.comeBack();
+      surroundings.comeBack();
       expect(await running.waitFor(4, 5000)).toBe(true);
       expect(whoIsIn()).toEqual(['d2', 'd3']);
       expect(running.acknowledgedAt('d1', 3)).toBe(clock.now());
@@ -244,7 +251,7 @@ export function describeTarget(
     it(`is filled with ${String(many)} identities, and lets a revocation through before it has them all`, async () => {
       for (let n = 0; n < many; n++) fleet.enroll(`d${String(n)}`);
       const before = fleet.entries.length;
-      const given = world.open(nothing);
+      const given = surroundings.open(nothing);
       const put = given.put.bind(given);
       let puts = 0;
       let putsBefore = Infinity;

@@ -10,7 +10,7 @@ import type {
   PassedOver,
   Step,
 } from '../../src/target.ts';
-import { Reach, type TargetWorld } from './target-world.ts';
+import { Reach, type TargetSurroundings } from './target-surroundings.ts';
 
 interface Identity {
   access: 'granted' | 'denied';
@@ -18,7 +18,7 @@ interface Identity {
   serials: string[];
 }
 
-export function createMemoryWorld(capabilities: Capabilities): TargetWorld {
+export function createMemorySurroundings(capabilities: Capabilities): TargetSurroundings {
   const reach = new Reach();
   const identities = new Map<string, Identity>();
   const revoked = new Set<string>();
@@ -89,7 +89,7 @@ export function createMemoryWorld(capabilities: Capabilities): TargetWorld {
     }
   }
 
-  const open: TargetWorld['open'] = (events): ConnectedTarget => {
+  const open: TargetSurroundings['open'] = (events): ConnectedTarget => {
     let isPrepared = false;
     const target: ConnectedTarget = {
       ...{ name: 'memory', url: 'memory://' },

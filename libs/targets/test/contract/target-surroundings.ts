@@ -1,7 +1,7 @@
 // What the contract needs of a kind of broker: one that runs, that can be taken away, tampered with and looked at from a device's side.
 import type { ConnectedTarget, ConnectionEvents } from '../../src/target.ts';
 
-export interface TargetWorld {
+export interface TargetSurroundings {
   /** A new client of the same broker, as after a restart of the service. */
   open(events: ConnectionEvents): ConnectedTarget;
   /** Away until `comeBack`. */

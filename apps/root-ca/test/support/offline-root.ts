@@ -17,7 +17,7 @@ export interface Ran {
 
 type Json = ReturnType<typeof JSON.parse>;
 
-export interface Vault {
+export interface OfflineRoot {
   /** The offline folder. */
   readonly folder: string;
   /** What lies around it. */
@@ -58,13 +58,13 @@ export async function runLauncher(
   return { code, out, err };
 }
 
-export function openVault(): Vault {
+export function openOfflineFolder(): OfflineRoot {
   const outside = mkdtempSync(join(tmpdir(), 'keyline-root-'));
-  const folder = join(outside, 'vault');
+  const folder = join(outside, 'offline');
   mkdirSync(folder, { mode: 0o700 });
   const path = (...names: string[]): string => join(folder, ...names);
   const run = (...args: string[]): Promise<Ran> => runLauncher([...args, '--dir', folder]);
-  const vault: Vault = {
+  const offline: OfflineRoot = {
     folder,
     outside,
     path,
@@ -88,45 +88,49 @@ export function openVault(): Vault {
     },
     remove: () => rmSync(outside, { recursive: true, force: true }),
   };
-  vault.write('pass', `${passphrase}\n`, 0o600);
-  return vault;
+  offline.write('pass', `${passphrase}\n`, 0o600);
+  return offline;
 }
 
 export const withPass = ['--passphrase-file', 'pass', '--yes'] as const;
 
-/** A vault with a root in it. */
-export async function openRootVault(...initOptions: string[]): Promise<Vault> {
-  const vault = openVault();
+/** An offline folder with a root in it. */
+export async function openOfflineRoot(...initOptions: string[]): Promise<OfflineRoot> {
+  const offline = openOfflineFolder();
   try {
     // The last --common-name counts.
-    await vault.must('init', ...withPass, '--common-name', 'Test Root', ...initOptions);
+    await offline.must('init', ...withPass, '--common-name', 'Test Root', ...initOptions);
   } catch (error) {
-    vault.remove();
+    offline.remove();
     throw error;
   }
-  return vault;
+  return offline;
 }
 
-/** Runs a real part in the vault; what it says on standard error is in the error it throws. */
-function runTool(vault: Pick<Vault, 'folder'>, name: string, args: readonly string[]): string {
+/** Runs a real part in the offline folder; what it says on standard error is in the error it throws. */
+function runTool(
+  offline: Pick<OfflineRoot, 'folder'>,
+  name: string,
+  args: readonly string[],
+): string {
   return execFileSync(findCommand(name) ?? name, args, {
-    cwd: vault.folder,
+    cwd: offline.folder,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 }
 
-export function openssl(vault: Pick<Vault, 'folder'>, ...args: string[]): string {
-  return runTool(vault, 'openssl', args);
+export function openssl(offline: Pick<OfflineRoot, 'folder'>, ...args: string[]): string {
+  return runTool(offline, 'openssl', args);
 }
 
-export function certtool(vault: Pick<Vault, 'folder'>, ...args: string[]): string {
-  return runTool(vault, 'certtool', args);
+export function certtool(offline: Pick<OfflineRoot, 'folder'>, ...args: string[]): string {
+  return runTool(offline, 'certtool', args);
 }
 
-/** A CSR by OpenSSL in the vault; `key` names the key file, which is made when it is not there. */
+/** A CSR by OpenSSL in the offline folder; `key` names the key file, which is made when it is not there. */
 export function makeCsr(
-  vault: Pick<Vault, 'folder'>,
+  offline: Pick<OfflineRoot, 'folder'>,
   name: string,
   given: {
     cn?: string;
@@ -142,7 +146,7 @@ export function makeCsr(
     more = [],
   } = given;
   openssl(
-    vault,
+    offline,
     ...['req', '-new', '-newkey', ...algorithm, '-nodes', '-utf8', '-subj', `/CN=${cn}`],
     ...['-keyout', `${name}.key`, '-out', `${name}.csr`],
     ...extensions.flatMap((extension) => ['-addext', extension]),

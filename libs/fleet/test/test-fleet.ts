@@ -1,4 +1,4 @@
-// A works for the use cases: a real issuer, a store in memory (or SQLite in a folder), a clock that stands still, and requests of devices.
+// A fleet for the use cases: a real issuer, a store in memory (or SQLite in a folder), a clock that stands still, and requests of devices.
 import type { DeviceTypes, Roles } from '@keyline/access';
 import { Duration, FakeClock, isKeylineError } from '@keyline/kernel';
 import { createIssuer } from '@keyline/pki';
@@ -29,7 +29,7 @@ import {
 } from '../src/index.ts';
 import type { EntryData, LedgerEntry } from '@keyline/ledger';
 
-export interface Works extends FleetContext {
+export interface TestFleet extends FleetContext {
   readonly clock: FakeClock;
   readonly types: Map<string, { name: string; description: string; profile: string; role: string }>;
   close(): Promise<void>;
@@ -74,12 +74,12 @@ async function openOnSqlite(): Promise<OpenStore> {
 
 let openStore = openInMemory;
 
-/** From here on each works of this file stands on SQLite. */
+/** From here on each fleet of this file stands on SQLite. */
 export function standOnSqlite(): void {
   openStore = openOnSqlite;
 }
 
-export async function openWorks(): Promise<Works> {
+export async function openTestFleet(): Promise<TestFleet> {
   const opened = await openStore();
   const types = new Map([
     ['default', { name: 'default', description: '', profile: 'device-client', role: 'device' }],
@@ -114,10 +114,10 @@ export async function csrOf(commonName: string, key: Key = newKey()): Promise<st
 
 /** An enrollment token, by what an enroll command wants of it. */
 export async function tokenOf(
-  works: FleetContext,
+  fleet: FleetContext,
   changes: Partial<CreateEnrollmentTokenCommand> = {},
 ): Promise<{ id: string; tokenHash: string }> {
-  const { token, secret } = await createEnrollmentToken(works, {
+  const { token, secret } = await createEnrollmentToken(fleet, {
     caller: operator,
     description: '',
     type: 'default',
@@ -131,10 +131,10 @@ export async function tokenOf(
 }
 
 export function batchOf(
-  works: FleetContext,
+  fleet: FleetContext,
   changes: Partial<Parameters<typeof openBatch>[1]> = {},
 ): Promise<Batch> {
-  return openBatch(works, {
+  return openBatch(fleet, {
     caller: operator,
     id: 'lot-1',
     type: 'default',
@@ -163,11 +163,11 @@ export const kinds = (entries: readonly LedgerEntry[]): EntryData['kind'][] =>
   entries.map(({ data }) => data.kind);
 
 /** Everything written so far; a refusal must leave it as it was. */
-export async function written(works: FleetContext): Promise<unknown> {
+export async function written(fleet: FleetContext): Promise<unknown> {
   return [
-    await works.store.lastSeq(),
-    await works.store.listDevices({ limit: 1000 }),
-    await works.store.listTokens({ limit: 1000 }),
-    await works.store.listBatches({ limit: 1000 }),
+    await fleet.store.lastSeq(),
+    await fleet.store.listDevices({ limit: 1000 }),
+    await fleet.store.listTokens({ limit: 1000 }),
+    await fleet.store.listBatches({ limit: 1000 }),
   ];
 }

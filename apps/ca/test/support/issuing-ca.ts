@@ -32,7 +32,7 @@ export interface Identity {
   readonly key: string;
 }
 
-export interface Plant {
+export interface IssuingCa {
   readonly folder: string;
   readonly data: string;
   /** What the client side trusts, PEM. */
@@ -61,15 +61,15 @@ export interface Plant {
   /** Closes the service and opens it again on the same data. */
   restart(otherConfig?: string): Promise<void>;
   /** Another service on the same data, where both share it; closing it leaves this one alone. */
-  beside(otherConfig?: string): Promise<Plant>;
+  beside(otherConfig?: string): Promise<IssuingCa>;
   close(): Promise<void>;
 }
 
 /** Everything up to a service that listens on free ports. */
-export async function buildPlant({
+export async function buildIssuingCa({
   shared = false,
   clock,
-}: { readonly shared?: boolean; readonly clock?: Clock } = {}): Promise<Plant> {
+}: { readonly shared?: boolean; readonly clock?: Clock } = {}): Promise<IssuingCa> {
   const folder = await mkdtemp(join(tmpdir(), 'keyline-ca-'));
   const data = join(folder, 'ca');
   const passphraseFile = join(folder, 'ca.pass');
@@ -123,8 +123,8 @@ export async function buildPlant({
     await service.http.listen({ host: '127.0.0.1', port: 0 });
     return service;
   };
-  const around = (service: Service, removes: boolean): Plant => {
-    const plant: Plant = {
+  const around = (service: Service, removes: boolean): IssuingCa => {
+    const issuingCa: IssuingCa = {
       folder,
       data,
       trust,
@@ -136,14 +136,14 @@ export async function buildPlant({
         const payload = body === undefined ? undefined : isText ? body : JSON.stringify(body);
         return send(httpsRequest, payload, {
           host: '127.0.0.1',
-          port: portOf(plant.service.api.server.address()),
+          port: portOf(issuingCa.service.api.server.address()),
           method,
           path,
           headers: {
             ...(body === undefined || isText ? {} : { 'content-type': 'application/json' }),
             ...headers,
           },
-          ca: plant.trust,
+          ca: issuingCa.trust,
           agent: agent ?? false,
           ...as,
         });
@@ -151,7 +151,7 @@ export async function buildPlant({
       plain(method, path, { body, headers = {} } = {}) {
         return send(httpRequest, body, {
           host: '127.0.0.1',
-          port: portOf(plant.service.http.server.address()),
+          port: portOf(issuingCa.service.http.server.address()),
           method,
           path,
           headers,
@@ -159,26 +159,26 @@ export async function buildPlant({
         });
       },
       async restart(otherConfig) {
-        await plant.service.close();
-        plant.service = await open(otherConfig);
+        await issuingCa.service.close();
+        issuingCa.service = await open(otherConfig);
       },
       beside: async (otherConfig) => around(await open(otherConfig), false),
       async close() {
-        await plant.service.close();
+        await issuingCa.service.close();
         if (removes) await rm(folder, { recursive: true, force: true });
       },
     };
-    return plant;
+    return issuingCa;
   };
   return around(await open(), true);
 }
 
 /** A copy of the shipped ca-config with changes to service.yaml, each of which must hit. @returns its folder */
 export async function changedConfig(
-  plant: Pick<Plant, 'folder'>,
+  issuingCa: Pick<IssuingCa, 'folder'>,
   changes: readonly (readonly [from: string, to: string])[],
 ): Promise<string> {
-  const folder = await mkdtemp(join(plant.folder, 'config-'));
+  const folder = await mkdtemp(join(issuingCa.folder, 'config-'));
   await cp(config, folder, { recursive: true });
   const file = join(folder, 'service.yaml');
   let text = await readFile(file, 'utf8');

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openDynsecEngine, type DynsecEngine } from '@keyline/dynsec';
 import { createDynsecTarget, type DynsecAnswer, type DynsecCommand } from '../../src/index.ts';
-import { Reach, type TargetWorld } from './target-world.ts';
+import { Reach, type TargetSurroundings } from './target-surroundings.ts';
 
 const admin = { username: 'keyline@service', clientId: 'keyline@service' };
 
-export async function createDynsecWorld(): Promise<TargetWorld> {
+export async function createDynsecSurroundings(): Promise<TargetSurroundings> {
   const parent = mkdtempSync(join(tmpdir(), 'keyline-target-'));
   const reach = new Reach();
   const refused = new Set<string>();
