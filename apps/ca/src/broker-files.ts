@@ -1,5 +1,6 @@
 // What brokers of this machine are told in files (docs/decisions/0008-who-is-let-in.md): whose clients to let in, and with which key the
 // service administers them. Each is written before the first use of what is new in it.
+import { existsSync, readFileSync } from 'node:fs';
 import type { Authorities } from '@keyline/authorities';
 import { replaceFileAtOnce } from '@keyline/files';
 import type { CaFolder } from './ca-folder.ts';
@@ -14,6 +15,7 @@ export interface BrokerFiles {
 
 export function createBrokerFiles(
   folder: Pick<CaFolder, 'brokerAdmin' | 'clientAuthorities'>,
+  { shared = false }: { readonly shared?: boolean } = {},
 ): BrokerFiles {
   let admins: readonly string[] = [];
   let authoritiesText = '';
@@ -31,10 +33,20 @@ export function createBrokerFiles(
       const [leaf] = firstCertificate.exec(certificatePem) ?? [''];
       if (admins.at(-1) === leaf) return;
       const kept = [...admins, leaf].slice(-2);
-      replaceFileAtOnce(folder.brokerAdmin, kept.join(''));
+      // Services that share the folder: the newest few of all of them.
+      const others = shared ? certificatesIn(folder.brokerAdmin) : [];
+      const all = [...others.filter((one) => !kept.includes(one)).slice(-mostOfOthers), ...kept];
+      replaceFileAtOnce(folder.brokerAdmin, all.join(''));
       admins = kept;
     },
   };
+}
+
+const mostOfOthers = 4;
+
+function certificatesIn(path: string): readonly string[] {
+  if (!existsSync(path)) return [];
+  return readFileSync(path, 'utf8').match(new RegExp(firstCertificate, 'g')) ?? [];
 }
 
 const firstCertificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/;

@@ -114,7 +114,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     const { responders, ocsp, crl, crlFollower } = await startStatus({
       ...{ issuing, data: options.data, follow, closeWith, log },
     });
-    const brokerFiles = createBrokerFiles(caFolderOf(options.data));
+    const brokerFiles = createBrokerFiles(caFolderOf(options.data), { shared: isShared });
     const targets = await startTargets({
       ...{ issuing, own: own.broker, brokerFiles, brokerInnerUrl },
       ...{ follow, every, closeWith, log },

@@ -40,6 +40,8 @@ export interface DynsecClient {
   send(commands: readonly ClientCommand[]): Promise<readonly ClientAnswer[]>;
   /** Connects anew, as when credentials were renewed, after what is in flight was answered. */
   reconnect(): Promise<void>;
+  /** Ends the connection, and what waits for an answer with it; there is none until `reconnect`. */
+  disconnect(): Promise<void>;
   /** Rejects what is in flight. */
   close(): Promise<void>;
 }
@@ -70,6 +72,8 @@ class MqttDynsecClient implements DynsecClient {
   #timer: NodeJS.Timeout | undefined;
   #lastProblem: KeylineError | undefined;
   #closed = false;
+  /** Not connected on purpose. */
+  #resting = false;
   #turningOver = false;
   readonly #batches = new Set<Batch>();
   /** Admitted and not settled. */
@@ -143,8 +147,20 @@ class MqttDynsecClient implements DynsecClient {
     this.#connection = undefined;
     await connection?.close();
     this.#backoff = firstBackoff;
+    this.#resting = false;
     this.#connect();
     this.#wake();
+  }
+
+  async disconnect(): Promise<void> {
+    this.#resting = true;
+    clearTimeout(this.#timer);
+    this.#opening?.abort();
+    this.#rejectAll(this.#unreachable('it is another service that speaks to it'));
+    this.#wake();
+    const connection = this.#connection;
+    this.#connection = undefined;
+    await connection?.close();
   }
 
   async close(): Promise<void> {
@@ -204,7 +220,13 @@ class MqttDynsecClient implements DynsecClient {
   }
 
   #connect(): void {
-    if (this.#closed || this.#opening !== undefined || this.#connection !== undefined) return;
+    if (
+      this.#closed ||
+      this.#resting ||
+      this.#opening !== undefined ||
+      this.#connection !== undefined
+    )
+      return;
     clearTimeout(this.#timer);
     const opening = new AbortController();
     this.#opening = opening;
@@ -215,7 +237,7 @@ class MqttDynsecClient implements DynsecClient {
     })
       .then(async (connection) => {
         this.#opening = undefined;
-        if (this.#closed) return connection.close();
+        if (this.#closed || this.#resting) return connection.close();
         this.#connection = connection;
         this.#lastProblem = undefined;
         this.#backoff = firstBackoff;
@@ -242,7 +264,7 @@ class MqttDynsecClient implements DynsecClient {
 
   /** With growing pauses, scattered so that many clients do not come back in step. */
   #tryAgain(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#resting) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#connect(), this.#backoff * (0.5 + Math.random() / 2));
     this.#backoff = Math.min(longestBackoff, this.#backoff * 2);

@@ -39,6 +39,7 @@ export async function startLeasedFollower(
   const { store, follower, leases, log } = options;
   const { name } = follower;
   let mine: RunningFollower | undefined;
+  let held: Hold | undefined;
   /** As this process sees the holder: its saved cursor, the end of the ledger, and when it last moved. */
   let seen = { cursor: await store.findCursor(name), head: await store.lastSeq(), movedAt: now() };
   let lookTimer: NodeJS.Timeout | undefined;
@@ -68,6 +69,7 @@ export async function startLeasedFollower(
 
   const contender = await leases.contend(name, {
     async begin(hold) {
+      held = hold;
       await follower.begin?.(hold);
       try {
         mine = await startFollower({ ...options, hold });
@@ -86,8 +88,11 @@ export async function startLeasedFollower(
           movedAt: now(),
         };
       }
+      // Given up in order, what is under way is finished; lost, it is cut off.
+      if (held?.isHeld() === true) await ending?.stop();
       await follower.end?.();
       await ending?.stop();
+      held = undefined;
       lookLater();
     },
   });

@@ -9,7 +9,7 @@ import {
 } from '../src/index.ts';
 import { FakeLedger } from './fake-ledger.ts';
 
-const duration = 80;
+const duration = 600;
 let ledger: FakeLedger;
 let all: Leases[];
 beforeEach(() => {
@@ -63,7 +63,7 @@ async function start(holder: string, apply?: (seqs: number[]) => Promise<void>):
 }
 
 const until = (condition: () => boolean) =>
-  vi.waitFor(() => expect(condition()).toBe(true), { timeout: 5000, interval: 5 });
+  vi.waitFor(() => expect(condition()).toBe(true), { timeout: 15_000, interval: 5 });
 
 describe('a follower with a lease', () => {
   it('applies in one process alone; the other sees how far that is, and can wait for it', async () => {

@@ -75,6 +75,8 @@ export async function runTarget(options: RunTargetOptions): Promise<RunningTarge
   let restUntil = -Infinity;
   let connections = 0;
   let isTaking = false;
+  /** Another service follows. */
+  let isResting = false;
   let disconnectedAt: number | undefined = elapsed();
   let lastReason = '';
   /** The head of the ledger at a time: what has not come that far since is behind for so long. */
@@ -173,9 +175,15 @@ export async function runTarget(options: RunTargetOptions): Promise<RunningTarge
     isTaking = false;
   }
 
+  /** One session at a time: a broker that knows sessions by name ends the one of a service that lost its turn and did not notice. */
+  async function rest(): Promise<void> {
+    isResting = true;
+    await connection.disconnect();
+  }
+
   function problem(): string | undefined {
     const error = running.lastError();
-    if (error !== undefined) return error;
+    if (error !== undefined || isResting) return error;
     const now = elapsed();
     const grace = connections === 0 ? startGrace : disconnectedGrace;
     if (disconnectedAt !== undefined && now - disconnectedAt > grace) {
@@ -190,12 +198,17 @@ export async function runTarget(options: RunTargetOptions): Promise<RunningTarge
 
   const running = await options.follow({
     ...target,
-    begin() {
+    async begin() {
       // What another service pushed late, before it noticed that it had lost its turn, is put right.
       due = true;
-      return Promise.resolve();
+      if (!isResting) return;
+      isResting = false;
+      disconnectedAt = elapsed();
+      await connection.reconnect();
     },
+    end: rest,
   });
+  if (running.hold() === undefined) await rest();
   begun.running = running;
   const moveMark = (): void => {
     if (running.position() < mark.seq) return;
@@ -207,7 +220,7 @@ export async function runTarget(options: RunTargetOptions): Promise<RunningTarge
     behindFor() {
       moveMark();
       const now = elapsed();
-      const away = disconnectedAt === undefined ? 0 : now - disconnectedAt;
+      const away = disconnectedAt === undefined || isResting ? 0 : now - disconnectedAt;
       return Math.max(running.position() < mark.seq ? now - mark.at : 0, away);
     },
     lastError: problem,
@@ -226,7 +239,9 @@ export async function runTarget(options: RunTargetOptions): Promise<RunningTarge
       // A comparison may take long; what is reported waits for none.
       await Promise.all([compareIfDue(target), takeReports()]);
     },
-    reconnect: () => connection.reconnect(),
+    async reconnect() {
+      if (!isResting) await connection.reconnect();
+    },
     close: () => connection.close(),
   };
 }

@@ -115,6 +115,8 @@ export interface ConnectedTarget extends Target {
   readonly url: string;
   /** With credentials asked for anew. */
   reconnect(): Promise<void>;
+  /** Ends the connection until `reconnect`: another service speaks to it. */
+  disconnect(): Promise<void>;
   close(): Promise<void>;
 }
 

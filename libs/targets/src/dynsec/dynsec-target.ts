@@ -193,6 +193,7 @@ export function openDynsecTarget(
       return client.isConnected;
     },
     reconnect: () => client.reconnect(),
+    disconnect: () => client.disconnect(),
     close: () => client.close(),
   };
 }

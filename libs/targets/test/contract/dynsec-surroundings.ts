@@ -54,6 +54,7 @@ export async function createDynsecSurroundings(): Promise<TargetSurroundings> {
           return !reach.isAway;
         },
         reconnect: () => Promise.resolve(),
+        disconnect: () => Promise.resolve(),
         close: () => Promise.resolve(),
       };
     },

@@ -125,6 +125,7 @@ export function createMemorySurroundings(capabilities: Capabilities): TargetSurr
       takeReports: () => call(() => []),
       settleUses: () => call(() => undefined),
       reconnect: () => Promise.resolve(),
+      disconnect: () => Promise.resolve(),
       close: () => Promise.resolve(),
     };
     queueMicrotask(() => reach.add(events));
