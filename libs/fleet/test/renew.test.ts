@@ -6,10 +6,12 @@ import {
   enroll,
   noteUse,
   renew,
+  signUnit,
   type Certificate,
   type Enrolled,
 } from '../src/index.ts';
 import {
+  batchOf,
   codeOf,
   csrOf,
   kinds,
@@ -105,6 +107,28 @@ describe('renewing', () => {
     await enroll(fleet, { csr: await csrOf('d1'), tokenHash });
     expect(await codeOf(renewed(first))).toBe('CERTIFICATE_NOT_ACCEPTED');
   });
+
+  it.each(['decommission', 'rework'] as const)(
+    'refuses a certificate that had ended for good before a %s, also when the clock goes back',
+    async (what) => {
+      const batch = await batchOf(works, { rework: true, lifetime: Duration.days(300) });
+      const unit = { caller: operator, batch };
+      const { certificate } = await signUnit(works, { ...unit, csr: await csrOf('u1') });
+      works.clock.advance(Duration.days(200));
+      if (what === 'decommission') {
+        await changeDeviceState(works, { caller: operator, id: 'u1', change: what });
+      }
+      await signUnit(works, { ...unit, csr: await csrOf('u1') });
+      expect(await works.store.findCertificate(certificate.serial)).toMatchObject({
+        state: 'active',
+      });
+      works.clock.advance(-Duration.days(150));
+      for (const csr of [undefined, await csrOf('u1')]) {
+        expect(await codeOf(renewed(certificate, csr))).toBe('CERTIFICATE_NOT_ACCEPTED');
+      }
+      expect(await works.store.listCertificatesOf('u1')).toHaveLength(2);
+    },
+  );
 
   it('is DEVICE_NOT_FOUND for a certificate of nobody', async () => {
     expect(await codeOf(renewed({ ...first, owner: 'nobody' }))).toBe('DEVICE_NOT_FOUND');

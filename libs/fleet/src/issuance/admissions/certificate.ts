@@ -1,6 +1,6 @@
 // Let in by the certificate it has: a device proves that in TLS and gets the next one, with the same key or a new one.
 import { KeylineError, type DeviceId } from '@keyline/kernel';
-import { parseCsr, renewalWindowOf, type Csr } from '@keyline/pki';
+import { parseCsr, type Csr } from '@keyline/pki';
 import { keyAlgorithmOf, readSubjectPublicKeyInfo } from '@keyline/x509';
 import { entryBy, type Caller } from '../../caller.ts';
 import { refusalOfSuperseded } from '../../certificate-use.ts';
@@ -48,13 +48,14 @@ function admitByCertificate(
     async read(store, now) {
       const device = await getRenewable(store, id);
       const asked = await getGood(store, caller.certificate);
+      assertOfThisLife(device, asked);
       const details = getTypeDetails(context, device.type);
       key ??= provedKeyOf(
         asked,
         csr === undefined ? undefined : parseCsr(csr, { maxBytes: context.csrBytes }),
         id,
       );
-      const { standing, knows } = await readSuccessor(store, { device, asked, details, now });
+      const { standing, knows } = await readSuccessor(store, device, asked);
       const admitted: Admitted = {
         id,
         key,
@@ -94,6 +95,19 @@ async function getGood(
   );
 }
 
+/**
+ * One that had ended for good when its device was decommissioned or reworked was left as it was. It belongs to nobody now, also where the
+ * clock was set back or the grace of its profile is longer than it was.
+ */
+function assertOfThisLife({ id, serial }: Device, asked: Certificate): void {
+  if (asked.state === 'superseded' || asked.serial === serial) return;
+  throw new KeylineError(
+    'CERTIFICATE_NOT_ACCEPTED',
+    `The certificate ${asked.serial} had ended before "${id}" was let in anew; it can't renew. Use the newest one.`,
+    { context: { owner: id } },
+  );
+}
+
 function provedKeyOf(current: Certificate, csr: Csr | undefined, id: DeviceId): ProvedKey {
   if (csr === undefined) {
     const spkiDer = readSubjectPublicKeyInfo(current.der);
@@ -104,28 +118,20 @@ function provedKeyOf(current: Certificate, csr: Csr | undefined, id: DeviceId): 
 }
 
 /**
- * A renewal whose answer was lost, or that was asked for twice at once: a certificate that has a successor with the wanted key gets
- * that one again, until the successor's own time to renew has come.
+ * A renewal whose answer was lost, or that was asked for twice at once: a certificate that was superseded gets the one with the wanted key
+ * again. It is good for no other answer, whatever the time.
  */
 async function readSuccessor(
   store: Pick<StoreReader, 'findCertificate'>,
-  given: Required<Pick<Admitted, 'details'>> & {
-    readonly device: Device;
-    readonly asked: Certificate;
-    readonly now: number;
-  },
+  device: Device,
+  asked: Certificate,
 ): Promise<{ readonly standing: Standing; readonly knows: boolean }> {
-  const { device, asked, details, now } = given;
   const standing = { device, isOrphaned: false, ending: [] };
   if (device.serial === null || device.serial === asked.serial) {
     return { standing: { ...standing, current: asked }, knows: false };
   }
   const current = await store.findCertificate(device.serial);
-  // A superseded one is good for no other answer, whatever the time.
-  const knows =
-    current !== undefined &&
-    (asked.state === 'superseded' || now < renewalWindowOf(details.profile, current).start);
-  return { standing: { ...standing, current }, knows };
+  return { standing: { ...standing, current }, knows: current !== undefined };
 }
 
 /** Why it may not renew now, or what goes with it. */
