@@ -117,6 +117,21 @@ describe.skipIf(!has('openssl', 'mosquitto'))('keyline-broker serve --engine mos
     );
   });
 
+  it('leaves a folder alone that another has: it would take its Mosquitto for a leftover, and end it', async () => {
+    const readyFile = join(folder, 'ready-first');
+    const first = start('--config', caConfig, '--ready-file', readyFile);
+    const running = child;
+    await serving(readyFile);
+    const pid = await pidOfMosquitto();
+    const second = start('--config', caConfig);
+    expect(await second.exit).toBe(6);
+    expect(second.output()).toMatch(/Another broker uses the folder/);
+    expect(await runs(pid)).toBe(true);
+    expect(await pidOfMosquitto()).toBe(pid);
+    running?.kill('SIGTERM');
+    expect(await first.exit).toBe(0);
+  });
+
   it('takes its Mosquitto with it when it is killed, or finds it at the next start', async () => {
     const readyFile = join(folder, 'ready-killed');
     const first = start('--config', caConfig, '--ready-file', readyFile);
@@ -137,10 +152,10 @@ describe.skipIf(!has('openssl', 'mosquitto'))('keyline-broker serve --engine mos
     [
       'Mosquitto',
       ['--config', caConfig, '--mosquitto', '/nowhere/mosquitto'],
-      1,
+      6,
       /no program at \/nowhere\/mosquitto.*Install it/,
     ],
-    ['the folder of the roles', [], 1, /needs --config DIR/],
+    ['the folder of the roles', [], 2, /needs --config DIR/],
     [
       'plain HTTP for the CRL',
       ['--config', caConfig, '--crl-url', 'https://x/y.crl'],
@@ -150,13 +165,13 @@ describe.skipIf(!has('openssl', 'mosquitto'))('keyline-broker serve --engine mos
     [
       'a CRL for WebSocket',
       ['--config', caConfig, '--websocket-port', '0'],
-      1,
+      2,
       /--websocket-port is for --engine embedded/,
     ],
     [
       'a Mosquitto that chooses its key exchange',
       ['--config', caConfig, '--tls-groups', 'X25519MLKEM768'],
-      1,
+      2,
       /--tls-groups and --tls-signature-algorithms are for --engine embedded/,
     ],
   ])('ends with a message when %s is missing', async (_what, args, code, message) => {

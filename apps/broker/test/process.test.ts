@@ -66,7 +66,7 @@ it('says when it serves, answers its health, and stops cleanly on SIGTERM', asyn
 
 it('ends with a message that names the file when a certificate is missing', async () => {
   const { output, exit } = start('--cert', join(folder, 'nowhere.pem'));
-  expect(await exit).toBe(1);
+  expect(await exit).toBe(6);
   expect(output()).toMatch(/server certificate .*nowhere\.pem is not there/);
 });
 
@@ -96,7 +96,7 @@ it.each([
   ],
 ])('ends with a message about TLS that its OpenSSL does not know: %j', async (given, said) => {
   const { output, exit } = start(...given);
-  expect(await exit).toBe(1);
+  expect(await exit).toBe(2);
   expect(output()).toMatch(said);
 });
 
