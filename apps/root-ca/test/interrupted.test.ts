@@ -80,7 +80,7 @@ describe.skipIf(!has('openssl'))('an interrupted keyline-root', () => {
     makeCsr(offline, 'issuing');
     mkdirSync(offline.path('.issuing.crt.tmp'));
     await offline.refused(
-      ...([4, 'FILE_UNREADABLE', 'sign-intermediate', ...withPass] as const),
+      ...([6, 'FILE_UNREADABLE', 'sign-intermediate', ...withPass] as const),
       ...['--csr', 'issuing.csr', '--out', 'issuing.crt'],
     );
     rmdirSync(offline.path('.issuing.crt.tmp'));

@@ -221,7 +221,7 @@ describe.skipIf(!has('openssl'))('keyline-root sign-intermediate', () => {
       'CSR_ALGORITHM_NOT_ALLOWED',
     ],
   ])('refuses %s', async (_what, algorithm, more, code) => {
-    await offline.refused(4, code, ...sign(csr({ algorithm, more })));
+    await offline.refused(6, code, ...sign(csr({ algorithm, more })));
   });
 
   it('refuses CSRs that are cut short, padded, altered, oversized or no CSRs at all, and stays as it was', async () => {
