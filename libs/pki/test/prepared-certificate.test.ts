@@ -114,6 +114,18 @@ describe('an authority’s certificate', () => {
   });
 });
 
+describe('an authority whose name can’t be taken apart', () => {
+  it('is refused before anything is issued by it (X.690 §8.19.2)', async () => {
+    const certificateDer = Buffer.from(hierarchy.issuing.certificateDer);
+    // The last octet of the subject's attribute type says that another one follows.
+    const commonName = Buffer.from(der.oid(oids.commonName));
+    certificateDer[certificateDer.lastIndexOf(commonName) + commonName.length - 1] = 0x83;
+    await expect(
+      createIssuer({ ...hierarchy.issuing, certificateDer }, profilesOf(deviceProfile)),
+    ).rejects.toMatchObject({ code: 'LINT_FAILED' });
+  });
+});
+
 describe('the lint of spliced bytes', () => {
   let compiled: CompiledProfile;
   let bare: CompiledProfile;

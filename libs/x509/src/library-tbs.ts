@@ -1,5 +1,6 @@
 // TBSCertificates by @peculiar/x509, of whatever kind. Slow (milliseconds, and a while to load it), so only for what is built once, and loaded
 // only when asked for.
+import { KeylineError, messageOf } from '@keyline/kernel';
 import type { Extension, JsonNameParams, KeyUsageFlags } from '@peculiar/x509';
 import type * as Library from '@peculiar/x509';
 import type { KeyAlgorithm } from './algorithms.ts';
@@ -43,23 +44,25 @@ export async function loadLibrary(): Promise<typeof Library> {
   return import('@peculiar/x509');
 }
 
-/** TBSCertificate, DER. */
+/** TBSCertificate, DER. @throws {KeylineError} LINT_FAILED for names and keys, taken over from elsewhere, that the library can't read */
 export async function buildTbs(
   library: typeof Library,
   content: LibraryContent,
 ): Promise<Uint8Array> {
-  const certificate = await library.X509CertificateGenerator.create({
-    serialNumber: hexOf(content.serial),
-    issuer: new library.Name(toArrayBuffer(content.issuer)),
-    subject: new library.Name(toArrayBuffer(content.subject)),
-    notBefore: new Date(wholeSecond(content.notBefore)),
-    notAfter: new Date(wholeSecond(content.notAfter)),
-    publicKey: toArrayBuffer(content.spkiDer),
-    signingAlgorithm: signingAlgorithms[content.algorithm],
-    // Never looked at: only the TBSCertificate leaves this function.
-    signature: new Uint8Array(96).fill(1),
-    extensions: [...content.extensions],
-  });
+  const certificate = await refusing(() =>
+    library.X509CertificateGenerator.create({
+      serialNumber: hexOf(content.serial),
+      issuer: new library.Name(toArrayBuffer(content.issuer)),
+      subject: new library.Name(toArrayBuffer(content.subject)),
+      notBefore: new Date(wholeSecond(content.notBefore)),
+      notAfter: new Date(wholeSecond(content.notAfter)),
+      publicKey: toArrayBuffer(content.spkiDer),
+      signingAlgorithm: signingAlgorithms[content.algorithm],
+      // Never looked at: only the TBSCertificate leaves this function.
+      signature: new Uint8Array(96).fill(1),
+      extensions: [...content.extensions],
+    }),
+  );
   const outer = readSequence(new Uint8Array(certificate.rawData));
   return outer.whole(outer.read(tags.sequence));
 }
@@ -112,6 +115,19 @@ export function whereaboutsBy(
           ),
         ]),
   ];
+}
+
+/** The library throws errors of its own for bytes that it can't take apart. */
+async function refusing<Made>(make: () => Promise<Made>): Promise<Made> {
+  try {
+    return await make();
+  } catch (cause) {
+    throw new KeylineError(
+      'LINT_FAILED',
+      `No certificate can be written with the names and keys that were taken over: ${messageOf(cause)}. Nothing was signed.`,
+      { cause },
+    );
+  }
 }
 
 export function toArrayBuffer(bytes: Uint8Array): ArrayBuffer {
