@@ -111,22 +111,22 @@ describe('renewing', () => {
   it.each(['decommission', 'rework'] as const)(
     'refuses a certificate that had ended for good before a %s, also when the clock goes back',
     async (what) => {
-      const batch = await batchOf(works, { rework: true, lifetime: Duration.days(300) });
+      const batch = await batchOf(fleet, { rework: true, lifetime: Duration.days(300) });
       const unit = { caller: operator, batch };
-      const { certificate } = await signUnit(works, { ...unit, csr: await csrOf('u1') });
-      works.clock.advance(Duration.days(200));
+      const { certificate } = await signUnit(fleet, { ...unit, csr: await csrOf('u1') });
+      fleet.clock.advance(Duration.days(200));
       if (what === 'decommission') {
-        await changeDeviceState(works, { caller: operator, id: 'u1', change: what });
+        await changeDeviceState(fleet, { caller: operator, id: 'u1', change: what });
       }
-      await signUnit(works, { ...unit, csr: await csrOf('u1') });
-      expect(await works.store.findCertificate(certificate.serial)).toMatchObject({
+      await signUnit(fleet, { ...unit, csr: await csrOf('u1') });
+      expect(await fleet.store.findCertificate(certificate.serial)).toMatchObject({
         state: 'active',
       });
-      works.clock.advance(-Duration.days(150));
+      fleet.clock.advance(-Duration.days(150));
       for (const csr of [undefined, await csrOf('u1')]) {
         expect(await codeOf(renewed(certificate, csr))).toBe('CERTIFICATE_NOT_ACCEPTED');
       }
-      expect(await works.store.listCertificatesOf('u1')).toHaveLength(2);
+      expect(await fleet.store.listCertificatesOf('u1')).toHaveLength(2);
     },
   );
 
