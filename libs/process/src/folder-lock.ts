@@ -7,6 +7,9 @@ import { KeylineError, messageOf } from '@keyline/kernel';
 
 const sqliteBusy = 5;
 
+/** Those that are held: what nobody refers to any more is closed by the garbage collector, and the lock would go with it. */
+const held = new Set<DatabaseSync>();
+
 export interface FolderLock {
   /** May be called again. */
   release(): void;
@@ -51,9 +54,10 @@ export function lockFolder(given: {
     throw new KeylineError(code, detail, { cause, context: { folder: given.folder } });
   }
   const locked = database;
+  held.add(locked);
   return {
     release() {
-      if (!locked.isOpen) return;
+      if (!held.delete(locked)) return;
       rmSync(holderFile, { force: true });
       locked.close();
     },
