@@ -1,5 +1,5 @@
 // The store on SQLite: opening, versions, and the lock that keeps a database to one service, or to those that mean to share it.
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import type { Store } from '@keyline/fleet';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import Database from 'better-sqlite3';
@@ -22,6 +22,11 @@ function configure(db: Database.Database): void {
   db.pragma('wal_autocheckpoint = 16384');
   db.pragma('cache_size = -65536');
 }
+
+/** Half as much again as is copied by itself. */
+const longestLogBytes = 96 * 1024 * 1024;
+/** Milliseconds. */
+const lookAtLogEvery = 2000;
 
 const versionOf = (db: Database.Database): number =>
   db.pragma('user_version', { simple: true }) as number;
@@ -189,11 +194,25 @@ export async function openSqliteStore(options: {
       beforeWrite,
       commitUnit: (unit) => commits.commit(unit),
     });
+    // Where another service always reads, the log is copied and never begun anew: then that is insisted on, for a moment.
+    const cutting = isShared
+      ? setInterval(() => {
+          if ((statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) < longestLogBytes)
+            return;
+          try {
+            beforeWrite();
+            db.pragma('wal_checkpoint(TRUNCATE)');
+          } catch {
+            // The next look tries again; what is wrong with the disk, every commit says.
+          }
+        }, lookAtLogEvery).unref()
+      : undefined;
     return {
       ...shared.reads,
       commit: (unit) => (crlParts.isLarge(unit) ? crlParts.commit(unit) : commits.commit(unit)),
       onCommit: (listener) => commits.onCommit(listener),
       close: () => {
+        clearInterval(cutting);
         commits.close();
         shared.end();
         close();
