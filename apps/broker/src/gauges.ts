@@ -45,7 +45,11 @@ export function addGauges(sources: GaugeSources): void {
     ['retained_messages', 'Retained messages.', () => store.retained.size],
     ['queued_bytes', memoryOf('messages that wait for clients'), () => accounts.queuedBytes],
     ['retained_bytes', memoryOf('retained messages'), () => accounts.retainedBytes],
-    ['partial_bytes', memoryOf('packets that are not whole'), () => engine.memory.partial],
+    [
+      'partial_bytes',
+      memoryOf('packets that are not whole, or wait because their sender is held back'),
+      () => engine.memory.partial,
+    ],
     ['unread_bytes', memoryOf('what slow clients have not taken'), () => engine.memory.unread],
     ['identities', 'Clients in the dynamic-security state.', () => dynsec.counts().clients],
     [

@@ -59,7 +59,10 @@ export interface Limits {
   readonly maxUnreadBytes: number;
   /** The same of all clients together; those that have the most go first. */
   readonly maxUnreadBytesInAll: number;
-  /** Memory for packets that have begun and not ended, of all clients together; those that have the most go first. */
+  /**
+   * Memory for packets that have begun and not ended, and for those that wait because their sender is held back, of all clients together;
+   * those that have the most go first.
+   */
   readonly maxPartialBytes: number;
   /** Milliseconds from the first to the last byte of a packet. */
   readonly packetTimeout: number;

@@ -65,7 +65,7 @@ const limitOptions: Record<keyof Limits, readonly [flag: string, help: string]> 
   ],
   maxPartialBytes: [
     '--max-partial-bytes <bytes>',
-    'of packets that are not whole; above it, those with the most are cut',
+    'of packets that are not whole or wait; above it, those with the most are cut',
   ],
   packetTimeout: ['--packet-timeout <ms>', 'first to last byte of a packet'],
   messageSizeLimit: ['--message-size-limit <bytes>', 'payload of one message, 0 for no limit'],

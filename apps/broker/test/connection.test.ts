@@ -47,6 +47,7 @@ function open(onPacket: (packet: Packet) => void = () => undefined) {
     onDrained: () => undefined,
     onLeave: (connection) => left.push(connection),
     applyRights: () => undefined,
+    onHeld: () => undefined,
     sendTo: () => undefined,
   };
   const connection = new Connection(

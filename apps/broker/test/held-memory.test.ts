@@ -197,12 +197,37 @@ describe('what has begun and does not end', () => {
       await closed;
       await expect
         .poll(() => broker?.line('connection ended')?.msg)
-        .toMatch(/packets that are not whole is used up/);
+        .toMatch(/packets that are not whole or wait is used up/);
       expect(await broker.metrics()).toMatch(/keyline_broker_partial_bytes [1-9]\d{5}\n/);
       for (const socket of sockets) socket.terminate();
       await expect.poll(() => broker?.metrics()).toMatch(/keyline_broker_partial_bytes 0\n/);
     },
   );
+
+  it('or is whole, and waits because its sender is held back, counts for those who have the most of it', async () => {
+    broker = await TestBroker.start({ maxPartialBytes: 1_000_000 });
+    const certificate = await broker.device('eager');
+    await broker.control({ command: 'modifyRole', rolename: 'role-eager', messagerate: 1 });
+    const message = generate(
+      {
+        ...{ cmd: 'publish', topic: 'devices/eager/x', payload: Buffer.alloc(10_000), qos: 0 },
+        ...{ dup: false, retain: false },
+      },
+      { protocolVersion: 5 },
+    );
+    const clients = [];
+    for (let at = 0; at < 30; at += 1) {
+      clients.push(await RawClient.connect(broker, certificate, `eager:${at}`, 5));
+    }
+    for (const client of clients) {
+      client.sendBytes(Buffer.concat(Array.from({ length: 30 }, () => message)));
+    }
+    await expect
+      .poll(() => broker?.line('connection ended')?.msg)
+      .toMatch(/packets that are not whole or wait is used up/);
+    expect(clients.some(({ isClosed }) => !isClosed)).toBe(true);
+    await Promise.all(clients.filter(({ isClosed }) => !isClosed).map((client) => client.cut()));
+  });
 
   it('over WebSocket in pieces without number ends the connection', async () => {
     broker = await TestBroker.start();

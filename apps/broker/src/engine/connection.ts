@@ -199,6 +199,7 @@ export class Connection implements LiveSession {
 
   /** It is not read until `letGo`. */
   hold(reason: Hold): void {
+    if (this.#held === 0) this.#surroundings.onHeld(this);
     this.#held |= reason;
   }
 
@@ -219,6 +220,7 @@ export class Connection implements LiveSession {
   /** In a turn of its own: with what an earlier one had no time for. */
   goOn(): void {
     if (this.state === 'ended' || this.#isHeld()) return;
+    this.#surroundings.onHeld(this);
     this.#work = 0;
     const backlog = this.#backlog;
     if (backlog !== undefined) {
@@ -252,8 +254,16 @@ export class Connection implements LiveSession {
     const bytes =
       (this.#partial?.bytes ?? 0) +
       (this.#unfinished?.bytes ?? 0) +
+      this.#heldBytes +
       (this.incomingAliases?.length ?? 0) * 2;
     this.#surroundings.partials.set(this, bytes);
+  }
+
+  /** What it has sent while it is held back; about half of it is there once more as it came, encrypted. */
+  get #heldBytes(): number {
+    if (this.#held === 0) return 0;
+    const aside = this.#backlog === undefined ? 0 : this.#backlog.length - this.#backlogStart;
+    return (aside + this.conn.readableLength) * 1.5;
   }
 
   /** The memory that all connections share is used up, and this one has the most of it. */
@@ -270,28 +280,21 @@ export class Connection implements LiveSession {
   }
 
   /** Called now and then. @param now milliseconds of the engine's clock @returns why it has to end */
-  findOverdue(now: number): { readonly reasonCode: number; readonly text: string } | undefined {
+  findOverdue(now: number): readonly [reasonCode: number, text: string] | undefined {
     const { connectTimeout, packetTimeout } = this.#surroundings.limits;
     if (this.state === 'arriving') {
-      return now - this.#since > connectTimeout
-        ? { reasonCode: 0x80, text: 'connect did not arrive in time' }
-        : undefined;
+      const isLate = now - this.#since > connectTimeout;
+      return isLate ? [0x80, 'connect did not arrive in time'] : undefined;
     }
-    if (now - (this.#partial?.since ?? this.#unfinished?.since ?? now) > packetTimeout) {
-      return {
-        reasonCode: 0x80,
-        text: `A packet did not come to its end within ${packetTimeout} ms.`,
-      };
-    }
-    if (this.output.stalledFor(now) > longestStall) {
-      return { reasonCode: 0x80, text: 'The client does not read what it is sent.' };
-    }
+    if (now - (this.#partial?.since ?? this.#unfinished?.since ?? now) > packetTimeout)
+      return [0x80, `A packet did not come to its end within ${packetTimeout} ms.`];
+    if (this.output.stalledFor(now) > longestStall)
+      return [0x80, 'The client does not read what it is sent.'];
     // While the broker is what does not read, there may be packets that it has not seen.
     const isOurs = this.#held === 0 ? this.#backlog !== undefined : !this.isHeldBy(hold.output);
     if (isOurs) this.#lastPacket = now;
-    else if (this.keepAlive > 0 && now - this.#lastPacket > this.keepAlive * 1500) {
-      return { reasonCode: 0x8d, text: `No packet within 1.5 times ${this.keepAlive} s.` };
-    }
+    else if (this.keepAlive > 0 && now - this.#lastPacket > this.keepAlive * 1500)
+      return [0x8d, `No packet within 1.5 times ${this.keepAlive} s.`];
     return undefined;
   }
 

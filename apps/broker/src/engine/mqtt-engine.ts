@@ -54,6 +54,8 @@ export class MqttEngine {
   readonly #delivery: Delivery;
   readonly #wills: Wills;
   readonly #surroundings: Surroundings;
+  /** To be counted with the next tick. */
+  readonly #held = new Set<Connection>();
   /** Where the round over the connections is. */
   #round: Iterator<Connection> | undefined;
   #ticks = 0;
@@ -98,7 +100,7 @@ export class MqttEngine {
         userPropertiesPerPacket: limits.maxUserProperties,
       },
       busy: new BusyConnections(),
-      partials: new SharedBudget('packets that are not whole', limits.maxPartialBytes),
+      partials: new SharedBudget('packets that are not whole or wait', limits.maxPartialBytes),
       unread: new SharedBudget('what was not read', limits.maxUnreadBytesInAll),
       now,
       onPublish: (connection, bytes, start, end) =>
@@ -117,6 +119,9 @@ export class MqttEngine {
       },
       onFailure: (connection, error) => {
         this.#fail(connection, error);
+      },
+      onHeld: (connection) => {
+        this.#held.add(connection);
       },
       onDrained: ({ session }) => {
         if (session?.connection !== undefined) this.#delivery.pump(session, session.connection);
@@ -329,6 +334,10 @@ export class MqttEngine {
     const { store } = this.#options;
     this.#now = performance.now();
     this.#ticks += 1;
+    for (const connection of this.#held) {
+      this.#held.delete(connection);
+      if (connection.state !== 'ended') guard(connection, () => connection.countPartial());
+    }
     this.#wills.tick();
     if (this.#ticks % sessionsEvery === 0) {
       store.expire();
@@ -351,7 +360,7 @@ export class MqttEngine {
     guard(connection, () => {
       const overdue = connection.findOverdue(this.#now);
       if (overdue !== undefined) {
-        this.#limit(connection, overdue.reasonCode, overdue.text);
+        this.#limit(connection, ...overdue);
         return;
       }
       const { account } = connection;

@@ -25,6 +25,8 @@ export interface Surroundings {
   readonly onLimit: (connection: Connection, reasonCode: number, text: string) => void;
   /** A fault of ours: the connection is closed after it. */
   readonly onFailure: (connection: Connection, error: unknown) => void;
+  /** It is held back, or was: what it has sent meanwhile is counted in a moment, when it is known. */
+  readonly onHeld: (connection: Connection) => void;
   /** It has read what it was sent. */
   readonly onDrained: (connection: Connection) => void;
   /** Once, when it ends. */
