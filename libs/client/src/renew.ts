@@ -80,9 +80,12 @@ export async function settleRenewal(files: DeviceFiles): Promise<boolean> {
   if (newKey !== undefined && next.checkPrivateKey(newKey)) {
     await moveIfThere(files.newKey, files.key);
   } else {
-    const fits = next.checkPrivateKey(await loadPlainKey(files.key));
-    // The older of two pairs must not win: a certificate that ends earlier than the present one does not replace it.
-    if (!fits || next.validToDate < (await loadLeaf(files.certificate)).validToDate) {
+    const key = await loadPlainKey(files.key);
+    const present = await loadLeaf(files.certificate);
+    // The older of two that fit the key must not win; which one ends first says nothing of that. Where the present one does not fit, the key
+    // has moved already, and the certificate belongs beside it.
+    const isOlder = present.checkPrivateKey(key) && next.validFromDate < present.validFromDate;
+    if (!next.checkPrivateKey(key) || isOlder) {
       await removeFile(files.newCertificate);
       return false;
     }

@@ -238,9 +238,16 @@ describe('a renewal', () => {
     await expect(renew()).rejects.toMatchObject({ code: 'CSR_KEY_IN_USE' });
   });
 
-  it.each(['before any rename', 'between the two renames'])(
-    'is finished later when it was stopped %s',
-    async (when) => {
+  it.each([
+    ['before any rename', 'ends later'],
+    ['between the two renames', 'ends later'],
+    ['before any rename', 'ends sooner'],
+    ['between the two renames', 'ends sooner'],
+  ])(
+    'is finished later when it was stopped %s, also when the new certificate %s',
+    async (when, end) => {
+      // As where the authority that takes over gives shorter ones.
+      if (end === 'ends sooner') authority.daysOf = () => 0.5;
       const [key, certificate] = [read('d1.key'), read('d1.crt')];
       await renew();
       // As a stop leaves it: the next pair beside the present one.
@@ -262,6 +269,13 @@ describe('a renewal', () => {
     await renew(false);
     writeFileSync(at('d1.crt.new'), older);
     expect(await settleRenewal(files())).toBe(false);
+    expect(leaf().serialNumber).toBe('02');
+    expectWholePair();
+  });
+
+  it('puts a certificate in place that ends sooner than the one before', async () => {
+    authority.daysOf = () => 0.5;
+    await renew(false);
     expect(leaf().serialNumber).toBe('02');
     expectWholePair();
   });

@@ -70,10 +70,11 @@ export async function startLeasedFollower(
   const contender = await leases.contend(name, {
     async begin(hold) {
       held = hold;
-      await follower.begin?.(hold);
       try {
+        await follower.begin?.(hold);
         mine = await startFollower({ ...options, hold });
       } catch (error) {
+        held = undefined;
         await follower.end?.();
         throw error;
       }

@@ -123,8 +123,10 @@ export class KeepRunning {
         this.#running = running;
       }, signal);
     } catch (error) {
-      // One that does not serve would be in the way of the next.
-      this.#running?.signal('SIGKILL');
+      // One that does not serve would be in the way of the next. One that is asked to stop has its time: it may have children of its own.
+      if (this.isStopping) {
+        await this.#running?.stop(this.#options.stopPatience, this.#options.onStubborn);
+      } else this.#running?.signal('SIGKILL');
       this.#lastEnding = await this.#running?.ended;
       throw error;
     }

@@ -85,9 +85,10 @@ export async function openListPublisher(
 
   async function insert(crl: Crl): Promise<void> {
     const { number } = crl;
+    const held = condition();
     inserting = number;
-    const result = await store.commit({
-      writes: [condition(), { op: 'insert-crl', crl }],
+    const committed = store.commit({
+      writes: [held, { op: 'insert-crl', crl }],
       entries: [
         {
           at: clock.now(),
@@ -95,6 +96,11 @@ export async function openListPublisher(
           data: { kind: 'crl-published', authority: authority.id, list: name, number },
         },
       ],
+    });
+    // What was not put in is not taken for its own when another publishes it.
+    const result = await committed.catch((error: unknown) => {
+      inserting = 0;
+      throw error;
     });
     if (result.ok) {
       onPublished?.(crl);

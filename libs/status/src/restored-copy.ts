@@ -1,9 +1,17 @@
 // A database that is an older copy: the CRLs that were published are ahead of those it knows. It must not take a revocation back, so
 // what the published lists say is taken into it, and whatever could have been revoked or used up since, unseen, ends.
 import type { Authorities } from '@keyline/authorities';
-import { isSignedBy, type Alert, type Crl, type FleetContext, type Write } from '@keyline/fleet';
+import {
+  isSignedBy,
+  type Alert,
+  type Crl,
+  type FleetContext,
+  type Store,
+  type UnitOfWork,
+  type Write,
+} from '@keyline/fleet';
 import type { NewEntry } from '@keyline/ledger';
-import type { SerialHex } from '@keyline/kernel';
+import { KeylineError, type SerialHex } from '@keyline/kernel';
 import { revocationReasons } from '@keyline/pki';
 import { parseCrl, type ParsedCertificate, type ParsedCrl } from '@keyline/x509';
 
@@ -76,7 +84,7 @@ export async function recoverRestoredCopy(
     lastAt: at,
     resolvedAt: null,
   };
-  await context.store.commit({
+  const recorded = await context.store.commit({
     writes: [...writes, { op: 'put-alert', alert }],
     entries: [
       { at, actor: 'keyline', data },
@@ -87,6 +95,13 @@ export async function recoverRestoredCopy(
       },
     ],
   });
+  if (!recorded.ok) {
+    throw new KeylineError(
+      recorded.code,
+      'That the database is an older copy could not be recorded: another service may be at it. Start again.',
+      { context: recorded.context },
+    );
+  }
   return copy;
 }
 
@@ -141,15 +156,39 @@ async function revokeListed(
       if (reason !== 'removeFromCRL') entries.set(serial, { revokedAt, reason });
     }
   }
+  const listed = [...entries];
   let count = 0;
-  let writes: Write[] = [];
-  let notes: NewEntry[] = [];
-  const flush = async (): Promise<void> => {
-    if (writes.length > 0) await store.commit({ writes, entries: notes });
-    writes = [];
-    notes = [];
-  };
-  for (const [serial, entry] of entries) {
+  for (let from = 0; from < listed.length; from += writesAtOnce) {
+    const some = listed.slice(from, from + writesAtOnce);
+    for (;;) {
+      const unit = await unitOf(store, some, at);
+      if (unit.writes.length === 0) break;
+      const result = await store.commit(unit);
+      if (result.ok) {
+        count += unit.writes.length;
+        break;
+      }
+      // Another service on the same database was faster with one of them: what is left is looked up anew.
+      if (result.code === 'CERTIFICATE_ALREADY_REVOKED') continue;
+      throw new KeylineError(
+        result.code,
+        'What published CRLs list could not be put into the database that was brought back. Start again.',
+        { context: result.context },
+      );
+    }
+  }
+  return count;
+}
+
+/** Revokes those that are not. */
+async function unitOf(
+  store: Pick<Store, 'findCertificate'>,
+  listed: readonly (readonly [string, { revokedAt: number; reason: string | undefined }])[],
+  at: number,
+): Promise<UnitOfWork> {
+  const writes: Write[] = [];
+  const entries: NewEntry[] = [];
+  for (const [serial, entry] of listed) {
     const certificate = await store.findCertificate(serial as SerialHex);
     if (certificate === undefined || certificate.state === 'revoked') continue;
     const reason = revocationReasons.find((known) => known === entry.reason) ?? 'unspecified';
@@ -159,18 +198,15 @@ async function revokeListed(
       serial: certificate.serial,
       at: entry.revokedAt,
       reason,
-      entry: notes.length,
+      entry: entries.length,
     });
-    notes.push({
+    entries.push({
       at,
       actor: 'keyline',
       data: { kind: 'certificate-revoked', owner, serial: certificate.serial, reason },
     });
-    count++;
-    if (writes.length >= writesAtOnce) await flush();
   }
-  await flush();
-  return count;
+  return { writes, entries };
 }
 
 /** Whether a token was revoked or used up since, and how far a batch came, is not known: they end, and are made anew in a minute. */

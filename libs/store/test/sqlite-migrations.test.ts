@@ -122,18 +122,26 @@ it('tells the devices of version 10 which superseded certificate may still be us
       "INSERT INTO devices (id, type, state, version, created_at, updated_at, serial, not_after) VALUES (?, 'default', 1, 1, 1, 1, ?, 9)",
     );
     const insert = db.prepare(
-      `INSERT INTO certificates (serial, kind, owner, profile, authority, not_before, not_after, spki_sha256, der, state, used_at)
-       VALUES (?, 0, ?, 'device', 'issuing-1', ?, 9, x'00', x'00', ?, ?)`,
+      `INSERT INTO certificates (serial, kind, owner, profile, authority, not_before, not_after, spki_sha256, der, state, used_at, reason, entry)
+       VALUES (?, 0, ?, 'device', 'issuing-1', ?, 9, x'00', x'00', ?, ?, ?, ?)`,
     );
-    const put = (owner: string, n: number, state: number, usedAt: number | null): unknown =>
-      insert.run(Buffer.from(serial(n), 'hex'), owner, n, state, usedAt);
-    // Renewed and not used, renewed twice, renewed and used, never renewed, and one whose newest is revoked.
+    const put = (
+      owner: string,
+      n: number,
+      state: number,
+      usedAt: number | null,
+      { reason = null, entry = null }: { reason?: string | null; entry?: number | null } = {},
+    ): unknown => insert.run(Buffer.from(serial(n), 'hex'), owner, n, state, usedAt, reason, entry);
+    // Renewed and not used, renewed twice, renewed and used, never renewed, one whose newest was revoked by itself, one that is suspended,
+    // and one that was let in anew since.
     for (const [device, newest] of [
       ['d1', 12],
       ['d2', 23],
       ['d3', 32],
       ['d4', 41],
       ['d5', 52],
+      ['d6', 62],
+      ['d7', 72],
     ] as const) {
       insertDevice.run(device, Buffer.from(serial(newest), 'hex'));
     }
@@ -146,13 +154,21 @@ it('tells the devices of version 10 which superseded certificate may still be us
     put('d3', 32, 0, 5);
     put('d4', 41, 0, null);
     put('d5', 51, 1, null);
-    put('d5', 52, 2, null);
+    put('d5', 52, 2, null, { reason: 'superseded' });
+    put('d6', 61, 2, null, { reason: 'certificateHold' });
+    put('d6', 62, 2, null, { reason: 'certificateHold' });
+    put('d7', 71, 1, null, { entry: 3 });
+    put('d7', 72, 0, null, { entry: 4 });
+    db.exec("UPDATE devices SET admission = 4 WHERE id = 'd7'");
   });
   migrateSqliteStore(path);
   const store = await openSqliteStore({ path });
-  const predecessors = ['d1', 'd2', 'd3', 'd4', 'd5'].map(
+  const predecessors = ['d1', 'd2', 'd3', 'd4', 'd5', 'd6', 'd7'].map(
     async (name) => (await store.findDevice(id(name)))?.predecessor,
   );
-  expect(await Promise.all(predecessors)).toEqual([serial(11), serial(22), null, null, null]);
+  expect(await Promise.all(predecessors)).toEqual([
+    ...[serial(11), serial(22), null, null],
+    ...[serial(51), serial(61), null],
+  ]);
   await store.close();
 });

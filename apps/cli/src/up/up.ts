@@ -197,12 +197,19 @@ async function supervise(
   } finally {
     serving = false;
     stopUpkeep();
-    // First, so that nobody finds a service that is on its way out.
-    await publishing;
-    await removeFile(layout.endpoints);
-    // The broker first: its devices go while the CA that judges them still answers.
-    await children.broker.stop();
-    await children.ca.stop();
+    // Whatever a disk refuses: no service outlives this one.
+    try {
+      // First, so that nobody finds a service that is on its way out.
+      await publishing;
+      await removeFile(layout.endpoints);
+    } finally {
+      // The broker first: its devices go while the CA that judges them still answers.
+      try {
+        await children.broker.stop();
+      } finally {
+        await children.ca.stop();
+      }
+    }
   }
   say('stopped.');
 }

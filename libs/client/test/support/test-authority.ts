@@ -15,8 +15,10 @@ import {
 export interface TestAuthority {
   readonly certificatePem: string;
   readonly keyPem: string;
-  /** A certificate for the CSR's subject and key; each one ends a day later than the one before. */
+  /** A certificate for the CSR's subject and key; each one begins a second later than the one before. */
   sign(csrPem: string): string;
+  /** Days until the nth ends; at first n, a day more each time. */
+  daysOf: (n: number) => number;
 }
 
 const day = 86_400_000;
@@ -38,13 +40,15 @@ export function createTestAuthority(): TestAuthority {
   const issue = (content: Omit<Content, 'issuerDer'>): string =>
     encodeCertificate(privateKey, { issuerDer, ...content });
   let serial = 0;
-  return {
+  const authority: TestAuthority = {
+    daysOf: (n) => n,
     keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }),
     certificatePem: issue({
       serial: 100,
       subjectDer: issuerDer,
       spkiDer: createPublicKey(privateKey).export({ type: 'spki', format: 'der' }),
-      days: 2,
+      order: 0,
+      days: 20,
       extensions: [basicConstraints, subjectAltName],
     }),
     sign(csrPem) {
@@ -53,9 +57,11 @@ export function createTestAuthority(): TestAuthority {
       info.readSmallInteger();
       const subjectDer = info.whole(info.read());
       const spkiDer = info.whole(info.read());
-      return issue({ serial, subjectDer, spkiDer, days: serial, extensions: [] });
+      const days = authority.daysOf(serial);
+      return issue({ serial, subjectDer, spkiDer, order: serial, days, extensions: [] });
     },
   };
+  return authority;
 }
 
 interface Content {
@@ -63,6 +69,8 @@ interface Content {
   readonly issuerDer: Uint8Array;
   readonly subjectDer: Uint8Array;
   readonly spkiDer: Uint8Array;
+  /** Begins so many seconds later than the first. */
+  readonly order: number;
   readonly days: number;
   readonly extensions: readonly Uint8Array[];
 }
@@ -75,7 +83,7 @@ function encodeCertificate(key: KeyObject, content: Content): string {
     der.integer(content.serial),
     signature,
     content.issuerDer,
-    der.sequence(der.time(now - 60_000), der.time(now + content.days * day)),
+    der.sequence(der.time(now - 60_000 + content.order * 1000), der.time(now + content.days * day)),
     content.subjectDer,
     content.spkiDer,
     ...(extensions.length === 0 ? [] : [der.explicit(3, der.sequence(...extensions))]),

@@ -248,13 +248,15 @@ export const migrations: readonly string[] = [
   `
   -- Which certificate may still be used in place of a device's newest: the one before it, until the newest was first used.
   ALTER TABLE devices ADD COLUMN predecessor BLOB;
+  -- Also where a suspension holds both, or the newest was revoked by itself; never one from before the device was let in anew.
   UPDATE devices SET predecessor = (
-    SELECT serial FROM certificates WHERE owner = devices.id AND kind = 0 AND state = 1
+    SELECT serial FROM certificates
+    WHERE owner = devices.id AND kind = 0 AND serial <> devices.serial
+      AND (state = 1 OR (state = 2 AND reason = 'certificateHold'))
+      AND (entry IS NULL OR devices.admission IS NULL OR entry >= devices.admission)
     ORDER BY not_before DESC, rowid DESC LIMIT 1
   )
-  WHERE EXISTS (
-    SELECT 1 FROM certificates WHERE serial = devices.serial AND state = 0 AND used_at IS NULL
-  );
+  WHERE EXISTS (SELECT 1 FROM certificates WHERE serial = devices.serial AND used_at IS NULL);
   ALTER TABLE certificates DROP COLUMN used_at;
   `,
 ];

@@ -9,19 +9,29 @@ export interface SharedReads {
   end(): void;
 }
 
+/**
+ * Milliseconds after which a turn reads anew. A process that was stopped in the middle of a turn would go on with a picture of then, and
+ * what another process has written since would not be in it.
+ */
+const longest = 50;
+
 export function shareReads(db: Database, given: StoreReader): SharedReads {
   const begin = db.prepare('BEGIN DEFERRED');
   const commit = db.prepare('COMMIT');
   let isOpen = false;
+  let begunAt = 0;
   const end = (): void => {
     if (!isOpen) return;
     isOpen = false;
     commit.run();
   };
   const open = (): void => {
+    const now = performance.now();
+    if (isOpen && now - begunAt > longest) end();
     if (isOpen) return;
     begin.run();
     isOpen = true;
+    begunAt = now;
     setImmediate(end);
   };
   const reads = Object.fromEntries(
