@@ -286,14 +286,15 @@ export class Connection implements LiveSession {
       const isLate = now - this.#since > connectTimeout;
       return isLate ? [0x80, 'connect did not arrive in time'] : undefined;
     }
-    if (now - (this.#partial?.since ?? this.#unfinished?.since ?? now) > packetTimeout)
+    // While the broker is what does not read, there may be packets, and ends of packets, that it has not seen.
+    if (this.#held === 0 ? this.#backlog !== undefined : !this.isHeldBy(hold.output))
+      this.#lastPacket = now;
+    const since = this.#partial?.since ?? this.#unfinished?.since ?? now;
+    if (now - Math.max(since, this.#lastPacket) > packetTimeout)
       return [0x80, `A packet did not come to its end within ${packetTimeout} ms.`];
     if (this.output.stalledFor(now) > longestStall)
       return [0x80, 'The client does not read what it is sent.'];
-    // While the broker is what does not read, there may be packets that it has not seen.
-    const isOurs = this.#held === 0 ? this.#backlog !== undefined : !this.isHeldBy(hold.output);
-    if (isOurs) this.#lastPacket = now;
-    else if (this.keepAlive > 0 && now - this.#lastPacket > this.keepAlive * 1500)
+    if (this.keepAlive > 0 && now - this.#lastPacket > this.keepAlive * 1500)
       return [0x8d, `No packet within 1.5 times ${this.keepAlive} s.`];
     return undefined;
   }
