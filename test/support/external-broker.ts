@@ -1,12 +1,12 @@
 // A second embedded broker, as an operator runs it beside Keyline's own: a keyline-broker with a folder, a certificate and a port of its
 // own, named in targets.yaml; Keyline neither starts nor stops it.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expectStatus } from './answers.ts';
 import { createDeviceKey } from './device-key.ts';
+import { endChild } from './end-child.ts';
 import type { Place } from './external-mosquitto.ts';
 import type { Fleet } from './fleet.ts';
 import { projectFolder } from './keyline.ts';
@@ -81,12 +81,9 @@ export class ExternalBroker {
     }
   }
 
-  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+  async stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill(signal);
-    await ended;
+    await endChild(child, signal);
   }
 }

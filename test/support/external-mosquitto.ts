@@ -12,6 +12,7 @@ import { compileAclFile } from '@keyline/targets';
 import { encodePem } from '@keyline/x509';
 import { createDeviceKey } from './device-key.ts';
 import { expectStatus } from './answers.ts';
+import { endChild } from './end-child.ts';
 import type { Fleet } from './fleet.ts';
 import type { BrokerAddress } from './mqtt-device.ts';
 import { findPlugin } from './mosquitto-plugin.ts';
@@ -114,13 +115,10 @@ export class ExternalMosquitto {
     }
   }
 
-  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+  async stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill(signal);
-    await ended;
+    await endChild(child, signal);
   }
 
   #write(name: string, text: string): void {

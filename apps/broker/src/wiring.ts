@@ -1,5 +1,4 @@
 // One broker, whole: constructs everything and connects it; serves until it is closed. The process around it is main.ts.
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Clock } from '@keyline/kernel';
@@ -12,7 +11,7 @@ import { watchExpiry } from './expired-sessions.ts';
 import { addGauges } from './gauges.ts';
 import { MqttEngine } from './engine/mqtt-engine.ts';
 import { SessionStore } from './engine/session-store.ts';
-import { lockBrokerFolder } from './broker-folder.ts';
+import { openAlone } from './broker-folder.ts';
 import { ConnectPolicy } from './connect-policy.ts';
 import { LiveSessions } from './live-sessions.ts';
 import { openMetricsServer } from './metrics-server.ts';
@@ -53,21 +52,7 @@ const closeTimeout = 500;
 export async function openBroker(options: BrokerOptions, context: BrokerContext): Promise<Broker> {
   const { data, tls } = options;
   assertTlsPolicy(tls);
-  await mkdir(data, { recursive: true, mode: 0o700 });
-  const lock = lockBrokerFolder(data);
-  try {
-    const broker = await openLocked(options, context);
-    return {
-      ...broker,
-      async close() {
-        await broker.close();
-        lock.release();
-      },
-    };
-  } catch (error) {
-    lock.release();
-    throw error;
-  }
+  return openAlone(data, () => openLocked(options, context));
 }
 
 async function openLocked(options: BrokerOptions, context: BrokerContext): Promise<Broker> {

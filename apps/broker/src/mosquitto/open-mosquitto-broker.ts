@@ -1,11 +1,10 @@
 // Real Mosquitto behind the command line of the embedded broker: writes what it reads, runs it, and keeps all of it up to date.
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { mkdir } from 'node:fs/promises';
 import { loadConfig } from '@keyline/config';
 import { drawServicePort, KeylineError, messageOf } from '@keyline/kernel';
 import { compileAclFile } from '@keyline/targets';
-import { lockBrokerFolder } from '../broker-folder.ts';
+import { openAlone } from '../broker-folder.ts';
 import { openMetricsServer } from '../metrics-server.ts';
 import { defaultLimits, type Limits } from '../options.ts';
 import {
@@ -55,22 +54,8 @@ export async function openMosquittoBroker(
   }
   warnOfUnknownLimits(limits, log);
   const mosquitto = await findMosquitto(options.mosquitto, context.host.env);
-  await mkdir(data, { recursive: true, mode: 0o700 });
-  // Before another's Mosquitto would be taken for a leftover.
-  const lock = lockBrokerFolder(data);
-  try {
-    const broker = await openLocked(options, { context, mosquitto });
-    return {
-      ...broker,
-      async close() {
-        await broker.close();
-        lock.release();
-      },
-    };
-  } catch (error) {
-    lock.release();
-    throw error;
-  }
+  // Alone, before another's Mosquitto would be taken for a leftover.
+  return openAlone(data, () => openLocked(options, { context, mosquitto }));
 }
 
 async function openLocked(
