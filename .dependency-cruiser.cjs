@@ -53,7 +53,7 @@ const adapterMayImport = {
   store: ['fleet', 'ledger', 'pki', 'access'],
   targets: ['dynsec', 'access', 'fleet', 'ledger'],
   alerts: ['fleet', 'ledger', 'pki'],
-  config: ['pki', 'access', 'alerts'],
+  config: ['x509', 'pki', 'access', 'alerts'],
   api: ['fleet', 'pki', 'access'],
   dynsec: ['mqtt', 'journal', 'files'],
 };

@@ -5,11 +5,20 @@ import { KeylineError, messageOf } from '@keyline/kernel';
 import { loadPassphraseFile, openAuthorityKeys, type AuthorityKeys } from '@keyline/keys';
 import type { AuthorityUrls } from '@keyline/pki';
 
-/** `ca.json`: what stands in certificates already issued, and so can't change. */
+/** What certificates name that were issued before the service moved. */
+export interface EarlierUrl {
+  readonly httpUrl: string;
+  /** RFC 3339. */
+  readonly leftAt: string;
+}
+
+/** `ca.json`: what stands in certificates already issued, and so is never forgotten. */
 export interface CaSettings {
   readonly version: 1;
   /** Base of the plain-HTTP URLs written into certificates. */
   readonly httpUrl: string;
+  /** What it was before, latest last. */
+  readonly earlier?: readonly EarlierUrl[] | undefined;
   /** Encrypts every authority's key. Relative to the folder, so that the whole data folder can be moved. */
   readonly passphraseFile: string;
 }
@@ -46,11 +55,17 @@ export function caFolderOf(data: string): CaFolder {
   };
 }
 
-export function urlsOf(id: string, { httpUrl }: Pick<CaSettings, 'httpUrl'>): AuthorityUrls {
+export function urlsOf(
+  id: string,
+  { httpUrl, earlier = [] }: Pick<CaSettings, 'httpUrl' | 'earlier'>,
+): AuthorityUrls {
   return {
     crl: `${httpUrl}/crl/${id}.crl`,
     ocsp: `${httpUrl}/ocsp`,
     caIssuers: `${httpUrl}/aia/${id}.cer`,
+    ...(earlier.length === 0
+      ? {}
+      : { earlierCrls: earlier.map((one) => `${one.httpUrl}/crl/${id}.crl`) }),
   };
 }
 
@@ -82,9 +97,14 @@ export async function loadSettings(folder: CaFolder): Promise<CaSettings> {
   const text = await readTextIfThere(folder.settings, 'the settings of the issuing CA');
   if (text === undefined) throw notMade(folder);
   try {
-    const { version, httpUrl, passphraseFile } = JSON.parse(text) as Partial<CaSettings>;
-    if (version === 1 && typeof httpUrl === 'string' && typeof passphraseFile === 'string') {
-      return { version, httpUrl, passphraseFile };
+    const { version, httpUrl, earlier, passphraseFile } = JSON.parse(text) as Partial<CaSettings>;
+    if (
+      version === 1 &&
+      typeof httpUrl === 'string' &&
+      typeof passphraseFile === 'string' &&
+      (earlier === undefined || (Array.isArray(earlier) && earlier.every(isEarlierUrl)))
+    ) {
+      return { version, httpUrl, ...(earlier === undefined ? {} : { earlier }), passphraseFile };
     }
   } catch (cause) {
     throw new KeylineError(
@@ -96,6 +116,16 @@ export async function loadSettings(folder: CaFolder): Promise<CaSettings> {
   throw new KeylineError(
     'FILE_UNREADABLE',
     `${folder.settings} is not what this version of Keyline wrote. Restore it from a backup.`,
+  );
+}
+
+function isEarlierUrl(value: unknown): value is EarlierUrl {
+  const { httpUrl, leftAt } = (value ?? {}) as Partial<EarlierUrl>;
+  return (
+    typeof httpUrl === 'string' &&
+    typeof leftAt === 'string' &&
+    URL.canParse(httpUrl) &&
+    !Number.isNaN(Date.parse(leftAt))
   );
 }
 

@@ -16,30 +16,62 @@ export async function listenOn(
   port: number,
 ): Promise<void> {
   const [first = '127.0.0.1', ...others] = new Set(addresses);
-  // "::" is IPv4 too, unless that was asked for beside it.
-  const ipv6Only = addresses.includes('0.0.0.0');
+  const handingOver = prepareOthers(app, addresses);
+  await orExplain(first, port, () =>
+    app.listen({ ...queue, host: first, port, ipv6Only: isIpv6Only(first, addresses) }),
+  );
+  for (const host of others) await handingOver(host, portOf(app) ?? port);
+}
+
+/**
+ * Another port of the same app, whose hooks are closed by then: what listens is ended by the app's server.
+ * @throws {KeylineError} USAGE naming the address that can't be listened on
+ */
+export async function listenAlsoOn(
+  app: FastifyInstance,
+  addresses: readonly string[],
+  port: number,
+): Promise<void> {
+  const servers: Server[] = [];
+  app.server.once('close', () => {
+    for (const server of servers) server.close();
+  });
+  for (const host of new Set(addresses)) servers.push(await handOver(app, addresses, host, port));
+}
+
+/** Before the app listens: its hooks can't be added to later. */
+function prepareOthers(
+  app: FastifyInstance,
+  addresses: readonly string[],
+): (host: string, port: number) => Promise<void> {
   const servers: Server[] = [];
   app.addHook('onClose', (_instance, done) => {
     for (const server of servers) server.close();
     done();
   });
-  await orExplain(first, port, () =>
-    app.listen({ ...queue, host: first, port, ipv6Only: ipv6Only && first === '::' }),
+  return async (host, port) => {
+    servers.push(await handOver(app, addresses, host, port));
+  };
+}
+
+async function handOver(
+  app: FastifyInstance,
+  addresses: readonly string[],
+  host: string,
+  port: number,
+): Promise<Server> {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    app.server.emit('connection', socket);
+  });
+  await orExplain(host, port, () =>
+    listen(server, { ...queue, host, port, ipv6Only: isIpv6Only(host, addresses) }),
   );
-  for (const host of others) {
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      app.server.emit('connection', socket);
-    });
-    servers.push(server);
-    await orExplain(host, port, () =>
-      listen(server, {
-        ...queue,
-        host,
-        port: portOf(app) ?? port,
-        ipv6Only: ipv6Only && host === '::',
-      }),
-    );
-  }
+  return server;
+}
+
+/** "::" is IPv4 too, unless that was asked for beside it. */
+function isIpv6Only(host: string, addresses: readonly string[]): boolean {
+  return host === '::' && addresses.includes('0.0.0.0');
 }
 
 function listen(server: Server, address: ListenOptions): Promise<void> {

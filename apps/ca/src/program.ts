@@ -11,6 +11,7 @@ import {
 import type { Logger } from 'pino';
 import type { InitOptions } from './commands/init.ts';
 import type { InstallOptions } from './commands/install.ts';
+import type { MoveOptions } from './commands/move.ts';
 import type { ServeOptions } from './commands/serve.ts';
 
 export interface Surroundings {
@@ -100,6 +101,21 @@ Example:
     });
 
   program
+    .command('move')
+    .description(
+      'change the address that certificates to come name for CRL, OCSP and AIA; its service must not run',
+    )
+    .requiredOption('--data <dir>', 'folder of the issuing CA')
+    .requiredOption(
+      '--http-url <url>',
+      'origin of the plain-HTTP listener, as relying parties reach it',
+    )
+    .action(async (options: MoveOptions) => {
+      const { runMove } = await import('./commands/move.ts');
+      out(`${await runMove(options)}\n`);
+    });
+
+  program
     .command('migrate')
     .description('bring the database to the version of this program (make a copy first)')
     .requiredOption('--data <dir>', 'folder of the issuing CA')
@@ -125,6 +141,12 @@ Example:
       '127.0.0.1',
     )
     .option(
+      '--other-name <name>',
+      'name or address that stands in its certificate beside it (repeatable)',
+      collect,
+      [] as string[],
+    )
+    .option(
       '--listen <address>',
       'address to listen on, when that is another: 0.0.0.0 or :: in a container (repeatable)',
       parseAddress,
@@ -137,6 +159,12 @@ Example:
     )
     .requiredOption('--port <port>', 'HTTPS port of the API', parsePort)
     .requiredOption('--http-port <port>', 'plain-HTTP port for CRL, OCSP and AIA', parsePort)
+    .option(
+      '--other-http-port <port>',
+      'plain-HTTP port that earlier certificates name, beside it (repeatable)',
+      (text: string, all: number[]) => [...all, parsePort(text)],
+      [] as number[],
+    )
     .option('--broker-url <url>', 'mqtts:// URL of the broker that identities are pushed to')
     .option(
       '--broker-inner-url <url>',
@@ -152,6 +180,10 @@ Example:
       await runServe(options, { log: createLog(), stop });
     });
   return program;
+}
+
+function collect(text: string, all: string[]): string[] {
+  return [...all, text];
 }
 
 function parseAddress(text: string, all: string[]): string[] {

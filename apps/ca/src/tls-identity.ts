@@ -18,8 +18,8 @@ export interface OwnTls {
 }
 
 /** Names and addresses by which the service is called. */
-export function serverNamesOf(host: string): readonly string[] {
-  return [...new Set(['localhost', '127.0.0.1', host])];
+export function serverNamesOf(hosts: readonly string[]): readonly string[] {
+  return [...new Set(['localhost', '127.0.0.1', ...hosts])];
 }
 
 /**
@@ -28,14 +28,13 @@ export function serverNamesOf(host: string): readonly string[] {
  */
 export async function createOwnTls(
   { fleet, authorities }: Pick<Issuing, 'fleet' | 'authorities'>,
-  host: string,
+  names: readonly string[],
 ): Promise<OwnTls> {
   const create = (spec: OwnCertificateSpec): Promise<OwnCertificates> =>
     createOwnCertificate(fleet, spec, {
       issuer: () => authorities.lastResortFor(spec.profile),
       isRevoked: (id) => authorities.revocationOf(id) !== undefined,
     });
-  const names = serverNamesOf(host);
   return {
     api: await create({
       profile: 'service-server',

@@ -40,6 +40,8 @@ export interface ServiceOptions {
   readonly config: string;
   /** Stands in the API's certificate. */
   readonly host: string;
+  /** Stand in it too. */
+  readonly otherNames?: readonly string[] | undefined;
   readonly tlsVersion: TlsVersion;
   /** mqtts:// URL, as devices get it; absent: no broker. */
   readonly brokerUrl: string | undefined;
@@ -98,7 +100,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       alone: !isShared,
     });
     closers.push(() => leases.close());
-    const own = await createOwnTls(issuing, options.host);
+    const names = serverNamesOf([options.host, ...(options.otherNames ?? [])]);
+    const own = await createOwnTls(issuing, names);
     const follow = async (follower: LeasedFollower): Promise<RunningLeasedFollower> => {
       const running = await startLeasedFollower({
         ...{ store, feed, leases, follower, log },
@@ -194,7 +197,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       brokerUrl: brokerUrl ?? '',
       reserve,
       listeners: config.service.listeners,
-      origins: { hostNames: serverNamesOf(options.host), allowed: config.service.origins },
+      origins: { hostNames: names, allowed: config.service.origins },
       authorities,
       second: createSecondAdministrator(fleet, config.service.authorities),
       keys,

@@ -12,6 +12,8 @@ export interface Terminal {
   readonly draw: (text: string) => void;
   /** Whether `err` is a terminal: progress bars are drawn only there. */
   readonly interactive: boolean;
+  /** Whether a person can be asked: `err` and the standard input are terminals. */
+  readonly canAsk: boolean;
 }
 
 export interface CliContext {

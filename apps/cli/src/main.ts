@@ -25,6 +25,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
     err: (text) => void process.stderr.write(text),
     draw: (text) => void process.stderr.write(text),
     interactive: process.stderr.isTTY,
+    canAsk: process.stderr.isTTY && process.stdin.isTTY,
   },
   onStopSignal(handler) {
     for (const signal of stopSignals) process.on(signal, handler);

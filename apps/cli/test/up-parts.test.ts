@@ -52,7 +52,7 @@ describe('the plan of a data folder', () => {
     expect(innerUrlsOf(plan).broker).toBe(`mqtts://127.0.0.1:${String(ports.broker)}`);
     await assertPortsFree(plan);
     const one = await loadPlan(file, { listen: '127.0.0.1', ports: {} });
-    expect(innerUrlsOf(one)).toEqual(urlsOf(one));
+    expect(innerUrlsOf(one)).toEqual(urlsOf({ ...one, host: '127.0.0.1' }));
     await expect(loadPlan(file, { listen: 'localhost', ports: {} })).rejects.toThrow(
       /no IP address/,
     );

@@ -10,8 +10,11 @@ export interface CrlList {
   /** The authority's. */
   readonly certificate: ParsedCertificate;
   readonly shard: string | undefined;
-  /** URI of the distribution point; absent for the whole list of a sharded authority, which no certificate names (RFC 5280 §5.2.5). */
-  readonly distributionPoint: string | undefined;
+  /**
+   * URIs that certificates carry as its distribution point, the one of now first; absent for the whole list of a sharded authority, which no
+   * certificate names (RFC 5280 §5.2.5).
+   */
+  readonly distributionPoint: readonly string[] | undefined;
   /** Where it is served, whether certificates name that or not. */
   readonly url: string;
 }
@@ -26,16 +29,17 @@ export function crlListsOf(
   counts: AuthorityRecord['crlShards'],
 ): readonly CrlList[] {
   const certificate = parseCertificate(authority.certificateDer);
+  const { crl, earlierCrls = [] } = authority.urls;
   const shards = counts.flatMap((count) =>
     Array.from({ length: count }, (_, index): CrlList => {
       const shard = crlShardName({ index, count });
-      const url = crlShardUrl(authority.urls.crl, { index, count });
+      const url = crlShardUrl(crl, { index, count });
       return {
         name: listName(authority.id, shard),
         authority,
         certificate,
         shard,
-        distributionPoint: url,
+        distributionPoint: [crl, ...earlierCrls].map((one) => crlShardUrl(one, { index, count })),
         url,
       };
     }),
@@ -45,8 +49,8 @@ export function crlListsOf(
     authority,
     certificate,
     shard: undefined,
-    distributionPoint: shards.length === 0 ? authority.urls.crl : undefined,
-    url: authority.urls.crl,
+    distributionPoint: shards.length === 0 ? [crl, ...earlierCrls] : undefined,
+    url: crl,
   };
   return [whole, ...shards];
 }

@@ -73,7 +73,7 @@ function describe(error: ErrorObject, name: string): string {
     case 'required':
       return `${name === 'the file' ? '' : `${name}: `}"${String(params['missingProperty'])}" is missing`;
     case 'type':
-      return `${name} must be ${article(String(params['type']))}, not ${show(data)}`;
+      return `${name} must be ${article(String(params['type']).replace(/,null$/, ''))}, not ${show(data)}`;
     case 'enum': {
       const allowed = (params['allowedValues'] as unknown[]).map(String);
       return `${name} can't be ${show(data)}${suggest(String(data), allowed)}`;

@@ -15,7 +15,7 @@ import { findAlertFaults, toAlertRules } from './alert-rules.ts';
 import { findProfileFaults } from './check-profile.ts';
 import { checkSchema, type Checked } from './check-schema.ts';
 import { suggest } from './nearest.ts';
-import { toConfigError, type ConfigProblem } from './problem.ts';
+import { reportFaults, toConfigError, type ConfigProblem } from './problem.ts';
 import type { ConfigSchemaName } from './schemas/index.ts';
 import {
   findServiceFaults,
@@ -87,28 +87,37 @@ export async function loadConfig(dir: string): Promise<KeylineConfig> {
   for (const { yaml, value } of profileFiles) {
     // The schema's Static type has optional keys where Profile has unions; minProperties/maxProperties make them the same.
     const profile = value as Profile;
-    report(problems, yaml, [
+    reportFaults(problems, yaml, [
       ...findFileNameFaults(yaml, profile.name),
       ...findProfileFaults(profile),
     ]);
     profiles.set(profile.name, profile);
   }
   for (const { yaml, value } of roleFiles) {
-    report(problems, yaml, [...findFileNameFaults(yaml, value.name), ...findFilterFaults(value)]);
+    reportFaults(problems, yaml, [
+      ...findFileNameFaults(yaml, value.name),
+      ...findFilterFaults(value),
+    ]);
     roles.set(value.name, value);
   }
   const deviceTypes = new Map<string, DeviceType>();
   if (types !== undefined) {
-    report(problems, types.yaml, findTypeFaults(types.value.types, { profiles, roles, broken }));
+    reportFaults(
+      problems,
+      types.yaml,
+      findTypeFaults(types.value.types, { profiles, roles, broken }),
+    );
     for (const type of types.value.types) deviceTypes.set(type.name, type);
   }
   const alertRules = alerts && toAlertRules(alerts.value, dir);
-  if (alerts && alertRules) report(problems, alerts.yaml, findAlertFaults(alertRules));
+  if (alerts && alertRules) reportFaults(problems, alerts.yaml, findAlertFaults(alertRules));
   const serviceConfig = service && toServiceConfig(service.value);
-  if (service && serviceConfig) report(problems, service.yaml, findServiceFaults(serviceConfig));
+  if (service && serviceConfig)
+    reportFaults(problems, service.yaml, findServiceFaults(serviceConfig));
 
   const targetConfigs = targets && toTargetConfigs(targets.value, dir);
-  if (targets && targetConfigs) report(problems, targets.yaml, findTargetFaults(targetConfigs));
+  if (targets && targetConfigs)
+    reportFaults(problems, targets.yaml, findTargetFaults(targetConfigs));
 
   if (problems.length > 0 || !alertRules || !serviceConfig || !targetConfigs) {
     throw toConfigError(dir, problems);
@@ -160,17 +169,6 @@ async function listYamlFiles(
   if (files.length > mostFiles)
     return whole(`the folder holds more than ${String(mostFiles)} files`);
   return files;
-}
-
-function report(problems: ConfigProblem[], yaml: YamlFile, faults: readonly Fault[]): void {
-  for (const { path, message } of faults) {
-    const name = path.join('.');
-    problems.push({
-      file: yaml.file,
-      ...yaml.at(path),
-      message: name === '' ? message : `"${name}": ${message}`,
-    });
-  }
 }
 
 /** Names equal file names, so names are unique and an error's file is found at once. */

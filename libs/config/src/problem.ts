@@ -1,5 +1,7 @@
 // What is wrong in the configuration, with its place; collected, so that one start shows everything there is to fix.
 import { KeylineError } from '@keyline/kernel';
+import type { Fault } from './service-config.ts';
+import type { YamlFile } from './yaml-file.ts';
 
 export interface ConfigProblem {
   /** Relative to the configuration folder. */
@@ -28,4 +30,20 @@ export function toConfigError(dir: string, problems: readonly ConfigProblem[]): 
     `The configuration in ${dir} has ${count}:\n${lines.join('\n')}`,
     { context: { errors: ordered.length } },
   );
+}
+
+/** Adds what is wrong in a file, each at its place. */
+export function reportFaults(
+  problems: ConfigProblem[],
+  yaml: YamlFile,
+  faults: readonly Fault[],
+): void {
+  for (const { path, message } of faults) {
+    const name = path.join('.');
+    problems.push({
+      file: yaml.file,
+      ...yaml.at(path),
+      message: name === '' ? message : `"${name}": ${message}`,
+    });
+  }
 }

@@ -8,11 +8,13 @@ import {
   encodeDistributionPointName,
   encodeExtension,
   encodeFreshestCrl,
+  equalBytes,
   oids,
   type Extension,
   type Signer,
 } from '@keyline/x509';
 import { encodeInSlices, type CrlEntries, type EncodedCrlEntries } from './crl-entries.ts';
+import { readCrlLayout } from './crl-layout.ts';
 import { readIssuer } from './issuer-identity.ts';
 import type { Authority, DeltaCrlEntry } from './ports.ts';
 
@@ -29,11 +31,11 @@ interface CommonContent {
    */
   readonly scope: 'user' | 'ca' | 'all';
   /**
-   * The URI that the certificates carry as distribution point, identical (§5.2.5); a shard's is `crlShardUrl`. Absent: all certificates
-   * of the scope, whatever distribution point they carry (the whole list of a sharded authority). Left out of a root's CRL: OpenSSL with
+   * The URI that the certificates carry as distribution point, identical (§5.2.5); a shard's is `crlShardUrl`. Several where certificates
+   * carry different ones: one of them has to be a certificate's (§6.3.3 (b)(2)(i)). Absent: all certificates of the scope, whatever distribution point they carry (the whole list of a sharded authority). Left out of a root's CRL: OpenSSL with
    * `-crl_check_all` (Mosquitto too) looks for the root itself in it, and a root carries no distribution point to compare.
    */
-  readonly distributionPoint?: string | undefined;
+  readonly distributionPoint?: string | readonly string[] | undefined;
 }
 
 export interface CrlContent extends CommonContent {
@@ -183,16 +185,30 @@ async function assemble(signer: Signer, { head, entries, tail }: TbsParts): Prom
 
 function encodeIssuingDistributionPoint(
   scope: CommonContent['scope'],
-  distributionPoint: string | undefined,
+  distributionPoint: CommonContent['distributionPoint'],
 ): Extension[] {
   if (scope === 'all') return [];
   const point = {
     oid: oids.issuingDistributionPoint,
     critical: true,
     valueDer: der.sequence(
-      ...(distributionPoint === undefined ? [] : [encodeDistributionPointName(distributionPoint)]),
+      ...(distributionPoint === undefined
+        ? []
+        : [encodeDistributionPointName(...[distributionPoint].flat())]),
       der.implicit(scope === 'user' ? 1 : 2, der.boolean(true)),
     ),
   };
   return [point];
+}
+
+/** Whether a CRL says exactly this of the leaves it covers: another can't be the base of its delta (RFC 5280 §5.2.4). */
+export function coversAs(
+  crlDer: Uint8Array,
+  { distributionPoint }: Pick<CommonContent, 'distributionPoint'>,
+): boolean {
+  const expected = encodeIssuingDistributionPoint('user', distributionPoint)[0];
+  const found = readCrlLayout(crlDer).extensions.find(({ oid }) => oid === expected?.oid);
+  return (
+    expected !== undefined && found !== undefined && equalBytes(found.valueDer, expected.valueDer)
+  );
 }

@@ -6,7 +6,7 @@ export {
 export type { CrlEntries } from './crl-entries.ts';
 export { crlShardName, crlShardUrl, deltaCrlUrl } from './crl-shards.ts';
 export { createCrlStatusSource } from './crl-status.ts';
-export { createCrl, createDeltaCrl } from './crl.ts';
+export { coversAs, createCrl, createDeltaCrl } from './crl.ts';
 export { createCrossCertificate } from './cross-certificate.ts';
 export { parseCsr, readRequestedExtensions } from './csr.ts';
 export { createFullCrl } from './full-crl.ts';

@@ -9,6 +9,8 @@ export interface AuthorityUrls {
   readonly crl: string;
   readonly ocsp: string;
   readonly caIssuers: string;
+  /** What certificates that are out name as their CRL's: before its service moved. Its CRLs name these too. */
+  readonly earlierCrls?: readonly string[] | undefined;
 }
 
 /** An issuing or root authority as the issuer, the CRL builder and the OCSP responder see it. */

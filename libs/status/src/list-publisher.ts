@@ -4,6 +4,7 @@ import { revokedPages, type Crl, type Store, type Write } from '@keyline/fleet';
 import { KeylineError, type Clock } from '@keyline/kernel';
 import { leaseLost } from '@keyline/ledger';
 import {
+  coversAs,
   createCrl,
   createDeltaCrl,
   deltaCrlUrl,
@@ -74,6 +75,12 @@ export async function openListPublisher(
     complete = await store.findLatestCrl(name, 'complete');
     delta = await store.findLatestCrl(name, 'delta');
     anewFrom = 0;
+  }
+
+  let judged: { readonly crl: Crl; readonly covers: boolean } | undefined;
+  function saysWhatItCovers(crl: Crl): boolean {
+    if (judged?.crl !== crl) judged = { crl, covers: coversAs(crl.der, { distributionPoint }) };
+    return judged.covers;
   }
 
   const nextNumber = (): number => Math.max(complete?.number ?? 0, delta?.number ?? 0) + 1;
@@ -219,6 +226,8 @@ export async function openListPublisher(
       const now = clock.now();
       return (
         complete === undefined ||
+        // The service moved: what it issues now names a list that this one does not say it is.
+        !saysWhatItCovers(complete) ||
         now >= complete.thisUpdate + schedule.interval ||
         // The clock was set back: to relying parties with the right time these are not valid yet.
         now < complete.thisUpdate ||

@@ -72,8 +72,8 @@ export function encodeAuthorityKeyIdentifier(keyId: Uint8Array): Extension {
 }
 
 /** `DistributionPointName { fullName: [uri] }`, as the CDP and the IDP carry it: identical bytes in both. */
-export function encodeDistributionPointName(uri: string): Uint8Array<ArrayBuffer> {
-  return der.explicit(0, der.explicit(0, encodeUri(uri)));
+export function encodeDistributionPointName(...uris: readonly string[]): Uint8Array<ArrayBuffer> {
+  return der.explicit(0, der.explicit(0, ...uris.map(encodeUri)));
 }
 
 export function encodeCrlDistributionPoints(uris: readonly string[]): Extension {

@@ -1,7 +1,7 @@
 // `keyline-ca serve`: both listeners until a signal.
 import { sayReady, takeBackReady, untilAborted } from '@keyline/process';
 import type { Logger } from 'pino';
-import { listenOn } from '../listen.ts';
+import { listenAlsoOn, listenOn } from '../listen.ts';
 import type { TlsVersion } from '../tls-identity.ts';
 import { createService } from '../wiring.ts';
 
@@ -10,11 +10,15 @@ export interface ServeOptions {
   readonly config: string;
   /** Name or address by which the service is called: it stands in the API's certificate. */
   readonly host: string;
+  /** Stand in it too. */
+  readonly otherName: readonly string[];
   /** Addresses to listen on; none: the host. */
   readonly listen: readonly string[];
   readonly tlsVersion: TlsVersion;
   readonly port: number;
   readonly httpPort: number;
+  /** Answer as that does: certificates of before the service moved name them. */
+  readonly otherHttpPort: readonly number[];
   readonly brokerUrl?: string;
   readonly brokerInnerUrl?: string;
   /** Beside other services on the same folder, each started so. */
@@ -31,6 +35,7 @@ export async function runServe(
   const { log, stop } = given;
   const service = await createService({
     ...options,
+    otherNames: options.otherName,
     brokerUrl: options.brokerUrl,
     brokerInnerUrl: options.brokerInnerUrl,
     shared: options.shareDatabase,
@@ -39,6 +44,7 @@ export async function runServe(
   try {
     const addresses = options.listen.length === 0 ? [options.host] : options.listen;
     await listenOn(service.http, addresses, options.httpPort);
+    for (const port of options.otherHttpPort) await listenAlsoOn(service.http, addresses, port);
     await listenOn(service.api, addresses, options.port);
     const name = options.host.includes(':') ? `[${options.host}]` : options.host;
     log.info(

@@ -45,15 +45,13 @@ export function addUpCommand(program: Command, act: Act): void {
       )
       .option(
         '--log-size <bytes>',
-        'size at which a log file is renamed and a new one begun',
+        `size at which a log file is renamed and a new one begun (default: keyline.yaml, else ${String(defaultLogBounds.fileBytes)})`,
         parseLogSize,
-        defaultLogBounds.fileBytes,
       )
       .option(
         '--log-files <n>',
-        'log files kept of each kind; the oldest is deleted',
+        `log files kept of each kind; the oldest is deleted (default: keyline.yaml, else ${String(defaultLogBounds.files)})`,
         parseLogFiles,
-        defaultLogBounds.files,
       )
       .addOption(new Option('--json', 'print endpoints as one JSON line when ready')),
     'keyline up --data .keyline',

@@ -45,7 +45,12 @@ export async function keepFresh(
 ): Promise<string | undefined> {
   const now = issuing.clock.now();
   const current = await readTextIfThere(kept.certificateFile, kept.what);
-  if (current !== undefined && isFresh(current, now) && !isOfOne(current, revoked)) {
+  if (
+    current !== undefined &&
+    isFresh(current, now) &&
+    !isOfOne(current, revoked) &&
+    hasNames(current, kept.request)
+  ) {
     return undefined;
   }
   const key = await takeUpOrCreateKey(kept.keyFile, 'ec-p256');
@@ -91,6 +96,18 @@ function isFresh(pem: string, now: number): boolean {
   const { validFromDate, validToDate } = new X509Certificate(pem);
   const from = validFromDate.getTime();
   return now >= from && now < from + (validToDate.getTime() - from) * renewAtShare;
+}
+
+/** A machine that moved has names that its certificate does not know. */
+function hasNames(
+  pem: string,
+  { dnsNames = [], ipAddresses = [] }: KeptCertificate['request'],
+): boolean {
+  const leaf = new X509Certificate(pem);
+  return (
+    dnsNames.every((name) => leaf.checkHost(name, { subject: 'never' }) !== undefined) &&
+    ipAddresses.every((address) => leaf.checkIP(address) !== undefined)
+  );
 }
 
 function isOfOne(pem: string, authorities: readonly string[]): boolean {

@@ -149,6 +149,22 @@ async function createIssuing({ layout, plan, ...given }: FirstStart): Promise<vo
   ]);
 }
 
+/** What it issues from now on names the address of now; it keeps the earlier ones in mind. Does nothing where nothing changed. */
+export async function moveIssuing({ layout, plan, say, ...given }: FirstStart): Promise<void> {
+  const { http } = urlsOf(plan);
+  const settings = await readText(layout.ca.settings, 'the settings of the issuing CA');
+  const { httpUrl } = JSON.parse(settings) as { httpUrl?: unknown };
+  if (httpUrl === http) return;
+  await run(given, 'keyline-ca', [
+    'move',
+    ...['--data', layout.ca.folder],
+    ...['--http-url', http],
+  ]);
+  say(
+    `moved: new certificates name ${http} for CRL and OCSP; what names ${String(httpUrl)} goes on being answered`,
+  );
+}
+
 async function signIssuing({ layout, plan, ...given }: FirstStart): Promise<void> {
   const { root, ca } = layout;
   const { http } = urlsOf(plan);

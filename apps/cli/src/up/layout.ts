@@ -3,6 +3,8 @@ import { join } from 'node:path';
 
 export interface Layout {
   readonly data: string;
+  /** keyline.yaml: what a person wants of this machine and plant. Absent: what the options of `up` say, and what is free. */
+  readonly settings: string;
   /** Ports and host, kept so that URLs inside certificates stay true. */
   readonly plan: string;
   readonly endpoints: string;
@@ -19,6 +21,8 @@ export interface Layout {
   };
   readonly ca: {
     readonly folder: string;
+    /** Its own settings, which name the address that certificates carry. */
+    readonly settings: string;
     readonly csr: string;
     /** Made last, when all before it stands. */
     readonly database: string;
@@ -48,6 +52,7 @@ export function layoutOf(data: string): Layout {
   const at = (...names: string[]): string => join(data, ...names);
   return {
     data,
+    settings: at('keyline.yaml'),
     plan: at('keyline.json'),
     endpoints: at('endpoints.json'),
     trust: at('trust.pem'),
@@ -64,6 +69,7 @@ export function layoutOf(data: string): Layout {
     },
     ca: {
       folder: at('ca'),
+      settings: at('ca', 'ca.json'),
       csr: at('ca', 'issuing.csr'),
       database: at('ca', 'keyline.db'),
       certificate: at('root', 'issuing.crt'),

@@ -1,7 +1,17 @@
-// Which address and ports this Keyline uses: chosen once, kept in keyline.json, because URLs inside certificates and devices hold them.
-import { createServer, isIP, type Server } from 'node:net';
-import { isNodeError, readTextIfThere, replaceFile } from '@keyline/files';
-import { drawServicePort, KeylineError, messageOf } from '@keyline/kernel';
+// Which addresses and ports this Keyline uses, kept in keyline.json, because URLs inside certificates and devices hold them. keyline.yaml
+// says what they should be, where there is one; what they were before stays known, for as long as certificates may name it.
+import { isIP } from 'node:net';
+import { readTextIfThere, replaceFile } from '@keyline/files';
+import { KeylineError, messageOf } from '@keyline/kernel';
+import type { PlantConfig } from '@keyline/config';
+import {
+  earlierHttpPortsOf,
+  isEarlierAddress,
+  isTexts,
+  leaveAddress,
+  type EarlierAddress,
+} from './earlier-address.ts';
+import { assertFree, findFreePorts, type PlaceToListen } from './ports.ts';
 
 const portNames = ['api', 'http', 'broker', 'metrics'] as const;
 export type PortName = (typeof portNames)[number];
@@ -15,9 +25,13 @@ export interface Plan {
   readonly engine: Engine;
   /** Written into URLs and certificates: how devices reach this machine. */
   readonly host: string;
+  /** In server certificates beside it. */
+  readonly otherHosts?: readonly string[] | undefined;
   /** IP address to listen on, when that is not the host: in a container, behind NAT. `0.0.0.0` and `::` are all addresses. */
   readonly listen?: string | undefined;
   readonly ports: Readonly<Record<PortName, number>>;
+  /** Latest last. */
+  readonly earlier?: readonly EarlierAddress[] | undefined;
 }
 
 export interface PlanOptions {
@@ -26,6 +40,11 @@ export interface PlanOptions {
   readonly listen?: string | undefined;
   readonly ports: Readonly<Partial<Record<PortName, number | undefined>>>;
 }
+
+/** What keyline.yaml says of it. */
+export type PlannedByFile = Pick<PlantConfig, 'hosts' | 'listen' | 'ports'> & {
+  readonly broker: Pick<PlantConfig['broker'], 'engine'>;
+};
 
 export const defaultHost = '127.0.0.1';
 
@@ -41,11 +60,110 @@ const purposes: Record<PortName, { readonly what: string; readonly option: strin
  * @throws {KeylineError} USAGE when an option would make URLs in issued certificates untrue, FILE_UNREADABLE
  */
 export async function loadPlan(file: string, options: PlanOptions): Promise<Plan> {
-  const text = await readTextIfThere(file, 'the plan of this folder');
-  const plan =
-    text === undefined ? await createPlan(options) : changePlan(parsePlan(text, file), options);
-  await replaceFile(file, `${JSON.stringify(plan, null, 2)}\n`);
+  const known = await readPlan(file);
+  const plan = known === undefined ? await createPlan(options) : changePlan(known, options);
+  await writePlan(file, plan);
   return plan;
+}
+
+/**
+ * The plan as keyline.yaml has it. Where that names another address than the plan did, the one before is kept as an earlier one.
+ * @param now epoch milliseconds
+ * @throws {KeylineError} USAGE when an option says otherwise than keyline.yaml, FILE_UNREADABLE
+ */
+export async function loadPlanOf(
+  plant: PlannedByFile,
+  { file, options, now }: { file: string; options: PlanOptions; now: number },
+): Promise<Plan> {
+  assertAgrees(plant, options);
+  const known = await readPlan(file);
+  const [host = defaultHost, ...otherHosts] = plant.hosts;
+  const metrics =
+    plant.ports.metrics ?? known?.ports.metrics ?? (await findFreePorts('127.0.0.1', 1))[0] ?? 0;
+  const { listen } = plant;
+  const next: Plan = {
+    version: 1,
+    engine: plant.broker.engine,
+    host,
+    ...(otherHosts.length === 0 ? {} : { otherHosts }),
+    ...(listen === host ? {} : { listen }),
+    ports: { ...plant.ports, metrics },
+  };
+  const earlier =
+    known === undefined
+      ? []
+      : leaveAddress(known.earlier, {
+          ...{ left: addressOf(known), next: addressOf(next), now },
+          listen: known.listen ?? (isIP(known.host) === 0 ? undefined : known.host),
+        });
+  const plan = earlier.length === 0 ? next : { ...next, earlier };
+  assertEarlierPorts(plan);
+  await writePlan(file, plan);
+  return plan;
+}
+
+/** @throws {KeylineError} FILE_UNREADABLE */
+export async function readPlan(file: string): Promise<Plan | undefined> {
+  const text = await readTextIfThere(file, 'the plan of this folder');
+  return text === undefined ? undefined : parsePlan(text, file);
+}
+
+export async function writePlan(file: string, plan: Plan): Promise<void> {
+  await replaceFile(file, `${JSON.stringify(plan, null, 2)}\n`);
+}
+
+function addressOf(plan: Plan): { hosts: readonly string[]; http: string } {
+  return { hosts: hostsOf(plan), http: urlsOf(plan).http };
+}
+
+/** An earlier plain port goes on answering, so nothing else can have it. */
+function assertEarlierPorts(plan: Plan): void {
+  for (const name of ['api', 'broker', 'metrics'] as const) {
+    if (!earlierHttpPortsOf(plan).includes(plan.ports[name])) continue;
+    throw new KeylineError(
+      'USAGE',
+      `Port ${String(plan.ports[name])} can't be that of ${purposes[name].what}: certificates name it for their CRL and OCSP, and it goes on answering. Choose another in keyline.yaml.`,
+    );
+  }
+}
+
+function assertAgrees(plant: PlannedByFile, options: PlanOptions): void {
+  type Said = string | number | undefined;
+  const said: readonly (readonly [string, Said, Said])[] = [
+    ['--host', options.host, plant.hosts[0]],
+    ['--listen', options.listen, plant.listen],
+    ['--broker', options.engine, plant.broker.engine],
+    ...(['api', 'http', 'broker'] as const).map(
+      (name) => [purposes[name].option, options.ports[name], plant.ports[name]] as const,
+    ),
+  ];
+  for (const [option, given, planned] of said) {
+    if (given === undefined || given === planned) continue;
+    throw new KeylineError(
+      'USAGE',
+      `keyline.yaml in this folder says ${String(planned)}, and ${option} says ${String(given)}. Leave ${option} out, and change keyline.yaml${option === '--host' ? ' with "keyline move --host NAME"' : ''}.`,
+    );
+  }
+}
+
+/** Every name and address that a client may know it by. */
+export function namesOf(plan: Plan): { dnsNames: string[]; ipAddresses: string[] } {
+  const { listen, earlier = [] } = plan;
+  const names = new Set([
+    ...['localhost', '127.0.0.1'],
+    ...hostsOf(plan),
+    ...earlier.flatMap(({ hosts }) => hosts),
+    // How this machine's own programs call it.
+    ...(listen === undefined || everywhere.includes(listen) ? [] : [listen]),
+  ]);
+  return {
+    dnsNames: [...names].filter((name) => isIP(name) === 0),
+    ipAddresses: [...names].filter((name) => isIP(name) !== 0),
+  };
+}
+
+export function hostsOf({ host, otherHosts = [] }: Plan): readonly string[] {
+  return [host, ...otherHosts];
 }
 
 async function createPlan(options: PlanOptions): Promise<Plan> {
@@ -69,14 +187,14 @@ function changePlan(plan: Plan, options: PlanOptions): Plan {
   if (options.host !== undefined && options.host !== plan.host) {
     throw new KeylineError(
       'USAGE',
-      `This folder was made for --host ${plan.host}, which stands in the certificates. Leave --host out, or begin a new folder.`,
+      `This folder was made for --host ${plan.host}, which stands in the certificates. Leave --host out; to give it another name: "keyline init --data DIR --host ${options.host}" makes its keyline.yaml, and what certificates name goes on answering.`,
     );
   }
   const { http } = options.ports;
   if (http !== undefined && http !== plan.ports.http) {
     throw new KeylineError(
       'USAGE',
-      `This folder was made for --port-http ${String(plan.ports.http)}, which stands in every certificate (CRL, OCSP). Leave --port-http out, or begin a new folder.`,
+      `This folder was made for --port-http ${String(plan.ports.http)}, which stands in every certificate (CRL, OCSP). Leave --port-http out; to change it: "keyline init --data DIR --port-http ${String(http)}" makes its keyline.yaml, and the port that certificates name goes on answering.`,
     );
   }
   const ports = { ...plan.ports };
@@ -117,17 +235,33 @@ function assertHost(host: string): void {
 
 function parsePlan(text: string, file: string): Plan {
   try {
-    const { version, engine = 'embedded', host, listen, ports } = JSON.parse(text) as Partial<Plan>;
+    const {
+      version,
+      engine = 'embedded',
+      host,
+      otherHosts,
+      listen,
+      ports,
+      earlier,
+    } = JSON.parse(text) as Partial<Plan>;
     const isPort = (name: PortName): boolean => Number.isInteger(ports?.[name]);
     if (
       version === 1 &&
       engines.includes(engine) &&
       typeof host === 'string' &&
+      (otherHosts === undefined || isTexts(otherHosts)) &&
       (listen === undefined || isIP(listen) !== 0) &&
       ports !== undefined &&
-      portNames.every(isPort)
+      portNames.every(isPort) &&
+      (earlier === undefined || (Array.isArray(earlier) && earlier.every(isEarlierAddress)))
     ) {
-      return { version, engine, host, ...(listen === undefined ? {} : { listen }), ports };
+      return {
+        ...{ version, engine, host },
+        ...(otherHosts === undefined ? {} : { otherHosts }),
+        ...(listen === undefined ? {} : { listen }),
+        ports,
+        ...(earlier === undefined ? {} : { earlier }),
+      };
     }
   } catch (error) {
     throw new KeylineError('FILE_UNREADABLE', `${file} is not JSON (${messageOf(error)}).`, {
@@ -140,68 +274,28 @@ function parsePlan(text: string, file: string): Plan {
   );
 }
 
-/** @throws {KeylineError} USAGE naming each port that is taken */
-export async function assertPortsFree(plan: Plan): Promise<void> {
-  for (const name of portNames) {
-    const port = plan.ports[name];
-    const host = plan.listen ?? plan.host;
-    const error = await tryListen(host, port);
-    if (error === undefined) continue;
-    const { what, option } = purposes[name];
-    const where = `${host}:${String(port)} (${what})`;
-    if (isNodeError(error, 'EADDRINUSE')) {
-      throw new KeylineError(
-        'USAGE',
-        `Another program listens on ${where}. See which: ss -ltnp "sport = :${String(port)}". Stop it${
-          name === 'api' || name === 'broker' ? `, or give another port: ${option} N` : ''
-        }.`,
-      );
-    }
-    throw new KeylineError('USAGE', `Can't listen on ${where}: ${messageOf(error)}.`, {
-      cause: error,
-    });
-  }
-}
-
-function tryListen(host: string, port: number): Promise<Error | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', resolve);
-    server.listen(port, host, () => {
-      server.close(() => {
-        resolve(undefined);
-      });
-    });
-  });
-}
-
-/** Held open together, so that they differ. @throws {KeylineError} USAGE */
-async function findFreePorts(host: string, count: number): Promise<number[]> {
-  const held: Server[] = [];
-  try {
-    const ports: number[] = [];
-    while (ports.length < count) {
-      const port = drawServicePort();
-      const server = createServer();
-      const problem = await new Promise<Error | undefined>((resolve) => {
-        server.once('error', resolve);
-        server.listen(port, host, () => {
-          resolve(undefined);
-        });
-      });
-      if (problem === undefined) {
-        held.push(server);
-        ports.push(port);
-      } else if (!isNodeError(problem, 'EADDRINUSE')) {
-        throw new KeylineError('USAGE', `Can't listen on ${host}: ${messageOf(problem)}.`, {
-          cause: problem,
-        });
-      }
-    }
-    return ports;
-  } finally {
-    await Promise.all(held.map((server) => new Promise((done) => server.close(done))));
-  }
+/**
+ * @param others ports of the broker beside its own
+ * @throws {KeylineError} USAGE naming each port that is taken
+ */
+export async function assertPortsFree(
+  plan: Plan,
+  others: readonly { readonly what: string; readonly port: number }[] = [],
+): Promise<void> {
+  const host = plan.listen ?? plan.host;
+  await assertFree([
+    ...portNames.map((name): PlaceToListen => ({
+      host: name === 'metrics' ? '127.0.0.1' : host,
+      port: plan.ports[name],
+      what: purposes[name].what,
+      instead: name === 'api' || name === 'broker' ? `${purposes[name].option} N` : undefined,
+    })),
+    ...others.map(({ what, port }) => ({ host, port, what })),
+    ...earlierHttpPortsOf(plan).map((port) => ({
+      ...{ host, port },
+      what: 'CRL and OCSP of certificates that were issued before it moved',
+    })),
+  ]);
 }
 
 interface Urls {
@@ -211,20 +305,21 @@ interface Urls {
 }
 
 /**
- * URLs by which this machine's own programs reach each other. What listens on all addresses is reached without leaving the machine: from
- * inside a container or a NAT, its outer name often leads nowhere. The certificates carry 127.0.0.1 too.
+ * URLs by which this machine's own programs reach each other. They call what is listened on: from inside a container or a NAT, the outer
+ * name often leads nowhere, and many a machine's own name leads to an address that nothing listens on. The certificates carry it too.
  */
 export function innerUrlsOf(plan: Plan): Urls {
-  const isEverywhere = plan.listen !== undefined && everywhere.includes(plan.listen);
-  return urlsOf(isEverywhere ? { ...plan, host: '127.0.0.1' } : plan);
+  const { listen } = plan;
+  if (listen === undefined) return urlsOf(plan);
+  return urlsOf({ ...plan, host: everywhere.includes(listen) ? '127.0.0.1' : listen });
 }
 
-/** URLs as devices and scripts use them. */
-export function urlsOf({ host, ports }: Plan): Urls {
+/** URLs as devices and scripts use them; a scheme's usual port is left out, as it is in certificates. */
+export function urlsOf({ host, ports }: Pick<Plan, 'host' | 'ports'>): Urls {
   const name = host.includes(':') ? `[${host}]` : host;
   return {
-    api: `https://${name}:${String(ports.api)}`,
-    http: `http://${name}:${String(ports.http)}`,
+    api: new URL(`https://${name}:${String(ports.api)}`).origin,
+    http: new URL(`http://${name}:${String(ports.http)}`).origin,
     broker: `mqtts://${name}:${String(ports.broker)}`,
   };
 }

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { ServiceLog, type LogBounds } from '@keyline/process';
 import type { ChildSpec } from './child.ts';
 import type { Layout } from './layout.ts';
-import { innerUrlsOf, urlsOf, type Plan } from './plan.ts';
+import { earlierHttpPortsOf } from './earlier-address.ts';
+import { innerUrlsOf, namesOf, urlsOf, type Plan } from './plan.ts';
 import { programs } from './programs.ts';
 
 interface Shared {
@@ -20,8 +21,17 @@ interface Shared {
 /** CN of the certificate with which the issuing CA administers the broker. */
 const issuingAdmin = 'keyline@service';
 
-export function caSpec(given: Shared & { config: string }): ChildSpec {
-  const { layout, plan, config } = given;
+export function caSpec(
+  given: Shared & {
+    config: string;
+    tlsVersion: '1.2' | '1.3' | undefined;
+    /** To listen on beside what the plan says. */
+    alsoListen: readonly string[];
+  },
+): ChildSpec {
+  const { layout, plan, config, tlsVersion, alsoListen } = given;
+  const listens = plan.listen === undefined && alsoListen.length > 0 ? [plan.host] : [];
+  const { dnsNames, ipAddresses } = namesOf(plan);
   return {
     ...watchedBy('keyline-ca', given),
     program: programs['keyline-ca'],
@@ -30,9 +40,14 @@ export function caSpec(given: Shared & { config: string }): ChildSpec {
       ...['--data', layout.ca.folder],
       ...['--config', config],
       ...['--host', plan.host],
-      ...(plan.listen === undefined ? [] : ['--listen', plan.listen]),
+      ...[...dnsNames, ...ipAddresses].flatMap((name) => ['--other-name', name]),
+      ...(tlsVersion === undefined ? [] : ['--tls-version', tlsVersion]),
+      ...[plan.listen ?? [], listens, alsoListen]
+        .flat()
+        .flatMap((address) => ['--listen', address]),
       ...['--port', String(plan.ports.api)],
       ...['--http-port', String(plan.ports.http)],
+      ...earlierHttpPortsOf(plan).flatMap((port) => ['--other-http-port', String(port)]),
       ...['--broker-url', urlsOf(plan).broker],
       ...['--broker-inner-url', innerUrlsOf(plan).broker],
       ...['--ready-file', filesOf('keyline-ca', layout).readyFile],

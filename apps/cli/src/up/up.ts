@@ -2,17 +2,28 @@
 import { resolve } from 'node:path';
 import { X509Certificate } from 'node:crypto';
 import type { Endpoints } from '@keyline/api';
-import { createFolder, readText, removeFile, replaceFile } from '@keyline/files';
+import { loadPlantConfig, type PlantConfig } from '@keyline/config';
+import { createFolder, readText, readTextIfThere, removeFile, replaceFile } from '@keyline/files';
 import { exitCodes, isKeylineError, messageOf } from '@keyline/kernel';
-import { untilAborted } from '@keyline/process';
+import { defaultLogBounds, untilAborted } from '@keyline/process';
 import type { CliContext, JsonOption } from '../context.ts';
 import { isStillGood, keepFresh, type Issuing, type KeptCertificate } from './certificates.ts';
 import { Child } from './child.ts';
-import { createMissing, replaceAdmin } from './first-start.ts';
+import { createMissing, moveIssuing, replaceAdmin } from './first-start.ts';
+import { findEarlierListens } from './earlier-address.ts';
 import { layoutOf, type Layout } from './layout.ts';
 import { stopLeftovers } from './leftovers.ts';
 import { acquireLock } from './lock.ts';
-import { assertPortsFree, loadPlan, innerUrlsOf, urlsOf, type Engine, type Plan } from './plan.ts';
+import {
+  assertPortsFree,
+  innerUrlsOf,
+  loadPlan,
+  loadPlanOf,
+  namesOf,
+  urlsOf,
+  type Engine,
+  type Plan,
+} from './plan.ts';
 import { defaultConfig } from './programs.ts';
 import { brokerSpec, caSpec } from './services.ts';
 import { keepRootCrl } from './root-crl.ts';
@@ -33,8 +44,8 @@ export interface UpOptions extends JsonOption {
   /** Arguments for keyline-broker, as they are. */
   readonly brokerOption: readonly string[];
   /** Bytes. */
-  readonly logSize: number;
-  readonly logFiles: number;
+  readonly logSize?: number;
+  readonly logFiles?: number;
 }
 
 const renewalCheckEvery = 10 * 60 * 1000;
@@ -49,13 +60,21 @@ export async function runUp(context: CliContext, options: UpOptions): Promise<nu
     stop.abort();
   });
   try {
-    const plan = await loadPlan(layout.plan, {
+    const asked = {
       host: options.host,
       listen: options.listen,
       engine: options.broker,
       ports: { api: options.portApi, http: options.portHttp, broker: options.portBroker },
-    });
-    await supervise(context, { layout, plan, options, signal: stop.signal });
+    };
+    const plant = await loadPlant(layout);
+    const plan =
+      plant === undefined
+        ? await loadPlan(layout.plan, asked)
+        : await loadPlanOf(plant, {
+            ...{ file: layout.plan, options: asked },
+            now: context.clock.now(),
+          });
+    await supervise(context, { layout, plan, plant, options, signal: stop.signal });
     return exitCodes.ok;
   } catch (error) {
     // Stopped while something was still being made: the next start goes on from there.
@@ -71,22 +90,31 @@ function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
 
+/** What keyline.yaml says; undefined where there is none. @throws {KeylineError} CONFIG_INVALID */
+async function loadPlant({ settings }: Layout): Promise<PlantConfig | undefined> {
+  if ((await readTextIfThere(settings, 'keyline.yaml')) === undefined) return undefined;
+  return loadPlantConfig(settings);
+}
+
 interface Supervision {
   readonly layout: Layout;
   readonly plan: Plan;
+  readonly plant: PlantConfig | undefined;
   readonly options: UpOptions;
   readonly signal: AbortSignal;
 }
 
 async function supervise(
   context: CliContext,
-  { layout, plan, options, signal }: Supervision,
+  { layout, plan, plant, options, signal }: Supervision,
 ): Promise<void> {
   const say = (text: string): void => {
     context.terminal.err(`${text}\n`);
   };
   const config =
-    options.config === undefined ? defaultConfig : resolve(context.cwd, options.config);
+    options.config === undefined
+      ? (plant?.config ?? defaultConfig)
+      : resolve(context.cwd, options.config);
   const env = environmentOf(context);
   await createFolder(layout.run, 0o700);
   await stopLeftovers({
@@ -95,8 +123,9 @@ async function supervise(
     signalProcess: context.signalProcess,
     say,
   });
-  await assertPortsFree(plan);
+  await assertPortsFree(plan, plant?.broker.ports);
   await createMissing({ layout, plan, config, env, signal, say });
+  await moveIssuing({ layout, plan, config, env, signal, say });
 
   const urls = urlsOf(plan);
   const metrics = `http://127.0.0.1:${String(plan.ports.metrics)}`;
@@ -126,10 +155,18 @@ async function supervise(
   };
   const shared = {
     ...{ layout, plan, env, say, onReady: publish },
-    logBounds: { fileBytes: options.logSize, files: options.logFiles },
+    logBounds: {
+      fileBytes: options.logSize ?? plant?.logs.fileBytes ?? defaultLogBounds.fileBytes,
+      files: options.logFiles ?? plant?.logs.files ?? defaultLogBounds.files,
+    },
     now: () => context.clock.now(),
   };
-  children.ca = new Child(caSpec({ ...shared, config }));
+  children.ca = new Child(
+    caSpec({
+      ...{ ...shared, config, tlsVersion: plant?.apiTlsVersion },
+      alsoListen: await findEarlierListens(plan, say),
+    }),
+  );
   const before = await readAdmin(layout);
   if (before === undefined || !(await isStillGood(before, context.clock))) {
     // After months off, with a clock that was wrong, or damaged: it could renew nothing, not even itself.
@@ -140,7 +177,7 @@ async function supervise(
   children.broker = new Child(
     brokerSpec({
       ...{ ...shared, config, admin: admin.request.name },
-      more: options.brokerOption,
+      more: [...(plant?.broker.args ?? []), ...options.brokerOption],
     }),
   );
   let stopUpkeep = (): void => undefined;
@@ -227,18 +264,12 @@ function environmentOf(context: CliContext): NodeJS.ProcessEnv {
   return env;
 }
 
-function brokerCertificate(layout: Layout, { host }: Plan): KeptCertificate {
-  const isAddress = /^[\d.]+$/.test(host) || host.includes(':');
+function brokerCertificate(layout: Layout, plan: Plan): KeptCertificate {
   return {
     what: 'the certificate of the broker',
     certificateFile: layout.broker.certificate,
     keyFile: layout.broker.key,
-    request: {
-      profile: 'broker-server',
-      name: 'broker@keyline',
-      dnsNames: ['localhost', ...(isAddress ? [] : [host])],
-      ipAddresses: [...new Set(['127.0.0.1', ...(isAddress ? [host] : [])])],
-    },
+    request: { profile: 'broker-server', name: 'broker@keyline', ...namesOf(plan) },
   };
 }
 

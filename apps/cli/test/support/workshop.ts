@@ -26,7 +26,10 @@ export interface Workshop {
   /** A CSR with this CN; its key is in made.key. */
   createCsr(commonName: string): Promise<string>;
   run(...args: string[]): Promise<Ran>;
-  runWith(given: { stdin?: string; env?: Record<string, string> }, ...args: string[]): Promise<Ran>;
+  runWith(
+    given: { stdin?: string; env?: Record<string, string>; canAsk?: boolean },
+    ...args: string[]
+  ): Promise<Ran>;
   remove(): void;
 }
 
@@ -72,6 +75,7 @@ export function openWorkshop(): Workshop {
           err: (text) => (err += text),
           draw: (text) => (err += text),
           interactive: false,
+          canAsk: given.canAsk ?? false,
         },
         onStopSignal: () => () => undefined,
       });

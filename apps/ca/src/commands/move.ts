@@ -1,0 +1,26 @@
+// `keyline-ca move`: another address for what certificates name. Those that are out keep theirs, and lists go on naming it.
+import { replaceFile } from '@keyline/files';
+import { formatInstant, systemClock } from '@keyline/kernel';
+import { caFolderOf, loadSettings, parseHttpUrl, type CaSettings } from '../ca-folder.ts';
+
+export interface MoveOptions {
+  readonly data: string;
+  readonly httpUrl: string;
+}
+
+/** @throws {KeylineError} USAGE, STORE_MISSING, FILE_UNREADABLE */
+export async function runMove({ data, httpUrl: given }: MoveOptions): Promise<string> {
+  const folder = caFolderOf(data);
+  const settings = await loadSettings(folder);
+  const httpUrl = parseHttpUrl(given);
+  const { httpUrl: before, earlier = [] } = settings;
+  if (before === httpUrl) return `new certificates name ${httpUrl} already`;
+  const left = { httpUrl: before, leftAt: formatInstant(systemClock.now()) };
+  const moved: CaSettings = {
+    ...settings,
+    httpUrl,
+    earlier: [...earlier.filter((one) => one.httpUrl !== before && one.httpUrl !== httpUrl), left],
+  };
+  await replaceFile(folder.settings, `${JSON.stringify(moved, null, 2)}\n`);
+  return `new certificates name ${httpUrl}; keep answering at ${before} too, for as long as certificates name it`;
+}

@@ -1,0 +1,49 @@
+// The words of `keyline init`, `keyline move` and `keyline config`.
+import { Option, type Command } from 'commander';
+import { engines } from '../up/plan.ts';
+import type { Act } from './act.ts';
+import { example, parsePort } from './client-options.ts';
+import type { InitOptions } from '../init/run-init.ts';
+
+export function addInitCommand(program: Command, act: Act): void {
+  example(
+    program
+      .command('init')
+      .summary('choose names, addresses and ports for a plant, and write its keyline.yaml')
+      .description(
+        'Chooses how devices will call this machine, what it listens on and its ports, and writes DIR/keyline.yaml, which "keyline up" uses from then on. Asks on a terminal; without one (or with --yes) the options say it all. On the folder of a trial it gives that its lasting name.',
+      )
+      .requiredOption('--data <dir>', 'folder for all state (created when it is missing)')
+      .option(
+        '--host <names>',
+        'names or addresses by which devices reach it, with commas: the first in URLs, all in certificates',
+      )
+      .option('--listen <address>', 'IP address to listen on; 0.0.0.0 and :: are all of them')
+      .option('--port-api <port>', 'HTTPS port of the API (default: 443, else 8443)', parsePort)
+      .option(
+        '--port-http <port>',
+        'plain HTTP port for CRL, OCSP and AIA (default: 80, else 8080)',
+        parsePort,
+      )
+      .option('--port-broker <port>', 'MQTT over TLS port (default: 8883)', parsePort)
+      .addOption(
+        new Option(
+          '--broker <engine>',
+          'Keyline’s own broker, or Eclipse Mosquitto of this machine, supervised (default: embedded)',
+        ).choices(engines),
+      )
+      .option(
+        '--config <dir>',
+        'profiles, roles and alert rules (default: a copy of those that come with Keyline, in DIR/ca-config)',
+      )
+      .option('--from <file>', 'take this keyline.yaml instead of the other options')
+      .option('--yes', 'ask nothing')
+      .option('--json', 'print what was chosen as JSON'),
+    'keyline init --data .keyline --host ca.example.org,192.0.2.10 --listen 0.0.0.0 --yes',
+  ).action(
+    act(async (context, options: InitOptions) => {
+      const { runInit } = await import('../init/run-init.ts');
+      await runInit(context, options);
+    }),
+  );
+}
