@@ -1,0 +1,8 @@
+export {
+  readRestoredLists,
+  readRestoredMarker,
+  restoredListsOf,
+  restoredMarkerOf,
+  writeRestoredMarker,
+  type RestoredMarker,
+} from './restored-marker.ts';
