@@ -1,6 +1,6 @@
 # The commands of the project. Each one sets up what it needs first; the work itself is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo up bench fuzz fmt clean
+.PHONY: help setup check test demo up package install bench fuzz fmt clean
 
 # Where `make up` keeps its state.
 DATA ?= .keyline
@@ -22,6 +22,12 @@ demo: setup ## the whole job on real parts, step by step, in under two minutes
 
 up: setup ## issuing CA and broker in the foreground, state in DATA (default .keyline)
 	@apps/cli/bin/keyline up --data "$(DATA)"
+
+package: setup ## one npm package of everything: build/keyline-VERSION.tgz, for npm install -g
+	@scripts/package
+
+install: setup ## the commands for this machine, into PREFIX/bin (default /usr/local)
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install
 
 bench: setup ## measure; ONLY=id,id for some, QUICK=1 for a short run; writes build/bench.json
 	@ONLY="$(ONLY)" QUICK="$(QUICK)" scripts/bench

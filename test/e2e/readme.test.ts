@@ -59,7 +59,7 @@ describe.skipIf(!has('curl', 'openssl', 'mosquitto_pub'))('the tour of the READM
 
 it('what keyline up says to try next can be typed as it is printed', async () => {
   const { folder, keyline } = suite;
-  const text = describeReady(keyline.endpoints, { data: keyline.data, logs: '' });
+  const text = describeReady(keyline.endpoints, { data: keyline.data, logs: '', cwd: folder });
   const lines = [...text.matchAll(/^ {2}keyline (.*)$/gm)].map(([, line = '']) => line);
   expect(lines.length).toBeGreaterThan(3);
   const script = lines.map((line) => `"$KEYLINE" ${line}\n`).join('');

@@ -1,7 +1,14 @@
 // The keyline-broker process: the only file that reads process.*.
 import { CommanderError } from 'commander';
 import { pino } from 'pino';
-import { exitCodeOf, exitCodes, isKeylineError, messageOf, systemClock } from '@keyline/kernel';
+import {
+  commandNamer,
+  errorDocument,
+  exitCodes,
+  isKeylineError,
+  systemClock,
+  usageErrorOf,
+} from '@keyline/kernel';
 import {
   onStopSignals,
   openLogDestination,
@@ -20,6 +27,7 @@ const log = pino(
     name: 'keyline-broker',
     base: { pid: process.pid },
     timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
     redact: ['password', 'key', '*.password', '*.key'],
   },
   openLogDestination(),
@@ -41,7 +49,14 @@ const host = {
 const openMosquitto = async (...given: Parameters<OpenMosquitto>): ReturnType<OpenMosquitto> =>
   (await import('./mosquitto/open-mosquitto-broker.ts')).openMosquittoBroker(...given);
 
-const program = createProgram(async ({ options, mosquitto, readyFile }) => {
+const nameCommands = commandNamer(process.env['KEYLINE_PLACE'], []);
+const output = {
+  writeOut: (text: string) => void process.stdout.write(nameCommands(text)),
+  writeErr: (text: string) => void process.stderr.write(nameCommands(text)),
+};
+
+const program = createProgram(async ({ options, mosquitto, readyFile, logLevel }) => {
+  log.level = logLevel;
   const context = { log, clock: systemClock };
   const broker =
     mosquitto === undefined
@@ -61,22 +76,21 @@ const program = createProgram(async ({ options, mosquitto, readyFile }) => {
   await takeBackReady(readyFile);
   await broker.close();
   log.info({ event: 'stopped' }, 'stopped');
-});
+}, output);
 
 try {
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    if (process.exitCode === exitCodes.usage && process.argv.includes('--json')) {
+      const document = errorDocument(usageErrorOf(error), 'here');
+      process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+    }
   } else {
-    log.fatal(
-      {
-        event: 'not started',
-        error: messageOf(error),
-        stack: isKeylineError(error) ? undefined : (error as Error).stack,
-      },
-      messageOf(error),
-    );
-    process.exitCode = exitCodeOf(error, 'here');
+    const { code, exitCode, detail } = errorDocument(error, 'here').error;
+    const stack = isKeylineError(error) ? undefined : (error as Error).stack;
+    log.fatal({ event: 'not started', code, exitCode, error: detail, stack }, detail);
+    process.exitCode = exitCode;
   }
 }

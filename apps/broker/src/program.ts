@@ -1,7 +1,7 @@
 // The command line: `keyline-broker serve …`, its options into BrokerOptions.
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError, Option, type OutputConfiguration } from 'commander';
 import type { MosquittoOptions } from './mosquitto/options.ts';
-import { describeExitCodes, KeylineError } from '@keyline/kernel';
+import { describeExitCodes, KeylineError, logLevels, version } from '@keyline/kernel';
 import {
   defaultLimits,
   defaultTlsPolicy,
@@ -16,6 +16,7 @@ export interface ServeCommand {
   readonly mosquitto: Omit<MosquittoOptions, keyof BrokerOptions> | undefined;
   /** Written when the broker serves: JSON with pid and ports. */
   readonly readyFile: string | undefined;
+  readonly logLevel: string;
 }
 
 const limitOptions: Record<keyof Limits, readonly [flag: string, help: string]> = {
@@ -114,6 +115,7 @@ interface Flags extends Limits {
   readonly admin: string[];
   readonly adminCertificate: string[];
   readonly readyFile?: string;
+  readonly logLevel: string;
   readonly engine: 'embedded' | 'mosquitto';
   readonly mosquitto?: string;
   readonly config?: string;
@@ -121,10 +123,19 @@ interface Flags extends Limits {
   readonly crlUrls?: string;
 }
 
-/** @param serve called with what the line asks for; resolves when the broker has stopped */
-export function createProgram(serve: (command: ServeCommand) => Promise<void>): Command {
+/**
+ * @param serve called with what the line asks for; resolves when the broker has stopped
+ * @param output where help and usage errors go
+ */
+export function createProgram(
+  serve: (command: ServeCommand) => Promise<void>,
+  output: OutputConfiguration,
+): Command {
   const program = new Command('keyline-broker')
     .description('The MQTT broker of Keyline: mTLS only, MQTT 3.1.1 and 5, dynamic-security API.')
+    .version(`keyline-broker ${version}`, '--version', 'print the version')
+    .configureOutput(output)
+    .showHelpAfterError('(--help shows how it is used)')
     .exitOverride();
   const command = program
     .command('serve')
@@ -179,6 +190,12 @@ export function createProgram(serve: (command: ServeCommand) => Promise<void>): 
       [] as string[],
     )
     .option('--ready-file <file>', 'written when the broker serves')
+    .addOption(
+      new Option('--log-level <level>', 'least of what is logged, one JSON line each on stdout')
+        .choices(logLevels)
+        .env('KEYLINE_LOG_LEVEL')
+        .default('info'),
+    )
     .addOption(
       new Option(
         '--engine <engine>',
@@ -241,6 +258,7 @@ Example:
         },
         mosquitto: mosquittoOf(flags),
         readyFile,
+        logLevel: flags.logLevel,
       });
     });
   return program;

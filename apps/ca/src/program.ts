@@ -3,10 +3,12 @@ import { isIP } from 'node:net';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import {
   describeExitCodes,
+  errorDocument,
   exitCodeOf,
   exitCodes,
-  isKeylineError,
-  messageOf,
+  logLevels,
+  usageErrorOf,
+  version,
 } from '@keyline/kernel';
 import type { Logger } from 'pino';
 import type { InitOptions } from './commands/init.ts';
@@ -17,7 +19,7 @@ import type { ServeOptions } from './commands/serve.ts';
 export interface Surroundings {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
-  readonly createLog: () => Logger;
+  readonly createLog: (level: string) => Logger;
   /** Aborted by SIGINT and SIGTERM. */
   readonly stop: AbortSignal;
 }
@@ -31,19 +33,34 @@ export async function runProgram(
     await createProgram(surroundings).parseAsync(args, { from: 'user' });
     return exitCodes.ok;
   } catch (error) {
-    if (error instanceof CommanderError)
-      return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-    const text = isKeylineError(error)
-      ? `${error.detail} [${error.code}]`
-      : `${messageOf(error)} [INTERNAL]`;
-    surroundings.err(`keyline-ca: ${text}\n`);
+    const isMachineRead = args.includes('--json');
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return exitCodes.ok;
+      if (isMachineRead) printError(surroundings, usageErrorOf(error));
+      return exitCodes.usage;
+    }
+    const { code, detail } = errorDocument(error, 'here').error;
+    surroundings.err(`keyline-ca: ${detail} [${code}]\n`);
+    if (isMachineRead) printError(surroundings, error);
     return exitCodeOf(error, 'here');
   }
 }
 
+function printError({ out }: Surroundings, error: unknown): void {
+  out(`${JSON.stringify(errorDocument(error, 'here'), null, 2)}\n`);
+}
+
+interface JsonOption {
+  readonly json?: boolean;
+}
+
 function createProgram({ out, err, createLog, stop }: Surroundings): Command {
+  const answer = ({ json }: JsonOption, document: object, text: string): void => {
+    out(json === true ? `${JSON.stringify(document, null, 2)}\n` : `${text}\n`);
+  };
   const program = new Command('keyline-ca')
     .description('The issuing CA service of Keyline.')
+    .version(`keyline-ca ${version}`, '--version', 'print the version')
     .exitOverride()
     .configureOutput({ writeOut: out, writeErr: err })
     .showHelpAfterError('(--help shows how it is used)')
@@ -70,9 +87,11 @@ Example:
     )
     .option('--name <cn>', 'common name', 'Keyline Issuing CA')
     .option('--algorithm <name>', 'key algorithm', 'ec-p256')
-    .action(async (options: InitOptions) => {
+    .option('--json', 'print the answer as JSON')
+    .action(async (options: InitOptions & JsonOption) => {
       const { runInit } = await import('./commands/init.ts');
-      out(`${await runInit(options)}\n`);
+      const csr = await runInit(options);
+      answer(options, { csr }, csr);
     });
 
   program
@@ -84,9 +103,11 @@ Example:
     .option('--root-crl <file>', "the root's CRL, PEM; served beside the others")
     .requiredOption('--config <dir>', 'profiles, roles, types and alert rules')
     .requiredOption('--admin-dir <dir>', 'folder for the certificate and key of the first admin')
-    .action(async (options: InstallOptions) => {
+    .option('--json', 'print the answer as JSON')
+    .action(async (options: InstallOptions & JsonOption) => {
       const { runInstall } = await import('./commands/install.ts');
-      out(`${await runInstall(options)}\n`);
+      const certificate = await runInstall(options);
+      answer(options, { admin: { certificate } }, certificate);
     });
 
   program
@@ -95,9 +116,11 @@ Example:
     .requiredOption('--data <dir>', 'folder of the issuing CA; its service must not run')
     .requiredOption('--config <dir>', 'profiles, roles, types and alert rules')
     .requiredOption('--admin-dir <dir>', 'folder of the certificate and key; a key there is kept')
-    .action(async (options: Omit<InstallOptions, 'certificate' | 'root'>) => {
+    .option('--json', 'print the answer as JSON')
+    .action(async (options: Omit<InstallOptions, 'certificate' | 'root'> & JsonOption) => {
       const { runAdmin } = await import('./commands/install.ts');
-      out(`${await runAdmin(options)}\n`);
+      const certificate = await runAdmin(options);
+      answer(options, { admin: { certificate } }, certificate);
     });
 
   program
@@ -119,15 +142,16 @@ Example:
     .command('migrate')
     .description('bring the database to the version of this program (make a copy first)')
     .requiredOption('--data <dir>', 'folder of the issuing CA')
-    .action(async ({ data }: { data: string }) => {
+    .option('--json', 'print the answer as JSON')
+    .action(async ({ data, ...options }: { data: string } & JsonOption) => {
       const { migrateSqliteStore } = await import('@keyline/store');
       const { caFolderOf } = await import('./ca-folder.ts');
       const { from, to } = migrateSqliteStore(caFolderOf(data).database);
-      out(
+      const text =
         from === to
-          ? `is at version ${String(to)} already\n`
-          : `from version ${String(from)} to ${String(to)}\n`,
-      );
+          ? `is at version ${String(to)} already`
+          : `from version ${String(from)} to ${String(to)}`;
+      answer(options, { from, to }, text);
     });
 
   program
@@ -175,9 +199,15 @@ Example:
       'beside other services of this machine on the same folder, each started with this',
     )
     .option('--ready-file <file>', 'written when it serves')
-    .action(async (options: ServeOptions) => {
+    .addOption(
+      new Option('--log-level <level>', 'least of what is logged, one JSON line each on stdout')
+        .choices(logLevels)
+        .env('KEYLINE_LOG_LEVEL')
+        .default('info'),
+    )
+    .action(async (options: ServeOptions & { readonly logLevel: string }) => {
       const { runServe } = await import('./commands/serve.ts');
-      await runServe(options, { log: createLog(), stop });
+      await runServe(options, { log: createLog(options.logLevel), stop });
     });
   return program;
 }

@@ -41,15 +41,22 @@ export function printJson(context: CliContext, value: unknown): void {
   context.terminal.out(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** The same terminal, on which text of others does nothing but appear. */
-export function printable(terminal: Terminal): Terminal {
+/**
+ * The same terminal, on which text of others does nothing but appear, and command lines work where they are printed.
+ * @param given.nameCommands rewrites the command lines in a text (`commandNamer`)
+ * @param given.isMachineRead what goes to `out` is a document, which is nobody's to rewrite
+ */
+export function printable(
+  terminal: Terminal,
+  given: { readonly nameCommands: (text: string) => string; readonly isMachineRead: boolean },
+): Terminal {
   return {
     ...terminal,
     out: (text) => {
-      terminal.out(escapeUnprintable(text));
+      terminal.out(escapeUnprintable(given.isMachineRead ? text : given.nameCommands(text)));
     },
     err: (text) => {
-      terminal.err(escapeUnprintable(text));
+      terminal.err(escapeUnprintable(given.nameCommands(text)));
     },
   };
 }

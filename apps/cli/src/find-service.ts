@@ -95,7 +95,7 @@ async function loadEndpoints(context: CliContext, option: string | undefined): P
   if (text === undefined) {
     throw new KeylineError(
       'SERVICE_UNREACHABLE',
-      `Keyline does not seem to be running: there is no ${path}. Start it with "keyline up --data .keyline" (make up), or say where it is: --endpoints FILE, or --api URL --ca FILE.`,
+      `Keyline does not seem to be running: there is no ${path}. Start it with "keyline up --data .keyline", or say where it is: --endpoints FILE, or --api URL --ca FILE.`,
     );
   }
   return parseEndpoints(text, path);

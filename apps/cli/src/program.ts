@@ -1,11 +1,14 @@
 // The command tree and its edge: arguments in, exit code out. Commands themselves are loaded when they are called.
 import { Command, CommanderError } from 'commander';
 import {
+  commandNamer,
   describeExitCodes,
+  errorDocument,
   exitCodeOf,
   exitCodes,
   isKeylineError,
-  messageOf,
+  usageErrorOf,
+  version,
 } from '@keyline/kernel';
 import { addAuthorityCommands } from './command-line/authority.ts';
 import { addBatchCommands } from './command-line/batch.ts';
@@ -25,7 +28,20 @@ import { printable, type CliContext } from './context.ts';
  * @returns the exit code, as `keyline --help` documents it.
  */
 export async function runCli(args: readonly string[], given: CliContext): Promise<number> {
-  const context = { ...given, terminal: printable(given.terminal) };
+  const isMachineRead = args.includes('--json');
+  let program: Command | undefined;
+  let namer: ((text: string) => string) | undefined;
+  const nameCommands = (text: string): string => {
+    namer ??= commandNamer(
+      given.env['KEYLINE_PLACE'],
+      (program?.commands ?? []).map((command) => command.name()),
+    );
+    return namer(text);
+  };
+  const context = {
+    ...given,
+    terminal: printable(given.terminal, { nameCommands, isMachineRead }),
+  };
   let exitCode: number = exitCodes.ok;
   const act: Act =
     (run) =>
@@ -33,12 +49,17 @@ export async function runCli(args: readonly string[], given: CliContext): Promis
       exitCode = (await run(context, ...commandArgs)) ?? exitCodes.ok;
     };
   try {
-    await createProgram(context, act).parseAsync(args, { from: 'user' });
+    program = createProgram(context, act);
+    await program.parseAsync(args, { from: 'user' });
     return exitCode;
   } catch (error) {
-    if (error instanceof CommanderError)
-      return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-    reportError(context, error, args.includes('--json'));
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return exitCodes.ok;
+      // What is wrong is on stderr by now.
+      if (isMachineRead) printError(context, usageErrorOf(error));
+      return exitCodes.usage;
+    }
+    reportError(context, error, isMachineRead);
     return exitCodeOf(error, 'service');
   }
 }
@@ -46,6 +67,7 @@ export async function runCli(args: readonly string[], given: CliContext): Promis
 function createProgram(context: CliContext, act: Act): Command {
   const program = new Command('keyline')
     .description('Private PKI and device provisioning for self-hosted MQTT fleets.')
+    .version(`keyline ${version}`, '--version', 'print the version')
     .exitOverride()
     .configureOutput({
       writeOut: context.terminal.out,
@@ -56,7 +78,7 @@ function createProgram(context: CliContext, act: Act): Command {
       'after',
       `
 The service is found by --api URL or --endpoints FILE, the variables KEYLINE_API (with KEYLINE_CA, its trust anchors) or
-KEYLINE_ENDPOINTS, or ./.keyline/endpoints.json, which a running "keyline up --data .keyline" (make up) keeps there.
+KEYLINE_ENDPOINTS, or ./.keyline/endpoints.json, which a running "keyline up --data .keyline" keeps there.
 An API token in KEYLINE_TOKEN goes only to a service named by --api or KEYLINE_API.
 
 Example:
@@ -78,9 +100,8 @@ ${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
 }
 
 /** The message goes to stderr; with --json the same facts go to stdout as one document. */
-function reportError(context: CliContext, error: unknown, json: boolean): void {
-  const code = isKeylineError(error) ? error.code : 'INTERNAL';
-  const detail = isKeylineError(error) ? error.detail : messageOf(error);
+function reportError(context: CliContext, error: unknown, isMachineRead: boolean): void {
+  const { code, detail } = errorDocument(error, 'service').error;
   context.terminal.err(`keyline: ${detail} [${code}]\n`);
   if (
     !isKeylineError(error) &&
@@ -88,8 +109,9 @@ function reportError(context: CliContext, error: unknown, json: boolean): void {
     error instanceof Error
   )
     context.terminal.err(`${error.stack ?? ''}\n`);
-  if (json) {
-    const extra = isKeylineError(error) ? error.context : {};
-    context.terminal.out(`${JSON.stringify({ error: { code, detail, ...extra } }, null, 2)}\n`);
-  }
+  if (isMachineRead) printError(context, error);
+}
+
+function printError(context: CliContext, error: unknown): void {
+  context.terminal.out(`${JSON.stringify(errorDocument(error, 'service'), null, 2)}\n`);
 }

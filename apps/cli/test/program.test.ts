@@ -142,7 +142,12 @@ describe('the command line', () => {
     expect(code).toBe(4);
     expect(err).toBe('keyline: There is no device "d1". [DEVICE_NOT_FOUND]\n');
     expect(JSON.parse(out)).toEqual({
-      error: { code: 'DEVICE_NOT_FOUND', detail: 'There is no device "d1".', status: 404 },
+      error: {
+        code: 'DEVICE_NOT_FOUND',
+        exitCode: 4,
+        detail: 'There is no device "d1".',
+        status: 404,
+      },
     });
   });
 

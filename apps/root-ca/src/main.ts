@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import {
+  commandNamer,
   escapeUnprintable,
   exitCodeOf,
   isKeylineError,
@@ -14,6 +15,7 @@ import { runRoot } from './program.ts';
 import { assertConfined } from './sandbox.ts';
 
 outliveReaders(process);
+const nameCommands = commandNamer(process.env['KEYLINE_PLACE'], []);
 
 try {
   assertConfined(process.permission, isBuiltin);
@@ -30,8 +32,8 @@ try {
       }
     },
     terminal: {
-      out: (text) => void process.stdout.write(escapeUnprintable(text)),
-      err: (text) => void process.stderr.write(escapeUnprintable(text)),
+      out: (text) => void process.stdout.write(escapeUnprintable(nameCommands(text))),
+      err: (text) => void process.stderr.write(escapeUnprintable(nameCommands(text))),
       interactive: process.stdin.isTTY && process.stderr.isTTY,
       ask: (question) => askLine(question, { input: process.stdin, output: process.stderr }),
       readInput: () => readFileSync(0, 'utf8'),
@@ -39,6 +41,6 @@ try {
   });
 } catch (error) {
   const detail = isKeylineError(error) ? error.detail : messageOf(error);
-  process.stderr.write(escapeUnprintable(`keyline-root: ${detail}\n`));
+  process.stderr.write(escapeUnprintable(nameCommands(`keyline-root: ${detail}\n`)));
   process.exitCode = exitCodeOf(error, 'here');
 }

@@ -2,10 +2,11 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import {
   describeExitCodes,
+  errorDocument,
   exitCodeOf,
   exitCodes,
-  isKeylineError,
-  messageOf,
+  usageErrorOf,
+  version,
 } from '@keyline/kernel';
 import { keyAlgorithms } from '@keyline/x509';
 import { crl, type CrlOptions } from './commands/crl.ts';
@@ -33,16 +34,18 @@ export async function runRoot(
     await createProgram(surroundings).parseAsync(args, { from: 'user' });
     return exitCodes.ok;
   } catch (error) {
+    const isMachineRead = args.includes('--json');
+    const printDocument = (failure: unknown): void => {
+      terminal.out(`${JSON.stringify(errorDocument(failure, 'here'), null, 2)}\n`);
+    };
     if (error instanceof CommanderError) {
-      return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+      if (error.exitCode === 0) return exitCodes.ok;
+      if (isMachineRead) printDocument(usageErrorOf(error));
+      return exitCodes.usage;
     }
-    const code = isKeylineError(error) ? error.code : 'INTERNAL';
-    const detail = isKeylineError(error) ? error.detail : messageOf(error);
+    const { code, detail } = errorDocument(error, 'here').error;
     terminal.err(`keyline-root: ${printable(detail)} [${code}]\n`);
-    if (args.includes('--json')) {
-      const context = isKeylineError(error) ? error.context : {};
-      terminal.out(`${JSON.stringify({ error: { code, detail, ...context } }, null, 2)}\n`);
-    }
+    if (isMachineRead) printDocument(error);
     return exitCodeOf(error, 'here');
   }
 }
@@ -57,6 +60,7 @@ function createProgram(surroundings: Surroundings): Command {
     .description(
       "Keyline's offline root CA. Runs without any network, and reads and writes nothing outside the offline folder.",
     )
+    .version(`keyline-root ${version}`, '--version', 'print the version')
     .option('--dir <folder>', 'the offline folder', '.')
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })

@@ -44,7 +44,9 @@ describe('the sandbox of keyline-root', () => {
     }
     copyFileSync(launcher, join(tree, 'apps/root-ca/bin/keyline-root'));
     copyFileSync(probe, join(tree, 'apps/root-ca/src/main.ts'));
-    symlinkSync(join(project, 'scripts/node'), join(tree, 'scripts/node'));
+    for (const name of ['node', 'place']) {
+      symlinkSync(join(project, 'scripts', name), join(tree, 'scripts', name));
+    }
     writeFileSync(join(tree, 'secret'), 'outside');
     server = createServer((socket) => {
       callers += 1;
@@ -127,8 +129,8 @@ describe('the sandbox of keyline-root', () => {
     expect(existsSync(join(tree, 'written'))).toBe(false);
   });
 
-  it('hands on nothing of the environment but what a terminal needs', () => {
-    expect(results['environment']).toBe('done: LANG,PATH,PWD,TERM');
+  it('hands on nothing of the environment but what a terminal needs, beside what its launcher found out', () => {
+    expect(results['environment']).toBe('done: KEYLINE_PLACE,LANG,PATH,PWD,TERM');
   });
 });
 

@@ -143,7 +143,7 @@ export function whyUnreachable(url: string, error: unknown): string {
   const code = (error as { code?: unknown } | undefined)?.code;
   switch (code) {
     case 'ECONNREFUSED':
-      return `Nothing listens at ${url}. Start Keyline with "keyline up --data .keyline" (make up), or check the address.`;
+      return `Nothing listens at ${url}. Start Keyline with "keyline up --data .keyline", or check the address.`;
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return `The name in ${url} can't be resolved. Check the address.`;

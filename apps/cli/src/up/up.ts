@@ -228,7 +228,10 @@ async function supervise(
     });
     await replaceFile(layout.endpoints, `${JSON.stringify(ready, null, 2)}\n`);
     if (options.json === true) context.terminal.out(`${JSON.stringify(ready)}\n`);
-    else context.terminal.out(describeReady(ready, { data: options.data, logs: layout.logs }));
+    else
+      context.terminal.out(
+        describeReady(ready, { data: options.data, logs: layout.logs, cwd: context.cwd }),
+      );
     await untilAborted(signal);
     say('stopping…');
   } finally {

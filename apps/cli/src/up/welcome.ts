@@ -1,12 +1,15 @@
 // What `keyline up` says when everything serves.
+import { join } from 'node:path';
 import type { Endpoints } from '@keyline/api';
+import { quoteForShell } from '@keyline/kernel';
 import { formatFacts } from '../print/table.ts';
 
 export function describeReady(
   { api, http, broker, admin, ca }: Endpoints,
-  { data, logs }: { data: string; logs: string },
+  { data, logs, cwd }: { data: string; logs: string; cwd: string },
 ): string {
-  const option = data === '.keyline' ? '' : ` --endpoints ${data}/endpoints.json`;
+  const option =
+    data === '.keyline' ? '' : ` --endpoints ${quoteForShell(join(data, 'endpoints.json'))}`;
   return `
 Keyline is up.
 
@@ -18,7 +21,7 @@ ${formatFacts([
   ['admin', `${admin.certificate}, ${admin.key}`],
   ['logs', logs],
 ])}
-Try next, in another terminal:
+Try next, in another terminal, in ${cwd}:
   keyline token create --max-uses 3 --out token.txt${option}
   keyline device enroll --id pump-17 --token-file token.txt --out pump-17/${option}
   keyline device list${option}
