@@ -186,7 +186,7 @@ describe('the keyline.yaml that init writes', () => {
     expect(limits.length).toBeGreaterThan(30);
     expect(limits.filter(([option, value]) => said.get(option) !== value)).toEqual([]);
     const decidedByUp =
-      /^--(data|host|port|metrics-port|cert|key|ca|client-authorities|admin|admin-certificate|ready-file|engine|mosquitto|config|crl-url|crl-urls)$/;
+      /^--(data|host|port|metrics-port|cert|key|ca|client-authorities|admin|admin-certificate|ready-file|log-level|engine|mosquitto|config|crl-url|crl-urls)$/;
     const options = [...help.matchAll(/^ {2}(--[a-z-]+) </gm)].map(([, option = '']) => option);
     expect(options.filter((one) => !said.has(one) && !decidedByUp.test(one))).toEqual([]);
   });

@@ -6,6 +6,7 @@ import {
   exitCodeOf,
   exitCodes,
   usageErrorOf,
+  type KeylineError,
   version,
 } from '@keyline/kernel';
 import { keyAlgorithms } from '@keyline/x509';
@@ -23,14 +24,17 @@ import type { Surroundings } from './terminal.ts';
 /**
  * Runs one command line to its end.
  * @param args without the program's own name
+ * @param refusal what the launcher has to say instead of starting a command
  * @returns the exit code, as `keyline-root --help` documents it
  */
 export async function runRoot(
   args: readonly string[],
   surroundings: Surroundings,
+  refusal?: KeylineError,
 ): Promise<number> {
   const { terminal } = surroundings;
   try {
+    if (refusal !== undefined) throw refusal;
     await createProgram(surroundings).parseAsync(args, { from: 'user' });
     return exitCodes.ok;
   } catch (error) {

@@ -19,7 +19,7 @@ type ProgramName = keyof typeof folders;
 
 /** First words after a program's name that make it a command line; prose goes on with others ("keyline-root reads only …"). */
 const words: Readonly<Record<Exclude<ProgramName, 'keyline'>, readonly string[]>> = {
-  'keyline-ca': ['init', 'install', 'admin', 'migrate', 'serve'],
+  'keyline-ca': ['init', 'install', 'admin', 'migrate', 'move', 'serve'],
   'keyline-broker': ['serve'],
   'keyline-root': ['init', 'sign-intermediate', 'cross-sign', 'revoke', 'crl', 'inspect'],
 };

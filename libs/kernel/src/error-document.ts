@@ -30,10 +30,11 @@ export function usageErrorOf(error: {
   readonly code: string;
   readonly message: string;
 }): KeylineError {
-  return new KeylineError(
-    'USAGE',
+  const detail =
     error.code === 'commander.help'
       ? 'A command is missing: --help lists them.'
-      : error.message.replace(/^error: /, ''),
-  );
+      : error.message === "error: unknown option '--json'"
+        ? 'There is no command here that --json goes with: --help lists them.'
+        : error.message.replace(/^error: /, '');
+  return new KeylineError('USAGE', detail);
 }

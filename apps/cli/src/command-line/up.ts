@@ -4,6 +4,7 @@ import { parseBrokerOption } from '../up/broker-options.ts';
 import { engines } from '../up/plan.ts';
 import type { Act } from './act.ts';
 import { defaultLogBounds } from '@keyline/process';
+import { logLevels } from '@keyline/kernel';
 import { example, parseCount, parsePort } from './client-options.ts';
 import type { UpOptions } from '../up/up.ts';
 
@@ -42,6 +43,12 @@ export function addUpCommand(program: Command, act: Act): void {
         'option of "keyline broker serve" for this start, such as password-port=8884 or max-connections=20000 (repeatable)',
         collectBrokerOption,
         [] as string[],
+      )
+      .addOption(
+        new Option(
+          '--log-level <level>',
+          'least of what the services log (default: KEYLINE_LOG_LEVEL, else info)',
+        ).choices(logLevels),
       )
       .option(
         '--log-size <bytes>',

@@ -16,6 +16,7 @@ const decidedByUp: Readonly<Record<string, string>> = {
   engine: 'Use --broker of keyline up.',
   host: 'Use --listen of keyline up.',
   key: '',
+  'log-level': 'Use --log-level of keyline up.',
   port: 'Use --port-broker of keyline up.',
 };
 

@@ -115,7 +115,7 @@ async function supervise(
     options.config === undefined
       ? (plant?.config ?? defaultConfig)
       : resolve(context.cwd, options.config);
-  const env = environmentOf(context);
+  const env = environmentOf(context, options.logLevel);
   await createFolder(layout.run, 0o700);
   await stopLeftovers({
     folder: layout.run,
@@ -262,9 +262,9 @@ function endpointsFile(
 }
 
 /** The API token of a caller is no business of the services. */
-function environmentOf(context: CliContext): NodeJS.ProcessEnv {
+function environmentOf(context: CliContext, logLevel: string | undefined): NodeJS.ProcessEnv {
   const { KEYLINE_TOKEN: _token, ...env } = context.env;
-  return env;
+  return logLevel === undefined ? env : { ...env, KEYLINE_LOG_LEVEL: logLevel };
 }
 
 function brokerCertificate(layout: Layout, plan: Plan): KeptCertificate {
