@@ -46,6 +46,7 @@ export interface UpOptions extends JsonOption {
   /** Bytes. */
   readonly logSize?: number;
   readonly logFiles?: number;
+  readonly logLevel?: string;
 }
 
 const renewalCheckEvery = 10 * 60 * 1000;
