@@ -1,5 +1,6 @@
 // Every connection whose CONNECT was accepted, by identity: what a change of rights or a revocation must be able to reach at once.
 import type { ConnectionInfo, Kicks, Session } from '@keyline/dynsec';
+import type { ProtocolVersion } from '@keyline/mqtt';
 import type { Identity } from './peer-identity.ts';
 
 export interface LiveSession extends Session {
@@ -8,6 +9,9 @@ export interface LiveSession extends Session {
   readonly isAdmin: boolean;
   /** The peer's IP address. */
   readonly address: string;
+  readonly version: ProtocolVersion;
+  /** Epoch milliseconds. */
+  readonly connectedAt: number;
   /** Ends the connection now; MQTT 5 clients are told why. */
   end(reasonCode: number, reasonString: string): void;
   /** Takes away the subscriptions that its rights no longer cover. */
@@ -16,7 +20,15 @@ export interface LiveSession extends Session {
   send(topic: string, payload: string): void;
 }
 
+/** Is told of everybody who comes and goes. */
+export interface SessionObserver {
+  connected(session: LiveSession): void;
+  /** @param other a connection of the same identity that stays */
+  disconnected(session: LiveSession, other: LiveSession | undefined): void;
+}
+
 export class LiveSessions {
+  observer: SessionObserver | undefined = undefined;
   /** Nearly everybody has one: a set for each would be a good part of what a connection takes. */
   readonly #byName = new Map<string, LiveSession | Set<LiveSession>>();
   #size = 0;
@@ -32,6 +44,7 @@ export class LiveSessions {
     else if (others instanceof Set) others.add(session);
     else this.#byName.set(username, new Set([others, session]));
     this.#size += 1;
+    this.observer?.connected(session);
   }
 
   remove(session: LiveSession): void {
@@ -43,6 +56,10 @@ export class LiveSessions {
     } else if (sessions === session) this.#byName.delete(username);
     else return;
     this.#size -= 1;
+    if (this.observer === undefined) return;
+    const others = this.#byName.get(username);
+    const [other] = others instanceof Set ? others : [others];
+    this.observer.disconnected(session, other);
   }
 
   named(username: string): readonly LiveSession[] {

@@ -20,6 +20,8 @@ import type { BrokerOptions } from './options.ts';
 import { PasswordLogins } from './password-login.ts';
 import { PeerJudge } from './peer-judge.ts';
 import { PeerRules } from './peer-rules.ts';
+import { PresenceBook } from './presence-book.ts';
+import { RefusalBook } from './refusal-book.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { StandingSessions } from './standing-sessions.ts';
 import { assertTlsPolicy } from './tls-context.ts';
@@ -62,7 +64,15 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
 
   const metrics = new Metrics();
   const sessions = new LiveSessions();
-  const refusals = new RefusalLog(log, clock);
+  const presence = new PresenceBook({ clock, sessions });
+  sessions.observer = presence;
+  const refusalBook = new RefusalBook({
+    clock,
+    isKnown: (name) => dynsec.checkIdentity(name) !== 'unknown',
+  });
+  const refusals = new RefusalLog(log, clock, (line) => {
+    refusalBook.note(line);
+  });
   const admins = new Set(options.admins);
   const authorities = new ClientAuthorities(certificate.clientAuthorities);
   const adminCertificates = new AdminCertificates({
@@ -80,6 +90,10 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       log[level]({ part: 'dynsec' }, message);
     },
     connectionsOf: (username) => sessions.connectionsOf(username),
+    tellPresence: ({ start, after, refusalsAfter }) => {
+      const page = presence.tell({ start, after });
+      return page && { ...page, ...refusalBook.tell(refusalsAfter) };
+    },
   });
   const standing = new StandingSessions({ dynsec, sessions, metrics, log });
   const rules = new PeerRules({

@@ -8,6 +8,7 @@ import { assertPrivate, isKeylineError, KeylineError, messageOf } from '@keyline
 import type { LeasedFollower, RunningLeasedFollower } from '@keyline/ledger';
 import { runTarget, targetKinds, type RunningTarget } from '@keyline/targets';
 import type { Logger } from 'pino';
+import { createPresenceRecord } from './broker-presence.ts';
 import { judgeReport, judgeReports } from './broker-reports.ts';
 
 export interface Credentials {
@@ -37,6 +38,7 @@ export function startBrokerTarget(
   return runTarget({
     open: (events) => targetKinds[spec.kind](spec, events),
     ...{ roles, types, clock, follow, log, fleet: store, exclusive: spec.exclusive },
+    presence: createPresenceRecord({ store, clock }),
     judge: (reports, target, onFailure) =>
       judgeReports(
         reports,

@@ -6,6 +6,7 @@ import type { Caller, FleetContext } from '@keyline/fleet';
 import type { AuthorityKeys } from '@keyline/keys';
 import type { CrlPublisher } from '@keyline/status';
 import type { DiskReserve } from './disk-reserve.ts';
+import type { PresenceViews } from './broker-presence.ts';
 import type { Effects } from './effects.ts';
 import type { SecondAdministrator } from './second-administrator.ts';
 import type { OwnOrigins } from './own-origin.ts';
@@ -13,6 +14,7 @@ import type { OwnOrigins } from './own-origin.ts';
 export interface ServiceContext {
   readonly fleet: FleetContext;
   readonly effects: Effects;
+  readonly presence: PresenceViews;
   readonly limits: ServiceConfig['limits'];
   readonly rateLimits: ServiceConfig['rateLimits'];
   readonly brokerUrl: string;

@@ -18,6 +18,7 @@ import { createChannelViews } from './alert-channels.ts';
 import { createApiApp } from './api-app.ts';
 import { createAuthenticator } from './authenticate.ts';
 import { createBrokerFiles } from './broker-files.ts';
+import { createPresenceViews } from './broker-presence.ts';
 import { caFolderOf } from './ca-folder.ts';
 import { openDiskReserve } from './disk-reserve.ts';
 import { createEffects } from './effects.ts';
@@ -192,6 +193,10 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     const service: ServiceContext = {
       fleet,
       effects,
+      presence: createPresenceViews({
+        ...{ store, clock },
+        targets: targets.map(({ name }) => name),
+      }),
       limits: config.service.limits,
       rateLimits: config.service.rateLimits,
       brokerUrl: brokerUrl ?? '',

@@ -1,5 +1,6 @@
 import { chmodSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { PresenceView } from '@keyline/api';
 import { KeylineError } from '@keyline/kernel';
 import { batch, device, evidence, token } from '../../../libs/client/test/support/documents.ts';
 import {
@@ -161,14 +162,23 @@ describe('the command line', () => {
 });
 
 describe('keyline device', () => {
+  const here: PresenceView = {
+    status: 'online',
+    ...{ lastSeen: '2026-11-24T16:00:00Z', since: '2026-11-24T15:00:00Z', broker: 'broker' },
+    ...{ address: '192.0.2.7', clientId: 'other', protocol: '5' },
+  };
+
   it('sends filters as the contract names them and follows cursors', async () => {
     service.answers.listDevices = ({ query }) =>
       query.get('cursor') === null
         ? { items: [device('d1')], nextCursor: 'c2' }
-        : { items: [device('pump-17', { state: 'suspended', batch: 'wo-1' })], nextCursor: null };
+        : {
+            items: [device('pump-17', { state: 'suspended', batch: 'wo-1', presence: here })],
+            nextCursor: null,
+          };
     const { code, out } = await workshop.run(
       ...['device', 'list', ...caller, '--state', 'active', '--type', 'default', '-q', 'd'],
-      ...['--expires-before', '2027-01-01T00:00:00Z', '--label', 'line=1'],
+      ...['--expires-before', '2027-01-01T00:00:00Z', '--label', 'line=1', '--online'],
     );
     expect(code).toBe(0);
     const [first, second] = service.calls.map(({ call }) => Object.fromEntries(call.query));
@@ -178,13 +188,14 @@ describe('keyline device', () => {
       q: 'd',
       label: 'line=1',
       expiresBefore: '2027-01-01T00:00:00Z',
+      online: 'true',
       limit: '100',
     });
     expect(second).toMatchObject({ cursor: 'c2', limit: '99' });
-    expect(out.split('\n').map((line) => line.slice(0, 38).trimEnd())).toEqual([
-      'ID       STATE      TYPE     BATCH  CE',
-      'd1       active     default  -      20',
-      'pump-17  suspended  default  wo-1   20',
+    expect(out.split('\n').map((line) => line.slice(0, 86).trimEnd())).toEqual([
+      'ID       STATE      ONLINE   LAST SEEN  ADDRESS    CLIENT           TYPE     BATCH  CE',
+      'd1       active     unknown  unknown    -          -                default  -      20',
+      'pump-17  suspended  yes      now        192.0.2.7  MQTT 5 as other  default  wo-1   20',
       '',
     ]);
   });
@@ -215,7 +226,7 @@ describe('keyline device', () => {
     const { code, out } = await workshop.run('device', 'history', 'd1', ...caller);
     expect(code).toBe(0);
     expect(out.split('\n')[1]).toBe(
-      '2026-11-24 16:00  device-revoked  operator:alice  2001:db8::7      7  serial=0a1b serials=0a1b,0c notAfter=1970-01-01T00:00:00.000Z',
+      '2026-11-24 16:00:00  device-revoked  operator:alice  2001:db8::7      7  serial=0a1b serials=0a1b,0c notAfter=1970-01-01T00:00:00.000Z',
     );
   });
 

@@ -12,7 +12,14 @@ export {
   type SignResponse,
 } from './routes/batches.ts';
 export type { CertificateView, IssueCertificateRequest } from './routes/certificates.ts';
-export type { DeviceList, DeviceView, EnrollResponse, HistoryResponse } from './routes/devices.ts';
+export type {
+  DeviceList,
+  DeviceView,
+  EnrollResponse,
+  HistoryResponse,
+  PresenceView,
+  RefusalList,
+} from './routes/devices.ts';
 export { routes, type RouteName } from './routes/index.ts';
 export type { Admits, RouteContract } from './routes/route-contract.ts';
 export type { Health } from './routes/service.ts';

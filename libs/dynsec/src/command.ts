@@ -13,7 +13,7 @@ import {
 } from './fields.ts';
 import type { SortedNames } from './sorted-names.ts';
 import { inOrder, type DynsecState, type Membership, type Role } from './state.ts';
-import type { ConnectionInfo } from './session.ts';
+import type { ConnectionInfo, TellPresence } from './session.ts';
 
 export interface CommandContext {
   readonly state: DynsecState;
@@ -22,6 +22,8 @@ export interface CommandContext {
   readonly passwordHash: string | undefined;
   readonly reports: UnlistedReports;
   readonly connectionsOf: (username: string) => readonly ConnectionInfo[];
+  /** Undefined: nobody keeps a book of it. */
+  readonly tellPresence: TellPresence | undefined;
 }
 
 /**

@@ -18,7 +18,7 @@ import {
 import { hashPassword, isPassword, nobodysPassword } from './passwords.ts';
 import { Rights } from './rights.ts';
 import { normalizeSerial } from './serial.ts';
-import type { ConnectionInfo, DynsecCounts, Executed, Session } from './session.ts';
+import type { ConnectionInfo, DynsecCounts, Executed, Session, TellPresence } from './session.ts';
 import { writeSnapshot } from './snapshot.ts';
 import type { DynsecState, Rates } from './state.ts';
 import { DynsecStore, type Log } from './store.ts';
@@ -80,14 +80,16 @@ export interface DynsecEngineOptions {
   readonly log?: Log;
   /** Live connections of a user name, for `getClient` (2.1). */
   readonly connectionsOf?: (username: string) => readonly ConnectionInfo[];
+  /** Who came and went, for `getPresence`; absent: that command is not known. */
+  readonly tellPresence?: TellPresence;
 }
 
 /** @throws {KeylineError} FILE_UNREADABLE when the state is damaged */
 export async function openDynsecEngine(options: DynsecEngineOptions): Promise<DynsecEngine> {
-  const { folder, admins, log = () => undefined, connectionsOf = () => [] } = options;
+  const { folder, admins, log = () => undefined, connectionsOf = () => [], tellPresence } = options;
   const turns = new Turns();
   const store = await DynsecStore.open({ folder, turns, log });
-  return new Engine(store, new Set(admins), { turns, log, connectionsOf });
+  return new Engine(store, new Set(admins), { turns, log, connectionsOf, tellPresence });
 }
 
 class Engine implements DynsecEngine {
@@ -97,6 +99,7 @@ class Engine implements DynsecEngine {
   readonly #reports = new UnlistedReports();
   readonly #log: Log;
   readonly #connectionsOf: (username: string) => readonly ConnectionInfo[];
+  readonly #tellPresence: TellPresence | undefined;
   /** Payloads, exports: each is carried out whole before the next. Durable they become together. */
   readonly #turns: Turns;
   #closing: Promise<void> | undefined;
@@ -108,6 +111,7 @@ class Engine implements DynsecEngine {
       readonly turns: Turns;
       readonly log: Log;
       readonly connectionsOf: (username: string) => readonly ConnectionInfo[];
+      readonly tellPresence: TellPresence | undefined;
     },
   ) {
     this.#store = store;
@@ -116,6 +120,7 @@ class Engine implements DynsecEngine {
     this.#turns = surroundings.turns;
     this.#log = surroundings.log;
     this.#connectionsOf = surroundings.connectionsOf;
+    this.#tellPresence = surroundings.tellPresence;
   }
 
   get #state(): DynsecState {
@@ -151,6 +156,7 @@ class Engine implements DynsecEngine {
       passwordHashes,
       reports: this.#reports,
       connectionsOf: this.#connectionsOf,
+      tellPresence: this.#tellPresence,
     });
     const before = state.recordIndex;
     const saved = this.#store.save();

@@ -88,6 +88,27 @@ const getCertificateReports: Command = (given, { state, reports }) => ({
   ],
 });
 
+/**
+ * `{start, after, refusalsAfter}`: who came and went since `after` of the count `start`, a page at a time, and the refusals after that page
+ * of them. What is asked with is on record at the asker's, and told no more.
+ */
+const getPresence: Command = (given, { tellPresence }) => {
+  if (tellPresence === undefined) throw new Refusal('Unknown command');
+  const told = tellPresence({
+    start: readText(given, 'start') ?? '',
+    after: readCount(given, 'after'),
+    refusalsAfter: readCount(given, 'refusalsAfter'),
+  });
+  if (told === undefined) throw new Refusal('Presence was told to somebody else just now');
+  return told;
+};
+
+/** Beyond 32 bits: it grows with every connection. */
+function readCount(given: Fields, name: string): number {
+  const value = readField(given, name);
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : 0;
+}
+
 /** Reports are numbered anew at each start. */
 const startId = randomUUID();
 
@@ -107,6 +128,7 @@ const commandsByName = new Map<string, NamedCommand>(
     revokeCertificates,
     admitCertificates,
     getCertificateReports,
+    getPresence,
     settleCertificateUses,
   }).map(([name, run]) => [
     name.toLowerCase(),

@@ -49,3 +49,16 @@ export interface ConnectionInfo {
   readonly address: string;
   readonly clientId: string;
 }
+
+/** What somebody who keeps a record of presence asks (`getPresence`, Keyline's own). */
+export interface PresenceQuestion {
+  /** Of the broker's count that they know; empty: none. */
+  readonly start: string;
+  /** Up to here it is on record. */
+  readonly after: number;
+  /** The last page of refusals that is on record; 0: none. */
+  readonly refusalsAfter: number;
+}
+
+/** @returns the answer's `data`; undefined: not now */
+export type TellPresence = (asked: PresenceQuestion) => object | undefined;

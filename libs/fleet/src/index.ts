@@ -40,6 +40,9 @@ export {
   type IdempotencyRecord,
   type Labels,
   type NewDevice,
+  type PresenceRow,
+  type PresenceSource,
+  type RefusalRow,
   deviceStates,
 } from './model.ts';
 export type {
@@ -53,6 +56,7 @@ export type {
   UnitOfWork,
   Write,
 } from './ports.ts';
+export { type Presence, onlineSources, presenceOf } from './presence.ts';
 export { allowRenewal } from './renewal-rules.ts';
 export { revokedPages } from './revoked-pages.ts';
 export { readRootAnswers } from './root-answers.ts';

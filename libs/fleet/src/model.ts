@@ -204,3 +204,53 @@ export interface IdempotencyRecord {
   readonly body: string;
   readonly expiresAt: number;
 }
+
+/** A broker's count of comings and goings; it begins anew with each start of the broker. */
+export interface PresenceSource {
+  /** Grows with each: the last of a target is the one that counts. */
+  readonly id: number;
+  readonly target: string;
+  /** The broker's own word for it. */
+  readonly start: string;
+  /** How far it is on record. */
+  readonly last: number;
+  /** When all that there was to tell was on record; null: never yet. */
+  readonly asOf: number | null;
+}
+
+/** The newest that is on record of one identity on one broker. */
+export interface PresenceRow {
+  /** Device id, or the name of a service. */
+  readonly identity: string;
+  readonly target: string;
+  /** By which source it was told. */
+  readonly source: number;
+  readonly online: boolean;
+  /** Since when it is there; or when its last connection ended. */
+  readonly at: number;
+  readonly clientId: string;
+  /** 3 (MQTT 3.1), 4 (MQTT 3.1.1), 5; null: not told. */
+  readonly protocol: number | null;
+  readonly address: string;
+}
+
+/** That a broker refused something to somebody who showed, or named, this identity; alike ones counted. */
+export interface RefusalRow {
+  readonly identity: string;
+  readonly target: string;
+  readonly event: string;
+  readonly reason: string;
+  /** Of a publish or subscribe; else empty. */
+  readonly topic: string;
+  readonly firstAt: number;
+  readonly lastAt: number;
+  readonly count: number;
+  readonly clientId: string;
+  readonly address: string;
+  /** Of the certificate that was shown; else empty. */
+  readonly serial: string;
+  readonly happened: string;
+  readonly remedy: string;
+  /** False: the peer has said that name and not shown that it is his. */
+  readonly proven: boolean;
+}

@@ -25,6 +25,9 @@ import type {
   Labels,
   NewCertificate,
   NewDevice,
+  PresenceRow,
+  PresenceSource,
+  RefusalRow,
 } from './model.ts';
 
 /**
@@ -141,6 +144,20 @@ export type Write =
     }
   /** Insert or replace by key. */
   | { readonly op: 'put-alert'; readonly alert: Alert }
+  /**
+   * What a broker has told of who came and went. Another `start` than that of the target's last source begins a new one. Of refusals, the
+   * newest few of each identity are kept. Fails with STORE_CONFLICT when the source is further than `last` already.
+   */
+  | {
+      readonly op: 'put-presence';
+      readonly target: string;
+      readonly start: string;
+      readonly last: number;
+      /** Absent: there is more to tell. */
+      readonly asOf?: number | undefined;
+      readonly sightings: readonly Omit<PresenceRow, 'target' | 'source'>[];
+      readonly refusals: readonly Omit<RefusalRow, 'target'>[];
+    }
   /** Fails with IDEMPOTENCY_IN_PROGRESS when the key is there already, and has not ended at that time (epoch milliseconds). */
   | {
       readonly op: 'insert-idempotency';
@@ -176,6 +193,10 @@ export interface DeviceFilter extends PageRequest {
   readonly expiresBefore?: number | undefined;
   /** Prefix of the id. */
   readonly q?: string | undefined;
+  /** Online by one of these sources. */
+  readonly onlineBy?: readonly number[] | undefined;
+  /** Neither seen at or after `since`, nor online by one of these sources. */
+  readonly notSeen?: { readonly since: number; readonly onlineBy: readonly number[] } | undefined;
 }
 
 /** How many certificates of one group end before a moment; what the alert engine asks for. */
@@ -247,6 +268,12 @@ export interface StoreReader extends LedgerReader {
     readonly share: number;
     readonly maxLifetime: number;
   }): Promise<readonly ExpiryGroup[]>;
+  /** All that are kept, the oldest first. */
+  listPresenceSources(): Promise<readonly PresenceSource[]>;
+  /** What is on record of these identities, on any broker. */
+  listPresence(identities: readonly string[]): Promise<readonly PresenceRow[]>;
+  /** The newest first. */
+  listRefusalsOf(identity: string): Promise<readonly RefusalRow[]>;
   /** Newest first: what happened to one device or owner. */
   listEntriesOf(subject: string, limit: number): Promise<readonly LedgerEntry[]>;
 }

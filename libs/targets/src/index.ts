@@ -6,4 +6,5 @@ export { exportDynamicSecurity } from './dynsec/export-state.ts';
 export { runTarget, type RunningTarget } from './run-target.ts';
 export { createTargetFollower, type TargetFollower } from './target-follower.ts';
 export { targetKinds } from './target-kinds.ts';
+export type { PresenceRecord } from './follow-presence.ts';
 export type { CertificateReport } from './target.ts';

@@ -2,10 +2,11 @@
 // every hour and on demand, what it reports, and why it is not healthy.
 import type { DeviceTypes, Roles } from '@keyline/access';
 import { Duration, isKeylineError, KeylineError, messageOf, type Clock } from '@keyline/kernel';
-import type { LeasedFollower, RunningLeasedFollower } from '@keyline/ledger';
+import type { LeasedFollower, LedgerWrite, RunningLeasedFollower } from '@keyline/ledger';
 import type { FleetReader } from './desired-identity.ts';
 import type { Reconciliation } from './reconcile.ts';
 import { createTargetFollower, type TargetFollower } from './target-follower.ts';
+import { followPresence, type PresenceRecord } from './follow-presence.ts';
 import type { CertificateReport, ConnectedTarget, ConnectionEvents } from './target.ts';
 
 export interface RunningTarget extends RunningLeasedFollower {
@@ -52,6 +53,8 @@ export interface RunTargetOptions {
     target: Pick<TargetFollower, 'name' | 'admit'>,
     onFailure: (error: unknown) => void,
   ) => Promise<readonly CertificateReport[]>;
+  /** Where it is kept who is on the broker. */
+  readonly presence: PresenceRecord;
   readonly log: TargetLog;
   /** Milliseconds since some moment, never set back. Default `performance.now`. */
   readonly elapsed?: () => number;
@@ -175,6 +178,18 @@ export async function runTarget(options: RunTargetOptions): Promise<RunningTarge
     isTaking = false;
   }
 
+  const presence = followPresence({
+    ...{ name, target, record: options.presence, elapsed },
+    hold: (): LedgerWrite | undefined =>
+      mayAct() ? begun.running?.hold()?.condition() : undefined,
+    onFailure: (error) => {
+      log.warn(
+        { target: name },
+        `Who is on the broker "${name}" was not recorded, and is asked again: ${messageOf(error)}`,
+      );
+    },
+  });
+
   /** One session at a time: a broker that knows sessions by name ends the one of a service that lost its turn and did not notice. */
   async function rest(): Promise<void> {
     isResting = true;
@@ -237,7 +252,7 @@ export async function runTarget(options: RunTargetOptions): Promise<RunningTarge
     async tick() {
       moveMark();
       // A comparison may take long; what is reported waits for none.
-      await Promise.all([compareIfDue(target), takeReports()]);
+      await Promise.all([compareIfDue(target), takeReports(), presence.tick()]);
     },
     async reconnect() {
       if (!isResting) await connection.reconnect();

@@ -8,7 +8,14 @@ import { createCertificateLists } from './certificate-lists.ts';
 import { listOf, type FleetReader } from './desired-identity.ts';
 import { foldEntries, type DeviceChange } from './fold-entries.ts';
 import { reconcile, type Progress, type Reconciliation } from './reconcile.ts';
-import type { Capabilities, CertificateReport, Outcome, Target } from './target.ts';
+import type {
+  Capabilities,
+  CertificateReport,
+  Outcome,
+  PresencePage,
+  PresenceQuestion,
+  Target,
+} from './target.ts';
 
 const serialsPerCall = 1000;
 /** Entries. */
@@ -36,6 +43,11 @@ export interface TargetFollower {
   takeReports(): Promise<readonly CertificateReport[]>;
   /** Uses of successors that are on record now: the broker need not tell of them again. @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
   settleUses(reports: readonly CertificateReport[]): Promise<void>;
+  /**
+   * Who came and went since what is on record; undefined from one that tells no such thing.
+   * @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED
+   */
+  takePresence(onRecord: PresenceQuestion): Promise<PresencePage | undefined>;
   /** Brings a device's list to what the fleet says. @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED */
   admit(device: string): Promise<void>;
   /** Whether it refuses certificates by serial, or needs a CRL for that; undefined before it was first spoken to. */
@@ -282,6 +294,10 @@ export function createTargetFollower(options: TargetFollowerOptions): TargetFoll
     takeReports: async () =>
       target.capabilities()?.refusesSerials === true ? watched(() => lists.takeReports()) : [],
     settleUses: (reports) => watched(() => target.settleUses(reports)),
+    takePresence: async (onRecord) =>
+      target.capabilities() === undefined
+        ? undefined
+        : watched(() => target.takePresence(onRecord)),
     admit: (device) => betweenCalls(() => watched(() => lists.admit([device]))),
     refusesSerials: () => target.capabilities()?.refusesSerials,
     apply: (entries) => betweenCalls(() => watched(() => apply(entries))),

@@ -77,6 +77,59 @@ export interface CertificateReport {
   readonly address: string;
 }
 
+/** Where a record of who is on a broker stands; a broker's count of comings and goings begins anew with each start of it. */
+export interface PresenceCursor {
+  readonly start: string;
+  readonly last: number;
+}
+
+export interface PresenceQuestion extends PresenceCursor {
+  /** The last batch of refusals that is on record; 0: none that this process knows of. */
+  readonly refusalBatch: number;
+}
+
+/** The newest that a broker knows of one identity. */
+export interface Sighting {
+  readonly identity: string;
+  readonly online: boolean;
+  /** Epoch milliseconds: since when it is there; or when its last connection ended. */
+  readonly at: number;
+  readonly clientId: string;
+  /** Protocol level of CONNECT: 3 (MQTT 3.1), 4 (MQTT 3.1.1), 5; null: not told. */
+  readonly protocol: number | null;
+  /** Of the client, as the broker saw it; empty when it says none. */
+  readonly address: string;
+}
+
+/** That a broker refused something to somebody who named, or showed, this identity; alike ones counted. */
+export interface RefusalReport {
+  readonly identity: string;
+  /** `connection refused`, `message denied`, … */
+  readonly event: string;
+  readonly reason: string;
+  /** Of a publish or subscribe; else empty. */
+  readonly topic: string;
+  readonly firstAt: number;
+  readonly lastAt: number;
+  readonly count: number;
+  readonly clientId: string;
+  readonly address: string;
+  /** Of the certificate that was shown; else empty. */
+  readonly serial: string;
+  readonly happened: string;
+  readonly remedy: string;
+  /** False: the peer has said that name and not shown that it is his. */
+  readonly proven: boolean;
+}
+
+export interface PresencePage extends PresenceCursor {
+  readonly sightings: readonly Sighting[];
+  readonly refusals: readonly RefusalReport[];
+  readonly refusalBatch: number;
+  /** Whether there was nothing more to tell when it was asked. */
+  readonly complete: boolean;
+}
+
 /**
  * A broker. Every method that changes something is idempotent: after a crash or an outage it is asked the same again.
  * All may throw {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED.
@@ -106,6 +159,11 @@ export interface Target {
   takeReports(): Promise<readonly CertificateReport[]>;
   /** Uses that are on record now. */
   settleUses(reports: readonly CertificateReport[]): Promise<void>;
+  /**
+   * Who came and went since what is on record, a page at a time, by the clock of this process.
+   * @returns undefined from one that tells no such thing
+   */
+  takePresence(onRecord: PresenceQuestion): Promise<PresencePage | undefined>;
 }
 
 /** A target with a connection of its own, which comes and goes by itself. */

@@ -1,5 +1,6 @@
 // A CONNECT, from the policy's decision to the CONNACK that tells it.
 import { encodePacket, type ConnectPacket, type ProtocolVersion, type Will } from '@keyline/mqtt';
+import type { Clock } from '@keyline/kernel';
 import type { Logger } from 'pino';
 import type { Admission, ConnectPolicy } from '../connect-policy.ts';
 import type { LiveSessions } from '../live-sessions.ts';
@@ -24,6 +25,7 @@ interface ConnectingOptions {
   readonly limits: Limits;
   readonly metrics: Metrics;
   readonly refusals: RefusalLog;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
@@ -127,6 +129,7 @@ export class Connecting {
     session.account.connections += 1;
     this.#takeSettings(connection, packet);
     connection.state = 'open';
+    connection.connectedAt = this.#options.clock.now();
     sessions.add(connection);
     if (packet.will !== undefined) this.#keepWill(connection, packet.will);
 

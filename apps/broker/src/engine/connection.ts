@@ -14,6 +14,7 @@ import type { LiveSession } from '../live-sessions.ts';
 import type { Identity, PeerIdentity } from '../peer-identity.ts';
 import type { Account } from './account.ts';
 import { Acknowledgements } from './acknowledgements.ts';
+import { hold, type Hold } from './hold.ts';
 import { Output } from './output.ts';
 import { PartialPacket } from './partial-packet.ts';
 import { RetainedFeeds } from './retained-feeds.ts';
@@ -36,10 +37,6 @@ const refusedPacketBytes = 32 * 1024;
 /** What one connection may have unread without its being counted: part of what a connection takes. */
 const uncountedBytes = 8192;
 
-/** Why a connection is not read, though bytes may be there. */
-export const hold = { output: 1, acknowledgements: 2, rate: 4, disk: 8, fanOut: 16 } as const;
-type Hold = (typeof hold)[keyof typeof hold];
-
 export class Connection implements LiveSession {
   readonly conn: Duplex;
   readonly peerIdentity: PeerIdentity;
@@ -49,6 +46,7 @@ export class Connection implements LiveSession {
   /** `arriving`: before its CONNECT was accepted. */
   state: 'arriving' | 'open' | 'ended' = 'arriving';
   version: ProtocolVersion = 4;
+  connectedAt = 0;
   admission: Admission | undefined = undefined;
   session: Session | undefined = undefined;
   account: Account | undefined = undefined;

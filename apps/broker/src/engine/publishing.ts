@@ -8,7 +8,8 @@ import type { Metrics } from '../metrics.ts';
 import type { Limits } from '../options.ts';
 import type { RefusalLog } from '../refusal-log.ts';
 import type { Slot } from './acknowledgements.ts';
-import { hold, type Connection } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { hold } from './hold.ts';
 import type { Delivery } from './delivery.ts';
 import { FanOut } from './fan-out.ts';
 import { guard } from './guard.ts';
@@ -311,6 +312,7 @@ export class Publishing {
       reason: action,
       certificate: { cn: connection.username, serialHex: connection.identity.serialHex },
       clientId: connection.clientId,
+      peer: connection.address,
       topic: topic.slice(0, 200),
       happened,
       remedy,

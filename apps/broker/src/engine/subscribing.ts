@@ -175,6 +175,7 @@ export class Subscribing {
       reason: action,
       certificate: { cn: connection.username, serialHex: connection.identity.serialHex },
       clientId: connection.clientId,
+      peer: connection.address,
       topic: shown,
       happened: `"${connection.username}" ${verb} "${shown}".`,
       remedy,

@@ -9,7 +9,9 @@ import {
   renew,
   type Caller,
   type Device,
+  type DeviceFilter,
   type Enrolled,
+  type Presence,
   type StateChange,
 } from '@keyline/fleet';
 import {
@@ -25,6 +27,7 @@ import type { RateLimits } from '../rate-limits.ts';
 import { pageOf } from '../page-of.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { validityOf } from '../validity-of.ts';
+import { viewPresence, viewRefusal } from '../presence-views.ts';
 import { certificatePem, optionalInstant } from '../views.ts';
 import { viewCertificate } from './certificates.ts';
 import type { Register } from './register.ts';
@@ -34,7 +37,23 @@ export function registerDevices(
   service: ServiceContext,
   rateLimits: RateLimits,
 ): void {
-  const { fleet, effects, limits } = service;
+  const { fleet, effects, limits, presence } = service;
+  const viewOne = async (device: Device): Promise<DeviceView> =>
+    viewDevice(device, (await presence.of([device.id]))(device.id));
+
+  async function seenAs(query: {
+    readonly online?: 'true';
+    readonly notSeenSince?: string;
+  }): Promise<Pick<DeviceFilter, 'onlineBy' | 'notSeen'>> {
+    if (query.online === undefined && query.notSeenSince === undefined) return {};
+    const onlineBy = await presence.onlineBy();
+    return {
+      ...(query.online === undefined ? {} : { onlineBy }),
+      ...(query.notSeenSince === undefined
+        ? {}
+        : { notSeen: { since: instantOf(query.notSeenSince), onlineBy } }),
+    };
+  }
 
   async function answerEnrolled(
     enrolled: Enrolled,
@@ -51,7 +70,7 @@ export function registerDevices(
         .send(Buffer.from(certificate.der));
     }
     return {
-      device: viewDevice(device),
+      device: await viewOne(device),
       serial: certificate.serial,
       certificate: certificatePem(certificate.der),
       chain: [service.authorities.get(certificate.authority).pem],
@@ -125,15 +144,20 @@ export function registerDevices(
       label: query.label,
       q: query.q,
       expiresBefore: query.expiresBefore === undefined ? undefined : instantOf(query.expiresBefore),
+      ...(await seenAs(query)),
       ...pageOf(query, limits),
     });
-    return { items: page.items.map(viewDevice), nextCursor: page.nextCursor };
+    const presenceOf = await presence.of(page.items.map(({ id }) => id));
+    return {
+      items: page.items.map((device) => viewDevice(device, presenceOf(device.id))),
+      nextCursor: page.nextCursor,
+    };
   });
 
   register('getDevice', async ({ params, request }) => {
     const caller = requireCaller(request.caller);
     assertSelf(caller, params.id);
-    return viewDevice(await getDevice(params.id));
+    return viewOne(await getDevice(params.id));
   });
 
   register('getDeviceHistory', async ({ params }) => {
@@ -158,6 +182,12 @@ export function registerDevices(
     };
   });
 
+  register('listDeviceRefusals', async ({ params }) => {
+    const device = await getDevice(params.id);
+    const refusals = await fleet.store.listRefusalsOf(device.id);
+    return { items: refusals.map(viewRefusal), nextCursor: null };
+  });
+
   for (const [name, change] of [
     ['revokeDevice', 'revoke'],
     ['suspendDevice', 'suspend'],
@@ -175,7 +205,7 @@ export function registerDevices(
         ? effects.waitForAll(entry.seq, limits.effectWait, device.serial)
         : effects.waitForHealthy(entry.seq, limits.provisionWait));
       return {
-        device: viewDevice(device),
+        device: await viewOne(device),
         evidence: await effects.evidence({ entry, device: device.id, serial: device.serial }),
       };
     });
@@ -205,7 +235,7 @@ function assertSelf(caller: Caller, id: string): void {
   }
 }
 
-function viewDevice(device: Device): DeviceView {
+function viewDevice(device: Device, presence: Presence): DeviceView {
   return {
     id: device.id,
     type: device.type,
@@ -216,5 +246,6 @@ function viewDevice(device: Device): DeviceView {
     notAfter: optionalInstant(device.notAfter),
     createdAt: formatInstant(device.createdAt),
     updatedAt: formatInstant(device.updatedAt),
+    presence: viewPresence(presence),
   };
 }

@@ -54,6 +54,11 @@ export function addDeviceCommands(program: Command, act: Act): void {
         'newest certificate ends before: RFC 3339, or 30d from now',
       )
       .option('-q, --query <text>', 'id begins with')
+      .option('--online', 'those that a broker has a connection of')
+      .option(
+        '--not-seen-since <time>',
+        'without a connection since: RFC 3339, or 7d ago; also those that were never seen',
+      )
       .option('--limit <n>', 'at most so many (default 100)', parseCount)
       .option('--all', 'all of them'),
     'keyline device list --expires-before 30d',

@@ -5,6 +5,7 @@ import { openClient } from '../find-service.ts';
 import { formatInstant, KeylineError, parseDuration } from '@keyline/kernel';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
+import { formatClient, formatLastSeen, formatOnline } from '../print/presence.ts';
 import { formatTable } from '../print/table.ts';
 import { formatTimeAndDistance } from '../print/time.ts';
 
@@ -15,6 +16,8 @@ export interface DeviceListOptions extends ClientOptions {
   readonly label?: string;
   readonly expiresBefore?: string;
   readonly query?: string;
+  readonly online?: boolean;
+  readonly notSeenSince?: string;
   readonly limit?: number;
   readonly all?: boolean;
 }
@@ -56,10 +59,17 @@ export async function listDevices(context: CliContext, options: DeviceListOption
 
 function formatDevices(items: DeviceList['items'], now: number): string {
   return formatTable(
-    ['ID', 'STATE', 'TYPE', 'BATCH', 'CERTIFICATE ENDS (UTC)'],
-    items.map(({ id, state, type, batch, notAfter }) => [
+    [
+      ...['ID', 'STATE', 'ONLINE', 'LAST SEEN', 'ADDRESS', 'CLIENT', 'TYPE', 'BATCH'],
+      'CERTIFICATE ENDS (UTC)',
+    ],
+    items.map(({ id, state, type, batch, notAfter, presence }) => [
       id,
       state,
+      formatOnline(presence),
+      formatLastSeen(presence, now),
+      presence.address ?? '-',
+      formatClient(presence, id),
       type,
       batch ?? '-',
       formatTimeAndDistance(notAfter, now),
@@ -72,7 +82,7 @@ function filterOf(
   options: DeviceListOptions,
   now: number,
 ): Omit<RouteInput<'listDevices'>['query'], 'limit' | 'cursor'> {
-  const { state, type, batch, label, query, expiresBefore } = options;
+  const { state, type, batch, label, query, expiresBefore, online, notSeenSince } = options;
   return {
     ...(state === undefined
       ? {}
@@ -82,7 +92,16 @@ function filterOf(
     ...(label === undefined ? {} : { label }),
     ...(query === undefined ? {} : { q: query }),
     ...(expiresBefore === undefined ? {} : { expiresBefore: parseTime(expiresBefore, now) }),
+    ...(online === true ? { online: 'true' } : {}),
+    ...(notSeenSince === undefined ? {} : { notSeenSince: parsePast(notSeenSince, now) }),
   };
+}
+
+/** RFC 3339, or how long ago: `7d`, `12h`, `P7D`. @throws {KeylineError} USAGE */
+function parsePast(text: string, now: number): string {
+  const instant = Date.parse(parseTime(text, now));
+  // A distance goes back from now; a time is as it is.
+  return /^(?:\d+[a-z]|P)/i.test(text) ? formatInstant(2 * now - instant) : formatInstant(instant);
 }
 
 /** RFC 3339, or a distance from now: `30d`, `12h`, `P30D`. @throws {KeylineError} USAGE */

@@ -1,10 +1,12 @@
 // `keyline device show` and `keyline device history`.
-import type { DeviceView, HistoryResponse } from '@keyline/api';
+import type { DeviceView, HistoryResponse, RefusalList } from '@keyline/api';
+import { escapeLine, formatDuration } from '@keyline/kernel';
 import { openClient } from '../find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { formatFacts, formatTable } from '../print/table.ts';
-import { formatTime, formatTimeAndDistance } from '../print/time.ts';
+import { formatClient, formatLastSeen, formatOnline } from '../print/presence.ts';
+import { formatSecond, formatTime, formatTimeAndDistance } from '../print/time.ts';
 
 export async function showDevice(
   context: CliContext,
@@ -14,15 +16,22 @@ export async function showDevice(
   const client = await openClient(context, options);
   try {
     const params = { id };
-    const [device, history] = await Promise.all([
+    const [device, history, refusals] = await Promise.all([
       client.call('getDevice', { params }),
       client.call('getDeviceHistory', { params }),
+      client.call('listDeviceRefusals', { params }),
     ]);
     if (options.json === true) {
-      printJson(context, { device, history: history.items, certificates: history.certificates });
+      printJson(context, {
+        device,
+        refusals: refusals.items,
+        history: history.items,
+        certificates: history.certificates,
+      });
       return;
     }
-    context.terminal.out(formatDevice(device, history, context.clock.now()));
+    const now = context.clock.now();
+    context.terminal.out(`${formatDevice(device, history, now)}${formatRefusals(refusals, now)}`);
   } finally {
     client.close();
   }
@@ -44,7 +53,7 @@ export async function showHistory(
       formatTable(
         ['WHEN (UTC)', 'WHAT', 'WHO', 'FROM', 'ENTRY', 'DETAILS'],
         items.map(({ at, kind, actor, address, seq, data }) => [
-          formatTime(at),
+          formatSecond(at),
           kind,
           actor,
           address ?? '-',
@@ -81,7 +90,46 @@ export function formatDeviceFacts(device: DeviceView, now: number): string {
     ['serial', device.serial ?? undefined],
     ['ends', device.notAfter === null ? undefined : formatTimeAndDistance(device.notAfter, now)],
     ['enrolled', formatTimeAndDistance(device.createdAt, now)],
+    ['online', describeOnline(device, now)],
+    ['last seen', describeLastSeen(device, now)],
   ]);
+}
+
+function describeOnline({ presence }: DeviceView, now: number): string {
+  const { status, since } = presence;
+  if (status === 'unknown') return 'unknown: no broker tells, or has told within the last minute';
+  return since === null
+    ? formatOnline(presence)
+    : `${formatOnline(presence)}, since ${formatTimeAndDistance(since, now)}`;
+}
+
+function describeLastSeen({ id, presence }: DeviceView, now: number): string {
+  const { lastSeen, broker, address } = presence;
+  if (lastSeen === null) return formatLastSeen(presence, now);
+  const client = formatClient(presence, id);
+  return [
+    presence.status === 'online' ? 'now' : formatTimeAndDistance(lastSeen, now),
+    ...(address === null ? [] : [`from ${address}`]),
+    ...(broker === null ? [] : [`on ${broker}`]),
+    ...(client === '-' ? [] : [`(${client})`]),
+  ].join(' ');
+}
+
+/** What a broker refused, the newest first; nothing where there is none. */
+function formatRefusals({ items }: RefusalList, now: number): string {
+  if (items.length === 0) return '';
+  const lines = items.map((item) => {
+    const { event, count, lastAt, broker, address, happened, remedy, proven } = item;
+    const ago = formatDuration(Math.max(0, now - Date.parse(lastAt)));
+    const head = [
+      `${formatSecond(lastAt)} (${ago} ago)`,
+      `${event}${count === 1 ? '' : `, ${String(count)} times`}`,
+      `on ${broker}${address === null ? '' : ` from ${address}`}`,
+      ...(proven ? [] : ['by somebody who has not shown that the name is theirs']),
+    ].join(', ');
+    return `${escapeLine(head)}\n  ${escapeLine(happened)}\n  → ${escapeLine(remedy)}\n`;
+  });
+  return `\nRefusals\n${lines.join('')}`;
 }
 
 function formatDevice(device: DeviceView, history: HistoryResponse, now: number): string {
@@ -97,8 +145,14 @@ function formatDevice(device: DeviceView, history: HistoryResponse, now: number)
     ]),
   );
   const events = formatTable(
-    ['WHEN (UTC)', 'WHAT', 'WHO', 'ENTRY'],
-    history.items.map(({ at, kind, actor, seq }) => [formatTime(at), kind, actor, seq]),
+    ['WHEN (UTC)', 'WHAT', 'WHO', 'FROM', 'ENTRY'],
+    history.items.map(({ at, kind, actor, address, seq }) => [
+      formatSecond(at),
+      kind,
+      actor,
+      address ?? '-',
+      seq,
+    ]),
   );
   return `${formatDeviceFacts(device, now)}\nCertificates\n${certificates}\nHistory\n${events}`;
 }

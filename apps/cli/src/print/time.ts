@@ -9,6 +9,11 @@ export function formatTime(timestamp: string | null | undefined): string {
   return new Date(instant).toISOString().slice(0, 16).replace('T', ' ');
 }
 
+/** `2026-11-24 16:00:05` (UTC): what happened to one thing, where two may be within a minute. */
+export function formatSecond(timestamp: string): string {
+  return formatExactTime(timestamp).replace(/\.\d+$/, '');
+}
+
 /** `2026-11-24 16:00:05.123` for effects that follow each other within milliseconds. */
 export function formatExactTime(timestamp: string): string {
   const instant = Date.parse(timestamp);

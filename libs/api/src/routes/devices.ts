@@ -18,6 +18,29 @@ import { EvidenceSchema } from '../schemas/evidence.ts';
 import { CertificateSchema } from './certificates.ts';
 import { administrators, json, jsonOrCsr, readers, type RouteContract } from './route-contract.ts';
 
+export const PresenceSchema = object(
+  {
+    status: Type.Union([Type.Literal('online'), Type.Literal('offline'), Type.Literal('unknown')], {
+      description:
+        'Whether a broker has a connection of it. Unknown: a broker tells no such thing, or has not been heard of for a minute.',
+    }),
+    lastSeen: nullable(
+      timestamp('When a broker last had a connection of it; null: none has told of one.'),
+    ),
+    since: nullable(timestamp('When it connected; null: it is not online.')),
+    broker: nullable(Type.String({ description: 'The target that saw it last.' })),
+    address: nullable(
+      Type.String({ description: 'IP address it came from, as the broker saw it.' }),
+    ),
+    clientId: nullable(Type.String({ description: 'MQTT client id.' })),
+    protocol: nullable(
+      Type.String({ description: 'MQTT version it speaks: 3.1, 3.1.1 or 5.', examples: ['5'] }),
+    ),
+  },
+  'Who is there, as brokers have told within some seconds.',
+);
+export type PresenceView = Static<typeof PresenceSchema>;
+
 export const DeviceSchema = object({
   id: DeviceIdSchema,
   type: Type.String(),
@@ -28,6 +51,7 @@ export const DeviceSchema = object({
   notAfter: nullable(timestamp('End of the newest certificate.')),
   createdAt: timestamp('First enrolled.'),
   updatedAt: timestamp('Last changed.'),
+  presence: PresenceSchema,
 });
 export type DeviceView = Static<typeof DeviceSchema>;
 
@@ -105,6 +129,33 @@ export const HistoryResponseSchema = object({
 });
 export type HistoryResponse = Static<typeof HistoryResponseSchema>;
 
+export const RefusalListSchema = object({
+  items: Type.Array(
+    object({
+      event: Type.String({
+        description: 'connection refused, message denied, subscription denied, …',
+      }),
+      reason: Type.String({ description: 'A stable word for it, as in the log of the broker.' }),
+      topic: nullable(Type.String({ description: 'Topic or filter, where it is about one.' })),
+      count: Type.Integer({ description: 'How often it was refused the same.' }),
+      firstAt: timestamp('First.'),
+      lastAt: timestamp('Last.'),
+      broker: Type.String({ description: 'The target that refused.' }),
+      address: nullable(Type.String({ description: 'IP address of the peer.' })),
+      clientId: nullable(Type.String()),
+      serial: nullable(Type.String({ description: 'Of the certificate that was shown.' })),
+      happened: Type.String(),
+      remedy: Type.String({ description: 'What to do about it.' }),
+      proven: Type.Boolean({
+        description:
+          'Whether the peer has shown that the name is its own. False: anybody can have said it.',
+      }),
+    }),
+  ),
+  nextCursor: Type.Null(),
+});
+export type RefusalList = Static<typeof RefusalListSchema>;
+
 export const DeviceQuerySchema = object({
   state: Type.Optional(DeviceStateSchema),
   type: Type.Optional(Type.String({ maxLength: 64 })),
@@ -114,6 +165,12 @@ export const DeviceQuerySchema = object({
   ),
   expiresBefore: Type.Optional(timestamp('Newest certificate ends before.')),
   q: Type.Optional(plainText(64, 'Id begins with.')),
+  online: Type.Optional(
+    Type.Literal('true', { description: 'Those that a broker has a connection of.' }),
+  ),
+  notSeenSince: Type.Optional(
+    timestamp('No broker has told of a connection since: also those that none ever told of.'),
+  ),
   ...pageQuery,
 });
 
@@ -180,6 +237,18 @@ export const deviceRoutes = {
     status: 200,
     params: DeviceParamsSchema,
     response: HistoryResponseSchema,
+  },
+  listDeviceRefusals: {
+    method: 'GET',
+    url: '/v1/devices/:id/refusals',
+    admits: readers,
+    tag: 'devices',
+    summary: 'What brokers refused to a device, each with what to do',
+    description:
+      'The last ten different ones that it met itself, and the last three of somebody who said its name.',
+    status: 200,
+    params: DeviceParamsSchema,
+    response: RefusalListSchema,
   },
   revokeDevice: {
     method: 'POST',

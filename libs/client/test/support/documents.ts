@@ -33,6 +33,10 @@ export function device(id: string, changes: Partial<DeviceView> = {}): DeviceVie
     notAfter: '2099-01-01T00:00:00Z',
     createdAt: '2026-11-24T16:00:00Z',
     updatedAt: '2026-11-24T16:00:00Z',
+    presence: {
+      ...{ status: 'unknown', lastSeen: null, since: null, broker: null },
+      ...{ address: null, clientId: null, protocol: null },
+    },
     ...changes,
   };
 }

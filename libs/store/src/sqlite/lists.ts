@@ -34,6 +34,20 @@ function describe(filter: DeviceFilter): Query {
   if (filter.q !== undefined && filter.q !== '') {
     add('d.id >= ? AND d.id < ?', filter.q, `${filter.q}\u{10ffff}`);
   }
+  const onlineBy =
+    'EXISTS (SELECT 1 FROM presence p WHERE p.identity = d.id AND p.online = 1 AND p.source IN (SELECT value FROM json_each(?)))';
+  if (filter.onlineBy !== undefined) add(onlineBy, JSON.stringify(filter.onlineBy));
+  if (filter.notSeen !== undefined) {
+    const { since, onlineBy: sources } = filter.notSeen;
+    // Who was online by an earlier source was there until that was last heard of.
+    add(
+      `NOT ${onlineBy} AND NOT EXISTS (
+         SELECT 1 FROM presence p LEFT JOIN presence_sources s ON s.id = p.source AND p.online = 1
+         WHERE p.identity = d.id AND max(p.at, coalesce(s.as_of, 0)) >= ?)`,
+      JSON.stringify(sources),
+      since,
+    );
+  }
   return { where, values };
 }
 

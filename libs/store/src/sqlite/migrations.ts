@@ -259,4 +259,43 @@ export const migrations: readonly string[] = [
   WHERE EXISTS (SELECT 1 FROM certificates WHERE serial = devices.serial AND used_at IS NULL);
   ALTER TABLE certificates DROP COLUMN used_at;
   `,
+  `
+  -- Who is on which broker (docs/decisions/0022-who-is-there.md). No write for a row when a broker ends: whoever was online by an earlier
+  -- source of its target is so no more.
+  CREATE TABLE presence_sources (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    target TEXT NOT NULL,
+    start TEXT NOT NULL,
+    last INTEGER NOT NULL,
+    as_of INTEGER
+  );
+  CREATE TABLE presence (
+    identity TEXT NOT NULL,
+    target TEXT NOT NULL,
+    source INTEGER NOT NULL,
+    online INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    client_id TEXT NOT NULL,
+    protocol INTEGER,
+    address TEXT NOT NULL,
+    PRIMARY KEY (identity, target)
+  ) WITHOUT ROWID;
+  CREATE TABLE refusals (
+    identity TEXT NOT NULL,
+    target TEXT NOT NULL,
+    event TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    client_id TEXT NOT NULL,
+    address TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    happened TEXT NOT NULL,
+    remedy TEXT NOT NULL,
+    proven INTEGER NOT NULL,
+    PRIMARY KEY (identity, proven, target, event, reason, topic)
+  );
+  `,
 ];

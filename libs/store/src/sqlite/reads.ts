@@ -6,6 +6,7 @@ import type { Database } from 'better-sqlite3';
 import { deviceStateCodes } from './codes.ts';
 import { createExpiryReads } from './expiry.ts';
 import { createDeviceList, createKeyedList } from './lists.ts';
+import { createPresenceReads } from './presence-reads.ts';
 import {
   hexBytes,
   toAlert,
@@ -95,6 +96,7 @@ export function createReads(db: Database): StoreReader {
 
   return {
     ...createExpiryReads(db),
+    ...createPresenceReads(db),
     findDevice: one('SELECT * FROM devices WHERE id = ?', toDevice),
     listDevices: async (filter) => listDevices(filter),
     countDevicesByState() {

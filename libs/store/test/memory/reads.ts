@@ -27,7 +27,7 @@ export function createReads(tables: Tables): StoreReader {
     listDevices: async (filter) =>
       pageOf(
         'devices',
-        devices.all().filter((one) => matches(one, filter)),
+        devices.all().filter((one) => matches(one, filter) && isSeenAs(tables, one, filter)),
         filter,
       ),
     async countDevicesByState() {
@@ -110,6 +110,15 @@ export function createReads(tables: Tables): StoreReader {
         const lifetime = notAfter - notBefore;
         return lifetime < maxLifetime && notAfter - at <= share * lifetime;
       }),
+    listPresenceSources: async () => tables.presenceSources.all(),
+    listPresence: async (identities) =>
+      tables.presence.all().filter(({ identity }) => identities.includes(identity)),
+    listRefusalsOf: async (identity) =>
+      tables.refusals
+        .all()
+        .filter((one) => one.identity === identity)
+        .reverse()
+        .sort((a, b) => b.lastAt - a.lastAt),
     readEntries: async (afterSeq, limit) => ledger.slice(afterSeq, afterSeq + limit),
     listEntriesOf: async (subject, limit) =>
       ledger
@@ -134,6 +143,24 @@ function matches(one: Device, filter: DeviceFilter): boolean {
     (filter.expiresBefore === undefined ||
       (one.notAfter !== null && one.notAfter < filter.expiresBefore)) &&
     (filter.q === undefined || one.id.startsWith(filter.q))
+  );
+}
+
+function isSeenAs(
+  { presence, presenceSources }: Tables,
+  { id }: Device,
+  { onlineBy, notSeen }: DeviceFilter,
+): boolean {
+  const rows = presence.all().filter(({ identity }) => identity === id);
+  const isOnline = (by: readonly number[]): boolean =>
+    rows.some(({ online, source }) => online && by.includes(source));
+  const seenAt = rows.map(({ online, at, source }) =>
+    Math.max(at, (online ? presenceSources.get(String(source))?.asOf : null) ?? 0),
+  );
+  return (
+    (onlineBy === undefined || isOnline(onlineBy)) &&
+    (notSeen === undefined ||
+      (!isOnline(notSeen.onlineBy) && seenAt.every((at) => at < notSeen.since)))
   );
 }
 

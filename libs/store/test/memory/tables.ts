@@ -10,6 +10,9 @@ import type {
   Device,
   EnrollmentToken,
   IdempotencyRecord,
+  PresenceRow,
+  PresenceSource,
+  RefusalRow,
 } from '@keyline/fleet';
 import type { Lease, LedgerEntry } from '@keyline/ledger';
 
@@ -79,6 +82,9 @@ export class Tables {
   readonly idempotency = new Table<IdempotencyRecord>(this.#undo);
   readonly leases = new Table<Lease>(this.#undo);
   readonly cursors = new Table<number>(this.#undo);
+  readonly presenceSources = new Table<PresenceSource>(this.#undo);
+  readonly presence = new Table<PresenceRow>(this.#undo);
+  readonly refusals = new Table<RefusalRow>(this.#undo);
   readonly ledger: LedgerEntry[] = [];
 
   /** What was written since the last `keep` stays. */

@@ -1,6 +1,7 @@
 // Each write of a unit of work on tables in memory, with the condition that the port names.
 import type { Device, Write } from '@keyline/fleet';
 import type { ErrorCode } from '@keyline/kernel';
+import { keptRefusals } from '../../src/sqlite/presence-reads.ts';
 import type { Table, Tables } from './tables.ts';
 
 type Refusal =
@@ -24,6 +25,7 @@ export function prepareWrites(tables: Tables): ApplyWrite {
     ...admissionWrites(tables),
     ...authorityWrites(tables),
     ...otherWrites(tables),
+    ...presenceWrites(tables),
   };
   return (write, firstEntry) => (apply[write.op] as ApplyWrite)(write, firstEntry);
 }
@@ -267,6 +269,46 @@ function authorityWrites({
         if (crl.kind === 'complete' || kind === 'delta') crls.delete(`${list} ${String(number)}`);
       }
       crls.set(`${crl.list} ${String(crl.number)}`, crl);
+      return undefined;
+    },
+  };
+}
+
+function presenceWrites({
+  presenceSources,
+  presence,
+  refusals,
+}: Tables): Pick<Apply, 'put-presence'> {
+  return {
+    'put-presence'({ target, start, last, asOf = null, sightings, refusals: refused }) {
+      const sources = presenceSources.all();
+      let source = sources.findLast((one) => one.target === target);
+      if (source?.start === start && source.last > last) {
+        return { code: 'STORE_CONFLICT', context: { target } };
+      }
+      if (source?.start !== start) {
+        source = { id: (sources.at(-1)?.id ?? 0) + 1, target, start, last, asOf };
+      }
+      presenceSources.set(String(source.id), { ...source, last, asOf: asOf ?? source.asOf });
+      for (const one of sightings) {
+        presence.set(`${one.identity} ${target}`, { ...one, target, source: source.id });
+      }
+      for (const one of refused) {
+        const { identity, proven, event, reason, topic } = one;
+        const key = [identity, proven, target, event, reason, topic].join('\n');
+        const earlier = refusals.get(key);
+        refusals.set(key, {
+          ...{ ...one, target, firstAt: earlier?.firstAt ?? one.firstAt },
+          lastAt: Math.max(one.lastAt, earlier?.lastAt ?? 0),
+          count: one.count + (earlier?.count ?? 0),
+        });
+        const own = [...refusals.map()]
+          .filter(([, each]) => each.identity === identity && each.proven === proven)
+          .reverse()
+          .sort(([, a], [, b]) => b.lastAt - a.lastAt);
+        const kept = keptRefusals[proven ? 'proven' : 'unproven'];
+        for (const [old] of own.slice(kept)) refusals.delete(old);
+      }
       return undefined;
     },
   };

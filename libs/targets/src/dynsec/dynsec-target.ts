@@ -31,6 +31,7 @@ import {
   type DynsecSender,
 } from './dynsec-messages.ts';
 import { prepareBroker } from './prepare-broker.ts';
+import { readPresence } from './presence.ts';
 
 // A verbose client is some 100 bytes; Mosquitto builds the page while nothing else runs.
 const clientsPerPage = 500;
@@ -175,6 +176,16 @@ export function createDynsecTarget({
         .filter(({ kind }) => kind === 'used')
         .map(({ device, serial }) => ({ username: device, serial }));
       if (uses.length > 0) await line.ask([{ command: 'settleCertificateUses', uses }]);
+    },
+    async takePresence({ start, last, refusalBatch }) {
+      if (!dialect.knowsSerials) return undefined;
+      const [answer] = await line.ask(
+        [{ command: 'getPresence', start, after: last, refusalsAfter: refusalBatch }],
+        () => true,
+      );
+      // An older one, or one that has told somebody else just now.
+      if (answer?.error !== undefined) return undefined;
+      return readPresence(answer?.data, Date.now());
     },
   };
 }

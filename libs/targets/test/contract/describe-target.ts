@@ -61,6 +61,10 @@ export function describeTarget(
           return { ...follower, hold: () => held };
         },
         judge: () => Promise.resolve([]),
+        presence: {
+          cursorOf: () => Promise.resolve({ start: '', last: 0 }),
+          keep: () => Promise.resolve(),
+        },
         log: { info: () => undefined, warn: () => undefined },
         elapsed: () => clock.now(),
       });

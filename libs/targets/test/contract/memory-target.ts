@@ -124,6 +124,7 @@ export function createMemorySurroundings(capabilities: Capabilities): TargetSurr
       admit: (certificates) => call(() => certificates.flatMap((one) => admit(one) ?? [])),
       takeReports: () => call(() => []),
       settleUses: () => call(() => undefined),
+      takePresence: () => call(() => undefined),
       reconnect: () => Promise.resolve(),
       disconnect: () => Promise.resolve(),
       close: () => Promise.resolve(),
