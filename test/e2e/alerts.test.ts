@@ -44,7 +44,7 @@ const suite = useKeyline({
     const file = join(config, 'alerts.yaml');
     const webhook = `webhooks:\n    - { name: oncall, url: 'http://127.0.0.1:${port}/hook', timeout: PT5S, attempts: 3 }`;
     const text = readFileSync(file, 'utf8');
-    writeFileSync(file, text.replace('webhooks: []', webhook));
+    writeFileSync(file, text.replace('webhooks:', webhook));
     return config;
   },
 });

@@ -19,11 +19,13 @@ export function findConditions(given: {
   readonly crl: Pick<CrlPublisher, 'latest'>;
   readonly targets: readonly Pick<TargetView, 'name' | 'behindFor' | 'lastError'>[];
   readonly behindAfter: number;
+  /** Of alerts, that nothing can be delivered to as they are configured. */
+  readonly channels: readonly { readonly name: string; readonly reason: string }[];
   readonly reserve: Pick<DiskReserve, 'isLow'>;
   /** Epoch milliseconds. */
   readonly now: number;
 }): Finding[] {
-  const { authorities, crl, targets, behindAfter, reserve, now } = given;
+  const { authorities, crl, targets, behindAfter, channels, reserve, now } = given;
   return [
     ...(reserve.isLow()
       ? [
@@ -53,6 +55,15 @@ export function findConditions(given: {
           summary: `No CRL of "${id}" was ever brought: whether it revoked an authority is not known. Make one with keyline-root crl, and bring it with keyline ca root-crl.`,
         }),
       ),
+    ...channels.map(({ name, reason }) =>
+      conditionFinding({
+        subject: 'channel',
+        group: name,
+        state: 'unusable',
+        severity: 'critical',
+        summary: reason,
+      }),
+    ),
     ...brokersBehind(targets, behindAfter).map((target) =>
       conditionFinding({
         subject: 'target',

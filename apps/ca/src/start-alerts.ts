@@ -1,6 +1,7 @@
 // Alerts of this service: what is watched, who is told, and which of the services on one database does both.
 import {
   createAlertFollower,
+  createUnusableChannel,
   loadAlertChannels,
   type AlertChannel,
   type AlertFollower,
@@ -8,6 +9,7 @@ import {
 } from '@keyline/alerts';
 import type { Authorities } from '@keyline/authorities';
 import type { Crl } from '@keyline/fleet';
+import { isKeylineError } from '@keyline/kernel';
 import type { Hold, LeasedFollower, Leases, RunningLeasedFollower } from '@keyline/ledger';
 import type { CrlPublisher } from '@keyline/status';
 import { encodePem } from '@keyline/x509';
@@ -41,7 +43,7 @@ export async function startAlerts(options: {
   const { issuing, leases, follow, targets, crl, crls, reserve, log, closeWith } = options;
   const { feed, fleet, authorities, config } = issuing;
   const { store, clock } = fleet;
-  const channels = await loadAlertChannels(config.alerts.channels, {
+  const { channels, unusable } = await openChannels(config, {
     log,
     ownRoots: () => authorities.trust().map(({ der }) => encodePem('CERTIFICATE', der)),
   });
@@ -70,6 +72,7 @@ export async function startAlerts(options: {
         crl,
         targets,
         behindAfter: config.service.brokers.behindAfter,
+        channels: unusable,
         reserve,
         now: clock.now(),
       }),
@@ -90,6 +93,38 @@ export async function startAlerts(options: {
     },
   });
   return { alerts, channels, alertFollowers };
+}
+
+export interface UnusableChannel {
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** One that can't be used as it is configured stops nothing else. */
+async function openChannels(
+  { alerts, mistakes }: Pick<Issuing['config'], 'alerts' | 'mistakes'>,
+  options: Parameters<typeof loadAlertChannels>[1],
+): Promise<{ channels: AlertChannel[]; unusable: UnusableChannel[] }> {
+  const unusable: UnusableChannel[] = [];
+  const unusableChannel = (name: string, detail: string): AlertChannel => {
+    const reason = `The channel "${name}" is told of nothing: ${detail.replace(/\.$/, '')}. Mend it ("keyline config check"), and start again.`;
+    options.log.error({ channel: name }, reason);
+    unusable.push({ name, reason });
+    return createUnusableChannel(name, reason);
+  };
+  const channels = await loadAlertChannels({ ...alerts.channels, webhooks: [] }, options);
+  for (const webhook of alerts.channels.webhooks) {
+    try {
+      channels.push(...(await loadAlertChannels({ log: false, webhooks: [webhook] }, options)));
+    } catch (error) {
+      if (!isKeylineError(error)) throw error;
+      channels.push(unusableChannel(webhook.name, error.detail));
+    }
+  }
+  for (const { part, name, detail } of mistakes) {
+    if (part === 'channel') channels.push(unusableChannel(name, detail));
+  }
+  return { channels, unusable };
 }
 
 export function watchedAuthorities(authorities: Authorities): WatchedAuthority[] {

@@ -48,7 +48,7 @@ beforeAll(async () => {
   const file = join(own, 'alerts.yaml');
   const { port } = pager.address() as AddressInfo;
   const text = (await readFile(file, 'utf8')).replace(
-    'webhooks: []',
+    'webhooks:',
     `webhooks: [{ name: pager, url: "http://127.0.0.1:${String(port)}/", timeout: PT5S, attempts: 3 }]`,
   );
   await writeFile(file, text);

@@ -135,6 +135,7 @@ const nouns: Readonly<Record<Exclude<AlertSubject, 'device'>, string>> = {
   authority: 'authority',
   crl: 'CRL',
   target: 'broker',
+  channel: 'channel of alerts',
   storage: 'storage',
   database: 'database',
 };

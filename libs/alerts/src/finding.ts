@@ -12,6 +12,7 @@ export type AlertSubject =
   | 'authority'
   | 'crl'
   | 'target'
+  | 'channel'
   | 'storage'
   | 'database';
 

@@ -4,3 +4,4 @@ export { conditionFinding, parseAlertKey, type Finding } from './finding.ts';
 export { loadAlertChannels } from './load-channels.ts';
 export type { AlertRules, ShareThreshold, TimeThreshold } from './rules.ts';
 export type { WatchedAuthority } from './things.ts';
+export { createUnusableChannel } from './unusable-channel.ts';

@@ -19,7 +19,7 @@ export function toAlertRules(raw: Checked<'alerts'>, dir: string): AlertRules {
     crl: raw.crl,
     channels: {
       log: raw.channels.log,
-      webhooks: raw.channels.webhooks.map(({ headersFile, caFile, timeout, ...rest }) => ({
+      webhooks: (raw.channels.webhooks ?? []).map(({ headersFile, caFile, timeout, ...rest }) => ({
         ...rest,
         timeout: parseDuration(timeout),
         ...(headersFile === undefined ? {} : { headersFile: resolve(dir, headersFile) }),

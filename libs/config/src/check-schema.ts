@@ -61,9 +61,14 @@ function toProblem(yaml: YamlFile, error: ErrorObject): ConfigProblem {
     const known = Object.keys((error.parentSchema?.['properties'] ?? {}) as object);
     // A key that is there already was not meant a second time.
     const open = known.filter((candidate) => !(candidate in (error.data as object)));
-    return { file, ...yaml.atKey(path, key), message: `unknown key "${key}"${suggest(key, open)}` };
+    return {
+      file,
+      path,
+      ...yaml.atKey(path, key),
+      message: `unknown key "${key}"${suggest(key, open)}`,
+    };
   }
-  return { file, ...yaml.at(path), message: describe(error, name) };
+  return { file, path, ...yaml.at(path), message: describe(error, name) };
 }
 
 function describe(error: ErrorObject, name: string): string {

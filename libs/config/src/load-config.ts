@@ -15,7 +15,9 @@ import { findAlertFaults, toAlertRules } from './alert-rules.ts';
 import { findProfileFaults } from './check-profile.ts';
 import { checkSchema, type Checked } from './check-schema.ts';
 import { suggest } from './nearest.ts';
-import { reportFaults, toConfigError, type ConfigProblem } from './problem.ts';
+import { createListLoader } from './load-list.ts';
+import type { ConfigMistake, Part } from './mistakes.ts';
+import { formatProblem, reportFaults, toConfigError, type ConfigProblem } from './problem.ts';
 import type { ConfigSchemaName } from './schemas/index.ts';
 import {
   findServiceFaults,
@@ -33,6 +35,8 @@ export interface KeylineConfig {
   readonly alerts: AlertRules;
   readonly service: ServiceConfig;
   readonly targets: readonly TargetConfig[];
+  /** Targets and channels that are left out because something is wrong with them. */
+  readonly mistakes: readonly ConfigMistake[];
 }
 
 interface Loaded<Value> {
@@ -40,14 +44,25 @@ interface Loaded<Value> {
   readonly value: Value;
 }
 
+const targetsFile = 'targets.yaml';
+const targetPart: Part = { part: 'target', path: ['targets'] };
+const channelPart: Part = { part: 'channel', path: ['channels', 'webhooks'] };
+
 const mostFiles = 1000;
 
 /**
+ * What is wrong with one target or one channel of alerts stops nothing else: it is left out, and told of. Whoever checks the configuration
+ * hears of it as of everything else.
  * @param dir a folder laid out like ca-config
  * @throws {KeylineError} CONFIG_INVALID with every problem, each with file, line and column; FILE_NOT_FOUND for the folder
  */
-export async function loadConfig(dir: string): Promise<KeylineConfig> {
+export async function loadConfig(
+  dir: string,
+  { strict = false }: { readonly strict?: boolean } = {},
+): Promise<KeylineConfig> {
   const problems: ConfigProblem[] = [];
+  const mistakes: ConfigMistake[] = [];
+  const lists = createListLoader({ dir, strict, problems, mistakes });
   const load = async <Name extends ConfigSchemaName>(
     name: Name,
     file: string,
@@ -76,10 +91,11 @@ export async function loadConfig(dir: string): Promise<KeylineConfig> {
     loadFolder('profile', 'profiles'),
     loadFolder('role', 'roles'),
     load('types', 'types.yaml'),
-    load('alerts', 'alerts.yaml'),
+    lists.load('alerts', 'alerts.yaml', channelPart),
     load('service', 'service.yaml'),
-    load('targets', 'targets.yaml'),
+    lists.load('targets', targetsFile, targetPart),
   ]);
+  if (!strict && targets === undefined) leaveTargetsOut(problems, mistakes);
   const broken = new Set(problems.map(({ file }) => file));
 
   const profiles = new Map<string, Profile>();
@@ -109,17 +125,22 @@ export async function loadConfig(dir: string): Promise<KeylineConfig> {
     );
     for (const type of types.value.types) deviceTypes.set(type.name, type);
   }
-  const alertRules = alerts && toAlertRules(alerts.value, dir);
-  if (alerts && alertRules) reportFaults(problems, alerts.yaml, findAlertFaults(alertRules));
+  const rules = alerts && toAlertRules(alerts.value, dir);
+  const alertRules: AlertRules | undefined = rules && {
+    ...rules,
+    channels: {
+      ...rules.channels,
+      webhooks: lists.settle(alerts, rules.channels.webhooks, findAlertFaults(rules)),
+    },
+  };
   const serviceConfig = service && toServiceConfig(service.value);
   if (service && serviceConfig)
     reportFaults(problems, service.yaml, findServiceFaults(serviceConfig));
 
-  const targetConfigs = targets && toTargetConfigs(targets.value, dir);
-  if (targets && targetConfigs)
-    reportFaults(problems, targets.yaml, findTargetFaults(targetConfigs));
-
-  if (problems.length > 0 || !alertRules || !serviceConfig || !targetConfigs) {
+  const written = targets === undefined ? [] : toTargetConfigs(targets.value, dir);
+  const targetConfigs =
+    targets === undefined ? [] : lists.settle(targets, written, findTargetFaults(written));
+  if (problems.length > 0 || !alertRules || !serviceConfig) {
     throw toConfigError(dir, problems);
   }
   return {
@@ -129,7 +150,19 @@ export async function loadConfig(dir: string): Promise<KeylineConfig> {
     alerts: alertRules,
     service: serviceConfig,
     targets: targetConfigs,
+    mistakes,
   };
+}
+
+/** No target is known of a file that can't be read: that is told as the mistake of one. */
+function leaveTargetsOut(problems: ConfigProblem[], mistakes: ConfigMistake[]): void {
+  const own = problems.filter(({ file }) => file === targetsFile);
+  problems.splice(0, problems.length, ...problems.filter(({ file }) => file !== targetsFile));
+  mistakes.push({
+    part: 'target',
+    name: targetsFile,
+    detail: own.map(formatProblem).join('; '),
+  });
 }
 
 async function assertFolder(dir: string): Promise<void> {

@@ -10,19 +10,23 @@ export interface ConfigProblem {
   readonly line: number;
   readonly column: number;
   readonly message: string;
+  /** Keys and positions that lead to it, when it is of a value. */
+  readonly path?: readonly (string | number)[] | undefined;
 }
 
 const mostShown = 50;
+
+/** `targets.yaml:12:5: unknown key "roll"; did you mean "role"?` */
+export function formatProblem({ file, line, column, message }: ConfigProblem): string {
+  return `${line === 0 ? file : `${file}:${String(line)}:${String(column)}`}: ${message}`;
+}
 
 /** One CONFIG_INVALID for all of them, a line each, in reading order. */
 export function toConfigError(dir: string, problems: readonly ConfigProblem[]): KeylineError {
   const ordered = problems.toSorted(
     (a, b) => a.file.localeCompare(b.file, 'en') || a.line - b.line || a.column - b.column,
   );
-  const lines = ordered.slice(0, mostShown).map(({ file, line, column, message }) => {
-    const place = line === 0 ? file : `${file}:${String(line)}:${String(column)}`;
-    return `  ${place}: ${message}`;
-  });
+  const lines = ordered.slice(0, mostShown).map((problem) => `  ${formatProblem(problem)}`);
   if (ordered.length > mostShown) lines.push(`  … and ${String(ordered.length - mostShown)} more`);
   const count = ordered.length === 1 ? 'one error' : `${String(ordered.length)} errors`;
   return new KeylineError(
@@ -43,6 +47,7 @@ export function reportFaults(
     problems.push({
       file: yaml.file,
       ...yaml.at(path),
+      path,
       message: name === '' ? message : `"${name}": ${message}`,
     });
   }

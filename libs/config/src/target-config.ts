@@ -24,7 +24,7 @@ const taken: readonly string[] = ['broker', 'crl', 'alerts'];
 export function toTargetConfigs({ targets }: Checked<'targets'>, dir: string): TargetConfig[] {
   const path = (file: string | undefined): string | undefined =>
     file === undefined ? undefined : resolve(dir, file);
-  return targets.map(({ kind, ca, certificate, key, ...rest }) => ({
+  return (targets ?? []).map(({ kind, ca, certificate, key, ...rest }) => ({
     ...rest,
     kind: kind ?? 'dynsec',
     ca: path(ca),

@@ -36,7 +36,7 @@ async function errorOf(work: Promise<unknown>): Promise<{ code: string; detail: 
 
 /** The lines below the first, without their indentation. */
 async function problems(): Promise<string[]> {
-  const { code, detail } = await errorOf(loadConfig(dir));
+  const { code, detail } = await errorOf(loadConfig(dir, { strict: true }));
   expect(code).toBe('CONFIG_INVALID');
   return detail
     .split('\n')
@@ -294,7 +294,7 @@ describe('loadConfig', () => {
     [
       'credentials in a webhook URL',
       'alerts.yaml',
-      ['webhooks: []', 'webhooks: [{name: a, url: "https://u:p@h/", timeout: PT5S, attempts: 1}]'],
+      ['webhooks:', 'webhooks: [{name: a, url: "https://u:p@h/", timeout: PT5S, attempts: 1}]'],
       'url',
     ],
   ] as const)('rejects %s', async (_title, file, [from, to], expected) => {
@@ -314,7 +314,7 @@ describe('loadConfig', () => {
   it('takes a target without a kind for dynsec, and says which kinds there are for one that is none', async () => {
     const target = (kind: string): string =>
       `targets: [{name: hall, description: In hall 3., ${kind}url: "mqtts://hall:8883", exclusive: false}]`;
-    await change('targets.yaml', (text) => text.replace('targets: []', target('')));
+    await change('targets.yaml', (text) => text.replace('targets:', target('')));
     expect((await loadConfig(dir)).targets).toEqual([
       expect.objectContaining({ name: 'hall', kind: 'dynsec' }),
     ]);
@@ -330,7 +330,7 @@ describe('loadConfig', () => {
   it('takes headersFile relative to the folder', async () => {
     await change('alerts.yaml', (text) =>
       text.replace(
-        'webhooks: []',
+        'webhooks:',
         'webhooks: [{name: oncall, url: "https://h/x", headersFile: secrets/h, timeout: PT5S, attempts: 2}]',
       ),
     );
@@ -357,5 +357,123 @@ describe('loadConfig', () => {
     const { code, detail } = await errorOf(loadConfig(join(dir, 'nowhere')));
     expect(code).toBe('FILE_NOT_FOUND');
     expect(detail).toContain('nowhere');
+  });
+
+  it('is valid with every setting and example of the shipped files uncommented', async () => {
+    const examples: string[] = [];
+    for (const file of (await readdir(dir, { recursive: true })).filter((name) =>
+      name.endsWith('.yaml'),
+    )) {
+      const before = await readFile(join(dir, file), 'utf8');
+      const after = before.replaceAll(/^( *)#(?=\S| {2,}\S)/gm, '$1');
+      if (after === before) continue;
+      examples.push(file);
+      await writeFile(join(dir, file), after);
+    }
+    expect(examples.toSorted()).toEqual([
+      'alerts.yaml',
+      'roles/device.yaml',
+      'service.yaml',
+      'targets.yaml',
+    ]);
+    const { alerts, service, targets, roles } = await loadConfig(dir, { strict: true });
+    expect(alerts.channels.webhooks.map(({ name }) => name)).toEqual(['oncall']);
+    expect(targets.map(({ name, exclusive }) => [name, exclusive])).toEqual([
+      ['plant-north', false],
+    ]);
+    expect([service.crl.shards, service.origins]).toEqual([16, ['https://console.example.org']]);
+    expect(roles.get('device')?.messagesPerSecond).toBe(20);
+  });
+});
+
+describe('a mistake in one target or channel', () => {
+  const good = 'name: hall, description: In hall 3., url: "mqtts://hall:8883", exclusive: false';
+  const targets = (...items: string[]): Promise<void> =>
+    writeFile(
+      join(dir, 'targets.yaml'),
+      `targets:\n${items.map((one) => `  - ${one}\n`).join('')}`,
+    );
+
+  it.each([
+    [
+      'an unknown key',
+      '{ name: yard, roll: x }',
+      'yard',
+      /^targets\.yaml:3:\d+: .*unknown key "roll"/,
+    ],
+    ['no name', '{ url: "mqtts://a:1" }', 'target-2', /"targets\.1": "name" is missing/],
+    ['a name that is taken', `{ ${good} }`, 'target-2', /a target "hall" is there already/],
+    [
+      'a name of Keyline’s own',
+      `{ ${good.replace('hall,', 'crl,')} }`,
+      'crl',
+      /name of Keyline's own/,
+    ],
+    ['a text instead of a mapping', 'hall', 'target-2', /must be a mapping, not "hall"/],
+    ['nothing', '', 'target-2', /must be a mapping, not empty/],
+    [
+      'a certificate without its key',
+      `{ ${good.replace('hall,', 'yard,')}, certificate: c.pem }`,
+      'yard',
+      /given together/,
+    ],
+  ])('that has %s leaves the others in use', async (_title, item, name, detail) => {
+    await targets(`{ ${good} }`, item);
+    const { targets: used, mistakes } = await loadConfig(dir);
+    expect(used.map((target) => target.name)).toEqual(['hall']);
+    expect(mistakes).toEqual([
+      { part: 'target', name, detail: expect.stringMatching(detail) as string },
+    ]);
+    expect((await problems()).join('\n')).toMatch(
+      detail.source.startsWith('^') ? /unknown key/ : detail,
+    );
+  });
+
+  it('is told of each, at its own place, when there are several of different kinds', async () => {
+    await targets('hall', `{ ${good} }`, `{ ${good} }`, `{ ${good.replace('hall,', 'broker,')} }`);
+    const { targets: used, mistakes } = await loadConfig(dir);
+    expect(used).toHaveLength(1);
+    expect(mistakes.map(({ detail }) => detail.replace(/:\d+: .*/, '')).toSorted()).toEqual([
+      'targets.yaml:2',
+      'targets.yaml:4',
+      'targets.yaml:5',
+    ]);
+  });
+
+  it.each([
+    ['is no YAML', 'targets: ["\n'],
+    ['is a list', '- name: hall\n'],
+    ['has another key', 'target: []\n'],
+  ])(
+    'of a targets.yaml that %s is told as that of one, and nothing else is stopped',
+    async (_title, text) => {
+      await writeFile(join(dir, 'targets.yaml'), text);
+      const { targets: used, mistakes } = await loadConfig(dir);
+      expect(used).toEqual([]);
+      expect(mistakes).toEqual([expect.objectContaining({ part: 'target', name: 'targets.yaml' })]);
+      expect(await problems()).not.toEqual([]);
+    },
+  );
+
+  it('in a webhook leaves the others in use, and in a threshold still stops the start', async () => {
+    const webhooks = `webhooks:
+    - { name: a, url: "https://h/x", timeout: PT5S, attempts: 2 }
+    - { name: b, url: "ftp://h/x", timeout: PT5S, attempts: 2 }
+    - { name: a, url: "https://h/y", timeout: PT5S, attempts: 2 }
+    - { name: c, url: "https://h/y", timeout: PT5M, attempts: 2 }
+`;
+    await change('alerts.yaml', (text) => text.replace('webhooks:\n', webhooks));
+    const { alerts, mistakes } = await loadConfig(dir);
+    expect(alerts.channels.webhooks.map(({ url }) => url)).toEqual(['https://h/x']);
+    expect(mistakes.map(({ part, name }) => [part, name])).toEqual([
+      ['channel', 'b'],
+      ['channel', 'channel-3'],
+      ['channel', 'c'],
+    ]);
+    expect(await problems()).toHaveLength(1);
+    await change('alerts.yaml', (text) =>
+      text.replace('P30D, severity: info', 'P30D, severity: x'),
+    );
+    expect((await errorOf(loadConfig(dir))).code).toBe('CONFIG_INVALID');
   });
 });

@@ -3,7 +3,34 @@ import { Option, type Command } from 'commander';
 import { engines } from '../up/plan.ts';
 import type { Act } from './act.ts';
 import { example, parsePort } from './client-options.ts';
+import type { CheckConfigOptions } from '../config/check-config.ts';
 import type { InitOptions } from '../init/run-init.ts';
+
+export function addConfigCommands(program: Command, act: Act): void {
+  const config = example(
+    program
+      .command('config')
+      .description('keyline.yaml, and the folder that it names (ca-config).'),
+    'keyline config check --data .keyline',
+  );
+  example(
+    config
+      .command('check')
+      .description(
+        'Checks keyline.yaml, everything in ca-config, and the files that they name, without starting anything. Ends with 6 when something is wrong, and names it by file, line and column.',
+      )
+      .option('--data <dir>', 'folder with keyline.yaml (default: .keyline, when it has one)')
+      .option('--config <dir>', 'folder laid out as ca-config (default: what keyline.yaml says)')
+      .option('--json', 'print what there is as JSON'),
+    'keyline config check --data .keyline',
+    'keyline config check --config ca-config',
+  ).action(
+    act(async (context, options: CheckConfigOptions) => {
+      const { checkConfig } = await import('../config/check-config.ts');
+      await checkConfig(context, options);
+    }),
+  );
+}
 
 export function addInitCommand(program: Command, act: Act): void {
   example(

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { X509Certificate } from 'node:crypto';
 import type { Endpoints } from '@keyline/api';
-import { loadPlantConfig, type PlantConfig } from '@keyline/config';
+import { loadConfig, loadPlantConfig, type PlantConfig } from '@keyline/config';
 import { createFolder, readText, readTextIfThere, removeFile, replaceFile } from '@keyline/files';
 import { exitCodes, isKeylineError, messageOf } from '@keyline/kernel';
 import { defaultLogBounds, untilAborted } from '@keyline/process';
@@ -116,6 +116,12 @@ async function supervise(
     options.config === undefined
       ? (plant?.config ?? defaultConfig)
       : resolve(context.cwd, options.config);
+  // Said here and at once: what a service finds comes with the end of its log, after attempts to start it again.
+  for (const { part, name, detail } of (await loadConfig(config)).mistakes) {
+    say(
+      `${part === 'target' ? 'the broker' : 'the channel of alerts'} "${name}" is told of nothing until this is mended: ${detail}`,
+    );
+  }
   const env = environmentOf(context, options.logLevel);
   await createFolder(layout.run, 0o700);
   await stopLeftovers({

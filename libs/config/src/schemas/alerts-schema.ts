@@ -1,6 +1,7 @@
 // ca-config/alerts.yaml.
 import { Type } from 'typebox';
 import { duration, NameSchema, wholeNumber } from './common.ts';
+import { mayBeEmpty } from './empty-section.ts';
 
 const closed = { additionalProperties: false } as const;
 export const severities = ['info', 'warning', 'critical'] as const;
@@ -49,43 +50,45 @@ export const AlertRulesSchema = Type.Object(
     channels: Type.Object(
       {
         log: Type.Boolean({ description: "Alerts appear in the service's log." }),
-        webhooks: Type.Array(
-          Type.Object(
-            {
-              name: NameSchema,
-              url: Type.String({
-                pattern: '^https?://[^\\s@]+$',
-                maxLength: 2000,
-                description: 'Takes POSTs in the shape of an Alertmanager webhook, version 4.',
-              }),
-              headersFile: Type.Optional(
-                Type.String({
-                  minLength: 1,
-                  maxLength: 1000,
-                  description:
-                    'File with one "Name: value" a line, relative to this folder. Secrets go there, never here.',
+        webhooks: mayBeEmpty(
+          Type.Array(
+            Type.Object(
+              {
+                name: NameSchema,
+                url: Type.String({
+                  pattern: '^https?://[^\\s@]+$',
+                  maxLength: 2000,
+                  description: 'Takes POSTs in the shape of an Alertmanager webhook, version 4.',
                 }),
-              ),
-              caFile: Type.Optional(
-                Type.String({
-                  minLength: 1,
-                  maxLength: 1000,
-                  description:
-                    "PEM file, relative to this folder: the server's certificate must be of one of these authorities. Absent: of a public one, or of one of Keyline's roots.",
-                }),
-              ),
-              timeout: duration('How long one request may take; at most PT1M.'),
-              attempts: wholeNumber(
-                'Requests tried in a row before the ledger follower retries later.',
-                {
-                  minimum: 1,
-                  maximum: 10,
-                },
-              ),
-            },
-            closed,
+                headersFile: Type.Optional(
+                  Type.String({
+                    minLength: 1,
+                    maxLength: 1000,
+                    description:
+                      'File with one "Name: value" a line, relative to this folder. Secrets go there, never here.',
+                  }),
+                ),
+                caFile: Type.Optional(
+                  Type.String({
+                    minLength: 1,
+                    maxLength: 1000,
+                    description:
+                      "PEM file, relative to this folder: the server's certificate must be of one of these authorities. Absent: of a public one, or of one of Keyline's roots.",
+                  }),
+                ),
+                timeout: duration('How long one request may take; at most PT1M.'),
+                attempts: wholeNumber(
+                  'Requests tried in a row before the ledger follower retries later.',
+                  {
+                    minimum: 1,
+                    maximum: 10,
+                  },
+                ),
+              },
+              closed,
+            ),
+            { maxItems: 20 },
           ),
-          { maxItems: 20 },
         ),
       },
       closed,

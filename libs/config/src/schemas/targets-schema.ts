@@ -1,6 +1,7 @@
 // ca-config/targets.yaml.
 import { Type } from 'typebox';
 import { DescriptionSchema, NameSchema } from './common.ts';
+import { mayBeEmpty } from './empty-section.ts';
 
 /** One folder of libs/targets each. */
 export const targetKinds = ['dynsec'] as const;
@@ -18,32 +19,34 @@ const file = (description: string) =>
 
 export const TargetsSchema = Type.Object(
   {
-    targets: Type.Array(
-      Type.Object(
-        {
-          name: NameSchema,
-          description: DescriptionSchema,
-          kind: Type.Optional(
-            Type.Enum([...targetKinds], {
-              description:
-                'How it is spoken to; absent: dynsec, the dynamic-security API of Mosquitto.',
+    targets: mayBeEmpty(
+      Type.Array(
+        Type.Object(
+          {
+            name: NameSchema,
+            description: DescriptionSchema,
+            kind: Type.Optional(
+              Type.Enum([...targetKinds], {
+                description:
+                  'How it is spoken to; absent: dynsec, the dynamic-security API of Mosquitto.',
+              }),
+            ),
+            url: Type.String({
+              pattern: '^mqtts://[^\\s@/?#]+$',
+              maxLength: 500,
+              description: 'A broker that speaks dynamic security, over TLS.',
             }),
-          ),
-          url: Type.String({
-            pattern: '^mqtts://[^\\s@/?#]+$',
-            maxLength: 500,
-            description: 'A broker that speaks dynamic security, over TLS.',
-          }),
-          ca: file("What its server certificate is checked against; absent: Keyline's roots."),
-          certificate: file("Identity that administers it; absent: Keyline's own."),
-          key: file('Its private key (mode 600).'),
-          exclusive: Type.Boolean({
-            description: 'Whether clients that the fleet does not know may be removed there.',
-          }),
-        },
-        closed,
+            ca: file("What its server certificate is checked against; absent: Keyline's roots."),
+            certificate: file("Identity that administers it; absent: Keyline's own."),
+            key: file('Its private key (mode 600).'),
+            exclusive: Type.Boolean({
+              description: 'Whether clients that the fleet does not know may be removed there.',
+            }),
+          },
+          closed,
+        ),
+        { maxItems: 50 },
       ),
-      { maxItems: 50 },
     ),
   },
   { ...closed, $id: 'urn:keyline:schema:targets', title: 'Keyline broker targets' },
