@@ -57,6 +57,7 @@ export async function startUnusableTarget(
     open: () => openUnusableTarget(name, reason),
     ...{ roles, types, clock, follow, log, fleet: store, exclusive: false },
     judge: () => Promise.resolve([]),
+    presence: createPresenceRecord({ store, clock }),
   });
   return { ...target, lastError: () => reason, behindFor: () => Infinity };
 }

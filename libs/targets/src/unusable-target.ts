@@ -22,6 +22,7 @@ export function openUnusableTarget(name: string, reason: string): ConnectedTarge
     deny: refuse,
     admit: refuse,
     takeReports: refuse,
+    takePresence: refuse,
     settleUses: refuse,
     reconnect: done,
     disconnect: done,
