@@ -177,6 +177,19 @@ describe('a revocation', () => {
     expect(fleet.countEntries()).toBe(entries);
   });
 
+  it('and then a decommissioning is done at once: the CRL that has the revocation has nothing more to learn', async () => {
+    const { fleet } = suite;
+    await fleet.enroll('ended-1');
+    const revoked = await change('ended-1', 'revoke', { wait: true });
+    const decommissioned = await change('ended-1', 'decommission', { wait: true });
+    expect(decommissioned.evidence.crl).toMatchObject({
+      number: expect.any(Number),
+      at: expect.any(String),
+    });
+    expect(decommissioned.evidence.crl.number).toBeGreaterThanOrEqual(revoked.evidence.crl.number);
+    expect(decommissioned.evidence.ocsp.status).toBe('revoked');
+  });
+
   it('of one certificate by serial refuses that one and leaves its device the newer', async () => {
     const { fleet, keyline } = suite;
     const device = await fleet.enroll('serial-1');

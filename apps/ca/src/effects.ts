@@ -1,7 +1,7 @@
 // What has taken effect of a change, and waiting for it: brokers, OCSP, CRL, each with its time.
 import type { Evidence } from '@keyline/api';
 import { listName } from '@keyline/authorities';
-import type { Store } from '@keyline/fleet';
+import type { Certificate, Store } from '@keyline/fleet';
 import { formatInstant, type SerialHex } from '@keyline/kernel';
 import { type CrlPublisher, statusOfCertificate } from '@keyline/status';
 import type { RunningTarget } from '@keyline/targets';
@@ -56,7 +56,7 @@ export function createEffects(options: {
           reached && certificate !== undefined
             ? crl.waitForComplete(
                 listName(certificate.authority, certificate.crlShard),
-                seq,
+                listedBy(certificate, seq),
                 timeout,
               )
             : reached,
@@ -71,7 +71,10 @@ export function createEffects(options: {
         serial === undefined || serial === null ? undefined : await store.findCertificate(serial);
       const list = certificate && listName(certificate.authority, certificate.crlShard);
       if (list !== undefined && !crl.isPublishing()) await crl.view.refresh();
-      const covering = list === undefined ? undefined : crl.coverage(list, entry.seq);
+      const covering =
+        list === undefined || certificate === undefined
+          ? undefined
+          : crl.coverage(list, listedBy(certificate, entry.seq));
       const status = certificate && statusOfCertificate(certificate).status;
       return {
         ledger: { seq: entry.seq, at: formatInstant(entry.at) },
@@ -101,6 +104,14 @@ export function createEffects(options: {
       };
     },
   };
+}
+
+/**
+ * The ledger position that a CRL must hold for a change to be in it. A certificate that was revoked before (a revoked device that is
+ * decommissioned) gives its list nothing new: no CRL will be made for this entry, and the one with the revocation says all there is.
+ */
+function listedBy({ entry }: Pick<Certificate, 'entry'>, seq: number): number {
+  return Math.min(entry ?? seq, seq);
 }
 
 function refusalOf(target: TargetView): 'broker' | 'crl' | null {

@@ -7,6 +7,7 @@ import { exitCodes, formatInstant } from '@keyline/kernel';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { formatEvidence, isComplete } from '../print/evidence.ts';
+import { createWaitingLine } from '../print/waiting-line.ts';
 import { awaitCrlInForce } from './crl-in-force.ts';
 
 /** Milliseconds that --wait follows; within them the service itself waits its effectWait each time. */
@@ -45,14 +46,16 @@ export async function changeDevice(
     // Said again it changes nothing, and is answered with what has taken effect since.
     const call = () => client.call(routeOfChange[change], { params: { id }, body });
     const until = performance.now() + patience;
+    const waiting = createWaitingLine(context.terminal);
     let answer = await call();
     while (options.wait === true && !isComplete(answer.evidence) && performance.now() < until) {
       const begun = performance.now();
-      context.terminal.err(`${whatPends(answer.evidence)} Waiting on.\n`);
+      waiting.show(`${whatPends(answer.evidence)} Waiting for it.`);
       answer = await call();
       // A service that does not wait itself is not to be asked without a pause.
       await sleep(Math.max(0, begun + pace - performance.now()));
     }
+    waiting.clear();
     const { device, evidence } = answer;
     const found =
       options.wait === true
