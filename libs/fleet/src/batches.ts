@@ -2,9 +2,10 @@
 import { Duration, KeylineError } from '@keyline/kernel';
 import { actorOf, entryBy, type Caller } from './caller.ts';
 import { commitOrThrow, getTypeDetails, type FleetContext } from './context.ts';
+import { isReserved } from './issuance/admissions/name.ts';
 import type { Batch, Labels } from './model.ts';
 
-/** @throws {KeylineError} BATCH_EXISTS, DEVICE_TYPE_UNKNOWN, VALIDITY_NOT_ALLOWED */
+/** @throws {KeylineError} REQUEST_INVALID for a station that can't be, BATCH_EXISTS, DEVICE_TYPE_UNKNOWN, VALIDITY_NOT_ALLOWED */
 export async function openBatch(
   context: FleetContext,
   command: {
@@ -24,6 +25,7 @@ export async function openBatch(
   if (command.lifetime < Duration.seconds(1)) {
     throw new KeylineError('VALIDITY_NOT_ALLOWED', 'A batch must be open for at least a second.');
   }
+  for (const station of command.stations) assertStationName(station);
   const now = context.clock.now();
   const batch: Batch = {
     id: command.id,
@@ -58,6 +60,18 @@ export async function openBatch(
       ),
   );
   return batch;
+}
+
+/** What the name in a station's certificate can be (`POST /v1/certificates`). */
+const stationName = /^[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9._@-]*$/;
+
+/** A batch for a station that no certificate can name could never be signed for, and nobody would see why. */
+function assertStationName(name: string): void {
+  if (stationName.test(name) && name.length <= 64 && !isReserved(name)) return;
+  throw new KeylineError(
+    'REQUEST_INVALID',
+    `No station can be called "${name}". It is the name in the station's certificate: letters, digits, ".", "_" and "-" with an "@" in it, for instance st1@line; not one of the service's own.`,
+  );
 }
 
 /** @throws {KeylineError} BATCH_NOT_FOUND */

@@ -122,7 +122,8 @@ export async function changeDeviceState(
             type: device.type,
             state: transition.to,
             role: roleName(context, device.type, transition.to),
-            reason,
+            // The certificates of a suspended device are on hold whatever the reason, which the ledger keeps.
+            reason: command.reason ?? transition.defaultReason,
             serials: [
               ...new Set(
                 writes.flatMap((write) =>

@@ -139,11 +139,30 @@ describe('signing a unit', () => {
     expect(await refusal(async () => sign(closed, await csrOf('u4')))).toBe('BATCH_CLOSED');
   });
 
+  it.each(['st1', '', 'two words@line', 'api@keyline'])(
+    'is not opened for a station that can not be: %j',
+    async (name) => {
+      expect(await refusal(() => batchOf(fleet, { id: 'lot-9', stations: [name] }))).toBe(
+        'REQUEST_INVALID',
+      );
+      expect(await fleet.store.findBatch('lot-9')).toBeUndefined();
+    },
+  );
+
   it('refuses a key of another unit, and a CSR for another', async () => {
     const batch = await batchOf(fleet);
     const key = newKey();
     await sign(batch, await csrOf('u1', key));
-    expect(await refusal(async () => sign(batch, await csrOf('u2', key)))).toBe('CSR_KEY_IN_USE');
+    const csr = await csrOf('u2', key);
+    expect(await refusal(() => sign(batch, csr))).toBe('CSR_KEY_IN_USE');
+    // Who may look up any device is told whose key it is; a station is not.
+    await expect(sign(batch, csr)).rejects.toMatchObject({
+      detail: expect.not.stringContaining('u1'),
+    });
+    await expect(sign(batch, csr, { caller: operator })).rejects.toMatchObject({
+      code: 'CSR_KEY_IN_USE',
+      detail: expect.stringContaining('belongs to "u1" already'),
+    });
     expect(await refusal(async () => sign(batch, await csrOf('u3'), { id: 'u4' }))).toBe(
       'CSR_SUBJECT_MISMATCH',
     );

@@ -136,6 +136,13 @@ it('is DEVICE_NOT_FOUND for nobody, DEVICE_ID_INVALID for what is no id', async 
   expect(await other('a/b')).toBe('DEVICE_ID_INVALID');
 });
 
+it('suspends with a hold on the certificates (RFC 5280 §5.3.1), and keeps the reason that was given in the ledger', async () => {
+  const { entry } = await change('suspend', 'privilegeWithdrawn');
+  expect(await found()).toMatchObject({ state: 'revoked', reason: 'certificateHold' });
+  const [written] = await fleet.store.readEntries(entry.seq - 1, 1);
+  expect(written?.data).toMatchObject({ kind: 'device-suspended', reason: 'privilegeWithdrawn' });
+});
+
 describe('revoking', () => {
   it('ends every certificate that has not ended, and says which, in one entry', async () => {
     const second = await renewed();

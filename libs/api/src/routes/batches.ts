@@ -34,7 +34,8 @@ export const CreateBatchRequestSchema = object({
   stations: Type.Optional(
     Type.Array(plainText(64), {
       maxItems: 1000,
-      description: 'Stations that may sign; empty: any.',
+      description:
+        'Stations that may sign, by the names in their certificates (`st1@line`); empty: any.',
     }),
   ),
   labels: Type.Optional(LabelsSchema),

@@ -1,6 +1,7 @@
 // Which device a CSR is for.
-import { KeylineError, parseDeviceId, type DeviceId } from '@keyline/kernel';
+import { isKeylineError, KeylineError, parseDeviceId, type DeviceId } from '@keyline/kernel';
 import type { Csr } from '@keyline/pki';
+import type { Caller } from '../caller.ts';
 
 /**
  * The id a CSR is for: the one asked for, which the CSR's CN must not contradict, else the CN.
@@ -32,7 +33,21 @@ export function resolveDeviceId(asked: string | undefined, csr: Csr): DeviceId {
 export function keyInUse(id: string, owner: string | number | undefined): KeylineError {
   return new KeylineError(
     'CSR_KEY_IN_USE',
-    `The key in the CSR for "${id}" belongs to another identity already. Every device needs a key pair of its own; operators find the owner in the log.`,
+    `The key in the CSR for "${id}" belongs to another identity already. Every device needs a key pair of its own. An operator finds whose it is in the ledger (a refused call).`,
     owner === undefined ? {} : { context: { owner } },
+  );
+}
+
+/** The same refusal for who may look up any device: with the owner's name. Others are given what was said to a stranger. */
+export function nameOwner(error: unknown, caller: Caller | 'keyline'): unknown {
+  if (!isKeylineError(error) || error.code !== 'CSR_KEY_IN_USE' || caller === 'keyline') {
+    return error;
+  }
+  const { owner } = error.context;
+  if (owner === undefined || (caller.role !== 'admin' && caller.role !== 'operator')) return error;
+  return new KeylineError(
+    'CSR_KEY_IN_USE',
+    `The key in the CSR belongs to "${String(owner)}" already. Every identity needs a key pair of its own: make a new one.`,
+    { cause: error, context: { owner } },
   );
 }

@@ -22,7 +22,7 @@ import type {
   Words,
 } from '../admission.ts';
 import { decide, isAnsweredAgain } from '../decide.ts';
-import { keyInUse, resolveDeviceId } from '../device-id.ts';
+import { keyInUse, nameOwner, resolveDeviceId } from '../device-id.ts';
 import { issue } from '../issue.ts';
 import { nothingStands, readStanding } from '../standing.ts';
 
@@ -51,7 +51,11 @@ export async function signUnit(context: FleetContext, command: SignCommand): Pro
       `The batch "${batch.id}" is for device ids like "${batch.idPattern}", not for "${id}".`,
     );
   }
-  return issue(context, admitByBatch(context, { batch, caller, id, key: csr }));
+  try {
+    return await issue(context, admitByBatch(context, { batch, caller, id, key: csr }));
+  } catch (error) {
+    throw nameOwner(error, caller);
+  }
 }
 
 function admitByBatch(

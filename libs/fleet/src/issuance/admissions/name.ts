@@ -6,7 +6,7 @@ import type { FleetContext } from '../../context.ts';
 import type { Certificate } from '../../model.ts';
 import type { Admission, Decision, ProvedKey } from '../admission.ts';
 import { certificateRow } from '../certificate-row.ts';
-import { keyInUse } from '../device-id.ts';
+import { keyInUse, nameOwner } from '../device-id.ts';
 import { issue } from '../issue.ts';
 
 export interface IssueCertificateCommand {
@@ -26,7 +26,7 @@ export interface IssueCertificateCommand {
 export const brokerAdminName = 'keyline@service';
 
 /** Names under which the service alone gets certificates: a second holder could be taken for it. */
-function isReserved(given: string): boolean {
+export function isReserved(given: string): boolean {
   // RFC 5280 §7.1: names that differ in case alone are one name.
   const name = given.toLowerCase();
   return name === brokerAdminName || name === 'api@keyline' || /^ocsp\..*@keyline$/.test(name);
@@ -39,8 +39,12 @@ export async function issueCertificate(
 ): Promise<Certificate> {
   const profile = getProfile(context, command);
   const key = parseCsr(command.csr, { maxBytes: context.csrBytes });
-  const { certificate } = await issue(context, admitByName({ command, profile, key }));
-  return certificate;
+  try {
+    const { certificate } = await issue(context, admitByName({ command, profile, key }));
+    return certificate;
+  } catch (error) {
+    throw nameOwner(error, command.caller);
+  }
 }
 
 interface NameCase {
