@@ -10,6 +10,8 @@ export interface EarlierUrl {
   readonly httpUrl: string;
   /** RFC 3339. */
   readonly leftAt: string;
+  /** RFC 3339: when the last certificate ends that was issued until then. Absent: there was none. Authorities may end later. */
+  readonly until?: string | undefined;
 }
 
 /** `ca.json`: what stands in certificates already issued, and so is never forgotten. */
@@ -120,12 +122,13 @@ export async function loadSettings(folder: CaFolder): Promise<CaSettings> {
 }
 
 function isEarlierUrl(value: unknown): value is EarlierUrl {
-  const { httpUrl, leftAt } = (value ?? {}) as Partial<EarlierUrl>;
+  const { httpUrl, leftAt, until } = (value ?? {}) as Partial<EarlierUrl>;
   return (
     typeof httpUrl === 'string' &&
     typeof leftAt === 'string' &&
     URL.canParse(httpUrl) &&
-    !Number.isNaN(Date.parse(leftAt))
+    !Number.isNaN(Date.parse(leftAt)) &&
+    (until === undefined || !Number.isNaN(Date.parse(until)))
   );
 }
 

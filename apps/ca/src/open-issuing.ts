@@ -7,7 +7,7 @@ import { systemClock, type Clock } from '@keyline/kernel';
 import type { AuthorityKeys } from '@keyline/keys';
 import type { AuthorityUrls } from '@keyline/pki';
 import { openSqliteStore } from '@keyline/store';
-import { caFolderOf, loadSettings, openKeys, urlsOf } from './ca-folder.ts';
+import { caFolderOf, loadSettings, openKeys, urlsOf, type CaSettings } from './ca-folder.ts';
 
 export interface Issuing {
   /** What changes, whoever of those that share the database changed it. */
@@ -18,6 +18,7 @@ export interface Issuing {
   /** Plain-HTTP URLs of an authority, as its leaves carry them. */
   readonly urlsOf: (authority: string) => AuthorityUrls;
   readonly fleet: FleetContext;
+  readonly settings: CaSettings;
   close(): Promise<void>;
 }
 
@@ -60,6 +61,7 @@ export async function openIssuing(options: {
       config,
       feed,
       keys,
+      settings,
       authorities,
       urlsOf: (id) => urlsOf(id, settings),
       fleet: {

@@ -1,5 +1,5 @@
 // What the routes are given.
-import type { AlertChannelView, Health } from '@keyline/api';
+import type { AddressesView, AlertChannelView, Health } from '@keyline/api';
 import type { Authorities } from '@keyline/authorities';
 import type { ServiceConfig } from '@keyline/config';
 import type { Caller, FleetContext } from '@keyline/fleet';
@@ -31,6 +31,8 @@ export interface ServiceContext {
   authoritiesChanged(): Promise<void>;
   /** Each is asked whether it could deliver, now and then. */
   alertChannels(): Promise<readonly AlertChannelView[]>;
+  /** How it is called, and was before. */
+  addresses(): AddressesView;
   health(): Promise<Health>;
 }
 

@@ -14,6 +14,7 @@ import {
 } from '@keyline/ledger';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { createAddresses } from './addresses.ts';
 import { createChannelViews } from './alert-channels.ts';
 import { createApiApp } from './api-app.ts';
 import { createAuthenticator } from './authenticate.ts';
@@ -215,6 +216,9 @@ export async function createService(options: ServiceOptions): Promise<Service> {
           return follower === undefined ? [] : [{ channel, follower }];
         }),
       ),
+      addresses: createAddresses({
+        ...{ settings: issuing.settings, names, brokerUrl, authorities, clock },
+      }),
       health: createHealth({ store, clock, authorities, crl, targets, behindAfter, reserve }),
     };
     const https = serverOptions(authorities, own.api, apiTls);

@@ -263,7 +263,7 @@ describe('shards', () => {
       const service = join(shared, 'service.yaml');
       const text = await readFile(service, 'utf8');
       const setShards = (count: number) =>
-        writeFile(service, text.replace('# shards: 16', `shards: ${String(count)}`));
+        writeFile(service, text.replace('#shards: 16', `shards: ${String(count)}`));
       await setShards(2);
       await issuingCa.restart(shared);
       const old = parseCertificate(decodePem(await enrollDevice(issuingCa, 'a'), 'CERTIFICATE'));

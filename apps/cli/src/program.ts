@@ -14,7 +14,7 @@ import { addAuthorityCommands } from './command-line/authority.ts';
 import { addBatchCommands } from './command-line/batch.ts';
 import { addBrokerCommands } from './command-line/broker.ts';
 import { addDeviceCommands } from './command-line/device.ts';
-import { addConfigCommands, addInitCommand } from './command-line/init.ts';
+import { addConfigCommands, addInitCommand, addMoveCommand } from './command-line/init.ts';
 import { addOperationCommands } from './command-line/operations.ts';
 import { addTargetCommands } from './command-line/target.ts';
 import { addTokenCommands } from './command-line/token.ts';
@@ -89,6 +89,7 @@ ${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
     );
   addInitCommand(program, act);
   addConfigCommands(program, act);
+  addMoveCommand(program, act);
   addUpCommand(program, act);
   addDeviceCommands(program, act);
   addTokenCommands(program, act);

@@ -1,7 +1,10 @@
 // What the doctor says of files with secrets, alerts and their channels.
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createClient, type ApiClient } from '@keyline/client';
+import { checkAddresses } from '../src/doctor/address-checks.ts';
 import { checkFiles } from '../src/doctor/file-checks.ts';
 import { checkAlertChannels, checkAlerts } from '../src/doctor/service-checks.ts';
 import {
@@ -113,5 +116,44 @@ describe('alerts', () => {
       ['fail', 'Broker "b" is behind.'],
       ['warn', 'Broker "b" is behind.'],
     ]);
+  });
+});
+
+describe('an address of before', () => {
+  const earlier = (http: string, until: string | null, authorities: unknown[] = []): void => {
+    const leftAt = '2030-01-01T00:00:00Z';
+    service.answers.getAddresses = () => ({
+      ...{ names: [], http: 'http://ca.example.org', broker: '' },
+      earlier: [{ http, leftAt, until, authorities }],
+    });
+  };
+  const now = Date.parse('2030-02-01T00:00:00Z');
+
+  it('is shown with the day until which certificates name it, and warned of when it is not answered', async () => {
+    const issuing = { id: 'issuing-1', notAfter: '2039-01-01T00:00:00Z' };
+    earlier('http://127.0.0.1:1', '2030-04-01T00:00:00Z', [issuing]);
+    expect(await checkAddresses(client, now)).toMatchObject([
+      {
+        level: 'warn',
+        message: expect.stringMatching(
+          /^http:\/\/127\.0\.0\.1:1 is not answered from here \(.*\); named by certificates until 2030-04-01 and the authority issuing-1 until 2039-01-01$/,
+        ),
+      },
+    ]);
+    const server = createServer((_request, response) => response.end('x'));
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    const { port } = server.address() as AddressInfo;
+    earlier(`http://127.0.0.1:${String(port)}`, '2030-04-01T00:00:00Z');
+    expect(await checkAddresses(client, now)).toMatchObject([
+      { level: 'ok', message: expect.stringContaining('is answered; named by certificates until') },
+    ]);
+    server.close();
+  });
+
+  it('is nobody’s worry once no certificate names it', async () => {
+    for (const until of [null, '2030-01-31T00:00:00Z']) {
+      earlier('http://127.0.0.1:1', until);
+      expect(await checkAddresses(client, now)).toMatchObject([{ level: 'ok' }]);
+    }
   });
 });

@@ -251,3 +251,51 @@ describe('a machine that moves', () => {
     ).rejects.toThrow(/keyline move --host/);
   });
 });
+
+describe('keyline move', () => {
+  beforeEach(() =>
+    workshop.run('init', '--data', 'plant', '--host', 'a.example.org', '--yes', ...free),
+  );
+  const move = (host: string) => workshop.run('move', '--data', 'plant', '--host', host);
+
+  it('changes the names in keyline.yaml and nothing else, and says what the old ones are still needed for', async () => {
+    const before = readFileSync(file(), 'utf8');
+    const { code, out } = await move('b.example.org, 2001:DB8:0::1');
+    expect(code).toBe(0);
+    expect(out).toContain('let a.example.org go on leading to this machine');
+    expect(readFileSync(file(), 'utf8')).toBe(
+      before.replace('  - a.example.org\n', "  - 'b.example.org'\n  - '2001:db8::1'\n"),
+    );
+    expect((await loadPlantConfig(file())).hosts).toEqual(['b.example.org', '2001:db8::1']);
+    expect((await move('b.example.org,2001:db8::1')).out).toContain('already');
+  });
+
+  it.each([
+    ['hosts: [a.example.org]', "hosts: ['b.example.org']"],
+    ['hosts: [ "a.example.org", c.example.org ] # mine', "hosts: ['b.example.org'] # mine"],
+    ["hosts:\n- 'a.example.org' # old\n- c.example.org", "hosts:\n- 'b.example.org'"],
+  ])('finds the list however it is written: %j', async (written, expected) => {
+    const rest = 'listen: 0.0.0.0 # all\nports: { api: 1443, http: 1080, broker: 1883 }\n';
+    for (const [head, tail] of [
+      ['# mine\n', `\n${rest}`],
+      [rest, ''],
+      [rest, '\n'],
+    ] as const) {
+      writeFileSync(file(), head + written + tail);
+      expect((await move('b.example.org')).err).toBe('');
+      expect(readFileSync(file(), 'utf8')).toBe(head + expected + tail);
+    }
+  });
+
+  it('says that there is nothing to move, and refuses names that are none', async () => {
+    const nowhere = await workshop.run('move', '--data', 'nowhere', '--host', 'b.example.org');
+    expect([nowhere.code, nowhere.err.includes('keyline init --data nowhere')]).toEqual([6, true]);
+    const before = readFileSync(file(), 'utf8');
+    for (const host of ['b', '', 'b.example.org,b.example.org']) {
+      expect((await move(host)).code).toBe(2);
+    }
+    writeFileSync(file(), before.replace('listen:', 'lisen:'));
+    const broken = await move('b.example.org');
+    expect([broken.code, /did you mean "listen"/.test(broken.err)]).toEqual([6, true]);
+  });
+});

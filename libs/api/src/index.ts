@@ -22,7 +22,7 @@ export type {
 } from './routes/devices.ts';
 export { routes, type RouteName } from './routes/index.ts';
 export type { Admits, RouteContract } from './routes/route-contract.ts';
-export type { Health } from './routes/service.ts';
+export type { AddressesView, Health } from './routes/service.ts';
 export type { TargetView } from './routes/targets.ts';
 export type { CreateTokenRequest, TokenList, TokenView } from './routes/tokens.ts';
 export { ProblemSchema, type Problem } from './schemas/common.ts';

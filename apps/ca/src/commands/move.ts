@@ -1,7 +1,15 @@
 // `keyline-ca move`: another address for what certificates name. Those that are out keep theirs, and lists go on naming it.
+import { existsSync } from 'node:fs';
 import { replaceFile } from '@keyline/files';
 import { formatInstant, systemClock } from '@keyline/kernel';
-import { caFolderOf, loadSettings, parseHttpUrl, type CaSettings } from '../ca-folder.ts';
+import { readLastEnd } from '@keyline/store';
+import {
+  caFolderOf,
+  loadSettings,
+  parseHttpUrl,
+  type CaSettings,
+  type EarlierUrl,
+} from '../ca-folder.ts';
 
 export interface MoveOptions {
   readonly data: string;
@@ -15,7 +23,12 @@ export async function runMove({ data, httpUrl: given }: MoveOptions): Promise<st
   const httpUrl = parseHttpUrl(given);
   const { httpUrl: before, earlier = [] } = settings;
   if (before === httpUrl) return `new certificates name ${httpUrl} already`;
-  const left = { httpUrl: before, leftAt: formatInstant(systemClock.now()) };
+  const last = existsSync(folder.database) ? readLastEnd(folder.database) : undefined;
+  const left: EarlierUrl = {
+    httpUrl: before,
+    leftAt: formatInstant(systemClock.now()),
+    ...(last === undefined ? {} : { until: formatInstant(last) }),
+  };
   const moved: CaSettings = {
     ...settings,
     httpUrl,

@@ -21,13 +21,15 @@ export function registerLiveness(
 
 export function registerService(
   register: Register,
-  { fleet }: Pick<ServiceContext, 'fleet'>,
+  { fleet, addresses }: Pick<ServiceContext, 'fleet' | 'addresses'>,
   metrics: Metrics,
 ): void {
   register('whoAmI', async ({ request }) => {
     const { name, role, via } = requireCaller(request.caller);
     return { name, role, via, time: formatInstant(fleet.clock.now()) };
   });
+
+  register('getAddresses', () => Promise.resolve(addresses()));
 
   register('metrics', async ({ reply }) =>
     reply.header('content-type', metrics.contentType).send(await metrics.text()),

@@ -4,6 +4,7 @@ import { engines } from '../up/plan.ts';
 import type { Act } from './act.ts';
 import { example, parsePort } from './client-options.ts';
 import type { CheckConfigOptions } from '../config/check-config.ts';
+import type { MoveOptions } from '../init/move.ts';
 import type { InitOptions } from '../init/run-init.ts';
 
 export function addConfigCommands(program: Command, act: Act): void {
@@ -28,6 +29,29 @@ export function addConfigCommands(program: Command, act: Act): void {
     act(async (context, options: CheckConfigOptions) => {
       const { checkConfig } = await import('../config/check-config.ts');
       await checkConfig(context, options);
+    }),
+  );
+}
+
+export function addMoveCommand(program: Command, act: Act): void {
+  example(
+    program
+      .command('move')
+      .summary('give a plant other names or addresses')
+      .description(
+        'Changes the names in DIR/keyline.yaml. From the next start on new certificates carry them; the old ones stay in the certificates of API and broker, and CRL and OCSP are answered under them for as long as certificates name them: "keyline doctor" says until when.',
+      )
+      .requiredOption('--data <dir>', 'folder with keyline.yaml')
+      .requiredOption(
+        '--host <names>',
+        'names or addresses by which devices will reach it, with commas: the first in URLs, all in certificates',
+      )
+      .option('--json', 'print what was changed as JSON'),
+    'keyline move --data .keyline --host ca.example.org,192.0.2.10',
+  ).action(
+    act(async (context, options: MoveOptions) => {
+      const { movePlant } = await import('../init/move.ts');
+      await movePlant(context, options);
     }),
   );
 }

@@ -5,6 +5,7 @@ import { findCaller, findService } from '../find-service.ts';
 import { escapeLine, exitCodes, isKeylineError, messageOf } from '@keyline/kernel';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
+import { checkAddresses } from './address-checks.ts';
 import { checkEngine } from './engine-check.ts';
 import { checkFiles } from './file-checks.ts';
 import { fail, ok, warn, type Finding } from './finding.ts';
@@ -101,6 +102,7 @@ async function examine(
       }
       await attempt('ocsp', () => checkOcsp(http, caller, authorities));
     }
+    await ask('earlier address', () => checkAddresses(client, context.clock.now()));
     await attempt('broker', () => checkBroker(context, client, caller));
     await attempt('broker engine', () => checkEngine(endpoints?.metrics));
     await ask('targets', () => checkTargets(client));

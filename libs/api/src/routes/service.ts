@@ -29,7 +29,42 @@ export const HealthSchema = object({
 });
 export type Health = Static<typeof HealthSchema>;
 
+export const AddressesSchema = object({
+  names: Type.Array(Type.String(), {
+    description: 'Names and addresses in the certificate of the API.',
+  }),
+  http: Type.String({
+    description: 'Origin that certificates issued now name for CRL, OCSP and AIA.',
+  }),
+  broker: Type.String({ description: 'mqtts:// URL that devices are given; empty: none.' }),
+  earlier: Type.Array(
+    object({
+      http: Type.String({
+        description: 'Origin that certificates of before name: it must go on being answered.',
+      }),
+      leftAt: timestamp('When the service moved away from it.'),
+      until: Type.Union([timestamp('End of the last certificate that may name it.'), Type.Null()], {
+        description: 'Null: no certificate was issued before.',
+      }),
+      authorities: Type.Array(
+        object({ id: Type.String(), notAfter: timestamp('End of its certificate.') }),
+        { description: 'Authorities whose own certificate names it, which end later.' },
+      ),
+    }),
+  ),
+});
+export type AddressesView = Static<typeof AddressesSchema>;
+
 export const serviceRoutes = {
+  getAddresses: {
+    method: 'GET',
+    url: '/v1/addresses',
+    admits: readers,
+    tag: 'operations',
+    summary: 'By which names and addresses it is called, and was before',
+    status: 200,
+    response: AddressesSchema,
+  },
   whoAmI: {
     method: 'GET',
     url: '/v1/whoami',
