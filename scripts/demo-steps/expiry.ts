@@ -21,7 +21,7 @@ export async function showExpiry(world: World): Promise<void> {
   screen.step('A certificate near its end raises an alert');
   await screen.verify(`${id} asked for a certificate of one minute`, async () => {
     const token = await fleet.createToken({ type, idPattern: id });
-    devices.set(id, await fleet.enroll(id, { token, validity: 'PT1M' }));
+    devices.set(id, await fleet.enroll(id, { token, validity: '1m' }));
   });
   let fired: AlertView | undefined;
   await screen.verify('GET /v1/alerts has it', async () => {

@@ -13,7 +13,7 @@ export async function showEnrollment(world: World): Promise<void> {
   screen.step('Three devices enroll over REST');
   let token = '';
   await screen.verify('an operator made a token for three devices called pump-*', async () => {
-    token = await fleet.createToken({ maxUses: 3, idPattern: 'pump-*', expiresIn: 'PT1H' });
+    token = await fleet.createToken({ maxUses: 3, idPattern: 'pump-*', expiresIn: '1h' });
   });
   for (const id of ids) {
     await screen.verify(`${id} made its key, sent a CSR, got its certificate`, async () => {

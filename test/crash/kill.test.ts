@@ -34,7 +34,7 @@ describe.skipIf(!has('openssl'))('kill -9 of the CA and of the broker', () => {
       cpSync(join(projectFolder, 'ca-config'), config, { recursive: true });
       const file = join(config, 'service.yaml');
       const text = readFileSync(file, 'utf8');
-      const impatient = text.replace('provisionWait: PT2S', 'provisionWait: PT0S');
+      const impatient = text.replace('provisionWait: 2s', 'provisionWait: 0s');
       expect(impatient).not.toBe(text);
       writeFileSync(file, impatient);
       return config;

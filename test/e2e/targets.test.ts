@@ -41,7 +41,7 @@ describe.skipIf(!has('mosquitto'))('an embedded broker and a Mosquitto of the te
       writeFileSync(join(config, 'targets.yaml'), targetsYaml(plant, { port }));
       const service = readFileSync(join(config, 'service.yaml'), 'utf8');
       const longer = service.replace(
-        'provisionWait: PT2S',
+        'provisionWait: 2s',
         `provisionWait: PT${provisionWait / 1000}S`,
       );
       expect(longer).not.toBe(service);

@@ -1,7 +1,16 @@
 // The command line: `keyline-broker serve …`, its options into BrokerOptions.
 import { Command, InvalidArgumentError, Option, type OutputConfiguration } from 'commander';
 import type { MosquittoOptions } from './mosquitto/options.ts';
-import { describeExitCodes, KeylineError, logLevels, version } from '@keyline/kernel';
+import {
+  describeExitCodes,
+  encodeDuration,
+  isKeylineError,
+  KeylineError,
+  logLevels,
+  messageOf,
+  parseDuration,
+  version,
+} from '@keyline/kernel';
 import {
   defaultLimits,
   defaultTlsPolicy,
@@ -68,16 +77,16 @@ const limitOptions: Record<keyof Limits, readonly [flag: string, help: string]> 
     '--max-partial-bytes <bytes>',
     'of packets that are not whole or wait; above it, those with the most are cut',
   ],
-  packetTimeout: ['--packet-timeout <ms>', 'first to last byte of a packet'],
+  packetTimeout: ['--packet-timeout <duration>', 'first to last byte of a packet'],
   messageSizeLimit: ['--message-size-limit <bytes>', 'payload of one message, 0 for no limit'],
   maxPacketSize: ['--max-packet-size <bytes>', 'one packet; a larger one ends the connection'],
-  maxKeepalive: ['--max-keepalive <seconds>', 'longest keep-alive a client gets'],
+  maxKeepalive: ['--max-keepalive <duration>', 'longest keep-alive a client gets'],
   persistentClientExpiration: [
-    '--persistent-client-expiration <seconds>',
+    '--persistent-client-expiration <duration>',
     'longest time the session of an absent client is kept',
   ],
-  handshakeTimeout: ['--handshake-timeout <ms>', 'TCP connection to end of TLS handshake'],
-  connectTimeout: ['--connect-timeout <ms>', 'TLS handshake to CONNECT packet'],
+  handshakeTimeout: ['--handshake-timeout <duration>', 'TCP connection to end of TLS handshake'],
+  connectTimeout: ['--connect-timeout <duration>', 'TLS handshake to CONNECT packet'],
   maxHandshakes: [
     '--max-handshakes <n>',
     'TLS handshakes at once, shared between addresses when there is no room',
@@ -95,6 +104,15 @@ const limitOptions: Record<keyof Limits, readonly [flag: string, help: string]> 
     'wrong passwords a minute from one address',
   ],
   maxGuessesPerName: ['--max-guesses-per-name <n>', 'wrong passwords a minute at one user name'],
+};
+
+/** Those that are durations: milliseconds in one of what the limit counts. A plain number on the command line is of these, too. */
+const durationUnits: Partial<Record<keyof Limits, number>> = {
+  packetTimeout: 1,
+  maxKeepalive: 1000,
+  persistentClientExpiration: 1000,
+  handshakeTimeout: 1,
+  connectTimeout: 1,
 };
 
 interface Flags extends Limits {
@@ -217,7 +235,12 @@ export function createProgram(
       'with --engine mosquitto: file with more of them, one a line, looked at again and again',
     );
   for (const [name, [flag, help]] of Object.entries(limitOptions)) {
-    command.option(flag, help, parseCount, defaultLimits[name as keyof Limits]);
+    const value = defaultLimits[name as keyof Limits];
+    const unit = durationUnits[name as keyof Limits];
+    const option = new Option(flag, help);
+    if (unit === undefined) option.argParser(parseCount).default(value);
+    else option.argParser(durationIn(unit)).default(value, encodeDuration(value * unit));
+    command.addOption(option);
   }
   command
     .addHelpText(
@@ -308,6 +331,18 @@ function parseUrls(text: string, all: readonly string[]): string[] {
 function parseList(text: string): string {
   if (text.trim() === '') throw new InvalidArgumentError('It must name something.');
   return text;
+}
+
+/** commander argument parser: `10s`, or a number of units. */
+function durationIn(unit: number): (text: string) => number {
+  return (text) => {
+    if (/^\d+$/.test(text)) return parseCount(text);
+    try {
+      return Math.round(parseDuration(text) / unit);
+    } catch (error) {
+      throw new InvalidArgumentError(isKeylineError(error) ? error.detail : messageOf(error));
+    }
+  };
 }
 
 function parseCount(text: string): number {

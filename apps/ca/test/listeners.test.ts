@@ -10,8 +10,8 @@ beforeAll(async () => {
   issuingCa = await buildIssuingCa();
   const folder = await changedConfig(issuingCa, [
     ['connections: 4096', 'connections: 16'],
-    ['headerTime: PT10S', 'headerTime: PT1S'],
-    ['bodyTime: PT20S', 'bodyTime: PT1S'],
+    ['headerTime: 10s', 'headerTime: 1s'],
+    ['bodyTime: 20s', 'bodyTime: 1s'],
     ['bodyBytesInFlight: 67108864', 'bodyBytesInFlight: 1048576'],
     ['streams: 256', 'streams: 2'],
     ['anonymous: { requests: 300,', 'anonymous: { requests: 5,'],

@@ -3,7 +3,8 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadConfig, loadPlantConfig } from '@keyline/config';
+import { brokerLimits, loadConfig, loadPlantConfig } from '@keyline/config';
+import { parseDuration } from '@keyline/kernel';
 import { createPlantFile } from '../src/init/plant-file.ts';
 import { loadPlanOf, namesOf, urlsOf } from '../src/up/plan.ts';
 import { openWorkshop, type Workshop } from './support/workshop.ts';
@@ -183,8 +184,19 @@ describe('the keyline.yaml that init writes', () => {
     const limits = [...help.matchAll(/^ {2}(--[a-z-]+) <.*\(default: (\d+)\)$/gm)]
       .map(([, option = '', value = '']) => [option, value] as const)
       .filter(([option]) => !['--port', '--metrics-port'].includes(option));
-    expect(limits.length).toBeGreaterThan(30);
+    expect(limits.length).toBeGreaterThan(25);
     expect(limits.filter(([option, value]) => said.get(option) !== value)).toEqual([]);
+    const durations = [...help.matchAll(/^ {2}--([a-z-]+) <duration>.*\(default: (\w+)\)$/gm)].map(
+      ([, name = '', value = '']) => [name, parseDuration(value)] as const,
+    );
+    expect(durations.length).toBe(5);
+    const usual = new Map(
+      Object.entries(brokerLimits).map(([name, limit]) => [
+        name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
+        typeof limit.usual === 'string' ? parseDuration(limit.usual) : limit.usual,
+      ]),
+    );
+    expect(durations.filter(([name, value]) => usual.get(name) !== value)).toEqual([]);
     const decidedByUp =
       /^--(data|host|port|metrics-port|cert|key|ca|client-authorities|admin|admin-certificate|ready-file|log-level|engine|mosquitto|config|crl-url|crl-urls)$/;
     const options = [...help.matchAll(/^ {2}(--[a-z-]+) </gm)].map(([, option = '']) => option);

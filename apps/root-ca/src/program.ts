@@ -115,11 +115,7 @@ ${describeExitCodes(['ok', 'internal', 'usage', 'refused', 'notFound', 'badFile'
         .choices(keyAlgorithms.filter((name) => name !== 'rsa-2048'))
         .default('ec-p256'),
     )
-    .option(
-      '--validity <duration>',
-      'ISO 8601, P30D to P50Y; or 9999-12-31 for no end (IDevIDs)',
-      'P20Y',
-    )
+    .option('--validity <duration>', '30d to 50y; or 9999-12-31 for no end (IDevIDs)', '20y')
     .option('--resume', 'go on where an interrupted init stopped')
     .addHelpText(
       'after',
@@ -140,8 +136,8 @@ ${describeExitCodes(['ok', 'internal', 'usage', 'refused', 'notFound', 'badFile'
     .option('--organization <name>', 'organization in its name')
     .option(
       '--validity <duration>',
-      "ISO 8601, P1D to P30Y, or 9999-12-31 for no end (IDevIDs); cut at the root's end",
-      'P10Y',
+      "1d to 30y, or 9999-12-31 for no end (IDevIDs); cut at the root's end",
+      '10y',
     )
     .option('--path-len <n>', 'levels of authorities below it', parsePathLen, 0)
     .option('--crl-url <url>', "http:// address where the root's CRL will be served")
@@ -171,11 +167,7 @@ ${describeExitCodes(['ok', 'internal', 'usage', 'refused', 'notFound', 'badFile'
   )
     .requiredOption('--certificate <file>', "the other root's self-signed certificate, PEM or DER")
     .option('--out <file>', 'where to write the certificate (default: issued/SERIAL.crt only)')
-    .option(
-      '--validity <duration>',
-      "ISO 8601, P1D to P30Y, or 9999-12-31; cut at either root's end",
-      'P5Y',
-    )
+    .option('--validity <duration>', "1d to 30y, or 9999-12-31; cut at either root's end", '5y')
     .option(
       '--path-len <n>',
       'levels of authorities below it (default: as both allow)',
@@ -223,13 +215,13 @@ ${describeExitCodes(['ok', 'internal', 'usage', 'refused', 'notFound', 'badFile'
         `Sign the root's CRL, as ${folderFiles.crlPem} (PEM) and ${folderFiles.crlDer} (DER). Each has a higher number than the one before.`,
       ),
   )
-    .option('--validity <duration>', 'ISO 8601, PT1H to P5Y, until nextUpdate', 'P1Y')
+    .option('--validity <duration>', '1h to 5y, until nextUpdate', '1y')
     .option('--out <file>', 'write it also to this new file (PEM) and to FILE.der')
     .option(
       '--no-distribution-point',
       'leave out the critical issuing distribution point, with which Mbed TLS and wolfSSL load no CRL',
     )
-    .addHelpText('after', example('keyline-root crl --dir /media/vault/root --validity P180D'))
+    .addHelpText('after', example('keyline-root crl --dir /media/vault/root --validity 180d'))
     .action(act<CrlOptions & JsonOption>('crl', crl));
 
   program

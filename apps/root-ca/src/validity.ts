@@ -1,9 +1,9 @@
-// How long something the root signs may last: given in ISO 8601, within bounds that catch a slip of the finger.
+// How long something the root signs may last: given as 20y, within bounds that catch a slip of the finger.
 import { formatInstant, KeylineError, parseDuration } from '@keyline/kernel';
 import { endOfTime } from '@keyline/pki';
 
 export interface ValidityBounds {
-  /** ISO 8601. */
+  /** Durations. */
   readonly least: string;
   readonly most: string;
 }

@@ -18,7 +18,7 @@ export interface EnrollDevice {
   readonly token: string;
   /** Of a key that is made; one that is there is kept. */
   readonly algorithm: KeyAlgorithm;
-  /** ISO 8601 duration; absent: what the profile gives. */
+  /** A duration such as `12h`; absent: what the profile gives. */
   readonly validity?: string | undefined;
   readonly clock: Clock;
 }

@@ -32,7 +32,7 @@ export interface RenewDevice {
   readonly folder: string;
   /** Whether the key is replaced, too. */
   readonly withNewKey: boolean;
-  /** ISO 8601 duration; absent: what the profile gives. */
+  /** A duration such as `12h`; absent: what the profile gives. */
   readonly validity?: string | undefined;
   readonly clock: Clock;
 }

@@ -32,13 +32,13 @@ export function toAlertRules(raw: Checked<'alerts'>, dir: string): AlertRules {
 export function findAlertFaults(rules: AlertRules): Fault[] {
   const faults: Fault[] = [];
   if (rules.evaluateEvery < Duration.seconds(1) || rules.evaluateEvery > Duration.hours(1)) {
-    faults.push({ path: ['evaluateEvery'], message: 'it must be from PT1S to PT1H' });
+    faults.push({ path: ['evaluateEvery'], message: 'it must be from 1s to 1h' });
   }
   for (const key of ['longLived', 'authorities'] as const) {
     faults.push(...findOrderFaults(key, rules[key], ({ within }: TimeThreshold) => within));
     for (const [position, { within }] of rules[key].entries()) {
       if (within < Duration.seconds(1)) {
-        faults.push({ path: [key, position, 'within'], message: 'it must be PT1S or more' });
+        faults.push({ path: [key, position, 'within'], message: 'it must be 1s or more' });
       }
     }
   }
@@ -66,7 +66,7 @@ export function findAlertFaults(rules: AlertRules): Fault[] {
     if (timeout < 1 || timeout > Duration.minutes(1)) {
       faults.push({
         path: ['channels', 'webhooks', position, 'timeout'],
-        message: 'it must be from PT1S to PT1M',
+        message: 'it must be from 1s to 1m',
       });
     }
   }

@@ -117,7 +117,7 @@ function findTimeFaults(profile: Profile): ProfileFault[] {
   if (lifetime < Duration.minutes(1)) {
     faults.push({
       path: ['validity', 'duration'],
-      message: 'a certificate must live for PT1M or longer',
+      message: 'a certificate must live for 1m or longer',
     });
   }
   if (
@@ -130,7 +130,7 @@ function findTimeFaults(profile: Profile): ProfileFault[] {
     });
   }
   if (parseDuration(profile.backdate) > longestBackdate) {
-    faults.push({ path: ['backdate'], message: 'PT1H is the longest backdate' });
+    faults.push({ path: ['backdate'], message: '1h is the longest backdate' });
   }
   if (profile.noRevAvail) {
     if (profile.crlDistributionPoint || profile.authorityInfoAccess) {
@@ -140,7 +140,7 @@ function findTimeFaults(profile: Profile): ProfileFault[] {
       });
     }
     if (lifetime > longestWithoutRevocation) {
-      faults.push({ path: ['noRevAvail'], message: 'noRevAvail is for lifetimes up to P7D' });
+      faults.push({ path: ['noRevAvail'], message: 'noRevAvail is for lifetimes up to 7d' });
     }
   }
   return faults;

@@ -85,7 +85,7 @@ function describe(error: ErrorObject, name: string): string {
     }
     case 'format':
       return params['format'] === 'duration'
-        ? `${name} is ${show(data)}, which is no ISO 8601 duration; write for instance P90D, PT12H or PT10M`
+        ? `${name} is ${show(data)}, which is no duration; write for instance 90d, 12h or 10m`
         : `${name} is ${show(data)}, which is no UTC time such as 2030-01-31T12:00:00Z`;
     case 'minProperties':
     case 'maxProperties': {

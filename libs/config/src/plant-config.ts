@@ -213,7 +213,7 @@ function findBrokerFaults({ broker }: Raw): Fault[] {
     if (typeof value !== 'string') continue;
     const milliseconds = parseDuration(value);
     if (milliseconds < Duration.seconds(1) || milliseconds > Duration.days(100 * 366)) {
-      faults.push({ path: ['broker', 'limits', name], message: 'it must be PT1S or more' });
+      faults.push({ path: ['broker', 'limits', name], message: 'it must be 1s or more' });
     }
   }
   return faults;
@@ -230,7 +230,7 @@ function findBackupFaults({ backup }: Raw): Fault[] {
     });
   }
   if (parseDuration(backup.every) < Duration.minutes(1)) {
-    faults.push({ path: ['backup', 'every'], message: 'it must be PT1M or more' });
+    faults.push({ path: ['backup', 'every'], message: 'it must be 1m or more' });
   }
   if (
     backup.alertAfter !== undefined &&

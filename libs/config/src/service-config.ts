@@ -57,8 +57,8 @@ export interface Fault {
 const defaults = {
   listeners: {
     connections: 4096,
-    headerTime: 'PT10S',
-    bodyTime: 'PT20S',
+    headerTime: '10s',
+    bodyTime: '20s',
     bodyBytesInFlight: 67_108_864,
     streams: 256,
   },
@@ -85,7 +85,7 @@ export function toServiceConfig(raw: Checked<'service'>): ServiceConfig {
       ...(raw.crl.shards === undefined ? {} : { shards: raw.crl.shards }),
     },
     ocsp: { validity: parseDuration(raw.ocsp.validity) },
-    brokers: { behindAfter: parseDuration(raw.brokers?.behindAfter ?? 'PT30S') },
+    brokers: { behindAfter: parseDuration(raw.brokers?.behindAfter ?? '30s') },
     devices: { distinctIgnoringCase: raw.devices?.distinctIgnoringCase ?? false },
     renewal: {
       earlyWithSameKey: raw.renewal?.earlyWithSameKey ?? false,
@@ -94,7 +94,7 @@ export function toServiceConfig(raw: Checked<'service'>): ServiceConfig {
     authorities: {
       requireRootCrl: raw.authorities?.requireRootCrl ?? false,
       secondAdministrator: raw.authorities?.secondAdministrator ?? false,
-      approvalWithin: parseDuration(raw.authorities?.approvalWithin ?? 'P1D'),
+      approvalWithin: parseDuration(raw.authorities?.approvalWithin ?? '1d'),
     },
     limits: {
       ...raw.limits,
@@ -122,7 +122,7 @@ export function findServiceFaults(service: ServiceConfig): Fault[] {
   within(['crl', 'validity'], service.crl.validity, [
     Duration.minutes(1),
     Duration.days(366),
-    'from PT1M to P366D',
+    'from 1m to 366d',
   ]);
   if (
     service.crl.interval * 2 > service.crl.validity ||
@@ -131,41 +131,41 @@ export function findServiceFaults(service: ServiceConfig): Fault[] {
     faults.push({
       path: ['crl', 'interval'],
       message:
-        'it must be PT1S or more, and at most half of crl.validity: brokers refuse every device once the CRL has ended, and a failed publication must have time to be repaired',
+        'it must be 1s or more, and at most half of crl.validity: brokers refuse every device once the CRL has ended, and a failed publication must have time to be repaired',
     });
   }
   within(['ocsp', 'validity'], service.ocsp.validity, [
     Duration.seconds(10),
     Duration.days(7),
-    'from PT10S to P7D',
+    'from 10s to 7d',
   ]);
   const { limits, rateLimits, listeners } = service;
   within(['listeners', 'headerTime'], listeners.headerTime, [
     Duration.seconds(1),
     Duration.minutes(5),
-    'from PT1S to PT5M',
+    'from 1s to 5m',
   ]);
   within(['listeners', 'bodyTime'], listeners.bodyTime, [
     Duration.seconds(1),
     Duration.minutes(10),
-    'from PT1S to PT10M',
+    'from 1s to 10m',
   ]);
   within(['authorities', 'approvalWithin'], service.authorities.approvalWithin, [
     Duration.minutes(1),
     Duration.days(30),
-    'from PT1M to P30D',
+    'from 1m to 30d',
   ]);
   within(['brokers', 'behindAfter'], service.brokers.behindAfter, [
     Duration.seconds(5),
     Duration.hours(1),
-    'from PT5S to PT1H',
+    'from 5s to 1h',
   ]);
   within(['enrollment', 'provisionWait'], limits.provisionWait, [
     0,
     Duration.seconds(30),
-    'at most PT30S',
+    'at most 30s',
   ]);
-  within(['enrollment', 'effectWait'], limits.effectWait, [0, Duration.minutes(1), 'at most PT1M']);
+  within(['enrollment', 'effectWait'], limits.effectWait, [0, Duration.minutes(1), 'at most 1m']);
   if (limits.pageSize > limits.maxPageSize) {
     faults.push({
       path: ['limits', 'pageSize'],
@@ -179,7 +179,7 @@ export function findServiceFaults(service: ServiceConfig): Fault[] {
     within(['rateLimits', name, 'window'], window, [
       Duration.seconds(1),
       Duration.days(1),
-      'from PT1S to P1D',
+      'from 1s to 1d',
     ]);
   }
   return faults;

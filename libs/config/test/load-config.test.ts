@@ -60,7 +60,7 @@ describe('the configuration that ships', () => {
     expect(profiles.get('device-client')).toMatchObject({
       kind: 'device',
       apiRole: 'device',
-      validity: { duration: 'P90D' },
+      validity: { duration: '90d' },
       ocspNoCheck: false,
       noRevAvail: false,
     });
@@ -129,7 +129,7 @@ describe('loadConfig', () => {
 
   it('reports everything there is to fix at once, in reading order', async () => {
     await change('alerts.yaml', (text) =>
-      text.replace('P30D, severity: info', '30d, severity: inform'),
+      text.replace('30d, severity: info', '30 days, severity: inform'),
     );
     await change('service.yaml', (text) => text.replace('bodyBytes: 65536', 'bodyBytes: lots'));
     await change('roles/device.yaml', (text) =>
@@ -137,7 +137,7 @@ describe('loadConfig', () => {
     );
     const found = await problems();
     expect(found).toHaveLength(4);
-    expect(found[0]).toMatch(/^alerts\.yaml:\d+:\d+: "longLived\.0\.within" is "30d".*P90D/);
+    expect(found[0]).toMatch(/^alerts\.yaml:\d+:\d+: "longLived\.0\.within" is "30 days".*90d/);
     expect(found[1]).toMatch(/^alerts\.yaml.*"inform"; did you mean "info"\?/);
     expect(found[2]).toMatch(/^roles\/device\.yaml:\d+:5: "publish\.2": .*%u/);
     expect(found[3]).toMatch(
@@ -236,11 +236,11 @@ describe('loadConfig', () => {
       ['operator:{id}', 'operator:{name}'],
       '"{name}" is no placeholder',
     ],
-    ['a long backdate', 'operator', ['backdate: PT5M', 'backdate: P2D'], 'PT1H'],
+    ['a long backdate', 'operator', ['backdate: 5m', 'backdate: 2d'], '1h'],
     [
       'two ways to end',
       'operator',
-      ['duration: P90D', 'duration: P90D\n  until: 2030-01-01T00:00:00Z'],
+      ['duration: 90d', 'duration: 90d\n  until: 2030-01-01T00:00:00Z'],
       'exactly one of duration, until',
     ],
     [
@@ -276,13 +276,13 @@ describe('loadConfig', () => {
     [
       'a CRL interval that leaves no time for repair',
       'service.yaml',
-      ['interval: P1D', 'interval: P6D'],
+      ['interval: 1d', 'interval: 6d'],
       'crl.interval',
     ],
     [
       'a threshold above the short-lived limit',
       'alerts.yaml',
-      ['Below: P60D', 'Below: P20D'],
+      ['Below: 60d', 'Below: 20d'],
       'shortLivedBelow',
     ],
     [
@@ -472,7 +472,7 @@ describe('a mistake in one target or channel', () => {
     ]);
     expect(await problems()).toHaveLength(1);
     await change('alerts.yaml', (text) =>
-      text.replace('P30D, severity: info', 'P30D, severity: x'),
+      text.replace('30d, severity: info', '30d, severity: x'),
     );
     expect((await errorOf(loadConfig(dir))).code).toBe('CONFIG_INVALID');
   });

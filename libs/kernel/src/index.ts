@@ -1,6 +1,6 @@
 export { FakeClock, formatInstant, systemClock, type Clock, type Instant } from './clock.ts';
 export { commandNamer } from './command-name.ts';
-export { Duration, formatDuration, parseDuration } from './duration.ts';
+export { Duration, encodeDuration, formatDuration, parseDuration } from './duration.ts';
 export { errorDocument, usageErrorOf } from './error-document.ts';
 export { isKeylineError, KeylineError, messageOf, type ErrorCode } from './errors.ts';
 export { describeExitCodes, exitCodeMeanings, exitCodeOf, exitCodes } from './exit-code.ts';

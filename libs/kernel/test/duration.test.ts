@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Duration, formatDuration, formatInstant, parseDuration } from '../src/index.ts';
+import {
+  Duration,
+  encodeDuration,
+  formatDuration,
+  formatInstant,
+  parseDuration,
+} from '../src/index.ts';
 
 describe('an ISO 8601 duration', () => {
   it.each([
@@ -75,6 +81,56 @@ describe('an ISO 8601 duration', () => {
       }),
     );
   });
+});
+
+describe('a duration as people write it', () => {
+  it.each([
+    ['90d', Duration.days(90)],
+    ['10m', Duration.minutes(10)],
+    ['1y', Duration.days(365)],
+    ['2w', Duration.days(14)],
+    ['1h30m', Duration.minutes(90)],
+    ['1y2w3d4h5m6s', ((365 + 17) * 24 + 4) * 3_600_000 + 306_000],
+    ['12d 3h', Duration.hours(12 * 24 + 3)],
+    ['0s', 0],
+  ])('%s is %d milliseconds', (text, milliseconds) => {
+    expect(parseDuration(text)).toBe(milliseconds);
+  });
+
+  it.each([
+    '30',
+    '30D',
+    '1mo',
+    '-1d',
+    '1.5d',
+    '1h1d',
+    '1d1d',
+    ' 1d',
+    '1d ',
+    '1d  3h',
+    '30 days',
+    '12345y',
+  ])('is not %j: REQUEST_INVALID, with what to write', (text) => {
+    expect(() => parseDuration(text)).toThrow(/^REQUEST_INVALID.*90d, 12h, 10m \(minutes\)/);
+  });
+
+  it('may be typed as it was printed', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1e12 }), (milliseconds) => {
+        const printed = formatDuration(milliseconds);
+        expect(formatDuration(parseDuration(printed))).toBe(printed);
+      }),
+    );
+  });
+});
+
+it('comes back from what is written exactly, in whole seconds', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 1e9 }), (seconds) => {
+      expect(parseDuration(encodeDuration(seconds * 1000))).toBe(seconds * 1000);
+    }),
+  );
+  expect(encodeDuration(65_535_000)).toBe('18h12m15s');
 });
 
 describe('a duration for people', () => {

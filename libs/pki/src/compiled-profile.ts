@@ -253,7 +253,7 @@ function compileValidity(profile: Profile, authorityEnd: number): CompiledProfil
   if (Number.isNaN(fixedEnd) || (fixedEnd === undefined && duration < second)) {
     throw new KeylineError(
       'PROFILE_VIOLATION',
-      `The profile "${profile.name}" has no usable validity: give a duration such as P90D, or until as 9999-12-31T23:59:59Z.`,
+      `The profile "${profile.name}" has no usable validity: give a duration such as 90d, or until as 9999-12-31T23:59:59Z.`,
     );
   }
   return ({ now, validity, id }) => {

@@ -44,11 +44,11 @@ export interface Profile {
     | { readonly hardwareModule: { readonly type: string; readonly serialNumber: string } }
   )[];
   readonly keyAlgorithms: readonly KeyAlgorithm[];
-  /** ISO 8601 duration (`P90D`), or `until` for a fixed end such as IDevID's 9999-12-31T23:59:59Z. */
+  /** Duration (`90d`), or `until` for a fixed end such as IDevID's 9999-12-31T23:59:59Z. */
   readonly validity: { readonly duration: string } | { readonly until: string };
   /** A request may ask for a shorter validity, never a longer one. */
   readonly allowShorterValidity: boolean;
-  /** ISO 8601; how far notBefore lies in the past, for devices with slow clocks. */
+  /** Duration; how far notBefore lies in the past, for devices with slow clocks. */
   readonly backdate: string;
   readonly keyUsage: readonly KeyUsage[];
   readonly extendedKeyUsage: readonly ExtendedKeyUsage[];
@@ -61,7 +61,7 @@ export interface Profile {
   readonly noRevAvail: boolean;
   /** What a holder may do at the REST API; absent: nothing. */
   readonly apiRole?: 'admin' | 'operator' | 'station' | 'auditor' | 'device' | undefined;
-  /** Renewal is offered in the last part of the lifetime (share 0 to 1) and accepted for `grace` (ISO 8601) after expiry. */
+  /** Renewal is offered in the last part of the lifetime (share 0 to 1) and accepted for `grace` (a duration) after expiry. */
   readonly renewal: { readonly window: number; readonly grace: string };
 }
 

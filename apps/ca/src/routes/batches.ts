@@ -35,7 +35,7 @@ export function registerBatches(
         stations: body.stations ?? [],
         labels: body.labels ?? {},
         rework: body.rework ?? false,
-        lifetime: parseDuration(body.endsIn ?? 'P30D'),
+        lifetime: parseDuration(body.endsIn ?? '30d'),
       }),
     ),
   );

@@ -131,7 +131,7 @@ export function registerDevices(
     const { until } = await allowRenewal(fleet, {
       caller: requireCaller(request.caller),
       id: params.id,
-      lifetime: parseDuration(body.for ?? 'P1D'),
+      lifetime: parseDuration(body.for ?? '1d'),
     });
     return { device: params.id, until: formatInstant(until) };
   });

@@ -32,7 +32,7 @@ export function registerTokens(register: Register, service: ServiceContext): voi
         caller,
         description,
         role: body.role,
-        lifetime: parseDuration(body.expiresIn ?? 'P90D'),
+        lifetime: parseDuration(body.expiresIn ?? '90d'),
       });
       return { token: viewApiToken(token), secret: secret.reveal() };
     }
@@ -49,7 +49,7 @@ export function registerTokens(register: Register, service: ServiceContext): voi
       idPattern: body.idPattern ?? null,
       maxUses: body.maxUses ?? 1,
       labels: body.labels ?? {},
-      lifetime: parseDuration(body.expiresIn ?? 'P1D'),
+      lifetime: parseDuration(body.expiresIn ?? '1d'),
     });
     return { token: viewEnrollmentToken(token), secret: secret.reveal() };
   });

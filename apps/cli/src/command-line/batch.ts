@@ -30,8 +30,8 @@ export function addBatchCommands(program: Command, act: Act): void {
       )
       .option('--label <name=value>', 'label for every unit', collectLabel)
       .option('--rework', 'a unit may come again with a new key')
-      .option('--ends-in <duration>', 'ISO 8601, default P30D'),
-    'keyline batch create wo-2031 --quota 500 --type sensor --id-pattern "s-*" --ends-in P14D',
+      .option('--ends-in <duration>', 'for instance 14d (default: 30d)'),
+    'keyline batch create wo-2031 --quota 500 --type sensor --id-pattern "s-*" --ends-in 14d',
   ).action(
     act(async (context, id: string, options: CreateBatchOptions) => {
       const { createBatch } = await import('../batch/batches.ts');

@@ -114,7 +114,7 @@ export function addDeviceCommands(program: Command, act: Act): void {
       .addOption(
         new Option('--algorithm <name>', 'kind of key').choices(algorithms).default('ec-p256'),
       )
-      .option('--validity <duration>', 'ask for less than the profile gives, for instance PT12H')
+      .option('--validity <duration>', 'ask for less than the profile gives, for instance 12h')
       .option('--json', 'print the answer as JSON'),
     'keyline device enroll --id pump-17 --token-file token.txt --out pump-17/',
   ).action(
@@ -135,7 +135,7 @@ export function addDeviceCommands(program: Command, act: Act): void {
       .requiredOption('--id <id>', 'device id')
       .requiredOption('--dir <dir>', 'folder with ID.key and ID.crt')
       .option('--new-key', 'make a new key too')
-      .option('--validity <duration>', 'ask for less than the profile gives, for instance PT12H')
+      .option('--validity <duration>', 'ask for less than the profile gives, for instance 12h')
       .option('--json', 'print the answer as JSON'),
     'keyline device renew --id pump-17 --dir pump-17/ --new-key',
   ).action(
@@ -151,9 +151,9 @@ export function addDeviceCommands(program: Command, act: Act): void {
         .command('allow-renewal')
         .argument('<id>')
         .description('Let a device renew once before its window, with the key it has.')
-        .option('--for <duration>', 'how long it holds, for instance PT1H; a day when left out'),
+        .option('--for <duration>', 'how long it holds, for instance 1h; a day when left out'),
     ),
-    'keyline device allow-renewal pump-17 --for PT1H',
+    'keyline device allow-renewal pump-17 --for 1h',
   ).action(
     act(async (context, id: string, options: AllowRenewalOptions) => {
       const { allowRenewal } = await import('../device/allow-renewal.ts');

@@ -13,7 +13,7 @@ import type { CreateTokenOptions, ListTokensOptions } from '../token/tokens.ts';
 export function addTokenCommands(program: Command, act: Act): void {
   const token = example(
     program.command('token').description('Enrollment tokens for devices, API tokens for scripts.'),
-    'keyline token create --type sensor --id-pattern "line1-*" --max-uses 500 --expires-in P7D',
+    'keyline token create --type sensor --id-pattern "line1-*" --max-uses 500 --expires-in 7d',
   );
 
   example(
@@ -30,7 +30,7 @@ export function addTokenCommands(program: Command, act: Act): void {
       .option('--type <type>', 'device type that is enrolled with it')
       .option('--id-pattern <glob>', 'only device ids like this: line1-*')
       .option('--max-uses <n>', 'how many devices (default 1)', parseCount)
-      .option('--expires-in <duration>', 'ISO 8601, default P1D (enroll) or P90D (api)')
+      .option('--expires-in <duration>', 'for instance 7d (default: 1d for enroll, 90d for api)')
       .option('--label <name=value>', 'label for every device enrolled with it', collectLabel)
       .addOption(
         new Option('--role <role>', 'what an API token may do').choices([

@@ -97,24 +97,32 @@ function filterOf(
   };
 }
 
-/** RFC 3339, or how long ago: `7d`, `12h`, `P7D`. @throws {KeylineError} USAGE */
+/** RFC 3339, or how long ago: `7d`, `12h`. @throws {KeylineError} USAGE */
 function parsePast(text: string, now: number): string {
   const instant = Date.parse(parseTime(text, now));
   // A distance goes back from now; a time is as it is.
   return /^(?:\d+[a-z]|P)/i.test(text) ? formatInstant(2 * now - instant) : formatInstant(instant);
 }
 
-/** RFC 3339, or a distance from now: `30d`, `12h`, `P30D`. @throws {KeylineError} USAGE */
+/** RFC 3339, or a distance from now: `30d`, `12h`. @throws {KeylineError} USAGE */
 export function parseTime(text: string, now: number): string {
-  const distance = /^(\d{1,5})(d|h)$/.exec(text);
-  if (distance !== null) {
-    const [, count = '', unit] = distance;
-    return formatInstant(now + parseDuration(unit === 'd' ? `P${count}D` : `PT${count}H`));
-  }
-  if (text.startsWith('P')) return formatInstant(now + parseDuration(text));
-  const instant = Date.parse(text);
+  const instant = /^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))?$/i.test(text)
+    ? Date.parse(text)
+    : now + distanceOf(text);
   if (Number.isNaN(instant)) {
-    throw new KeylineError('USAGE', `"${text}" is not a time: write 2027-01-31T00:00:00Z, or 30d.`);
+    throw new KeylineError(
+      'USAGE',
+      `"${text.slice(0, 40)}" is not a time: write 2027-01-31T00:00:00Z (RFC 3339), or 30d.`,
+    );
   }
   return formatInstant(instant);
+}
+
+/** NaN when it is none. */
+function distanceOf(text: string): number {
+  try {
+    return parseDuration(text);
+  } catch {
+    return Number.NaN; // the caller says what it may be
+  }
 }

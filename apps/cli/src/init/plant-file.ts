@@ -14,7 +14,7 @@ export function createPlantFile(choices: PlantChoices): string {
   const { hosts, listen, ports, engine, config } = choices;
   return `# Keyline on this machine: how it is called, what it listens on, its broker, its backups. "keyline up --data FOLDER" reads it at its start.
 # After a change: "keyline config check --data FOLDER", then start it again. A line that begins with "#" and no space after it is a
-# setting with its usual value, or an example: take the "#" away, and nothing else. Durations are ISO 8601: P7D, PT10M.
+# setting with its usual value, or an example: take the "#" away, and nothing else. Durations: 7d, 12h, 10m, 30s.
 
 # Names and addresses by which devices reach this machine. The first stands in the addresses that certificates carry (CRL, OCSP) and
 # devices are given; all of them stand in the certificates of the API and the broker. Change them with "keyline move --host NAME[,NAME]":
@@ -68,11 +68,11 @@ logs:
 backup:
   # Best on another disk, or a share that is mounted.
   #folder: /var/backups/keyline
-  #every: P1D
+  #every: 1d
   # The oldest is deleted.
   #keep: 14
   # Age of the last good one from which on an alert is open.
-  #alertAfter: P2D
+  #alertAfter: 2d
   # One line, mode 600. Keep a copy elsewhere: without it a backup opens for nobody.
   #passphraseFile: secrets/backup.pass
   # Whether the folder of the root goes in, when it is on this machine.

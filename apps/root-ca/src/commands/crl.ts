@@ -19,7 +19,7 @@ export interface CrlOptions {
   readonly yes?: boolean;
 }
 
-const bounds = { least: 'PT1H', most: 'P5Y' };
+const bounds = { least: '1h', most: '5y' };
 
 /** @throws {KeylineError} FILE_EXISTS, VALIDITY_NOT_ALLOWED; see open-root.ts */
 export async function crl(task: Task, options: CrlOptions): Promise<Report> {

@@ -23,7 +23,7 @@ export interface CrossSignOptions extends NameLimitOptions {
   readonly yes?: boolean;
 }
 
-const bounds = { least: 'P1D', most: 'P30Y' };
+const bounds = { least: '1d', most: '30y' };
 
 /** @throws {KeylineError} DER_MALFORMED, PATH_INVALID, VALIDITY_NOT_ALLOWED, FILE_EXISTS; see open-root.ts */
 export async function crossSign(task: Task, options: CrossSignOptions): Promise<Report> {

@@ -36,7 +36,7 @@ export interface InitOptions {
   readonly yes?: boolean;
 }
 
-const bounds = { least: 'P30D', most: 'P50Y' };
+const bounds = { least: '30d', most: '50y' };
 
 /** @throws {KeylineError} FILE_EXISTS, USAGE, KEY_DECRYPT_FAILED, PROFILE_VIOLATION, VALIDITY_NOT_ALLOWED */
 export async function init(task: Task, options: InitOptions): Promise<Report> {

@@ -28,7 +28,7 @@ export interface SignIntermediateOptions extends NameLimitOptions {
   readonly yes?: boolean;
 }
 
-const bounds = { least: 'P1D', most: 'P30Y' };
+const bounds = { least: '1d', most: '30y' };
 
 /** @throws {KeylineError} see authority-request.ts, open-root.ts; CSR_KEY_IN_USE, FILE_EXISTS, VALIDITY_NOT_ALLOWED, PROFILE_VIOLATION */
 export async function signIntermediate(

@@ -1,6 +1,14 @@
 // An offline folder of its own with a passphrase file, and the real launcher to work on it.
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  symlinkSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
@@ -42,7 +50,7 @@ export async function runLauncher(
 ): Promise<Ran> {
   const child = spawn(given.launcher ?? launcher, args, {
     cwd: given.cwd,
-    env: given.env ?? process.env,
+    env: given.env ?? installedEnv(),
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let out = '';
@@ -56,6 +64,22 @@ export async function runLauncher(
     child.on('close', done);
   });
   return { code, out, err };
+}
+
+/** As on a machine where Keyline is installed: what is printed says `keyline-root`, as the documentation does. */
+function installedEnv(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: `${installedBin()}:${process.env['PATH'] ?? ''}` };
+}
+
+let bin: string | undefined;
+function installedBin(): string {
+  if (bin === undefined) {
+    const made = mkdtempSync(join(tmpdir(), 'keyline-bin-'));
+    symlinkSync(join(launcher, '../../../cli/bin/keyline'), join(made, 'keyline'));
+    process.once('exit', () => rmSync(made, { recursive: true, force: true }));
+    bin = made;
+  }
+  return bin;
 }
 
 export function openOfflineFolder(): OfflineRoot {

@@ -42,7 +42,13 @@ export const CreateBatchRequestSchema = object({
   rework: Type.Optional(
     Type.Boolean({ default: false, description: 'A unit may come again with a new key.' }),
   ),
-  endsIn: Type.Optional(Type.String({ maxLength: 40, description: 'ISO 8601; default P30D.' })),
+  endsIn: Type.Optional(
+    Type.String({
+      maxLength: 40,
+      description:
+        'Until it closes by itself, for instance 14d; default 30d. ISO 8601 (P14D) is taken too.',
+    }),
+  ),
 });
 
 export const BatchSchema = object({

@@ -97,7 +97,8 @@ export const AllowRenewalRequestSchema = object({
   for: Type.Optional(
     Type.String({
       maxLength: 40,
-      description: 'How long it holds, ISO 8601; default P1D, at most P30D.',
+      description:
+        'How long it holds, for instance 12h; default 1d, at most 30d. ISO 8601 (PT12H) is taken too.',
     }),
   ),
 });

@@ -18,7 +18,11 @@ export const CreateTokenRequestSchema = object({
   ),
   description: Type.Optional(plainText(200)),
   expiresIn: Type.Optional(
-    Type.String({ maxLength: 40, description: 'ISO 8601; default P1D (enroll), P90D (api).' }),
+    Type.String({
+      maxLength: 40,
+      description:
+        'Until it ends, for instance 7d; default 1d (enroll), 90d (api). ISO 8601 (P7D) is taken too.',
+    }),
   ),
   type: Type.Optional(
     Type.String({ maxLength: 64, description: 'Device type; default "default".' }),

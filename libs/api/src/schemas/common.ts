@@ -43,7 +43,8 @@ export const PemCsr = Type.String({
 export const PemCertificate = Type.String({ description: 'Certificate, PEM.' });
 export const ValidityRequest = Type.String({
   maxLength: 40,
-  description: 'Asks for a shorter validity than the profile gives: ISO 8601, for instance PT12H.',
+  description:
+    'Asks for a shorter validity than the profile gives, for instance 12h. ISO 8601 (PT12H) is taken too.',
 });
 export const Name = Type.String({
   minLength: 1,

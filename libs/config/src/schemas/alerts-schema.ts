@@ -15,9 +15,7 @@ const timeThresholds = (description: string) =>
 
 export const AlertRulesSchema = Type.Object(
   {
-    evaluateEvery: duration(
-      'How often everything is looked at when nothing happens; PT1S to PT1H.',
-    ),
+    evaluateEvery: duration('How often everything is looked at when nothing happens; 1s to 1h.'),
     debounceMilliseconds: wholeNumber(
       'How long changes are collected before they are looked at together.',
       { minimum: 0, maximum: 10_000 },
@@ -76,7 +74,7 @@ export const AlertRulesSchema = Type.Object(
                       "PEM file, relative to this folder: the server's certificate must be of one of these authorities. Absent: of a public one, or of one of Keyline's roots.",
                   }),
                 ),
-                timeout: duration('How long one request may take; at most PT1M.'),
+                timeout: duration('How long one request may take; at most 1m.'),
                 attempts: wholeNumber(
                   'Requests tried in a row before the ledger follower retries later.',
                   {

@@ -17,7 +17,7 @@ export function duration(description: string) {
   return Type.String({
     format: 'duration',
     maxLength: 40,
-    description: `${description} ISO 8601, for instance P90D, PT12H, PT10M.`,
+    description: `${description} For instance 90d, 12h, 10m; ISO 8601 (P90D) is taken too.`,
   });
 }
 

@@ -89,7 +89,7 @@ export const ProfileSchema = Type.Object(
     allowShorterValidity: Type.Boolean({
       description: 'Whether a request may ask for a shorter validity. A longer one never.',
     }),
-    backdate: duration('How far notBefore lies in the past, for slow clocks; at most PT1H.'),
+    backdate: duration('How far notBefore lies in the past, for slow clocks; at most 1h.'),
     keyUsage: Type.Array(Type.Enum([...leafKeyUsages]), { minItems: 1, uniqueItems: true }),
     extendedKeyUsage: Type.Array(Type.Enum([...extendedKeyUsages]), {
       minItems: 1,

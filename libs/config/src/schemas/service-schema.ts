@@ -8,7 +8,7 @@ const rate = (description: string) =>
   Type.Object(
     {
       requests: wholeNumber('Requests in one window.', { minimum: 1, maximum: 100_000_000 }),
-      window: duration('Length of the window; PT1S to P1D.'),
+      window: duration('Length of the window; 1s to 1d.'),
     },
     { ...closed, description },
   );
@@ -35,10 +35,10 @@ export const ServiceSchema = Type.Object(
     enrollment: Type.Object(
       {
         provisionWait: duration(
-          'How long an enrollment may wait for brokers that are not known to be down; at most PT30S.',
+          'How long an enrollment may wait for brokers that are not known to be down; at most 30s.',
         ),
         effectWait: duration(
-          'How long a change with "wait": true waits for every effect; at most PT1M.',
+          'How long a change with "wait": true waits for every effect; at most 1m.',
         ),
       },
       closed,
@@ -47,7 +47,7 @@ export const ServiceSchema = Type.Object(
       Type.Object(
         {
           behindAfter: duration(
-            'A broker that has not taken a change for this long, or is away for it, is a critical alert. Default PT30S.',
+            'A broker that has not taken a change for this long, or is away for it, is a critical alert. Default 30s.',
           ),
         },
         closed,
@@ -88,7 +88,7 @@ export const ServiceSchema = Type.Object(
             }),
           ),
           approvalWithin: Type.Optional(
-            duration('How long a request waits for the second administrator. Default P1D.'),
+            duration('How long a request waits for the second administrator. Default 1d.'),
           ),
         },
         closed,
@@ -139,10 +139,10 @@ export const ServiceSchema = Type.Object(
             { minimum: 16, maximum: 1_000_000 },
           ),
           headerTime: duration(
-            'From the connection to the end of the TLS handshake, and of the head of a request; PT1S to PT5M.',
+            'From the connection to the end of the TLS handshake, and of the head of a request; 1s to 5m.',
           ),
           bodyTime: duration(
-            'From the head of a request to the end of its body, streams excepted; PT1S to PT10M.',
+            'From the head of a request to the end of its body, streams excepted; 1s to 10m.',
           ),
           bodyBytesInFlight: wholeNumber('Bytes of bodies on their way in, of each listener.', {
             minimum: 1_048_576,
