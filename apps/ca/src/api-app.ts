@@ -23,6 +23,7 @@ import { registerCertificates } from './routes/certificates.ts';
 import { registerDevices } from './routes/devices.ts';
 import { createRegister } from './routes/register.ts';
 import { registerLiveness, registerService } from './routes/service.ts';
+import { registerServices } from './routes/services.ts';
 import { registerTargets } from './routes/targets.ts';
 import { registerTokens } from './routes/tokens.ts';
 import { registerTrust } from './routes/trust.ts';
@@ -122,6 +123,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
       ...{ authenticator, limits, origins, bounds, work, reserve },
     });
     registerDevices(register, service, limits);
+    registerServices(register, service);
     registerBatches(register, service, bounds);
     registerTokens(register, service);
     registerCertificates(register, service);

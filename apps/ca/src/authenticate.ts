@@ -12,7 +12,13 @@ import {
   type Store,
 } from '@keyline/fleet';
 import { freshen, type Feed, type LedgerEntry } from '@keyline/ledger';
-import { KeylineError, parseDuration, parseSerialHex, type Clock } from '@keyline/kernel';
+import {
+  isDeviceId,
+  KeylineError,
+  parseDuration,
+  parseSerialHex,
+  type Clock,
+} from '@keyline/kernel';
 import type { Profiles } from '@keyline/pki';
 import type { FastifyRequest } from 'fastify';
 
@@ -158,7 +164,7 @@ export function createAuthenticator(options: {
       certificate,
     } as const;
     // Renewing judges by itself what an old certificate may still do.
-    if (caller.role === 'device' && url !== renewUrl) {
+    if ((caller.role === 'device' || caller.role === 'service') && url !== renewUrl) {
       await noteUse({ store, clock, types }, { ...caller, address: request.ip });
     }
     return caller;
@@ -203,12 +209,12 @@ function endsProofs({ data }: LedgerEntry): boolean {
 
 /** @throws {KeylineError} FORBIDDEN for certificates that give no access to the API (servers, OCSP responders). */
 function roleOf(certificate: Certificate, profiles: Profiles): CallerRole {
-  const role = profiles.get(certificate.profile)?.apiRole;
-  if (role === undefined) {
-    throw new KeylineError(
-      'FORBIDDEN',
-      `A certificate of the profile "${certificate.profile}" gives no access to the API.`,
-    );
-  }
-  return role;
+  const profile = profiles.get(certificate.profile);
+  if (profile?.apiRole !== undefined) return profile.apiRole;
+  // Services that were made as such renew, and read themselves; names with an "@" are of certificates that an operator asked for alone.
+  if (profile?.kind === 'service' && isDeviceId(certificate.owner)) return 'service';
+  throw new KeylineError(
+    'FORBIDDEN',
+    `A certificate of the profile "${certificate.profile}" gives no access to the API.`,
+  );
 }

@@ -8,7 +8,7 @@ import {
   type Certificate,
   type FleetContext,
 } from '@keyline/fleet';
-import { isKeylineError, parseSerialHex, type Clock } from '@keyline/kernel';
+import { isDeviceId, isKeylineError, parseSerialHex, type Clock } from '@keyline/kernel';
 import type { CertificateReport, TargetFollower } from '@keyline/targets';
 
 interface ReportContext {
@@ -29,10 +29,12 @@ export async function judgeReport(
     await raiseUnknown({ store, clock, types, target }, report);
     return;
   }
-  // Services have no list, and what was revoked is refused as that.
-  if (certificate.kind !== 'device' || certificate.state === 'revoked') return;
+  // What has a name alone (the service itself) has no list, and what was revoked is refused as that.
+  const { kind: role, state } = certificate;
+  if ((role !== 'device' && role !== 'service') || !isDeviceId(device) || state === 'revoked')
+    return;
   const caller: Caller & { readonly certificate: Certificate } = {
-    role: 'device',
+    role,
     name: device,
     via: 'certificate',
     certificate,

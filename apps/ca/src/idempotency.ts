@@ -46,7 +46,8 @@ export function installIdempotency(
     device: { answers: limiter(quotas.device.answers), bytes: limiter(quotas.device.bytes) },
     others: { answers: limiter(quotas.others.answers), bytes: limiter(quotas.others.bytes) },
   };
-  const quotaOf = ({ role }: Caller) => (role === 'device' ? kept.device : kept.others);
+  const quotaOf = ({ role }: Caller) =>
+    role === 'device' || role === 'service' ? kept.device : kept.others;
   const keyOf = ({ via, name }: Caller): string => `${via}:${name}`;
 
   /** Before anything is done: what could not be kept would be done twice. @throws {KeylineError} RATE_LIMITED */

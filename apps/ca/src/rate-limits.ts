@@ -32,7 +32,9 @@ export function createRateLimits(limits: ServiceConfig['rateLimits'], clock: Clo
   const rightTokens = new Set<string>();
   return {
     count(caller) {
-      (caller.role === 'device' ? device : operator).count(`${caller.via}:${caller.name}`);
+      (caller.role === 'device' || caller.role === 'service' ? device : operator).count(
+        `${caller.via}:${caller.name}`,
+      );
     },
     assertMayGuess({ ip }, secret) {
       if (failures.isUsedUp(peerKeyOf(ip)) && !rightTokens.has(hashToken(secret))) {

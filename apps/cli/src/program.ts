@@ -16,6 +16,7 @@ import { addBrokerCommands } from './command-line/broker.ts';
 import { addDeviceCommands } from './command-line/device.ts';
 import { addConfigCommands, addInitCommand, addMoveCommand } from './command-line/init.ts';
 import { addOperationCommands } from './command-line/operations.ts';
+import { addServiceCommands } from './command-line/service.ts';
 import { addTargetCommands } from './command-line/target.ts';
 import { addTokenCommands } from './command-line/token.ts';
 import { addUpCommand } from './command-line/up.ts';
@@ -92,6 +93,7 @@ ${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
   addMoveCommand(program, act);
   addUpCommand(program, act);
   addDeviceCommands(program, act);
+  addServiceCommands(program, act);
   addTokenCommands(program, act);
   addBatchCommands(program, act);
   addAuthorityCommands(program, act);

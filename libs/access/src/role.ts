@@ -1,9 +1,14 @@
-// Topic permissions of a device type, in no broker's dialect. Each target compiles them to its own.
+// Topic permissions of a device type or of services, in no broker's dialect. Each target compiles them to its own.
+import type { IdentityKind } from './identity-kind.ts';
 
 /** `%u` stands for the device id. Topic filters as in MQTT (`+`, `#`). */
 export interface Role {
   readonly name: string;
   readonly description: string;
+  /** Whose it may be; absent: of devices. */
+  readonly kind?: IdentityKind | undefined;
+  /** The certificate profile of services that have it; absent: `service-client`. */
+  readonly profile?: string | undefined;
   /** Filters the device may publish to. */
   readonly publish: readonly string[];
   /** Filters the device may subscribe to, and receive from. */
@@ -16,7 +21,7 @@ export interface Role {
 
 export type Roles = ReadonlyMap<string, Role>;
 
-/** A device type names its certificate profile and its role. */
+/** A device type names its certificate profile and its role. Each role for services makes one more, which no device can have. */
 export interface DeviceType {
   readonly name: string;
   readonly description: string;

@@ -54,6 +54,7 @@ export const problemTable = {
   KEY_DECRYPT_FAILED: [500, 'A key can not be opened'],
   KEY_UNSUPPORTED: [400, 'The key is of a kind that is not supported'],
   PROFILE_UNKNOWN: [400, 'There is no such profile'],
+  ROLE_UNKNOWN: [400, 'There is no such role'],
   PROFILE_VIOLATION: [400, 'The profile does not allow this'],
   LINT_FAILED: [500, 'The profile breaks a rule for certificates'],
   // Of what was sent, not of who sent it: that is CERTIFICATE_NOT_ACCEPTED.

@@ -1,26 +1,37 @@
-// A device's first certificate: the key is on the disk before anything is asked, the certificate is written last. Stopped anywhere, the
+// A device's or service's first certificate: the key is on the disk before anything is asked, the certificate is written last. Stopped anywhere, the
 // same call again goes on from there: the same key gets the same certificate.
 import { readTextIfThere, createFolder, replaceFile } from '@keyline/files';
 import type { EnrollResponse } from '@keyline/api';
 import { KeylineError, type Clock } from '@keyline/kernel';
 import type { KeyAlgorithm } from '@keyline/x509';
-import { createClient } from './api-client.ts';
+import { createClient, type ApiClient } from './api-client.ts';
+import type { Caller } from './caller.ts';
 import { judgeClock, type ClockVerdict } from './certificate-clock.ts';
 import { deviceFilesOf, type DeviceFiles } from './device-files.ts';
 import { assertIsFor, createCsrPem, joinChain, takeUpOrCreateKey } from './device-key.ts';
 import type { ServiceLocation } from './service-location.ts';
 
-export interface EnrollDevice {
+interface FirstCertificate {
   readonly service: ServiceLocation;
   readonly id: string;
   /** Made when it is missing. */
   readonly folder: string;
-  readonly token: string;
   /** Of a key that is made; one that is there is kept. */
   readonly algorithm: KeyAlgorithm;
   /** A duration such as `12h`; absent: what the profile gives. */
   readonly validity?: string | undefined;
   readonly clock: Clock;
+}
+
+export interface EnrollDevice extends FirstCertificate {
+  readonly token: string;
+}
+
+export interface CreateService extends FirstCertificate {
+  /** An administrator or operator. */
+  readonly caller: Caller;
+  readonly role: string;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 export interface EnrolledDevice {
@@ -32,8 +43,32 @@ export interface EnrolledDevice {
 }
 
 /** @throws {KeylineError} FILE_EXISTS when it is enrolled from here already; what the service answers; SERVICE_UNREACHABLE; FILE_* */
-export async function enrollDevice(given: EnrollDevice): Promise<EnrolledDevice> {
-  const { service, id, folder, token, algorithm, validity, clock } = given;
+export function enrollDevice(given: EnrollDevice): Promise<EnrolledDevice> {
+  const { token } = given;
+  return receive(given, { via: 'nothing' }, (client, { id, ...rest }) =>
+    client.callWithStatus('enroll', { body: { id, ...rest, token } }),
+  );
+}
+
+/** @throws {KeylineError} as `enrollDevice` */
+export function createService(given: CreateService): Promise<EnrolledDevice> {
+  const { caller, role, labels } = given;
+  return receive(given, caller, (client, { id: name, ...rest }) =>
+    client.callWithStatus('createService', {
+      body: { name, role, labels: { ...labels }, ...rest },
+    }),
+  );
+}
+
+async function receive(
+  given: FirstCertificate,
+  caller: Caller,
+  ask: (
+    client: ApiClient,
+    request: { readonly id: string; readonly csr: string; readonly validity?: string },
+  ) => Promise<{ readonly status: number; readonly answer: EnrollResponse }>,
+): Promise<EnrolledDevice> {
+  const { service, id, folder, algorithm, validity, clock } = given;
   const files = deviceFilesOf(folder, id);
   await createFolder(folder);
   if ((await readTextIfThere(files.certificate, 'the certificate')) !== undefined) {
@@ -43,15 +78,12 @@ export async function enrollDevice(given: EnrollDevice): Promise<EnrolledDevice>
     );
   }
   const key = await takeUpOrCreateKey(files.key, algorithm);
-  const client = createClient(service, { via: 'nothing' });
+  const client = createClient(service, caller);
   try {
-    const { status, answer } = await client.callWithStatus('enroll', {
-      body: {
-        id,
-        csr: await createCsrPem(key, id),
-        token,
-        ...(validity === undefined ? {} : { validity }),
-      },
+    const { status, answer } = await ask(client, {
+      id,
+      csr: await createCsrPem(key, id),
+      ...(validity === undefined ? {} : { validity }),
     });
     assertIsFor(key, answer.certificate);
     await replaceFile(files.ca, await client.getText('/v1/trust-bundle'), { mode: 0o644 });

@@ -9,7 +9,7 @@ export { loadCertificateCaller, type Caller } from './caller.ts';
 export type { ClockVerdict } from './certificate-clock.ts';
 export { deviceFilesOf } from './device-files.ts';
 export { createCsrPem, joinChain, takeUpOrCreateKey } from './device-key.ts';
-export { enrollDevice } from './enroll.ts';
+export { createService, enrollDevice } from './enroll.ts';
 export { encodeOcspQuestion, parseOcspStatus } from './ocsp-question.ts';
 export { fetchPlain } from './plain-http.ts';
 export { renewDevice, settleRenewal } from './renew.ts';

@@ -1,6 +1,7 @@
 // Loads ca-config and checks all of it before anything starts: shapes, then what must hold between the files.
 import {
   assertTopicFilter,
+  serviceTypeOf,
   type DeviceType,
   type DeviceTypes,
   type Role,
@@ -19,6 +20,7 @@ import { createListLoader } from './load-list.ts';
 import type { ConfigMistake, Part } from './mistakes.ts';
 import { formatProblem, reportFaults, toConfigError, type ConfigProblem } from './problem.ts';
 import type { ConfigSchemaName } from './schemas/index.ts';
+import { findServiceRoleFaults, isForServices, serviceTypeFor } from './service-roles.ts';
 import {
   findServiceFaults,
   toServiceConfig,
@@ -113,6 +115,7 @@ export async function loadConfig(
     reportFaults(problems, yaml, [
       ...findFileNameFaults(yaml, value.name),
       ...findFilterFaults(value),
+      ...findServiceRoleFaults(value, { profiles, broken }),
     ]);
     roles.set(value.name, value);
   }
@@ -124,6 +127,9 @@ export async function loadConfig(
       findTypeFaults(types.value.types, { profiles, roles, broken }),
     );
     for (const type of types.value.types) deviceTypes.set(type.name, type);
+  }
+  for (const role of roles.values()) {
+    if (isForServices(role)) deviceTypes.set(serviceTypeOf(role.name), serviceTypeFor(role));
   }
   const rules = alerts && toAlertRules(alerts.value, dir);
   const alertRules: AlertRules | undefined = rules && {
@@ -237,6 +243,7 @@ function findTypeFaults(
 ): Fault[] {
   const faults: Fault[] = [];
   const seen = new Set<string>();
+  const ofDevices = [...roles.values()].flatMap((role) => (isForServices(role) ? [] : role.name));
   for (const [position, type] of types.entries()) {
     const path = (key: string): Fault['path'] => ['types', position, key];
     if (seen.has(type.name)) {
@@ -260,10 +267,17 @@ function findTypeFaults(
         message: `the profile "${type.profile}" is of kind ${profile.kind}; a type needs one of kind device`,
       });
     }
-    if (!roles.has(type.role) && !broken.has(`roles/${type.role}.yaml`)) {
+    const role = roles.get(type.role);
+    if (role !== undefined && isForServices(role)) {
       faults.push({
         path: path('role'),
-        message: `there is no role "${type.role}"${suggest(type.role, [...roles.keys()])}`,
+        message: `the role "${type.role}" is for services; a device can't have it`,
+      });
+    }
+    if (role === undefined && !broken.has(`roles/${type.role}.yaml`)) {
+      faults.push({
+        path: path('role'),
+        message: `there is no role "${type.role}"${suggest(type.role, ofDevices)}`,
       });
     }
   }

@@ -127,6 +127,32 @@ describe('loadConfig', () => {
     expect(found).toMatch(/roles\/device\.yaml:\d+:\d+: "bytesPerSecond" must be a number/);
   });
 
+  it('makes one more type of each role for services, which no device type can name', async () => {
+    const { types } = await loadConfig(dir);
+    expect(types.get('service:telemetry-reader')).toMatchObject({
+      profile: 'service-client',
+      role: 'telemetry-reader',
+    });
+    await change('types.yaml', (text) => text.replace('role: gateway', 'role: telemetry-reader'));
+    expect((await problems()).join()).toMatch(
+      /types\.yaml:\d+:11: "types\.2\.role": the role "telemetry-reader" is for services; a device can't have it/,
+    );
+  });
+
+  it('rejects a role for services whose profile is none for services, and a profile in a role for devices', async () => {
+    await change('roles/bridge.yaml', (text) =>
+      text.replace('kind: service', 'kind: service\nprofile: device-client'),
+    );
+    await change('roles/gateway.yaml', (text) => `${text}profile: service-client\n`);
+    await change('roles/telemetry-reader.yaml', (text) =>
+      text.replace('kind: service', 'kind: service\nprofile: service-clients'),
+    );
+    const found = (await problems()).join('\n');
+    expect(found).toContain('"device-client" is of kind device; a role for services needs one');
+    expect(found).toContain('only a role with "kind: service" names a profile');
+    expect(found).toContain('no profile "service-clients"; did you mean "service-client"?');
+  });
+
   it('reports everything there is to fix at once, in reading order', async () => {
     await change('alerts.yaml', (text) =>
       text.replace('30d, severity: info', '30 days, severity: inform'),

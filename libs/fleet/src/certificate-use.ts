@@ -42,7 +42,8 @@ export async function noteUse(
   context: Context,
   caller: Caller & { readonly certificate: Certificate },
 ): Promise<void> {
-  if (caller.certificate.kind !== 'device') return;
+  const { kind } = caller.certificate;
+  if (kind !== 'device' && kind !== 'service') return;
   const { owner, serial } = caller.certificate;
   // A renewal, or another use at the same time, comes first: then it is decided anew.
   for (let attempt = 0; attempt < 5; attempt++) {

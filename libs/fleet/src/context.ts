@@ -1,5 +1,12 @@
 // What every use case is given.
-import type { DeviceType, DeviceTypes, Role, Roles } from '@keyline/access';
+import {
+  identityKindOf,
+  type DeviceType,
+  type DeviceTypes,
+  type IdentityKind,
+  type Role,
+  type Roles,
+} from '@keyline/access';
 import { KeylineError, parseDuration, type Clock } from '@keyline/kernel';
 import type { IssueRequest, IssuedCertificate, Profile, Profiles } from '@keyline/pki';
 import type { LedgerEntry } from '@keyline/ledger';
@@ -39,13 +46,27 @@ export interface TypeDetails {
   readonly profile: Profile;
 }
 
-/** @throws {KeylineError} DEVICE_TYPE_UNKNOWN */
-export function getTypeDetails(context: FleetContext, name: string): TypeDetails {
-  const type = context.types.get(name);
+/**
+ * @param kind of identity that is to be of the type: what admits devices makes no service
+ * @throws {KeylineError} DEVICE_TYPE_UNKNOWN
+ */
+export function getTypeDetails(
+  context: FleetContext,
+  name: string,
+  kind: IdentityKind = 'device',
+): TypeDetails {
+  const type = identityKindOf(name) === kind ? context.types.get(name) : undefined;
   const role = type && context.roles.get(type.role);
   const profile = type && context.profiles.get(type.profile);
   if (type === undefined || role === undefined || profile === undefined) {
-    const known = [...context.types.keys()].join(', ');
+    if (kind === 'service') {
+      throw new KeylineError(
+        'DEVICE_TYPE_UNKNOWN',
+        `There is no role for services as "${name}" names it. Bring its file back in ca-config/roles, with "kind: service".`,
+      );
+    }
+    const ofDevices = [...context.types.keys()].filter((one) => identityKindOf(one) === kind);
+    const known = ofDevices.join(', ');
     throw new KeylineError(
       'DEVICE_TYPE_UNKNOWN',
       `There is no device type "${name}". Known types: ${known}. Add one in ca-config/types.yaml.`,

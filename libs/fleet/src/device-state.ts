@@ -1,4 +1,5 @@
 // Revoke, suspend, resume, decommission: one unit of work each; the followers carry it everywhere.
+import { identityKindOf } from '@keyline/access';
 import { KeylineError, parseDeviceId, type SerialHex } from '@keyline/kernel';
 import type { RevocationReason } from '@keyline/pki';
 import { entryBy, type Caller } from './caller.ts';
@@ -69,7 +70,7 @@ export async function changeDeviceState(
   for (let attempt = 0; attempt < 5; attempt++) {
     const device = await context.store.findDevice(id);
     if (device === undefined) {
-      throw new KeylineError('DEVICE_NOT_FOUND', `There is no device "${id}".`);
+      throw new KeylineError('DEVICE_NOT_FOUND', `There is no device or service "${id}".`);
     }
     if (device.state === transition.to) {
       const entry = await getEntry(context.store, { name: id, entry: device.entry });
@@ -78,7 +79,7 @@ export async function changeDeviceState(
     if (!transition.from.includes(device.state)) {
       throw new KeylineError(
         'DEVICE_STATE_FORBIDS',
-        `The device "${id}" is ${device.state}; ${command.change} is for devices that are ${transition.from.join(' or ')}.`,
+        `The ${identityKindOf(device.type)} "${id}" is ${device.state}; ${command.change} is for ${identityKindOf(device.type)}s that are ${transition.from.join(' or ')}.`,
       );
     }
     const now = context.clock.now();
@@ -163,7 +164,7 @@ export async function changeDeviceState(
  * @throws {KeylineError} DEVICE_TYPE_UNKNOWN for a device that would come back
  */
 function roleName(context: FleetContext, type: string, to: DeviceState): string {
-  if (to === 'active') return getTypeDetails(context, type).role.name;
+  if (to === 'active') return getTypeDetails(context, type, identityKindOf(type)).role.name;
   return context.types.get(type)?.role ?? '';
 }
 

@@ -17,6 +17,7 @@ export { strangerKey } from './identity-conflict.ts';
 export type { Enrolled } from './issuance/admission.ts';
 export { signUnit } from './issuance/admissions/batch.ts';
 export { renew } from './issuance/admissions/certificate.ts';
+export { createService } from './issuance/admissions/service.ts';
 export {
   type IssueCertificateCommand,
   brokerAdminName,

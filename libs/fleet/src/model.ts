@@ -14,6 +14,7 @@ export const deviceStates = [
 
 export type Labels = Readonly<Record<string, string>>;
 
+/** A device, or a service: by its type one can tell which (`identityKindOf`). */
 export interface Device {
   readonly id: DeviceId;
   readonly type: string;
@@ -65,7 +66,7 @@ export interface Certificate {
 export type NewCertificate = Omit<Certificate, 'entry'>;
 
 /** What callers are; see docs/threat-model.md. */
-export type CallerRole = 'admin' | 'operator' | 'station' | 'auditor' | 'device';
+export type CallerRole = 'admin' | 'operator' | 'station' | 'auditor' | 'device' | 'service';
 export const apiTokenRoles = [
   'admin',
   'operator',

@@ -1,4 +1,5 @@
 // What the use cases need from outside: a store that commits units of work, and reads.
+import type { IdentityKind } from '@keyline/access';
 import type { DeviceId, SerialHex } from '@keyline/kernel';
 import type { CrlEntry, RevocationReason } from '@keyline/pki';
 import type {
@@ -185,6 +186,8 @@ export interface PageRequest {
 }
 
 export interface DeviceFilter extends PageRequest {
+  /** Absent: devices and services. */
+  readonly kind?: IdentityKind | undefined;
   readonly state?: DeviceState | undefined;
   readonly type?: string | undefined;
   readonly batch?: string | undefined;
@@ -213,6 +216,7 @@ export interface ExpiryGroup {
 export interface StoreReader extends LedgerReader {
   findDevice(id: DeviceId): Promise<Device | undefined>;
   listDevices(filter: DeviceFilter): Promise<Page<Device>>;
+  /** Without services. */
   countDevicesByState(): Promise<Readonly<Record<DeviceState, number>>>;
   findCertificate(serial: SerialHex): Promise<Certificate | undefined>;
   /** Newest first. */

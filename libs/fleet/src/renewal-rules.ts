@@ -1,4 +1,5 @@
 // When a device may renew: in its window, before it only with a new key or an operator's word, and so many times a day.
+import { identityKindOf } from '@keyline/access';
 import {
   Duration,
   formatInstant,
@@ -57,12 +58,12 @@ export async function getRenewable(
 ): Promise<Device> {
   const device = await store.findDevice(id);
   if (device === undefined) {
-    throw new KeylineError('DEVICE_NOT_FOUND', `There is no device "${id}".`);
+    throw new KeylineError('DEVICE_NOT_FOUND', `There is no device or service "${id}".`);
   }
   if (device.state !== 'active') {
     throw new KeylineError(
       'DEVICE_STATE_FORBIDS',
-      `The device "${id}" is ${device.state} and can't renew.`,
+      `The ${identityKindOf(device.type)} "${id}" is ${device.state} and can't renew.`,
     );
   }
   return device;

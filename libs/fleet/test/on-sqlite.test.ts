@@ -8,6 +8,7 @@ describe('on SQLite', () => {
   describe('enrolling', () => import('./enroll.test.ts').then());
   describe('lost races', () => import('./lost-races.test.ts').then());
   describe('renewing', () => import('./renew.test.ts').then());
+  describe('services', () => import('./services.test.ts').then());
   describe('the line', () => import('./batches.test.ts').then());
   describe('certificates', () => import('./certificates.test.ts').then());
   describe('changes of state', () => import('./device-state.test.ts').then());

@@ -1,5 +1,5 @@
 // A fleet for the use cases: a real issuer, a store in memory (or SQLite in a folder), a clock that stands still, and requests of devices.
-import type { DeviceTypes, Roles } from '@keyline/access';
+import { serviceTypeOf, type DeviceTypes, type Roles } from '@keyline/access';
 import { Duration, FakeClock, isKeylineError } from '@keyline/kernel';
 import { createIssuer } from '@keyline/pki';
 import { createCsr, encodePem, type KeyAlgorithm } from '@keyline/x509';
@@ -38,13 +38,25 @@ export interface TestFleet extends FleetContext {
 // One hierarchy for all tests of a file: it is only read.
 const hierarchy = createHierarchy({ at: now });
 const sensorProfile = { ...deviceProfile, name: 'sensor-client', validity: { duration: 'P10D' } };
-const profiles = profilesOf(deviceProfile, sensorProfile, serverProfile);
+const serviceProfile = {
+  ...deviceProfile,
+  name: 'service-client',
+  kind: 'service' as const,
+  san: [{ uri: 'urn:keyline:service:{id}' }],
+};
+const profiles = profilesOf(deviceProfile, sensorProfile, serviceProfile, serverProfile);
 const issuing = hierarchy.then(({ issuing }) => createIssuer(issuing, profiles));
 
 const roles: Roles = new Map(
-  ['device', 'sensor'].map((name) => [
+  (['device', 'sensor', 'reader', 'writer'] as const).map((name) => [
     name,
-    { name, description: name, publish: [`${name}/%u/up`], subscribe: [`${name}/%u/down`] },
+    {
+      name,
+      description: name,
+      kind: name === 'reader' || name === 'writer' ? 'service' : 'device',
+      publish: [`${name}/%u/up`],
+      subscribe: [`${name}/%u/down`],
+    },
   ]),
 );
 
@@ -84,6 +96,10 @@ export async function openTestFleet(): Promise<TestFleet> {
   const types = new Map([
     ['default', { name: 'default', description: '', profile: 'device-client', role: 'device' }],
     ['sensor', { name: 'sensor', description: '', profile: 'sensor-client', role: 'sensor' }],
+    ...['reader', 'writer'].map((role) => {
+      const name = serviceTypeOf(role);
+      return [name, { name, description: '', profile: 'service-client', role }] as const;
+    }),
   ]) satisfies DeviceTypes;
   return {
     store: opened.store,

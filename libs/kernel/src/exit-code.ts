@@ -83,6 +83,7 @@ const exitCodeOfError = {
   AUTHORITY_EXISTS: refused,
   AUTHORITY_STATE_FORBIDS: refused,
   PROFILE_UNKNOWN: refused,
+  ROLE_UNKNOWN: refused,
   PROFILE_VIOLATION: refused,
   LINT_FAILED: refused,
   PATH_INVALID: refused,

@@ -1,34 +1,19 @@
-// Devices: enroll, renew, search, and the changes of state.
-import type { DeviceView, EnrollResponse } from '@keyline/api';
-import { topicsFor } from '@keyline/access';
+// Devices: enroll, renew, search, and the changes of state, of which services have the same.
 import {
   allowRenewal,
   changeDeviceState,
   enroll,
   hashToken,
   renew,
-  type Caller,
-  type Device,
-  type DeviceFilter,
-  type Enrolled,
-  type Presence,
   type StateChange,
 } from '@keyline/fleet';
-import {
-  formatInstant,
-  isKeylineError,
-  KeylineError,
-  parseDeviceId,
-  parseDuration,
-} from '@keyline/kernel';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { formatInstant, isKeylineError, KeylineError, parseDuration } from '@keyline/kernel';
 import { bearerOf } from '../authenticate.ts';
+import { assertSelf, createIdentityAnswers, getIdentity } from '../identity-answers.ts';
 import type { RateLimits } from '../rate-limits.ts';
-import { pageOf } from '../page-of.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { validityOf } from '../validity-of.ts';
-import { viewPresence, viewRefusal } from '../presence-views.ts';
-import { certificatePem, optionalInstant } from '../views.ts';
+import { viewRefusal } from '../presence-views.ts';
 import { viewCertificate } from './certificates.ts';
 import type { Register } from './register.ts';
 
@@ -37,52 +22,8 @@ export function registerDevices(
   service: ServiceContext,
   rateLimits: RateLimits,
 ): void {
-  const { fleet, effects, limits, presence } = service;
-  const viewOne = async (device: Device): Promise<DeviceView> =>
-    viewDevice(device, (await presence.of([device.id]))(device.id));
-
-  async function seenAs(query: {
-    readonly online?: 'true';
-    readonly notSeenSince?: string;
-  }): Promise<Pick<DeviceFilter, 'onlineBy' | 'notSeen'>> {
-    if (query.online === undefined && query.notSeenSince === undefined) return {};
-    const onlineBy = await presence.onlineBy();
-    return {
-      ...(query.online === undefined ? {} : { onlineBy }),
-      ...(query.notSeenSince === undefined
-        ? {}
-        : { notSeen: { since: instantOf(query.notSeenSince), onlineBy } }),
-    };
-  }
-
-  async function answerEnrolled(
-    enrolled: Enrolled,
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ): Promise<EnrollResponse | FastifyReply> {
-    const { device, certificate, role, entry } = enrolled;
-    if (!enrolled.created) void reply.status(200);
-    const provisioned = await effects.waitForTargets(entry.seq, limits.provisionWait);
-    const accept = request.headers.accept ?? '';
-    if (accept.includes('application/pkix-cert')) {
-      return reply
-        .header('content-type', 'application/pkix-cert')
-        .send(Buffer.from(certificate.der));
-    }
-    return {
-      device: await viewOne(device),
-      serial: certificate.serial,
-      certificate: certificatePem(certificate.der),
-      chain: [service.authorities.get(certificate.authority).pem],
-      broker: {
-        url: service.brokerUrl,
-        clientId: device.id,
-        topics: topicsFor(role, device.id),
-      },
-      provisioned,
-      evidence: await effects.evidence({ entry, device: device.id }),
-    };
-  }
+  const { fleet, effects, limits } = service;
+  const answers = createIdentityAnswers(service);
 
   register('enroll', async ({ body, request, reply }) => {
     const input = Buffer.isBuffer(body) ? { csr: body as Buffer } : body;
@@ -105,7 +46,7 @@ export function registerDevices(
         address: request.ip,
       });
       rateLimits.proved(tokenHash);
-      return await answerEnrolled(enrolled, request, reply);
+      return await answers.enrolled(enrolled, request, reply);
     } catch (error) {
       if (isKeylineError(error) && error.code === 'TOKEN_INVALID') rateLimits.countFailure(request);
       throw error;
@@ -124,7 +65,7 @@ export function registerDevices(
       csr: input.csr,
       validity: validityOf('validity' in input ? input.validity : undefined),
     });
-    return answerEnrolled(renewed, request, reply);
+    return answers.enrolled(renewed, request, reply);
   });
 
   register('allowRenewal', async ({ params, body, request }) => {
@@ -136,32 +77,16 @@ export function registerDevices(
     return { device: params.id, until: formatInstant(until) };
   });
 
-  register('listDevices', async ({ query }) => {
-    const page = await fleet.store.listDevices({
-      state: query.state,
-      type: query.type,
-      batch: query.batch,
-      label: query.label,
-      q: query.q,
-      expiresBefore: query.expiresBefore === undefined ? undefined : instantOf(query.expiresBefore),
-      ...(await seenAs(query)),
-      ...pageOf(query, limits),
-    });
-    const presenceOf = await presence.of(page.items.map(({ id }) => id));
-    return {
-      items: page.items.map((device) => viewDevice(device, presenceOf(device.id))),
-      nextCursor: page.nextCursor,
-    };
-  });
+  register('listDevices', ({ query }) => answers.page(query, 'device'));
 
   register('getDevice', async ({ params, request }) => {
     const caller = requireCaller(request.caller);
     assertSelf(caller, params.id);
-    return viewOne(await getDevice(params.id));
+    return answers.one(await getIdentity(fleet, params.id));
   });
 
   register('getDeviceHistory', async ({ params }) => {
-    const device = await getDevice(params.id);
+    const device = await getIdentity(fleet, params.id);
     const [entries, certificates] = await Promise.all([
       fleet.store.listEntriesOf(device.id, 500),
       fleet.store.listCertificatesOf(device.id),
@@ -183,7 +108,7 @@ export function registerDevices(
   });
 
   register('listDeviceRefusals', async ({ params }) => {
-    const device = await getDevice(params.id);
+    const device = await getIdentity(fleet, params.id);
     const refusals = await fleet.store.listRefusalsOf(device.id);
     return { items: refusals.map(viewRefusal), nextCursor: null };
   });
@@ -205,47 +130,9 @@ export function registerDevices(
         ? effects.waitForAll(entry.seq, limits.effectWait, device.serial)
         : effects.waitForHealthy(entry.seq, limits.provisionWait));
       return {
-        device: await viewOne(device),
+        device: await answers.one(device),
         evidence: await effects.evidence({ entry, device: device.id, serial: device.serial }),
       };
     });
   }
-
-  async function getDevice(text: string): Promise<Device> {
-    const id = parseDeviceId(text);
-    const device = await fleet.store.findDevice(id);
-    if (device === undefined) {
-      throw new KeylineError('DEVICE_NOT_FOUND', `There is no device "${id}".`);
-    }
-    return device;
-  }
-}
-
-/** @throws {KeylineError} REQUEST_INVALID for what has the form of a time and is none here: a leap second */
-function instantOf(text: string): number {
-  const instant = Date.parse(text);
-  if (!Number.isNaN(instant)) return instant;
-  throw new KeylineError('REQUEST_INVALID', `"${text}" is not a time that is known here.`);
-}
-
-/** A device may only look at itself. */
-function assertSelf(caller: Caller, id: string): void {
-  if (caller.role === 'device' && caller.name !== id) {
-    throw new KeylineError('FORBIDDEN', `The device "${caller.name}" may only read itself.`);
-  }
-}
-
-function viewDevice(device: Device, presence: Presence): DeviceView {
-  return {
-    id: device.id,
-    type: device.type,
-    batch: device.batch,
-    labels: { ...device.labels },
-    state: device.state,
-    serial: device.serial,
-    notAfter: optionalInstant(device.notAfter),
-    createdAt: formatInstant(device.createdAt),
-    updatedAt: formatInstant(device.updatedAt),
-    presence: viewPresence(presence),
-  };
 }

@@ -9,8 +9,15 @@ import type { RenewOptions } from '../device/renew-device.ts';
 import type { AllowRenewalOptions } from '../device/allow-renewal.ts';
 import type { ClientOptions } from './client-options.ts';
 
-const algorithms = ['ec-p256', 'ec-p384', 'ed25519', 'rsa-2048', 'rsa-3072', 'rsa-4096'];
-const reasons = [
+export const keyAlgorithmNames = [
+  'ec-p256',
+  'ec-p384',
+  'ed25519',
+  'rsa-2048',
+  'rsa-3072',
+  'rsa-4096',
+];
+export const revocationReasonNames = [
   'unspecified',
   'keyCompromise',
   'cACompromise',
@@ -35,7 +42,7 @@ const changes = [
   ],
 ] as const satisfies readonly (readonly [DeviceChange, string, string])[];
 
-const states = ['registered', 'active', 'suspended', 'revoked', 'decommissioned'];
+export const stateNames = ['registered', 'active', 'suspended', 'revoked', 'decommissioned'];
 
 export function addDeviceCommands(program: Command, act: Act): void {
   const device = example(
@@ -45,7 +52,7 @@ export function addDeviceCommands(program: Command, act: Act): void {
 
   example(
     withClientOptions(device.command('list').description('List and search devices.'))
-      .addOption(new Option('--state <state>', 'where they stand').choices(states))
+      .addOption(new Option('--state <state>', 'where they stand').choices(stateNames))
       .option('--type <type>', 'device type')
       .option('--batch <id>', 'signed for this batch')
       .option('--label <name=value>', 'carrying this label')
@@ -112,7 +119,9 @@ export function addDeviceCommands(program: Command, act: Act): void {
       .option('--token-file <file>', 'file with the enrollment token')
       .option('--token <->', 'read the enrollment token from stdin: --token -')
       .addOption(
-        new Option('--algorithm <name>', 'kind of key').choices(algorithms).default('ec-p256'),
+        new Option('--algorithm <name>', 'kind of key')
+          .choices(keyAlgorithmNames)
+          .default('ec-p256'),
       )
       .option('--validity <duration>', 'ask for less than the profile gives, for instance 12h')
       .option('--json', 'print the answer as JSON'),
@@ -168,7 +177,7 @@ export function addDeviceCommands(program: Command, act: Act): void {
         .argument('<id>')
         .description(`${description[0]?.toUpperCase() ?? ''}${description.slice(1)}.`),
     )
-      .addOption(new Option('--reason <reason>', 'RFC 5280 reason').choices(reasons))
+      .addOption(new Option('--reason <reason>', 'RFC 5280 reason').choices(revocationReasonNames))
       .option(
         '--wait',
         'follow until every effect holds, for a minute at most; exit code 7 when one does not',

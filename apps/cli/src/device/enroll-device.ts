@@ -50,15 +50,17 @@ export async function enrollDevice(context: CliContext, options: EnrollOptions):
   );
 }
 
-function describeEnrolled(
+export function describeEnrolled(
   answer: EnrollResponse,
   { folder, again, now }: { folder: string; again: boolean; now: number },
 ): string {
   const { device, broker, provisioned } = answer;
   const lines = [
     again
-      ? `${device.id} was enrolled before; this is the same certificate.`
-      : `${device.id} is enrolled.`,
+      ? `${device.id} was ${device.kind === 'service' ? 'made' : 'enrolled'} before; this is the same certificate.`
+      : device.kind === 'service'
+        ? `The service ${device.id} is made.`
+        : `${device.id} is enrolled.`,
     '',
     formatDeviceFacts(device, now).trimEnd(),
     '',

@@ -82,9 +82,10 @@ function formatDetail(name: string, value: unknown): string {
 export function formatDeviceFacts(device: DeviceView, now: number): string {
   const labels = Object.entries(device.labels).map(([name, value]) => `${name}=${value}`);
   return formatFacts([
-    ['device', device.id],
+    [device.kind, device.id],
     ['state', device.state],
-    ['type', device.type],
+    ['type', device.kind === 'service' ? undefined : device.type],
+    ['role', device.role ?? `none: ca-config has no type "${device.type}" any more`],
     ['batch', device.batch ?? undefined],
     ['labels', labels.length === 0 ? undefined : labels.join(' ')],
     ['serial', device.serial ?? undefined],

@@ -43,7 +43,18 @@ export type PresenceView = Static<typeof PresenceSchema>;
 
 export const DeviceSchema = object({
   id: DeviceIdSchema,
-  type: Type.String(),
+  kind: Type.Union([Type.Literal('device'), Type.Literal('service')], {
+    description: 'A device, or a service: an application with an identity (/v1/services).',
+  }),
+  type: Type.String({
+    description: 'Device type; of a service "service:" and its role.',
+  }),
+  role: nullable(
+    Type.String({
+      description:
+        'Its role on the brokers (ca-config/roles); null: its type is not configured any more.',
+    }),
+  ),
   batch: nullable(Type.String()),
   labels: Type.Record(Type.String(), Type.String()),
   state: DeviceStateSchema,
@@ -159,7 +170,7 @@ export type RefusalList = Static<typeof RefusalListSchema>;
 
 export const DeviceQuerySchema = object({
   state: Type.Optional(DeviceStateSchema),
-  type: Type.Optional(Type.String({ maxLength: 64 })),
+  type: Type.Optional(Type.String({ maxLength: 80 })),
   batch: Type.Optional(Type.String({ maxLength: 64 })),
   label: Type.Optional(
     Type.String({ maxLength: 270, pattern: '^[^=]+=.*$', description: 'name=value' }),
@@ -197,7 +208,7 @@ export const deviceRoutes = {
   renew: {
     method: 'POST',
     url: '/v1/renew',
-    admits: ['device'],
+    admits: ['device', 'service'],
     tag: 'devices',
     summary: "Renew the caller's certificate",
     description:
@@ -222,9 +233,9 @@ export const deviceRoutes = {
   getDevice: {
     method: 'GET',
     url: '/v1/devices/:id',
-    admits: [...readers, 'device'],
+    admits: [...readers, 'device', 'service'],
     tag: 'devices',
-    summary: 'One device (a device may read itself)',
+    summary: 'One device or service (each may read itself)',
     status: 200,
     params: DeviceParamsSchema,
     response: DeviceSchema,

@@ -7,6 +7,7 @@ import { batcheRoutes } from './batches.ts';
 import { certificateRoutes } from './certificates.ts';
 import { deviceRoutes } from './devices.ts';
 import { serviceRoutes } from './service.ts';
+import { servicesRoutes } from './services.ts';
 import { targetRoutes } from './targets.ts';
 import { tokenRoutes } from './tokens.ts';
 import { trustRoutes } from './trust.ts';
@@ -14,6 +15,7 @@ import type { RouteContract } from './route-contract.ts';
 
 export const routes = {
   ...deviceRoutes,
+  ...servicesRoutes,
   ...batcheRoutes,
   ...tokenRoutes,
   ...certificateRoutes,

@@ -2,7 +2,7 @@
 import type { TSchema } from 'typebox';
 
 /** Who may call. `anyone`: no proof of identity is asked for (the route checks its own, such as an enrollment token). */
-export type Admits = 'admin' | 'operator' | 'station' | 'auditor' | 'device' | 'anyone';
+export type Admits = 'admin' | 'operator' | 'station' | 'auditor' | 'device' | 'service' | 'anyone';
 
 /** Bodies beside JSON: a CSR in DER, and a stream of JSON lines. */
 export type BodyType = 'application/pkcs10' | 'application/x-ndjson';
@@ -11,7 +11,7 @@ export interface RouteContract {
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly url: string;
   readonly admits: readonly Admits[];
-  readonly tag: 'devices' | 'line' | 'tokens' | 'certificates' | 'operations';
+  readonly tag: 'devices' | 'services' | 'line' | 'tokens' | 'certificates' | 'operations';
   readonly summary: string;
   readonly description?: string;
   readonly status: 200 | 201;

@@ -25,7 +25,9 @@ export const evidence: Evidence = {
 export function device(id: string, changes: Partial<DeviceView> = {}): DeviceView {
   return {
     id,
+    kind: 'device',
     type: 'default',
+    role: 'device',
     batch: null,
     labels: {},
     state: 'active',

@@ -24,6 +24,18 @@ export const RoleSchema = Type.Object(
   {
     name: NameSchema,
     description: DescriptionSchema,
+    kind: Type.Optional(
+      Type.Enum(['device', 'service'], {
+        description:
+          'Whose it may be. "device" (when it is left out): a device type names it. "service": an application gets it (keyline service create NAME --role). Neither can have one of the other.',
+      }),
+    ),
+    profile: Type.Optional(
+      Type.String({
+        description:
+          'With kind service: the profile of its services, of kind "service"; service-client when it is left out.',
+      }),
+    ),
     publish: filters('What the device may publish to.'),
     subscribe: filters('What the device may subscribe to, and receive from.'),
     messagesPerSecond: rate('Messages', 1_000_000),
@@ -40,7 +52,7 @@ export const DeviceTypesSchema = Type.Object(
           name: NameSchema,
           description: DescriptionSchema,
           profile: Type.String({ description: 'A profile of kind "device".' }),
-          role: Type.String({ description: 'A role of ca-config/roles.' }),
+          role: Type.String({ description: 'A role of ca-config/roles, of kind "device".' }),
         },
         closed,
       ),

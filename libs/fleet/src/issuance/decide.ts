@@ -1,4 +1,6 @@
 // The table by which a device gets a certificate; docs/decisions/0014-one-way-in.md shows it. Pure: everything was read before.
+import { identityKindOf } from '@keyline/access';
+import { KeylineError } from '@keyline/kernel';
 import type { IssuedCertificate } from '@keyline/pki';
 import { inOtherCase, type FailedCommit } from '../context.ts';
 import type { Device, NewDevice } from '../model.ts';
@@ -22,6 +24,8 @@ export function decide(given: DeviceCase, now: number): Decision<DeviceHolder> {
   const { words, key } = admitted;
   const { device, current } = standing;
   if (device === undefined) return admitted.refusal ?? issue(given, now);
+  const kind = identityKindOf(device.type);
+  if (kind !== identityKindOf(admitted.details.type.name)) return refuse(isOfAnotherKind(device));
   switch (device.state) {
     case 'suspended':
     case 'revoked':
@@ -41,6 +45,15 @@ export function decide(given: DeviceCase, now: number): Decision<DeviceHolder> {
       if (admitted.otherKey === 'refuse') return refuse(words.exists(device));
       return issueUnlessHeld(given, device, now);
   }
+}
+
+/** Devices and services share their names, so that a broker takes none for another; what a name is it stays, whatever becomes of it. */
+function isOfAnotherKind({ id, type }: Device): KeylineError {
+  const kind = identityKindOf(type);
+  return new KeylineError(
+    'DEVICE_EXISTS',
+    `"${id}" is the name of a ${kind} already, and a name stays what it is. Choose another.`,
+  );
 }
 
 function issueUnlessHeld(given: DeviceCase, device: Device, now: number): Decision<DeviceHolder> {
@@ -105,7 +118,7 @@ function workOf(
   const certificate = certificateRow(issued, {
     owner: id,
     profile: details.profile.name,
-    kind: 'device',
+    kind: details.profile.kind,
   });
   const device = deviceAfter(admitted, before, issued, now);
   const ended = endOf(admitted, standing, now);

@@ -1,8 +1,9 @@
-// What ends soon, grouped: devices by type, everything else by owner.
+// What ends soon, grouped: devices by type, everything else by owner (services too: each is an application somebody waits for).
 import { setImmediate } from 'node:timers/promises';
 import type { ExpiryGroup, StoreReader } from '@keyline/fleet';
 import type { Database } from 'better-sqlite3';
 import { certificateKindCodes } from './codes.ts';
+import { isService } from './lists.ts';
 
 const examplesShown = 5;
 
@@ -14,7 +15,7 @@ const devicesPerTurn = 500;
 // that end soon. The page is of devices, whether they count or not, so that it is never a long one.
 const devices = (condition: string): string => `
   SELECT d.type, d.id, d.not_after,
-    d.state < 3 AND (c.state < 2 OR c.reason = 'certificateHold') AND (${condition})
+    d.state < 3 AND (c.state < 2 OR c.reason = 'certificateHold') AND (${condition}) AND NOT ${isService('d.')}
   FROM (
     SELECT type, id, not_after, state, serial FROM devices INDEXED BY devices_by_end
     WHERE (not_after, id) > (@afterEnd, @afterId) AND not_after < @before

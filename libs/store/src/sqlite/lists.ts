@@ -8,6 +8,10 @@ import { toDevice, type Row } from './rows.ts';
 /** So many rows are sorted in a few milliseconds. */
 const fewRows = 2000;
 
+/** The type of a service is `service:` and its role; ";" comes after ":". */
+export const isService = (row: string): string =>
+  `(${row}type >= 'service:' AND ${row}type < 'service;')`;
+
 interface Query {
   readonly where: string[];
   readonly values: (string | number)[];
@@ -24,6 +28,14 @@ function describe(filter: DeviceFilter): Query {
     add('d.state = ?', deviceStateCodes.numbers[filter.state]);
     // The partial indices are only taken when their own condition stands in the query.
     if (filter.state !== 'active') add('d.state <> 1');
+  }
+  if (filter.kind !== undefined) {
+    // Services are few, and the index by type has them together.
+    add(
+      filter.kind === 'service'
+        ? `${isService('d.')} AND d.type <> 'default'`
+        : `NOT ${isService('d.')}`,
+    );
   }
   if (filter.type !== undefined) {
     add('d.type = ?', filter.type);

@@ -5,7 +5,7 @@ import type { CrlEntry, RevocationReason } from '@keyline/pki';
 import type { Database } from 'better-sqlite3';
 import { deviceStateCodes } from './codes.ts';
 import { createExpiryReads } from './expiry.ts';
-import { createDeviceList, createKeyedList } from './lists.ts';
+import { createDeviceList, createKeyedList, isService } from './lists.ts';
 import { createPresenceReads } from './presence-reads.ts';
 import {
   hexBytes,
@@ -53,6 +53,10 @@ export function createReads(db: Database): StoreReader {
   const findTokenByHash = one('SELECT * FROM tokens WHERE secret_hash = ?', toToken);
   const findApiTokenByHash = one('SELECT * FROM api_tokens WHERE secret_hash = ?', toApiToken);
   const counts = db.prepare('SELECT state, count FROM device_counts');
+  const services = db.prepare(
+    `SELECT state, count(*) AS count FROM devices
+     WHERE type <> 'default' AND ${isService('')} GROUP BY state`,
+  );
   // An entry stays until it has been in a CRL that came after its certificate's end (RFC 5280 §3.3).
   const revoked = db.prepare(
     `SELECT serial, revoked_at, reason FROM certificates
@@ -109,6 +113,9 @@ export function createReads(db: Database): StoreReader {
       };
       for (const row of counts.all() as { state: number; count: number }[]) {
         result[deviceStateCodes.nameOf(row.state)] = row.count;
+      }
+      for (const row of services.all() as { state: number; count: number }[]) {
+        result[deviceStateCodes.nameOf(row.state)] -= row.count;
       }
       return Promise.resolve(result);
     },

@@ -1,4 +1,5 @@
 // Everything the use cases and followers read, of tables in memory.
+import { identityKindOf } from '@keyline/access';
 import type {
   Certificate,
   Device,
@@ -34,7 +35,9 @@ export function createReads(tables: Tables): StoreReader {
       const counts: Record<DeviceState, number> = {
         ...{ registered: 0, active: 0, suspended: 0, revoked: 0, decommissioned: 0 },
       };
-      for (const { state } of devices.all()) counts[state]++;
+      for (const { state, type } of devices.all()) {
+        if (identityKindOf(type) === 'device') counts[state]++;
+      }
       return counts;
     },
     findCertificate: async (serial) => certificates.get(serial),
@@ -135,6 +138,7 @@ function matches(one: Device, filter: DeviceFilter): boolean {
   const split = filter.label?.indexOf('=') ?? 0;
   const name = filter.label?.slice(0, split) ?? '';
   return (
+    (filter.kind === undefined || identityKindOf(one.type) === filter.kind) &&
     (filter.state === undefined || one.state === filter.state) &&
     (filter.type === undefined || one.type === filter.type) &&
     (filter.batch === undefined || one.batch === filter.batch) &&
@@ -188,6 +192,7 @@ function expiryGroups(
 ): ExpiryGroup[] {
   const found: { kind: Certificate['kind']; group: string; name: string; notAfter: number }[] = [];
   for (const { id, type, state, serial, notAfter } of devices.all()) {
+    if (identityKindOf(type) === 'service') continue;
     if (serial === null || notAfter === null || state === 'revoked' || state === 'decommissioned') {
       continue;
     }

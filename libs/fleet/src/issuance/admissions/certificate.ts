@@ -1,4 +1,5 @@
 // Let in by the certificate it has: a device proves that in TLS and gets the next one, with the same key or a new one.
+import { identityKindOf } from '@keyline/access';
 import { KeylineError, type DeviceId } from '@keyline/kernel';
 import { parseCsr, type Csr } from '@keyline/pki';
 import { keyAlgorithmOf, readSubjectPublicKeyInfo } from '@keyline/x509';
@@ -49,7 +50,7 @@ function admitByCertificate(
       const device = await getRenewable(store, id);
       const asked = await getGood(store, caller.certificate);
       assertOfThisLife(device, asked);
-      const details = getTypeDetails(context, device.type);
+      const details = getTypeDetails(context, device.type, identityKindOf(device.type));
       key ??= provedKeyOf(
         asked,
         csr === undefined ? undefined : parseCsr(csr, { maxBytes: context.csrBytes }),
@@ -211,7 +212,7 @@ async function replaceUnused(
 
 function wordsOf(id: DeviceId): Words {
   const stateForbids = ({ state }: Device): KeylineError =>
-    new KeylineError('DEVICE_STATE_FORBIDS', `The device "${id}" is ${state} and can't renew.`);
+    new KeylineError('DEVICE_STATE_FORBIDS', `"${id}" is ${state} and can't renew.`);
   return {
     // Not met: only an active device has a certificate that admits it, with any key of its own.
     exists: stateForbids,

@@ -127,6 +127,12 @@ function getProfile(
   }
   // No device id has one, so nothing that is not a device can ever be taken for one, by a broker or in a search.
   if (!name.includes('@')) {
+    if (profile.kind === 'service') {
+      throw new KeylineError(
+        'PROFILE_VIOLATION',
+        `"${name}" is no name for a certificate alone. A service that brokers let in is made with its role: keyline service create ${name} --role ROLE (POST /v1/services).`,
+      );
+    }
     throw new KeylineError(
       'PROFILE_VIOLATION',
       `"${name}" could be the id of a device. Names of servers, services, operators and stations carry an "@", for instance ${name}@factory.`,

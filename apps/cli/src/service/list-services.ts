@@ -1,0 +1,73 @@
+// `keyline service list`.
+import type { DeviceList } from '@keyline/api';
+import type { RouteInput } from '@keyline/client';
+import type { ClientOptions } from '../command-line/client-options.ts';
+import { printJson, type CliContext } from '../context.ts';
+import { openClient } from '../find-service.ts';
+import { formatTable } from '../print/table.ts';
+import { formatTimeAndDistance } from '../print/time.ts';
+
+type Query = RouteInput<'listServices'>['query'];
+
+export interface ServiceListOptions extends ClientOptions {
+  readonly state?: NonNullable<Query['state']>;
+  readonly role?: string;
+  readonly label?: string;
+  readonly query?: string;
+  readonly limit?: number;
+  readonly all?: boolean;
+}
+
+const pageSize = 1000;
+
+export async function listServices(
+  context: CliContext,
+  options: ServiceListOptions,
+): Promise<void> {
+  const { state, role, label, query: q } = options;
+  const client = await openClient(context, options);
+  try {
+    const wanted = options.all === true ? Number.POSITIVE_INFINITY : (options.limit ?? 100);
+    const items: DeviceList['items'] = [];
+    let cursor: string | null = null;
+    do {
+      const page: DeviceList = await client.call('listServices', {
+        query: {
+          ...(state === undefined ? {} : { state }),
+          ...(role === undefined ? {} : { type: `service:${role}` }),
+          ...(label === undefined ? {} : { label }),
+          ...(q === undefined ? {} : { q }),
+          limit: Math.min(pageSize, wanted - items.length),
+          ...(cursor === null ? {} : { cursor }),
+        },
+      });
+      items.push(...page.items);
+      cursor = page.nextCursor;
+    } while (cursor !== null && items.length < wanted);
+    if (options.json === true) {
+      printJson(context, { items, nextCursor: cursor });
+      return;
+    }
+    if (items.length === 0) {
+      context.terminal.err(
+        'No service is like that. Make one: keyline service create NAME --role ROLE.\n',
+      );
+      return;
+    }
+    const now = context.clock.now();
+    context.terminal.out(
+      formatTable(
+        ['NAME', 'STATE', 'ROLE', 'CERTIFICATE ENDS (UTC)'],
+        items.map(({ id, state: is, role: has, type, notAfter }) => [
+          id,
+          is,
+          has ?? `${type} (not configured any more)`,
+          formatTimeAndDistance(notAfter, now),
+        ]),
+      ),
+    );
+    if (cursor !== null) context.terminal.err('There are more: --all, or a larger --limit.\n');
+  } finally {
+    client.close();
+  }
+}
