@@ -1,7 +1,14 @@
 // Handshakes that failed: counted, and logged in words: what OpenSSL and Node call it, and what to do.
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { httpAnswer, notHttp } from './foreign-protocol.ts';
 import type { Metrics } from './metrics.ts';
 import type { RefusalLog } from './refusal-log.ts';
+
+/** Said by OpenSSL when the first bytes are HTTP's. */
+const isHttp = /HTTP_REQUEST|HTTPS_PROXY_REQUEST/;
+/** Milliseconds that somebody who is sent away gets to read why. */
+const farewell = 250;
 
 const defaultRemedy =
   'Try it with: openssl s_client -connect HOST:PORT -CAfile CA -cert CERT -key KEY.';
@@ -13,8 +20,12 @@ const remedies: readonly (readonly [RegExp, string])[] = [
     'The client did not accept the broker’s certificate: give the client the trust bundle (trust.pem) and connect by a name that is in the certificate.',
   ],
   [
-    /WRONG_VERSION_NUMBER|HTTP_REQUEST|UNKNOWN_PROTOCOL|PACKET_LENGTH_TOO_LONG/,
-    'The client speaks no TLS here: use mqtts:// instead of mqtt://.',
+    isHttp,
+    'The client speaks HTTP to the port of MQTT over TLS: the API has another port, and MQTT over WebSocket wants TLS too (wss://, --websocket-port).',
+  ],
+  [
+    /WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL|PACKET_LENGTH_TOO_LONG/,
+    'The client speaks no TLS here, but most likely MQTT without it: use mqtts:// instead of mqtt://, on this port (mosquitto_pub: --cafile, --cert and --key). There is no port without TLS.',
   ],
   [/UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/, 'The client is too old: TLS 1.2 or 1.3 is needed.'],
   [
@@ -32,11 +43,24 @@ const remedies: readonly (readonly [RegExp, string])[] = [
 export function reportHandshakeFailure(
   error: NodeJS.ErrnoException,
   socket: TLSSocket,
-  { metrics, refusals }: { readonly metrics: Metrics; readonly refusals: RefusalLog },
+  {
+    metrics,
+    refusals,
+    raw,
+  }: {
+    readonly metrics: Metrics;
+    readonly refusals: RefusalLog;
+    /** The socket below TLS. */
+    readonly raw?: Socket | undefined;
+  },
 ): void {
   const code = error.code ?? error.message;
   const peer = socket.remoteAddress;
-  socket.destroy();
+  if (raw !== undefined && isHttp.test(code)) {
+    // Below TLS, which never began. Whoever does not read it is cut all the same.
+    raw.end(httpAnswer(notHttp));
+    setTimeout(() => socket.destroy(), farewell).unref();
+  } else socket.destroy();
   metrics.handshakes.inc({ result: 'failed', reason: labelOf(code) });
   refusals.write({
     event: 'handshake failed',

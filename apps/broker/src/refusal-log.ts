@@ -14,6 +14,8 @@ export interface RefusalLine {
   readonly topic?: string | undefined;
   readonly happened: string;
   readonly remedy: string;
+  /** Whether the peer has shown that the name is its own; absent: the reason says it. */
+  readonly isProven?: boolean;
 }
 
 /** What is refused before the peer has shown whose name that is, or because of that. */
@@ -32,8 +34,8 @@ const unproven: ReadonlySet<string> = new Set([
 ] satisfies RefusalReason[]);
 
 /** Whether the name in a line is that of whoever was refused: a certificate of ours, or a password, was shown for it. */
-export function isProven({ event, reason }: Pick<RefusalLine, 'event' | 'reason'>): boolean {
-  return event !== 'handshake failed' && !unproven.has(reason);
+export function isProven(line: Pick<RefusalLine, 'event' | 'reason' | 'isProven'>): boolean {
+  return line.isProven ?? (line.event !== 'handshake failed' && !unproven.has(line.reason));
 }
 
 const windowLength = 1000;
@@ -81,7 +83,7 @@ export class RefusalLog {
       return;
     }
     this.#lines += 1;
-    const { event, happened, remedy, ...fields } = line;
+    const { event, happened, remedy, isProven: _known, ...fields } = line;
     const { clientId, topic } = line;
     // A line stays a line, whatever the peer calls itself.
     if (clientId !== undefined) Object.assign(fields, { clientId: clientId.slice(0, longest) });

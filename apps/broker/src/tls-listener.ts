@@ -110,6 +110,9 @@ export class TlsListener {
         onOpen: (conn, socket, unfinished) => {
           this.#handOver(conn, socket, unfinished);
         },
+        onTooLarge: (socket) => {
+          this.#reportTooLarge(socket);
+        },
       });
     }
     this.#server.maxConnections =
@@ -127,7 +130,9 @@ export class TlsListener {
     });
     this.#server.on('tlsClientError', (error, socket) => {
       this.#inBoundary('handshake', socket, () => {
-        reportHandshakeFailure(error, socket, options);
+        const { metrics, refusals } = options;
+        const raw = this.#raw.get(peerOf(socket));
+        reportHandshakeFailure(error, socket, { metrics, refusals, raw });
       });
     });
     this.#server.on('secureConnection', (socket) => {
@@ -296,6 +301,20 @@ export class TlsListener {
     };
     if (!(judged instanceof Promise)) pass(judged);
     else void judged.then(pass, () => socket.destroy());
+  }
+
+  /** Over MQTT over TLS the engine says it, which reads the packet. */
+  #reportTooLarge(socket: Socket): void {
+    const judged = this.#judged.get(socket);
+    if (judged === undefined || judged instanceof Promise || 'refusal' in judged.verdict) return;
+    const { name } = judged.verdict.identity;
+    const { limits, refusals } = this.#options;
+    refusals.write({
+      ...{ event: 'packet too large', reason: 'packet-size', certificate: judged.names },
+      peer: socket.remoteAddress,
+      happened: `"${name}" was cut: it sent a WebSocket message of more than ${String(limits.maxPacketSize)} bytes.`,
+      remedy: 'Send smaller messages, or raise --max-packet-size of the broker.',
+    });
   }
 
   /** Whose time is over. Node's timer for the handshake begins anew with each byte; this one does not. */

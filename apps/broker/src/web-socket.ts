@@ -11,13 +11,16 @@ interface WebSocketOptions {
   readonly server: Server;
   readonly limits: Pick<Limits, 'maxPacketSize' | 'connectTimeout'>;
   readonly inBoundary: Boundary;
+  /** It sent a message beyond the largest packet, and is cut. */
+  readonly onTooLarge: (socket: Socket) => void;
   readonly onOpen: (conn: Duplex, socket: Socket, unfinished: UnfinishedFrame) => void;
 }
 
 /** Of the HTTPS server; its constructor alone takes them. */
 export const httpBounds = { maxHeaderSize: 8192, connectionsCheckingInterval: 1000 } as const;
 
-export function serveWebSocket({ server, limits, inBoundary, onOpen }: WebSocketOptions): void {
+export function serveWebSocket(options: WebSocketOptions): void {
+  const { server, limits, inBoundary, onTooLarge, onOpen } = options;
   const sockets = new WebSocketServer({
     noServer: true,
     // Compression would let a device make the broker work far more than its own bytes cost it.
@@ -56,7 +59,10 @@ export function serveWebSocket({ server, limits, inBoundary, onOpen }: WebSocket
         inBoundary('upgrade', socket, () => {
           const conn = createWebSocketStream(webSocket);
           // The stream reports what the WebSocket's peer does wrong; nobody else may be listening yet.
-          conn.on('error', () => conn.destroy());
+          conn.on('error', (error: NodeJS.ErrnoException) => {
+            conn.destroy();
+            if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') onTooLarge(request.socket);
+          });
           onOpen(conn, request.socket, new UnfinishedFrame(webSocket, socket));
         });
       });

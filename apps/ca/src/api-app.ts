@@ -9,6 +9,7 @@ import type { FairWork } from './fair-work.ts';
 import { installIdempotency } from './idempotency.ts';
 import type { Metrics } from './metrics.ts';
 import { httpServerOptions, installListenerBounds } from './listener-bounds.ts';
+import type { FindElsewhere } from './other-listener.ts';
 import { createProblemHandlers, installProblemHandlers } from './problem-reply.ts';
 import { refuseOddForms } from './request-form.ts';
 import { createRefusalLedger, recordRefusals } from './refusal-ledger.ts';
@@ -36,6 +37,7 @@ export interface ApiAppOptions {
   readonly log: FastifyBaseLogger;
   readonly refusals: RefusalLog;
   readonly work: FairWork;
+  readonly findElsewhere: FindElsewhere;
   /** TLS; absent in tests, where `inject` needs none. */
   readonly https?: ServerOptions | undefined;
 }
@@ -73,7 +75,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
   installBodyParsers(app);
   app.decorateRequest('caller', undefined);
   app.decorateRequest('proofEpoch', 0);
-  installProblemHandlers(app, refusals);
+  installProblemHandlers(app, refusals, options.findElsewhere);
   refuseOddForms(app);
   const { store, clock } = service.fleet;
   recordRefusals(app, createRefusalLedger({ store, clock }), (error) => {

@@ -20,6 +20,7 @@ import { formatHttpDate, judgeConditions } from './conditional.ts';
 import type { FairWork } from './fair-work.ts';
 import { httpServerOptions, installListenerBounds } from './listener-bounds.ts';
 import type { Metrics } from './metrics.ts';
+import type { FindElsewhere } from './other-listener.ts';
 import { createProblemHandlers, installProblemHandlers } from './problem-reply.ts';
 import { refuseOddForms } from './request-form.ts';
 import type { RefusalLog } from './refusal-log.ts';
@@ -39,6 +40,7 @@ export interface HttpAppOptions {
   readonly metrics: Pick<Metrics, 'ended'>;
   readonly work: FairWork;
   readonly limits: ServiceConfig['listeners'];
+  readonly findElsewhere: FindElsewhere;
 }
 
 /** An OCSP request for a handful of certificates is far smaller. */
@@ -69,7 +71,7 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
     { parseAs: 'buffer' },
     (_request, body, done) => done(null, body),
   );
-  installProblemHandlers(app, refusals);
+  installProblemHandlers(app, refusals, options.findElsewhere);
   refuseOddForms(app);
   installListenerBounds(app, {
     limits,

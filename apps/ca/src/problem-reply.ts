@@ -7,6 +7,7 @@ import { Duration, isKeylineError, KeylineError, type ErrorCode } from '@keyline
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type {} from './listener-bounds.ts';
 import { collectMethods } from './offered-methods.ts';
+import type { FindElsewhere } from './other-listener.ts';
 import type { RefusalLog } from './refusal-log.ts';
 
 export function createProblem(error: KeylineError, instance?: string): Problem {
@@ -232,16 +233,22 @@ const clientErrors: Readonly<Partial<Record<string, KeylineError>>> = {
 };
 
 /** Installs the error and not-found handlers of an app; must be called before its routes are registered. */
-export function installProblemHandlers(app: FastifyInstance, refusals: RefusalLog): void {
+export function installProblemHandlers(
+  app: FastifyInstance,
+  refusals: RefusalLog,
+  findElsewhere: FindElsewhere,
+): void {
   const methodsOf = collectMethods(app);
   app.setErrorHandler((thrown: unknown, request, reply) => {
     // What Fastify finds wrong with the form of a request (QUERY without a media type) matters only where it would be answered.
-    const error = request.is404 ? notFound(request, reply, methodsOf) : translate(thrown);
+    const error = request.is404
+      ? notFound(request, reply, { methodsOf, findElsewhere })
+      : translate(thrown);
     report(refusals, request, error);
     return replyProblem(reply, error);
   });
   app.setNotFoundHandler((request, reply) => {
-    const error = notFound(request, reply, methodsOf);
+    const error = notFound(request, reply, { methodsOf, findElsewhere });
     refusals.count(error.code);
     return replyProblem(reply, error);
   });
@@ -273,20 +280,27 @@ function report(refusals: RefusalLog, request: FastifyRequest, error: KeylineErr
 function notFound(
   request: FastifyRequest,
   reply: FastifyReply,
-  methodsOf: (path: string) => readonly string[],
+  {
+    methodsOf,
+    findElsewhere,
+  }: {
+    readonly methodsOf: (path: string) => readonly string[];
+    readonly findElsewhere: FindElsewhere;
+  },
 ): KeylineError {
   const path = request.url.split('?', 1)[0] ?? '';
   const offered = methodsOf(path);
+  const elsewhere = findElsewhere(request);
   // Offered and not found: a path that only looks like one that is served ("/docs/static/../x").
   if (offered.length === 0 || offered.includes(request.method)) {
     return new KeylineError(
       'NOT_FOUND',
-      `There is no ${request.method} ${path.slice(0, 200)}. The API is described at /docs.`,
+      `There is no ${request.method} ${path.slice(0, 200)} here. ${elsewhere ?? 'The API is described at /docs.'}`,
     );
   }
   void reply.header('allow', offered.join(', '));
   return new KeylineError(
     'METHOD_NOT_ALLOWED',
-    `${path.slice(0, 200)} takes ${offered.join(', ')}, not ${request.method}.`,
+    `${path.slice(0, 200)} takes ${offered.join(', ')}, not ${request.method}.${elsewhere === undefined ? '' : ` ${elsewhere}`}`,
   );
 }

@@ -17,6 +17,8 @@ const linesEachMinute: Readonly<Record<RefusalKind, number>> = {
   fault: 60,
 };
 const minute = 60_000;
+/** Reasons that a summary names. */
+const mostReasons = 10;
 
 export function createRefusalLog(options: {
   readonly log: FastifyBaseLogger;
@@ -24,7 +26,18 @@ export function createRefusalLog(options: {
   readonly count: (code: string) => void;
 }): RefusalLog {
   const { log, clock } = options;
-  const left = new Map<RefusalKind, { lines: number; suppressed: number; until: number }>();
+  const left = new Map<
+    RefusalKind,
+    { lines: number; suppressed: Map<string, number>; until: number }
+  >();
+  function summarize(kind: RefusalKind, suppressed: ReadonlyMap<string, number>): void {
+    const count = [...suppressed.values()].reduce((sum, each) => sum + each, 0);
+    const reasons = [...suppressed].map(([why, each]) => `${String(each)} × ${why}`).join(', ');
+    log.warn(
+      { kind, count, reasons: Object.fromEntries(suppressed) },
+      `${String(count)} further refusals (${kind}) within a minute are not written down: ${reasons}. keyline_refusals_total counts them all.`,
+    );
+  }
   return {
     count: options.count,
     write(kind, fields, text) {
@@ -32,17 +45,16 @@ export function createRefusalLog(options: {
       let window = left.get(kind);
       // Also when the clock was set back.
       if (window === undefined || now >= window.until || now < window.until - minute) {
-        if (window !== undefined && window.suppressed > 0) {
-          log.warn(
-            { kind, count: window.suppressed },
-            `${String(window.suppressed)} further refusals (${kind}) within a minute are not written down; keyline_refusals_total counts them.`,
-          );
-        }
-        window = { lines: 0, suppressed: 0, until: now + minute };
+        if (window !== undefined && window.suppressed.size > 0) summarize(kind, window.suppressed);
+        window = { lines: 0, suppressed: new Map(), until: now + minute };
         left.set(kind, window);
       }
       if (window.lines >= linesEachMinute[kind]) {
-        window.suppressed++;
+        const { code, reason } = fields;
+        const why = [code, reason].find((one) => typeof one === 'string') ?? 'others';
+        const { suppressed } = window;
+        const key = suppressed.has(why) || suppressed.size < mostReasons ? why : 'others';
+        suppressed.set(key, (suppressed.get(key) ?? 0) + 1);
         return;
       }
       window.lines++;

@@ -28,6 +28,7 @@ import { createHealth } from './health.ts';
 import { createHttpApp } from './http-app.ts';
 import { createMetrics } from './metrics.ts';
 import { openIssuing } from './open-issuing.ts';
+import { findApi, findPlain } from './other-listener.ts';
 import { createRefusalLog } from './refusal-log.ts';
 import { createSecondAdministrator } from './second-administrator.ts';
 import type { ServiceContext } from './service-context.ts';
@@ -228,12 +229,18 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       work.close();
     });
     const shared = { service, metrics, log, refusals, work };
-    const api = await createApiApp({ ...shared, authenticator, https });
+    const apps: { plain?: FastifyInstance } = {};
+    const api = await createApiApp({
+      ...{ ...shared, authenticator, https },
+      findElsewhere: findPlain({ scheme: 'http', app: () => apps.plain, hostNames: names }),
+    });
     reportTlsFailures(api.server as unknown as TlsServer, { refusals, metrics });
     const http = createHttpApp({
       ...shared,
       ...{ authorities, crl, ocsp, clock, limits: config.service.listeners },
+      findElsewhere: findApi({ scheme: 'https', app: () => api, hostNames: names }),
     });
+    apps.plain = http;
     closers.push(
       () => closeApp(api),
       () => closeApp(http),

@@ -15,6 +15,7 @@ import type { Identity, PeerIdentity } from '../peer-identity.ts';
 import type { Account } from './account.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { hold, type Hold } from './hold.ts';
+import { limitTexts } from './limit-texts.ts';
 import { Output } from './output.ts';
 import { PartialPacket } from './partial-packet.ts';
 import { RetainedFeeds } from './retained-feeds.ts';
@@ -266,10 +267,7 @@ export class Connection implements LiveSession {
 
   /** The memory that all connections share is used up, and this one has the most of it. */
   evict(what: string): void {
-    this.refuse(
-      0x97,
-      `The broker's memory for ${what} is used up, and this connection held the most of it.`,
-    );
+    this.refuse(0x97, limitTexts.evicted(what));
   }
 
   /** It is beyond a limit: ended, counted and logged. */
@@ -282,14 +280,14 @@ export class Connection implements LiveSession {
     const { connectTimeout, packetTimeout } = this.#surroundings.limits;
     if (this.state === 'arriving') {
       const isLate = now - this.#since > connectTimeout;
-      return isLate ? [0x80, 'connect did not arrive in time'] : undefined;
+      return isLate ? [0x80, limitTexts.late(connectTimeout)] : undefined;
     }
     // While the broker is what does not read, there may be packets, and ends of packets, that it has not seen.
     if (this.#held === 0 ? this.#backlog !== undefined : !this.isHeldBy(hold.output))
       this.#lastPacket = now;
     const since = this.#partial?.since ?? this.#unfinished?.since ?? now;
     if (now - Math.max(since, this.#lastPacket) > packetTimeout)
-      return [0x80, `A packet did not come to its end within ${packetTimeout} ms.`];
+      return [0x80, limitTexts.slowPacket(packetTimeout)];
     if (this.output.stalledFor(now) > longestStall)
       return [0x80, 'The client does not read what it is sent.'];
     if (this.keepAlive > 0 && now - this.#lastPacket > this.keepAlive * 1500)
@@ -407,7 +405,7 @@ export class Connection implements LiveSession {
     unread.set(this, this.#isUnreadCounted ? unreadBytes : 0);
     if (this.state !== 'open') return;
     if (unreadBytes > limits.maxUnreadBytes * endFactor) {
-      this.refuse(0x97, `More than ${limits.maxUnreadBytes * endFactor} bytes wait to be read.`);
+      this.refuse(0x97, limitTexts.unread(limits.maxUnreadBytes * endFactor));
     } else if (unreadBytes > limits.maxUnreadBytes) this.hold(hold.output);
     else if (unreadBytes <= limits.maxUnreadBytes / 2) {
       try {

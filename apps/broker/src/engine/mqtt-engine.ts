@@ -1,13 +1,14 @@
 // The MQTT engine: connections, sessions and messages, put together of their parts. Who may be here and what they may do is asked outside.
 import { clientPacketLimits, encodePacket, MalformedPacket, type Packet } from '@keyline/mqtt';
 import type { Logger } from 'pino';
-import { messageOf, type Clock } from '@keyline/kernel';
+import type { Clock } from '@keyline/kernel';
 import type { DynsecEngine, Executed } from '@keyline/dynsec';
 import type { ControlApi } from '../control-api.ts';
 import type { PeerConnection } from '../tls-listener.ts';
 import type { ConnectPolicy } from '../connect-policy.ts';
 import type { LiveSessions } from '../live-sessions.ts';
 import type { Metrics } from '../metrics.ts';
+import { findForeignProtocol } from '../foreign-protocol.ts';
 import type { Limits } from '../options.ts';
 import type { RefusalLog } from '../refusal-log.ts';
 import { BusyConnections } from './busy-connections.ts';
@@ -15,6 +16,7 @@ import { Connecting } from './connecting.ts';
 import { Connection } from './connection.ts';
 import { hold } from './hold.ts';
 import { Delivery } from './delivery.ts';
+import { Endings } from './endings.ts';
 import { guard } from './guard.ts';
 import { Publishing } from './publishing.ts';
 import { Routes } from './routes.ts';
@@ -54,6 +56,7 @@ export class MqttEngine {
   readonly #subscribing: Subscribing;
   readonly #delivery: Delivery;
   readonly #wills: Wills;
+  readonly #endings: Endings;
   readonly #surroundings: Surroundings;
   /** To be counted with the next tick. */
   readonly #held = new Set<Connection>();
@@ -66,6 +69,7 @@ export class MqttEngine {
   constructor(options: MqttEngineOptions) {
     const { limits, store, dynsec, admins, policy } = options;
     this.#options = options;
+    this.#endings = new Endings(options);
     const mayReceive = (session: Session, topic: string): boolean =>
       dynsec.mayReceive(session, topic);
     const isKnown = (owner: string): boolean =>
@@ -101,8 +105,14 @@ export class MqttEngine {
         userPropertiesPerPacket: limits.maxUserProperties,
       },
       busy: new BusyConnections(),
-      partials: new SharedBudget('packets that are not whole or wait', limits.maxPartialBytes),
-      unread: new SharedBudget('what was not read', limits.maxUnreadBytesInAll),
+      partials: new SharedBudget(
+        'packets that are not whole or wait is used up (--max-partial-bytes)',
+        limits.maxPartialBytes,
+      ),
+      unread: new SharedBudget(
+        'what was not read is used up (--max-unread-bytes-in-all)',
+        limits.maxUnreadBytesInAll,
+      ),
       now,
       onPublish: (connection, bytes, start, end) =>
         this.#publishing.takeUsual(connection, bytes, start, end),
@@ -113,13 +123,13 @@ export class MqttEngine {
         return work;
       },
       onRefused: (connection, error) => {
-        this.#refuse(connection, error);
+        this.#endings.refuse(connection, error);
       },
       onLimit: (connection, reasonCode, text) => {
-        this.#limit(connection, reasonCode, text);
+        this.#endings.limit(connection, reasonCode, text);
       },
       onFailure: (connection, error) => {
-        this.#fail(connection, error);
+        this.#endings.fail(connection, error);
       },
       onHeld: (connection) => {
         this.#held.add(connection);
@@ -160,7 +170,13 @@ export class MqttEngine {
 
   /** Takes over a connection whose TLS handshake is done. */
   accept(peer: PeerConnection): void {
-    this.#connections.add(new Connection(peer, this.#surroundings));
+    const connection = new Connection(peer, this.#surroundings);
+    this.#connections.add(connection);
+    // Before the connection has them: it would take them for the beginning of a packet, and wait for its end.
+    peer.conn.prependOnceListener('data', (first: Buffer) => {
+      const protocol = findForeignProtocol(first);
+      if (protocol !== undefined) this.#endings.sendAway(connection, protocol);
+    });
   }
 
   /** From the broker itself: no right is asked for. */
@@ -260,60 +276,6 @@ export class MqttEngine {
     connection.close();
   }
 
-  #refuse(connection: Connection, { reasonCode, clause, message, version }: MalformedPacket): void {
-    const { metrics } = this.#options;
-    const text = `${message} (${clause})`;
-    metrics.refusedPackets.inc({ reason: reasonCode.toString(16) });
-    this.#reportEnd(connection, text);
-    if (connection.state !== 'arriving') {
-      // A second CONNECT that is wrong in itself: DISCONNECT has no word for its version.
-      connection.end(reasonCode === 0x84 ? 0x82 : reasonCode, text);
-      return;
-    }
-    const properties = { reasonString: text };
-    const connack = { type: 'connack', sessionPresent: false } as const;
-    if (version === 5) connection.close(encodePacket({ ...connack, reasonCode, properties }, 5));
-    // MQTT 3.1.1 has a word for this alone.
-    else if (reasonCode === 0x84) connection.close(encodePacket({ ...connack, reasonCode: 1 }, 4));
-    else connection.close();
-  }
-
-  #limit(connection: Connection, reasonCode: number, text: string): void {
-    this.#options.metrics.limited.inc({ reason: reasonCode.toString(16) });
-    this.#reportEnd(connection, text);
-    connection.end(reasonCode, text);
-  }
-
-  #fail(connection: Connection, error: unknown): void {
-    const { log, metrics } = this.#options;
-    metrics.failures.inc();
-    log.error(
-      {
-        event: 'connection failed',
-        certificate: connection.peerIdentity.names,
-        clientId: connection.admission?.clientId,
-        peer: connection.address,
-        error: messageOf(error),
-        stack: error instanceof Error ? error.stack : undefined,
-      },
-      `something went wrong in the broker while it served this connection, which was ended: ${messageOf(error)}`,
-    );
-    connection.end(0x83, 'Something went wrong in the broker; its log says what.');
-  }
-
-  #reportEnd(connection: Connection, error: string): void {
-    this.#options.log.info(
-      {
-        event: 'connection ended',
-        certificate: connection.peerIdentity.names,
-        clientId: connection.admission?.clientId,
-        peer: connection.address,
-        error,
-      },
-      `connection ended: ${error}`,
-    );
-  }
-
   #leave(connection: Connection): void {
     const { sessions, store, log } = this.#options;
     this.#connections.delete(connection);
@@ -361,7 +323,7 @@ export class MqttEngine {
     guard(connection, () => {
       const overdue = connection.findOverdue(this.#now);
       if (overdue !== undefined) {
-        this.#limit(connection, ...overdue);
+        this.#endings.limit(connection, ...overdue);
         return;
       }
       const { account } = connection;

@@ -14,7 +14,7 @@ export class SharedBudget {
   readonly #held = new Map<Holder, number>();
   #used = 0;
 
-  /** @param what it is for, in words; @param limit in bytes */
+  /** @param what it is for and that it is used up, in words; @param limit in bytes */
   constructor(what: string, limit: number) {
     this.#what = what;
     this.#limit = limit;
