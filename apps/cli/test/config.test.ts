@@ -101,7 +101,7 @@ describe('keyline config check', () => {
     ],
     [
       'a duration that is none',
-      '#packetTimeout: PT1M',
+      '#packetTimeout: 1m',
       'packetTimeout: soon',
       /"broker\.limits\.packetTimeout" is "soon", which is no/,
     ],
@@ -114,7 +114,7 @@ describe('keyline config check', () => {
     [
       'a backup without a passphrase',
       'backup:\n',
-      'backup: { folder: b, every: P1D, keep: 3 }\n#',
+      'backup: { folder: b, every: 1d, keep: 3 }\n#',
       /"backup": give passphraseFile or recipients/,
     ],
     ['a tab', 'listen:', '\tlisten:', /tabs can't indent|not valid YAML/],

@@ -58,21 +58,23 @@ describe('keyline init', () => {
   });
 
   it('asks on a terminal, again after an answer that will not do, and takes what it suggests for an empty one', async () => {
-    const answers = ['ca', 'ca.example.org', '127.0.0.1', '21443', '21443', '21080', '', 'yes'];
+    const answers = ['ca', 'ca.example.org', '127.0.0.1', '21443', '21443', '21080', '', 'nowhere', 'offline', 'yes'];
     const { code, out, err } = await workshop.runWith(
       { stdin: `${answers.join('\n')}\n`, canAsk: true },
       ...['init', '--data', 'plant'],
     );
     expect(err).toContain('"ca" is a single word');
     expect(err).toContain('the port of another');
+    expect(err).toContain('Answer here or offline.');
     expect([code, out.includes('ca.example.org')]).toEqual([0, true]);
-    const { ports } = await loadPlantConfig(file());
+    const { ports, root } = await loadPlantConfig(file());
+    expect(root).toBe('offline');
     expect(ports).toMatchObject({ api: 21_443, http: 21_080 });
     expect(ports.broker).toBeGreaterThan(1023);
   });
 
   it.each([
-    ['the answer is no', 'ca.example.org\n127.0.0.1\n21443\n21080\n21883\nno\n'],
+    ['the answer is no', 'ca.example.org\n127.0.0.1\n21443\n21080\n21883\nhere\nno\n'],
     ['the input ends', 'ca.example.org\n127.0.0.1\n'],
   ])('writes nothing when %s', async (_title, stdin) => {
     const { code } = await workshop.runWith({ stdin, canAsk: true }, 'init', '--data', 'plant');
@@ -150,6 +152,7 @@ describe('the keyline.yaml that init writes', () => {
     listen: '0.0.0.0',
     ports: { api: 8443, http: 8080, broker: 8883 },
     config: 'ca-config',
+    root: 'here' as const,
   };
 
   it.each(['embedded', 'mosquitto'] as const)(

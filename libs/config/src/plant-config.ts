@@ -35,6 +35,7 @@ export interface PlantConfig {
   };
   /** Absolute folder laid out as ca-config; undefined: the one that comes with Keyline. */
   readonly config: string | undefined;
+  readonly root: 'here' | 'offline';
   readonly apiTlsVersion: '1.2' | '1.3' | undefined;
   readonly broker: {
     readonly engine: 'embedded' | 'mosquitto';
@@ -73,6 +74,7 @@ function toPlantConfig(raw: Raw, dir: string): PlantConfig {
     listen: raw.listen,
     ports: raw.ports,
     config: raw.config === undefined ? undefined : at(raw.config),
+    root: raw.root ?? 'here',
     apiTlsVersion: tlsVersionOf(raw.api?.tls?.minVersion),
     broker: {
       engine: raw.broker?.engine ?? 'embedded',

@@ -87,6 +87,12 @@ export function addInitCommand(program: Command, act: Act): void {
         '--config <dir>',
         'profiles, roles and alert rules (default: a copy of those that come with Keyline, in DIR/ca-config)',
       )
+      .addOption(
+        new Option(
+          '--root <place>',
+          'where the key of the root is: here, in this folder (default), or offline on another machine',
+        ).choices(['here', 'offline']),
+      )
       .option('--from <file>', 'take this keyline.yaml instead of the other options')
       .option('--yes', 'ask nothing')
       .option('--json', 'print what was chosen as JSON'),

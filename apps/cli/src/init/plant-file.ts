@@ -5,13 +5,14 @@ export interface PlantChoices {
   readonly hosts: readonly string[];
   readonly listen: string;
   readonly ports: { readonly api: number; readonly http: number; readonly broker: number };
+  readonly root: 'here' | 'offline';
   readonly engine: 'embedded' | 'mosquitto';
   /** As it is written: relative to the file, or absolute. */
   readonly config: string;
 }
 
 export function createPlantFile(choices: PlantChoices): string {
-  const { hosts, listen, ports, engine, config } = choices;
+  const { hosts, listen, ports, root, engine, config } = choices;
   return `# Keyline on this machine: how it is called, what it listens on, its broker, its backups. "keyline up --data FOLDER" reads it at its start.
 # After a change: "keyline config check --data FOLDER", then start it again. A line that begins with "#" and no space after it is a
 # setting with its usual value, or an example: take the "#" away, and nothing else. Durations: 7d, 12h, 10m, 30s.
@@ -38,6 +39,10 @@ ports:
 
 # Profiles, roles, device types, alert rules, settings of the service, brokers of your own: a folder. Relative to this file.
 config: ${quote(config)}
+
+# Where the key of the root is. here: "keyline up" makes it in this folder, for a trial. offline: on another machine (docs/key-ceremony.md);
+# the first "keyline up" says what to carry there and back.
+root: ${root}
 
 api:
   tls:

@@ -31,6 +31,7 @@ export interface InitOptions extends JsonOption {
   readonly portHttp?: number;
   readonly portBroker?: number;
   readonly broker?: Engine;
+  readonly root?: 'here' | 'offline';
   readonly config?: string;
   /** A keyline.yaml to begin with. */
   readonly from?: string;
@@ -158,11 +159,24 @@ async function decide(
             ),
           );
   }
+  const root =
+    options.root ??
+    (await asker?.ask(
+      'Where is the key of the root? "here" makes it in this folder; "offline" has it made on another machine, as a plant should',
+      'here',
+      (answer) => (isRootPlace(answer) ? undefined : 'Answer here or offline.'),
+    )) ??
+    'here';
   return {
     ...{ hosts, listen, ports },
+    root: isRootPlace(root) ? root : 'here',
     engine: options.broker ?? 'embedded',
     config: options.config === undefined ? 'ca-config' : resolve(context.cwd, options.config),
   };
+}
+
+function isRootPlace(word: string): word is 'here' | 'offline' {
+  return word === 'here' || word === 'offline';
 }
 
 function taken(ports: Readonly<Record<PortName, number>>): Partial<Record<PortName, number>> {
@@ -219,7 +233,7 @@ function suggestHost(): string {
   );
 }
 
-function summary({ hosts, listen, ports }: PlantChoices): string {
+function summary({ hosts, listen, ports, root }: Omit<PlantChoices, 'engine' | 'config'>): string {
   const [host = ''] = hosts;
   const { api, http, broker } = urlsOf({ host, ports: { ...ports, metrics: 0 } });
   return formatFacts([
@@ -228,6 +242,7 @@ function summary({ hosts, listen, ports }: PlantChoices): string {
     ['API', api],
     ['CRL, OCSP', http],
     ['broker', broker],
+    ['root', root === 'here' ? 'here, in this folder' : 'offline, on another machine'],
   ]);
 }
 
@@ -241,15 +256,14 @@ function describe(
   },
 ): void {
   const { options, plant, file, before } = given;
-  const { hosts, listen, ports } = plant;
-  const choices = { hosts, listen, ports, engine: plant.broker.engine, config: '' };
+  const { hosts, listen, ports, root } = plant;
   if (options.json === true) {
-    printJson(context, { file, hosts, listen, ports, config: plant.config ?? null });
+    printJson(context, { file, hosts, listen, ports, root, config: plant.config ?? null });
     return;
   }
   context.terminal.out(`wrote ${file}
 
-${summary(choices)}
+${summary(plant)}
 ${
   before === undefined
     ? ''

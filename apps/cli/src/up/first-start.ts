@@ -1,6 +1,6 @@
 // Everything that must exist before the services can start, as a table of steps. A step that is done is left alone, so an
 // interrupted first start is finished by the next one.
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import {
@@ -10,7 +10,8 @@ import {
   readTextIfThere,
   replaceFile,
 } from '@keyline/files';
-import { formatDuration } from '@keyline/kernel';
+import { formatDuration, KeylineError } from '@keyline/kernel';
+import { parseCsr } from '@keyline/pki';
 import type { Layout } from './layout.ts';
 import { urlsOf, type Plan } from './plan.ts';
 import { runProgram, type ProgramName } from './programs.ts';
@@ -19,6 +20,8 @@ export interface FirstStart {
   readonly layout: Layout;
   readonly plan: Plan;
   readonly config: string;
+  /** Where the key of the root is. */
+  readonly root: 'here' | 'offline';
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
   readonly say: (text: string) => void;
@@ -36,6 +39,8 @@ interface Step {
    * missing is missing: another would open nothing, and another root would be trusted by nobody.
    */
   readonly isBeforeDatabase?: true;
+  /** Of what the root signs: it is brought, where the root is on another machine. */
+  readonly isOfRoot?: true;
   readonly run: (given: FirstStart) => Promise<void>;
 }
 
@@ -44,6 +49,7 @@ const steps: readonly Step[] = [
     title: 'the passphrase of the root key',
     makes: ({ secrets }) => secrets.root,
     isBeforeDatabase: true,
+    isOfRoot: true,
     run: ({ layout }) => createSecret(layout.secrets.root),
   },
   {
@@ -56,6 +62,7 @@ const steps: readonly Step[] = [
     title: 'the root, offline',
     makes: ({ root }) => root.certificate,
     isBeforeDatabase: true,
+    isOfRoot: true,
     run: createRoot,
   },
   {
@@ -68,12 +75,14 @@ const steps: readonly Step[] = [
     title: 'the intermediate, signed by the root',
     makes: ({ ca }) => ca.certificate,
     isBeforeDatabase: true,
+    isOfRoot: true,
     run: signIssuing,
   },
   {
     title: "the root's CRL",
     makes: ({ root }) => root.crl,
     isBeforeDatabase: true,
+    isOfRoot: true,
     run: signRootCrl,
   },
   {
@@ -104,8 +113,12 @@ export async function createMissing(given: FirstStart): Promise<void> {
     await createFolder(folder, 0o700);
   }
   const hasBegun = existsSync(ca.database) || existsSync(layout.admin.certificate);
-  for (const { title, makes, isBeforeDatabase, run: make } of steps) {
+  for (const { title, makes, isBeforeDatabase, isOfRoot, run: make } of steps) {
     if (isBeforeDatabase === true && hasBegun) continue;
+    if (isOfRoot === true && given.root === 'offline') {
+      await assertBrought(given);
+      continue;
+    }
     if ((await readTextIfThere(makes(layout), title)) !== undefined) continue;
     given.signal.throwIfAborted();
     const begun = performance.now();
@@ -118,6 +131,36 @@ export async function createMissing(given: FirstStart): Promise<void> {
     }
     say(`made ${title} (${formatMilliseconds(performance.now() - begun)})`);
   }
+}
+
+/** What the root signs on its own machine must be here, as soon as there is something for it to sign. @throws {KeylineError} FILE_NOT_FOUND */
+async function assertBrought({ layout, plan, say }: FirstStart): Promise<void> {
+  const { root, ca } = layout;
+  const csr = await readTextIfThere(ca.csr, 'the CSR of the issuing CA');
+  if (csr === undefined) return;
+  const brought = [root.certificate, ca.certificate, root.crl];
+  const missing = brought.filter((file) => !existsSync(file));
+  if (missing.length === 0) return;
+  await createFolder(root.folder, 0o700);
+  const { http } = urlsOf(plan);
+  const key = createHash('sha256').update(parseCsr(csr).spkiDer).digest('hex');
+  say(`
+The root is on another machine (keyline.yaml), and has to sign the request of this issuing CA:
+  request      ${ca.csr}
+  key SHA-256  ${key}
+
+There, in the folder of the root (docs/key-ceremony.md; "keyline-root init" makes one):
+  keyline-root inspect --dir ROOT issuing.csr        shows the same key SHA-256
+  keyline-root sign-intermediate --dir ROOT --csr issuing.csr --out issuing.crt \\
+    --crl-url ${http}/crl/root.crl --issuer-url ${http}/aia/root.cer --ocsp-url ${http}/ocsp
+  keyline-root crl --dir ROOT
+
+Bring issuing.crt, root.crt, root.crl and root.crl.ocsp into ${root.folder}, and start this again.
+`);
+  throw new KeylineError(
+    'FILE_NOT_FOUND',
+    `Not brought from the machine with the root yet: ${missing.join(', ')}.`,
+  );
 }
 
 function formatMilliseconds(milliseconds: number): string {
@@ -150,7 +193,12 @@ async function createIssuing({ layout, plan, ...given }: FirstStart): Promise<vo
 }
 
 /** What it issues from now on names the address of now; it keeps the earlier ones in mind. Does nothing where nothing changed. */
-export async function moveIssuing({ layout, plan, say, ...given }: FirstStart): Promise<void> {
+export async function moveIssuing({
+  layout,
+  plan,
+  say,
+  ...given
+}: Omit<FirstStart, 'config' | 'root'>): Promise<void> {
   const { http } = urlsOf(plan);
   const settings = await readText(layout.ca.settings, 'the settings of the issuing CA');
   const { httpUrl } = JSON.parse(settings) as { httpUrl?: unknown };

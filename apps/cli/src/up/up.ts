@@ -131,8 +131,9 @@ async function supervise(
     say,
   });
   await assertPortsFree(plan, plant?.broker.ports);
-  await createMissing({ layout, plan, config, env, signal, say });
-  await moveIssuing({ layout, plan, config, env, signal, say });
+  const root = plant?.root ?? 'here';
+  await createMissing({ layout, plan, config, root, env, signal, say });
+  await moveIssuing({ layout, plan, env, signal, say });
 
   const urls = urlsOf(plan);
   const metrics = `http://127.0.0.1:${String(plan.ports.metrics)}`;

@@ -94,6 +94,12 @@ export const PlantSchema = Type.Object(
     config: Type.Optional(
       file('Profiles, roles, types, alert rules, targets: a folder laid out as ca-config.'),
     ),
+    root: Type.Optional(
+      Type.Enum(['here', 'offline'], {
+        description:
+          'Where the key of the root is. here: made in this folder, for a trial. offline: on another machine, from which its certificate is brought.',
+      }),
+    ),
     api: Type.Optional(
       mayBeEmpty(
         Type.Object(
