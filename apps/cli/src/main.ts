@@ -1,10 +1,22 @@
 // The keyline process: the only file that reads process.*; everything else gets a CliContext.
+import { removeUnfinished } from '@keyline/files';
 import { outliveReaders, systemClock } from '@keyline/kernel';
 import { runCli } from './program.ts';
 
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 outliveReaders(process);
+
+/** Commands that end in their own way at a signal (`up`). */
+let ownEndings = 0;
+for (const signal of stopSignals) {
+  process.on(signal, () => {
+    if (ownEndings > 0) return;
+    removeUnfinished();
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
 
 process.exitCode = await runCli(process.argv.slice(2), {
   env: process.env,
@@ -28,8 +40,10 @@ process.exitCode = await runCli(process.argv.slice(2), {
     canAsk: process.stderr.isTTY && process.stdin.isTTY,
   },
   onStopSignal(handler) {
+    ownEndings++;
     for (const signal of stopSignals) process.on(signal, handler);
     return () => {
+      ownEndings--;
       for (const signal of stopSignals) process.off(signal, handler);
     };
   },

@@ -17,15 +17,33 @@ import { createCsr, encodePem, type KeyAlgorithm } from '@keyline/x509';
  * @throws {KeylineError} FILE_UNREADABLE, KEY_UNSUPPORTED
  */
 export async function takeUpOrCreateKey(path: string, algorithm: KeyAlgorithm): Promise<KeyObject> {
-  if (await takeUpKeyFile(path)) return loadPlainKey(path);
+  return (await keyIn(path, algorithm)).key;
+}
+
+/** The same, and whether it was made here and now. @throws {KeylineError} FILE_UNREADABLE, KEY_UNSUPPORTED */
+export async function keyIn(
+  path: string,
+  algorithm: KeyAlgorithm,
+): Promise<{ readonly key: KeyObject; readonly isNew: boolean }> {
+  if (await takeUpKeyFile(path)) return { key: await loadPlainKey(path), isNew: false };
   const key = generateKey(algorithm);
   try {
-    await writeKeyFile(path, key.export({ type: 'pkcs8', format: 'pem' }));
-    return key;
+    await writeKeyFile(path, keyText(key));
+    return { key, isNew: true };
   } catch (error) {
     if (!isKeylineError(error) || error.code !== 'FILE_EXISTS') throw error;
-    return loadPlainKey(path);
+    return { key: await loadPlainKey(path), isNew: false };
   }
+}
+
+/** Puts a key that is in use back in its place if somebody took it away meanwhile. @throws {KeylineError} FILE_UNREADABLE */
+export async function keepKey(path: string, key: KeyObject): Promise<void> {
+  if (await takeUpKeyFile(path)) return;
+  await writeKeyFile(path, keyText(key));
+}
+
+function keyText(key: KeyObject): string {
+  return key.export({ type: 'pkcs8', format: 'pem' });
 }
 
 /**

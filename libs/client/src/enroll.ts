@@ -1,14 +1,15 @@
-// A device's or service's first certificate: the key is on the disk before anything is asked, the certificate is written last. Stopped anywhere, the
-// same call again goes on from there: the same key gets the same certificate.
-import { readTextIfThere, createFolder, replaceFile } from '@keyline/files';
+// A device's or service's first certificate: the key is on the disk before anything is asked, the certificate is written last. Stopped
+// anywhere, the same call again goes on from there: the same key gets the same certificate. Refused, it leaves nothing.
+import { access, rmdir } from 'node:fs/promises';
+import { readTextIfThere, createFolder, removeFile, replaceFile } from '@keyline/files';
 import type { EnrollResponse } from '@keyline/api';
-import { KeylineError, type Clock } from '@keyline/kernel';
+import { isKeylineError, KeylineError, type Clock } from '@keyline/kernel';
 import type { KeyAlgorithm } from '@keyline/x509';
 import { createClient, type ApiClient } from './api-client.ts';
 import type { Caller } from './caller.ts';
 import { judgeClock, type ClockVerdict } from './certificate-clock.ts';
 import { deviceFilesOf, type DeviceFiles } from './device-files.ts';
-import { assertIsFor, createCsrPem, joinChain, takeUpOrCreateKey } from './device-key.ts';
+import { assertIsFor, createCsrPem, joinChain, keepKey, keyIn } from './device-key.ts';
 import type { ServiceLocation } from './service-location.ts';
 
 interface FirstCertificate {
@@ -70,6 +71,7 @@ async function receive(
 ): Promise<EnrolledDevice> {
   const { service, id, folder, algorithm, validity, clock } = given;
   const files = deviceFilesOf(folder, id);
+  const isFolderNew = !(await isThere(folder));
   await createFolder(folder);
   if ((await readTextIfThere(files.certificate, 'the certificate')) !== undefined) {
     throw new KeylineError(
@@ -77,25 +79,72 @@ async function receive(
       `${files.certificate} exists: "${id}" is enrolled from here already. Renew it instead.`,
     );
   }
-  const key = await takeUpOrCreateKey(files.key, algorithm);
   const client = createClient(service, caller);
+  let isAnswered = false;
+  let isNew = false;
   try {
+    const held = await keyIn(files.key, algorithm);
+    const { key } = held;
+    ({ isNew } = held);
     const { status, answer } = await ask(client, {
       id,
       csr: await createCsrPem(key, id),
       ...(validity === undefined ? {} : { validity }),
     });
+    isAnswered = true;
     assertIsFor(key, answer.certificate);
     await replaceFile(files.ca, await client.getText('/v1/trust-bundle'), { mode: 0o644 });
     await replaceFile(files.broker, describeBroker(answer), { mode: 0o644 });
     // Last: its presence says that the enrollment is complete.
     const chain = joinChain(answer.certificate, answer.chain);
     await replaceFile(files.certificate, chain, { mode: 0o644 });
+    // Another enrollment from here, with a token that was refused, may have taken away the key that it had made.
+    await keepKey(files.key, key);
     const verdict = judgeClock(answer.certificate, clock);
     return { answer, files, isAgain: status === 200, clock: verdict };
+  } catch (error) {
+    if (isNew && !isAnswered && isRefused(error) && !(await isThere(files.certificate))) {
+      await removeFile(files.key);
+      // Only when there is nothing else in it.
+      if (isFolderNew) await rmdir(folder).catch(() => undefined);
+    }
+    throw error;
   } finally {
     client.close();
   }
+}
+
+/** No connection was made, so the service can't have heard of the key. */
+const neverAsked: ReadonlySet<unknown> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'CERT_SIGNATURE_FAILURE',
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+]);
+
+/** Whether it is certain that the key has no certificate. An answer that was lost is none: the same key asks again then. */
+function isRefused(error: unknown): boolean {
+  if (!isKeylineError(error)) return false;
+  const status = Number(error.context['status'] ?? 0);
+  if (status >= 400 && status < 500) return true;
+  return (
+    error.code === 'SERVICE_UNREACHABLE' &&
+    neverAsked.has((error.cause as { code?: unknown } | undefined)?.code)
+  );
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** File names are relative to the file. */

@@ -130,6 +130,32 @@ describe('an enrollment', () => {
     expectWholePair();
   });
 
+  it('that is refused, or never reached the service, leaves neither a key nor a folder of its own', async () => {
+    fake.answers = {
+      ...fake.answers,
+      enroll: () => new WithStatus(403, { code: 'TOKEN_INVALID', detail: 'no such token' }),
+    };
+    await expect(enroll()).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
+    expect(existsSync(join(folder, 'd1'))).toBe(false);
+    await fake.close();
+    await expect(enroll()).rejects.toMatchObject({ code: 'SERVICE_UNREACHABLE' });
+    expect(existsSync(join(folder, 'd1'))).toBe(false);
+  });
+
+  it('that is refused leaves a key that was there before, and what else is in the folder', async () => {
+    const key = await takeUpOrCreateKey(join(folder, 'd1.key'), 'ec-p256');
+    mkdirSync(join(folder, 'd1'));
+    writeFileSync(at('notes.txt'), 'mine');
+    renameSync(join(folder, 'd1.key'), at('d1.key'));
+    fake.answers = {
+      ...fake.answers,
+      enroll: () => new WithStatus(403, { code: 'TOKEN_INVALID', detail: 'no such token' }),
+    };
+    await expect(enroll()).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
+    expect(createPrivateKey(read('d1.key')).equals(key)).toBe(true);
+    expect(read('notes.txt')).toBe('mine');
+  });
+
   it('is refused when it is complete, and nothing is asked', async () => {
     await enroll();
     await expect(enroll()).rejects.toMatchObject({ code: 'FILE_EXISTS' });

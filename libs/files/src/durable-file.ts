@@ -170,6 +170,14 @@ export async function removeFile(path: string): Promise<void> {
   }
 }
 
+/** What is being written and has not its name yet. */
+const unfinished = new Set<string>();
+
+/** Takes away what is half written, before the process ends by a signal. */
+export function removeUnfinished(): void {
+  for (const path of unfinished) rmSync(path, { force: true });
+}
+
 async function placed(
   path: string,
   content: FileContent,
@@ -178,6 +186,7 @@ async function placed(
 ): Promise<number> {
   const folder = dirname(path);
   const beside = besideOf(path, options);
+  unfinished.add(beside);
   try {
     if (options.beside !== undefined) await rm(beside, { force: true });
     const bytes =
@@ -192,6 +201,8 @@ async function placed(
   } catch (error) {
     await rm(beside, { force: true }).catch(() => undefined); // what stands in the way is what is told
     throw notWritten(path, error);
+  } finally {
+    unfinished.delete(beside);
   }
 }
 

@@ -1,6 +1,7 @@
 export {
   createFolder,
   removeFile,
+  removeUnfinished,
   renameDurably,
   replaceFile,
   replaceFileAtOnce,

@@ -18,6 +18,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   createFolder,
   removeFile,
+  removeUnfinished,
   renameDurably,
   replaceFile,
   replaceFileAtOnce,
@@ -217,4 +218,20 @@ describe('what can not be written', () => {
       code: 'FILE_UNREADABLE',
     });
   });
+});
+
+it('leaves nothing beside its place when a signal ends the process within a write', async () => {
+  const { promise: goOn, resolve } = Promise.withResolvers<undefined>();
+  async function* slices(): AsyncGenerator<string> {
+    yield 'half';
+    await goOn;
+    yield 'whole';
+  }
+  const writing = replaceFile(at('list.json'), slices());
+  await expect.poll(() => readdirSync(folder)).toHaveLength(1);
+  removeUnfinished();
+  expect(readdirSync(folder)).toEqual([]);
+  resolve(undefined);
+  await expect(writing).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
+  expect(readdirSync(folder)).toEqual([]);
 });
