@@ -8,6 +8,7 @@ import { has } from '../../../test/support/needs.ts';
 import { openssl } from '../../../test/support/openssl.ts';
 import { judgeEngine } from '../src/doctor/engine-check.ts';
 import { judgeRemainingLife } from '../src/doctor/remaining-life.ts';
+import { formatEnd } from '../src/print/time.ts';
 import { openWorkshop, type Workshop } from './support/workshop.ts';
 import { startFakeService } from '../../../libs/client/test/support/fake-service.ts';
 
@@ -72,6 +73,18 @@ describe('remaining life', () => {
     });
     expect(finding.level).toBe(level);
   });
+
+  it('of a certificate that is over is said to be over, not to be nothing', () => {
+    const now = Date.now();
+    const { message } = judgeRemainingLife({
+      ...{ check: 'c', what: 'it', notBefore: now - 90 * day, notAfter: now - 1000, now },
+      advice: 'renew',
+    });
+    expect(message).toBe('it expired 1s ago');
+    expect(formatEnd(new Date(now - 60_000).toISOString(), now)).toMatch(/ \(expired 1m ago\)$/);
+    expect(formatEnd(new Date(now + 60_000).toISOString(), now)).toMatch(/ \(in 1m\)$/);
+    expect(formatEnd(null, now)).toBe('-');
+  });
 });
 
 describe('keyline doctor', () => {
@@ -113,7 +126,10 @@ describe('keyline doctor', () => {
     service.answers.listAuthorities = () => ({ items: [], nextCursor: null });
     service.answers.listTargets = () => ({
       items: [
-        { name: 'bundled', healthy: false, position: 0, lag: 3, lastError: 'connection refused' },
+        {
+          ...{ name: 'bundled', healthy: false, connection: 'disconnected', position: 0, lag: 3 },
+          lastError: 'connection refused',
+        },
       ],
       nextCursor: null,
     });
@@ -141,6 +157,68 @@ describe('keyline doctor', () => {
       broker: 'ok',
       'target bundled': 'fail',
     });
+  });
+});
+
+describe('the doctor and the alerts', () => {
+  const target = (changes: object) => ({
+    ...{ name: 'bundled', healthy: true, connection: 'connected', position: 9, lag: 0 },
+    ...{ lastError: null, compared: null, ...changes },
+  });
+  const alert = (severity: string) => ({
+    ...{ key: 'state:target:bundled:behind', severity, summary: 'The broker is behind.', count: 1 },
+    ...{ examples: [], firstAt: '2026-11-24T16:00:00Z', lastAt: '2026-11-24T16:00:00Z' },
+    resolvedAt: null,
+  });
+
+  /** What the doctor says of a service whose targets and open alerts these are. */
+  async function examine(targets: object[], alerts: object[]) {
+    const service = await startFakeService(workshop);
+    service.answers.whoAmI = () => ({
+      ...{ name: 'admin', role: 'admin', via: 'token', time: new Date().toISOString() },
+    });
+    service.answers.listAuthorities = () => ({ items: [], nextCursor: null });
+    service.answers.getAddresses = () => ({ earlier: [] });
+    service.answers.listTargets = () => ({ items: targets, nextCursor: null });
+    service.answers.listAlerts = () => ({ items: alerts, nextCursor: null });
+    service.answers.listAlertChannels = () => ({
+      items: [{ name: 'log', lag: 0, lastError: null, unreachable: null }],
+      nextCursor: null,
+    });
+    const { code, out } = await workshop.run(
+      ...['doctor', '--api', service.url, '--ca', workshop.path('test-ca.pem')],
+      ...['--token-file', workshop.write('token', 'kt_secret\n')],
+    );
+    await service.close();
+    return { code, out };
+  }
+
+  it('see the same world: an open critical alert is a failure', async () => {
+    const { code, out } = await examine([target({})], [alert('critical')]);
+    expect(out).toMatch(/^fail +open alerts +The broker is behind\.$/m);
+    expect(out).not.toContain('All is well');
+    expect(code).toBe(1);
+  });
+
+  it.each([
+    ['is unhealthy', { healthy: false, lastError: 'It is away.' }, /^fail +target bundled .*away/m],
+    [
+      'is not connected yet',
+      { connection: 'disconnected' },
+      /^fail +target bundled .*not connected/m,
+    ],
+  ])('see the same world: a broker that %s is a failure', async (_what, changes, said) => {
+    const { code, out } = await examine([target(changes)], []);
+    expect(out).toMatch(said);
+    expect(out).not.toContain('All is well');
+    expect(code).toBe(1);
+  });
+
+  it('say that all is well only where there is nothing to look at; a warning alone is exit code 0', async () => {
+    const { code, out } = await examine([target({ connection: 'elsewhere' })], [alert('warning')]);
+    expect(out).toMatch(/^warn +open alerts +The broker is behind\.$/m);
+    expect(out).toMatch(/^Nothing failed, \d+ to look at\.$/m);
+    expect(code).toBe(0);
   });
 });
 

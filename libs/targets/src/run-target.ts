@@ -12,6 +12,8 @@ import type { CertificateReport, ConnectedTarget, ConnectionEvents } from './tar
 export interface RunningTarget extends RunningLeasedFollower {
   /** Why what is asked of it now would not be done in time. */
   lastError(): string | undefined;
+  /** Whether this service is connected to it; `elsewhere`: another service that shares the database follows for it. */
+  connection(): 'connected' | 'disconnected' | 'elsewhere';
   /** Milliseconds for which it has not taken something that it should have, or is away; 0 when it keeps up. */
   behindFor(): number;
   /** Whether the broker refuses certificates by serial, or needs a CRL for that; undefined before it was first spoken to. */
@@ -239,6 +241,10 @@ export async function runTarget(options: RunTargetOptions): Promise<RunningTarge
       return Math.max(running.position() < mark.seq ? now - mark.at : 0, away);
     },
     lastError: problem,
+    connection() {
+      if (isResting) return 'elsewhere';
+      return connection.isConnected ? 'connected' : 'disconnected';
+    },
     refusesSerials: () => target.refusesSerials(),
     acknowledgedAt: (device, seq) => target.acknowledgedAt(device, seq),
     compared: () => target.lastReconciliation(),

@@ -52,6 +52,7 @@ function viewTarget(target: EffectTarget): TargetView {
   return {
     name: target.name,
     healthy: lastError === undefined,
+    connection: target.connection(),
     position: target.position(),
     lag: target.lag(),
     lastError: lastError ?? null,

@@ -7,7 +7,7 @@ import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { formatClient, formatLastSeen, formatOnline } from '../print/presence.ts';
 import { formatTable } from '../print/table.ts';
-import { formatTimeAndDistance } from '../print/time.ts';
+import { formatEnd } from '../print/time.ts';
 
 export interface DeviceListOptions extends ClientOptions {
   readonly state?: string;
@@ -72,7 +72,7 @@ function formatDevices(items: DeviceList['items'], now: number): string {
       formatClient(presence, id),
       type,
       batch ?? '-',
-      formatTimeAndDistance(notAfter, now),
+      formatEnd(notAfter, now),
     ]),
   );
 }

@@ -6,7 +6,7 @@ import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { formatFacts, formatTable } from '../print/table.ts';
 import { formatClient, formatLastSeen, formatOnline } from '../print/presence.ts';
-import { formatSecond, formatTime, formatTimeAndDistance } from '../print/time.ts';
+import { formatEnd, formatSecond, formatTime, formatTimeAndDistance } from '../print/time.ts';
 
 export async function showDevice(
   context: CliContext,
@@ -89,7 +89,7 @@ export function formatDeviceFacts(device: DeviceView, now: number): string {
     ['batch', device.batch ?? undefined],
     ['labels', labels.length === 0 ? undefined : labels.join(' ')],
     ['serial', device.serial ?? undefined],
-    ['ends', device.notAfter === null ? undefined : formatTimeAndDistance(device.notAfter, now)],
+    ['ends', device.notAfter === null ? undefined : formatEnd(device.notAfter, now)],
     ['enrolled', formatTimeAndDistance(device.createdAt, now)],
     ['online', describeOnline(device, now)],
     ['last seen', describeLastSeen(device, now)],

@@ -18,7 +18,7 @@ export function judgeRemainingLife(given: {
   const { check, what, notBefore, notAfter, now, advice } = given;
   const left = notAfter - now;
   const share = left / (notAfter - notBefore);
-  if (left <= 0) return fail(check, `${what} ended ${formatDuration(-left)} ago`, advice);
+  if (left <= 0) return fail(check, `${what} expired ${formatDuration(-left)} ago`, advice);
   if (now < notBefore) {
     return fail(
       check,

@@ -37,11 +37,16 @@ export async function runDoctor(context: CliContext, options: ClientOptions): Pr
   const warned = findings.filter(({ level }) => level === 'warn').length;
   if (options.json === true) printJson(context, { ok: failed === 0, failed, warned, findings });
   else {
-    context.terminal.out(
-      `\n${failed === 0 ? 'All is well' : `${String(failed)} failed`}${warned === 0 ? '' : `, ${String(warned)} to look at`}.\n`,
-    );
+    context.terminal.out(`\n${verdictOf(failed, warned)}.\n`);
   }
   return failed === 0 ? exitCodes.ok : exitCodes.internal;
+}
+
+/** All is well when there is nothing to do. */
+function verdictOf(failed: number, warned: number): string {
+  if (failed + warned === 0) return 'All is well';
+  const toDo = warned === 0 ? '' : `, ${String(warned)} to look at`;
+  return `${failed === 0 ? 'Nothing failed' : `${String(failed)} failed`}${toDo}`;
 }
 
 /** Milliseconds: who asks what is wrong does not want to wait half a minute for each answer. */

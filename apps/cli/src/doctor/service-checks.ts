@@ -122,13 +122,21 @@ export async function checkTargets(client: ApiClient): Promise<Finding[]> {
       warn('targets', 'no broker is configured', 'Identities are issued but no broker knows them.'),
     ];
   }
-  return items.map(({ name, healthy, lag, lastError }) => {
+  return items.map(({ name, healthy, connection, lag, lastError }) => {
     const check = `target ${name}`;
     if (!healthy) {
       return fail(
         check,
         `the service can't administer it: ${lastError ?? 'no reason known'}`,
         'Check that the broker runs and that its admin identity is the one the service uses.',
+      );
+    }
+    // Which it may be for some seconds before the service calls it unhealthy.
+    if (connection === 'disconnected') {
+      return fail(
+        check,
+        'the service is not connected to it',
+        'Look again in some seconds: it connects by itself. Then check that the broker runs.',
       );
     }
     return lag > largeLag

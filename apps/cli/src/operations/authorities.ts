@@ -3,7 +3,7 @@ import { openClient } from '../find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { formatTable } from '../print/table.ts';
-import { formatTimeAndDistance } from '../print/time.ts';
+import { formatEnd, formatTimeAndDistance } from '../print/time.ts';
 
 export async function listAuthorities(context: CliContext, options: ClientOptions): Promise<void> {
   const client = await openClient(context, options);
@@ -23,7 +23,7 @@ export async function listAuthorities(context: CliContext, options: ClientOption
           state,
           subject,
           profiles.length === 0 ? '-' : profiles.join(' '),
-          formatTimeAndDistance(notAfter, now),
+          formatEnd(notAfter, now),
           crl === null ? '-' : String(crl.number),
           crl === null ? '-' : formatTimeAndDistance(crl.nextUpdate, now),
         ]),

@@ -31,3 +31,9 @@ export function formatTimeAndDistance(timestamp: string | null, now: number): st
   const words = formatDuration(Math.abs(distance));
   return `${formatTime(timestamp)} (${distance < 0 ? `${words} ago` : `in ${words}`})`;
 }
+
+/** When a certificate ends: `2026-11-24 16:00 (in 12d 3h)`, `… (expired 4m 10s ago)`. */
+export function formatEnd(timestamp: string | null, now: number): string {
+  const text = formatTimeAndDistance(timestamp, now);
+  return text.endsWith(' ago)') ? text.replace(' (', ' (expired ') : text;
+}

@@ -5,7 +5,7 @@ import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { openClient } from '../find-service.ts';
 import { formatTable } from '../print/table.ts';
-import { formatTimeAndDistance } from '../print/time.ts';
+import { formatEnd } from '../print/time.ts';
 
 type Query = RouteInput<'listServices'>['query'];
 
@@ -62,7 +62,7 @@ export async function listServices(
           id,
           is,
           has ?? `${type} (not configured any more)`,
-          formatTimeAndDistance(notAfter, now),
+          formatEnd(notAfter, now),
         ]),
       ),
     );

@@ -9,6 +9,13 @@ export const TargetSchema = object({
     description:
       'Whether it is connected, answers and does as told. What is not is not waited for by requests.',
   }),
+  connection: Type.Union(
+    [Type.Literal('connected'), Type.Literal('disconnected'), Type.Literal('elsewhere')],
+    {
+      description:
+        'Whether this service is connected to it now; elsewhere: another service that shares the database follows for it.',
+    },
+  ),
   position: Type.Integer({ description: 'Ledger entries applied.' }),
   lag: Type.Integer({ description: 'Ledger entries still to apply.' }),
   lastError: nullable(Type.String()),
