@@ -15,6 +15,7 @@ import { addBatchCommands } from './command-line/batch.ts';
 import { addBrokerCommands } from './command-line/broker.ts';
 import { addDeviceCommands } from './command-line/device.ts';
 import { addConfigCommands, addInitCommand, addMoveCommand } from './command-line/init.ts';
+import { addLoginCommands } from './command-line/login.ts';
 import { addOperationCommands } from './command-line/operations.ts';
 import { addServiceCommands } from './command-line/service.ts';
 import { addTargetCommands } from './command-line/target.ts';
@@ -78,9 +79,9 @@ function createProgram(context: CliContext, act: Act): Command {
     .addHelpText(
       'after',
       `
-The service is found by --api URL or --endpoints FILE, the variables KEYLINE_API (with KEYLINE_CA, its trust anchors) or
-KEYLINE_ENDPOINTS, or ./.keyline/endpoints.json, which a running "keyline up --data .keyline" keeps there.
-An API token in KEYLINE_TOKEN goes only to a service named by --api or KEYLINE_API.
+The service is found by --api URL, --endpoints FILE or --context NAME, the variables KEYLINE_API (with KEYLINE_CA, its trust
+anchors), KEYLINE_ENDPOINTS or KEYLINE_CONTEXT, the connection that "keyline login" saved, or ./.keyline/endpoints.json, which a
+running "keyline up --data .keyline" keeps there. An API token in KEYLINE_TOKEN goes only to a service named by --api or KEYLINE_API.
 
 Example:
   $ keyline up --data .keyline
@@ -100,6 +101,7 @@ ${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
   addTargetCommands(program, act);
   addBrokerCommands(program, act);
   addOperationCommands(program, act);
+  addLoginCommands(program, act);
   return program;
 }
 

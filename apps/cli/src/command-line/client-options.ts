@@ -7,6 +7,8 @@ export interface LocationOptions {
   readonly endpoints?: string;
   readonly api?: string;
   readonly ca?: string;
+  /** Name of a saved connection. */
+  readonly context?: string;
 }
 
 /** Where the service is, and who is calling. */
@@ -18,6 +20,7 @@ export interface ClientOptions extends LocationOptions, JsonOption {
 
 export function withLocationOptions(command: Command): Command {
   return command
+    .option('--context <name>', 'saved connection ("keyline login"; or set KEYLINE_CONTEXT)')
     .option('--endpoints <file>', 'endpoints.json of a running Keyline')
     .option('--api <url>', 'https:// address of the service instead (with --ca)')
     .option('--ca <file>', 'PEM file with the trust anchors of the service');
@@ -30,7 +33,10 @@ export function withClientOptions(command: Command): Command {
       'client certificate, PEM, leaf and chain (default: the admin of endpoints.json)',
     )
     .option('--key <file>', 'its private key, PEM')
-    .option('--token-file <file>', 'call with the API token in this file (or set KEYLINE_TOKEN)')
+    .option(
+      '--token-file <file>',
+      'file (mode 600) with the token to present: an API token; - for stdin (or set KEYLINE_TOKEN)',
+    )
     .option('--json', 'print the answer as JSON');
 }
 

@@ -116,8 +116,13 @@ export function addDeviceCommands(program: Command, act: Act): void {
     )
       .requiredOption('--id <id>', 'device id')
       .requiredOption('--out <dir>', 'folder for the files (created when it is missing)')
-      .option('--token-file <file>', 'file with the enrollment token')
-      .option('--token <->', 'read the enrollment token from stdin: --token -')
+      .option(
+        '--token-file <file>',
+        'file (mode 600) with the token to present: an enrollment token; - for stdin',
+      )
+      .addOption(
+        new Option('--token <->', 'read the enrollment token from stdin: --token -').hideHelp(),
+      )
       .addOption(
         new Option('--algorithm <name>', 'kind of key')
           .choices(keyAlgorithmNames)

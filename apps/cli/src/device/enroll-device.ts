@@ -2,12 +2,12 @@
 import { resolve } from 'node:path';
 import type { EnrollResponse } from '@keyline/api';
 import { deviceFilesOf, enrollDevice as enroll } from '@keyline/client';
-import { readSecretFile } from '@keyline/files';
 import { isKeylineError, KeylineError } from '@keyline/kernel';
 import type { KeyAlgorithm } from '@keyline/x509';
 import type { LocationOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext, type JsonOption } from '../context.ts';
 import { findService } from '../find-service.ts';
+import { readToken } from '../read-token.ts';
 import { describeClock } from './describe-clock.ts';
 import { formatDeviceFacts } from './show-device.ts';
 
@@ -25,7 +25,7 @@ export async function enrollDevice(context: CliContext, options: EnrollOptions):
   const folder = resolve(context.cwd, options.out);
   // Before a token is asked for or read.
   deviceFilesOf(folder, id);
-  const token = await readToken(context, options);
+  const token = await readEnrollmentToken(context, options);
   const service = await findService(context, options);
   const { clock } = context;
   const enrolled = await enroll({ service, id, folder, token, algorithm, validity, clock }).catch(
@@ -73,28 +73,20 @@ export function describeEnrolled(
   return `${lines.join('\n')}\n`;
 }
 
-async function readToken(context: CliContext, options: EnrollOptions): Promise<string> {
-  if ((options.token === undefined) === (options.tokenFile === undefined)) {
+/** `--token -` is how `--token-file -` was written before. */
+async function readEnrollmentToken(context: CliContext, options: EnrollOptions): Promise<string> {
+  const { token, tokenFile } = options;
+  if ((token === undefined) === (tokenFile === undefined)) {
     throw new KeylineError(
       'USAGE',
-      'Give the enrollment token: --token-file FILE, or --token - for stdin.',
+      'Give the enrollment token: --token-file FILE, or --token-file - for stdin.',
     );
   }
-  if (options.tokenFile !== undefined) {
-    return readSecretFile(context.cwd, options.tokenFile, 'enrollment token file');
-  }
-  if (options.token !== '-') {
+  if (token !== undefined && token !== '-') {
     throw new KeylineError(
       'USAGE',
-      'A token on the command line is seen by everybody on this machine. Use --token - and give it on stdin, or --token-file FILE.',
+      'A token on the command line is seen by everybody on this machine. Use --token-file - and give it on stdin, or --token-file FILE.',
     );
   }
-  let text = '';
-  for await (const part of context.stdin) {
-    text += String(part);
-    if (text.length > 4096) break;
-  }
-  const token = text.trim();
-  if (token === '') throw new KeylineError('USAGE', 'There was no enrollment token on stdin.');
-  return token;
+  return readToken(context, tokenFile ?? '-', 'enroll');
 }

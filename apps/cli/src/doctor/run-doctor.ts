@@ -1,7 +1,7 @@
 // `keyline doctor`: every check, whatever the others said, and one verdict.
 import type { AuthorityList } from '@keyline/api';
 import { type ApiClient, type Caller, createClient } from '@keyline/client';
-import { findCaller, findService } from '../find-service.ts';
+import { findCaller, chooseService } from '../find-service.ts';
 import { escapeLine, exitCodes, isKeylineError, messageOf } from '@keyline/kernel';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
@@ -60,9 +60,9 @@ async function examine(
   let client: ApiClient;
   let caller: Caller;
   try {
-    const location = await findService(context, options);
-    caller = await findCaller(context, options, location.endpoints);
-    client = createClient(location, caller, { timeout: patience });
+    const chosen = await chooseService(context, options);
+    caller = await findCaller(context, options, chosen);
+    client = createClient(chosen.location, caller, { timeout: patience });
   } catch (error) {
     print([failed('service', error)]);
     return;

@@ -7,7 +7,7 @@ import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { describeClock } from '../device/describe-clock.ts';
 import { describeEnrolled } from '../device/enroll-device.ts';
-import { findCaller, findService } from '../find-service.ts';
+import { findCaller, chooseService } from '../find-service.ts';
 
 export interface CreateServiceOptions extends ClientOptions {
   readonly role: string;
@@ -25,8 +25,9 @@ export async function createService(
   const { role, algorithm, validity, label: labels = {}, out = name } = options;
   const folder = resolve(context.cwd, out);
   deviceFilesOf(folder, name);
-  const service = await findService(context, options);
-  const caller = await findCaller(context, options, service.endpoints);
+  const chosen = await chooseService(context, options);
+  const caller = await findCaller(context, options, chosen);
+  const service = chosen.location;
   const { clock } = context;
   const created = await create({
     ...{ service, caller, id: name, folder, role, labels, algorithm, validity, clock },
