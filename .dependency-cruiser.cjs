@@ -52,7 +52,7 @@ const adapterMayImport = {
   authorities: ['keys', 'x509', 'pki', 'ledger', 'fleet'],
   status: ['files', 'authorities', 'x509', 'pki', 'fleet', 'ledger'],
   store: ['fleet', 'ledger', 'pki', 'access'],
-  backup: ['files', 'journal', 'keys', 'x509', 'store'],
+  backup: ['files', 'process', 'keys', 'store'],
   targets: ['dynsec', 'access', 'fleet', 'ledger'],
   alerts: ['fleet', 'ledger', 'pki'],
   config: ['x509', 'pki', 'access', 'alerts'],

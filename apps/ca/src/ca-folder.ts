@@ -1,5 +1,6 @@
 // The data folder of the issuing CA: which files there are, the settings that were chosen when it was made, and its keys.
 import { isAbsolute, join, relative, resolve } from 'node:path';
+import { assertNotHalfRestored } from '@keyline/backup';
 import { readTextIfThere } from '@keyline/files';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import { loadPassphraseFile, openAuthorityKeys, type AuthorityKeys } from '@keyline/keys';
@@ -96,6 +97,7 @@ export function relativeTo(folder: CaFolder, file: string): string {
 
 /** @throws {KeylineError} STORE_MISSING, FILE_UNREADABLE */
 export async function loadSettings(folder: CaFolder): Promise<CaSettings> {
+  assertNotHalfRestored(folder.path);
   const text = await readTextIfThere(folder.settings, 'the settings of the issuing CA');
   if (text === undefined) throw notMade(folder);
   try {

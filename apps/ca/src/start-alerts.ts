@@ -8,12 +8,14 @@ import {
   type WatchedAuthority,
 } from '@keyline/alerts';
 import type { Authorities } from '@keyline/authorities';
+import { readBackupStatus } from '@keyline/backup';
 import type { Crl } from '@keyline/fleet';
 import { isKeylineError } from '@keyline/kernel';
 import type { Hold, LeasedFollower, Leases, RunningLeasedFollower } from '@keyline/ledger';
 import type { CrlPublisher } from '@keyline/status';
 import { encodePem } from '@keyline/x509';
 import type { Logger } from 'pino';
+import { findBackupConditions } from './backup-findings.ts';
 import type { BrokerTarget } from './broker-targets.ts';
 import { findConditions } from './conditions.ts';
 import type { DiskReserve } from './disk-reserve.ts';
@@ -29,6 +31,8 @@ export interface StartedAlerts {
 /** Evaluates once before it resolves, where it is this service that does. */
 export async function startAlerts(options: {
   readonly issuing: Issuing;
+  /** Of the issuing CA. */
+  readonly folder: string;
   readonly leases: Leases;
   readonly follow: (follower: LeasedFollower) => Promise<RunningLeasedFollower>;
   readonly targets: readonly BrokerTarget[];
@@ -40,7 +44,7 @@ export async function startAlerts(options: {
   /** Called when the service ends. */
   readonly closeWith: (closer: () => Promise<void>) => void;
 }): Promise<StartedAlerts> {
-  const { issuing, leases, follow, targets, crl, crls, reserve, log, closeWith } = options;
+  const { issuing, folder, leases, follow, targets, crl, crls, reserve, log, closeWith } = options;
   const { feed, fleet, authorities, config } = issuing;
   const { store, clock } = fleet;
   const { channels, unusable } = await openChannels(config, {
@@ -66,8 +70,9 @@ export async function startAlerts(options: {
           ? { interval: config.service.crl.interval }
           : {}),
       })),
-    conditions: () =>
-      findConditions({
+    conditions: () => [
+      ...findBackupConditions(readBackupStatus(folder), clock.now()),
+      ...findConditions({
         authorities,
         crl,
         targets,
@@ -76,6 +81,7 @@ export async function startAlerts(options: {
         reserve,
         now: clock.now(),
       }),
+    ],
     log,
   });
   const alertFollowers: RunningLeasedFollower[] = [];

@@ -132,6 +132,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       );
     const { alerts, channels, alertFollowers } = await startAlerts({
       ...{ issuing, leases, follow, targets, crl, crls, reserve, closeWith, log },
+      folder: caFolderOf(options.data).path,
     });
 
     const effects = createEffects({ targets, crl, crlPosition: crlFollower, store });

@@ -11,6 +11,7 @@ import {
   version,
 } from '@keyline/kernel';
 import { addAuthorityCommands } from './command-line/authority.ts';
+import { addBackupCommands } from './command-line/backup.ts';
 import { addBatchCommands } from './command-line/batch.ts';
 import { addBrokerCommands } from './command-line/broker.ts';
 import { addDeviceCommands } from './command-line/device.ts';
@@ -70,6 +71,8 @@ function createProgram(context: CliContext, act: Act): Command {
   const program = new Command('keyline')
     .description('Private PKI and device provisioning for self-hosted MQTT fleets.')
     .version(`keyline ${version}`, '--version', 'print the version')
+    // An option belongs to the command before it: some have commands of their own with options of the same names.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: context.terminal.out,
@@ -100,6 +103,7 @@ ${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
   addAuthorityCommands(program, act);
   addTargetCommands(program, act);
   addBrokerCommands(program, act);
+  addBackupCommands(program, act);
   addOperationCommands(program, act);
   addLoginCommands(program, act);
   return program;

@@ -137,6 +137,7 @@ const nouns: Readonly<Record<Exclude<AlertSubject, 'device'>, string>> = {
   target: 'broker',
   channel: 'channel of alerts',
   storage: 'storage',
+  backup: 'backups',
   database: 'database',
 };
 

@@ -14,6 +14,7 @@ export type AlertSubject =
   | 'target'
   | 'channel'
   | 'storage'
+  | 'backup'
   | 'database';
 
 export interface Finding {

@@ -1,3 +1,16 @@
+export { assertRecipient, type BackupKey, type BackupLock } from './age-file.ts';
+export { backupName, removeOldBackups } from './backup-folder.ts';
+export { findBackupSource, type BackupSource } from './backup-source.ts';
+export {
+  overdueBy,
+  readBackupStatus,
+  writeBackupStatus,
+  type BackupStatus,
+} from './backup-status.ts';
+export { assertNotHalfRestored } from './incomplete-restore.ts';
+export { configurationName, makeBackup, type MadeBackup } from './make-backup.ts';
+export type { Manifest } from './manifest.ts';
+export { restoreBackup, type Restored } from './restore-backup.ts';
 export {
   readRestoredLists,
   readRestoredMarker,
@@ -6,3 +19,4 @@ export {
   writeRestoredMarker,
   type RestoredMarker,
 } from './restored-marker.ts';
+export { verifyBackup } from './verify-backup.ts';

@@ -36,9 +36,12 @@ const DatabaseFacts = Type.Object(
     crlNumbers: Type.Record(Type.String(), count),
     devices: count,
     certificates: count,
-    /** Issuing authorities that have a certificate, DER in base64; each has its key in the archive. */
+    /** Issuing authorities that have a certificate, and their roots: DER in base64. Each has its key in the archive. */
     authorities: Type.Array(
-      Type.Object({ id: Type.String({ maxLength: 64 }), certificate: Type.String() }, open),
+      Type.Object(
+        { id: Type.String({ maxLength: 64 }), certificate: Type.String(), root: Type.String() },
+        open,
+      ),
       { maxItems: 10_000 },
     ),
   },

@@ -17,7 +17,7 @@ const manifest: Manifest = {
     crlNumbers: { 'issuing-1': 3 },
     devices: 1,
     certificates: 2,
-    authorities: [{ id: 'issuing-1', certificate: 'AA==' }],
+    authorities: [{ id: 'issuing-1', certificate: 'AA==', root: 'AA==' }],
   },
   root: false,
   passphrase: false,

@@ -200,7 +200,8 @@ async function placed(
     return bytes;
   } catch (error) {
     await rm(beside, { force: true }).catch(() => undefined); // what stands in the way is what is told
-    throw notWritten(path, error);
+    // What the content itself could not be made for is no fault of this file's.
+    throw error instanceof KeylineError ? error : notWritten(path, error);
   } finally {
     unfinished.delete(beside);
   }

@@ -1,5 +1,5 @@
 export { openAuthorityKeys, type AuthorityKeys } from './authority-keys.ts';
-export { encryptPrivateKey } from './encrypted-key.ts';
+export { decryptPrivateKey, encryptPrivateKey } from './encrypted-key.ts';
 export { generateKey } from './generate-key.ts';
 export {
   loadEncryptedKey,

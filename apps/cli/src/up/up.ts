@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { X509Certificate } from 'node:crypto';
 import type { Endpoints } from '@keyline/api';
+import { assertNotHalfRestored } from '@keyline/backup';
 import { loadConfig, loadPlantConfig, type PlantConfig } from '@keyline/config';
 import { createFolder, readText, readTextIfThere, removeFile, replaceFile } from '@keyline/files';
 import { exitCodes, isKeylineError, messageOf } from '@keyline/kernel';
@@ -55,6 +56,7 @@ const trustCheckEvery = 10 * 1000;
 export async function runUp(context: CliContext, options: UpOptions): Promise<number> {
   const layout = layoutOf(resolve(context.cwd, options.data));
   await createFolder(layout.data, 0o700);
+  assertNotHalfRestored(layout.data);
   const lock = acquireLock(layout.data, context.pid);
   const stop = new AbortController();
   const release = context.onStopSignal(() => {
