@@ -10,14 +10,16 @@ import { useKeyline } from '../support/use-keyline.ts';
 const suite = useKeyline();
 const rootCommand = join(projectFolder, 'apps/root-ca/bin/keyline-root');
 
-async function keyline(...args: string[]): Promise<string> {
+async function run(...args: string[]): Promise<{ out: string; err: string }> {
   const { code, out, err } = await runProgram(keylineCommand, args, {
     cwd: suite.folder,
     env: { ...process.env, KEYLINE_ENDPOINTS: suite.keyline.endpointsFile },
   });
   expect(code, `keyline ${args.join(' ')}: ${err}`).toBe(0);
-  return out;
+  return { out, err };
 }
+
+const keyline = async (...args: string[]): Promise<string> => (await run(...args)).out;
 
 const administrate = (commands: Parameters<typeof administer>[2]) =>
   administer(suite.fleet.broker, suite.fleet.adminIdentity, commands);
@@ -27,7 +29,14 @@ const inFolder = (...names: string[]): string => join(suite.folder, ...names);
 describe('a second issuing authority', () => {
   it('is added, signed offline, installed and activated; what it issues is accepted by the broker', async () => {
     const { data } = suite.keyline;
-    writeFileSync(join(data, 'root', 'issuing-2.csr'), await keyline('ca', 'add', 'issuing-2'));
+    const added = await run('ca', 'add', 'issuing-2');
+    writeFileSync(join(data, 'root', 'issuing-2.csr'), added.out);
+    const [hash] = /^key SHA-256  [0-9a-f]{64}$/m.exec(added.err) ?? [];
+    const seen = await runProgram(rootCommand, [
+      ...['inspect', '--dir', join(data, 'root'), 'issuing-2.csr'],
+    ]);
+    // Read aloud on both machines: a stick that was exchanged on the way shows.
+    expect(seen.out).toContain(`  ${hash ?? 'no hash'}\n`);
     const signed = await runProgram(
       rootCommand,
       [

@@ -90,8 +90,10 @@ Example:
     .option('--json', 'print the answer as JSON')
     .action(async (options: InitOptions & JsonOption) => {
       const { runInit } = await import('./commands/init.ts');
-      const csr = await runInit(options);
-      answer(options, { csr }, csr);
+      const { csr, keySha256 } = await runInit(options);
+      answer(options, { csr, keySha256 }, csr);
+      // Beside the answer, which scripts take the file's name from.
+      if (options.json !== true) err(`key SHA-256  ${keySha256}\n`);
     });
 
   program

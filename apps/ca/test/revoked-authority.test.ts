@@ -339,7 +339,7 @@ describe('a certificate that the root takes back before it is installed', () => 
   it('is refused by keyline-ca install too, before anything is made', async () => {
     const data = join(issuingCa.folder, 'other');
     const passphraseFile = join(issuingCa.folder, 'ca.pass');
-    const csrFile = await runInit({
+    const { csr: csrFile } = await runInit({
       data,
       passphraseFile,
       httpUrl: 'http://127.0.0.1:8080',

@@ -19,18 +19,22 @@ export async function readPassphrase(source: PassphraseSource): Promise<Secret> 
   return givenPassphrase(source) ?? promptPassphrase('Passphrase of the root key:');
 }
 
-/** For a new key: asked twice, and of some length. @throws {KeylineError} USAGE, FILE_NOT_FOUND, FILE_UNREADABLE */
+/** For a new key: of some length, and asked for twice then. @throws {KeylineError} USAGE, FILE_NOT_FOUND, FILE_UNREADABLE */
 export async function readNewPassphrase(source: PassphraseSource): Promise<Secret> {
-  const passphrase =
-    givenPassphrase(source) ??
-    (await promptPassphrase('New passphrase for the root key:', { confirm: true }));
-  if (Array.from(passphrase.reveal()).length < minCharacters) {
-    throw new KeylineError(
-      'USAGE',
-      `The passphrase is shorter than ${minCharacters} characters. The root key is worth several words; nothing was done.`,
-    );
+  const given = givenPassphrase(source);
+  if (given !== undefined) {
+    assertLong(given.reveal());
+    return given;
   }
-  return passphrase;
+  return promptPassphrase('New passphrase for the root key:', { confirm: true, judge: assertLong });
+}
+
+function assertLong(passphrase: string): void {
+  if (Array.from(passphrase).length >= minCharacters) return;
+  throw new KeylineError(
+    'USAGE',
+    `The passphrase is shorter than ${minCharacters} characters. The root key is worth several words; nothing was done.`,
+  );
 }
 
 function givenPassphrase({

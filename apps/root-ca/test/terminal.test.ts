@@ -146,6 +146,16 @@ describe.skipIf(!has('script'))('the passphrase at the keyboard', () => {
     expect(() => offline.read('root.key')).toThrow('ENOENT');
   });
 
+  it('makes no root with one that is too short, which is said before it is asked for again', async () => {
+    const { code, shown } = await atTerminal(
+      ['init', '--yes'],
+      [['New passphrase for the root key: ', 'short word']],
+    );
+    expect(code).toBe(2);
+    expect(shown).toContain('shorter than 12 characters');
+    expect(shown).not.toContain('Again:');
+  });
+
   it('can be given up with Ctrl-C, which leaves no lock', async () => {
     const { code, shown } = await atTerminal(['init'], [['Make this root? Type yes: ', '\u0003']]);
     expect(code).toBe(2);

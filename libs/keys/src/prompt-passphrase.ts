@@ -12,6 +12,8 @@ export interface PassphraseTerminal {
 export interface PromptOptions {
   /** Ask twice and compare: for a passphrase that is being set. */
   readonly confirm?: boolean | undefined;
+  /** Throws for one that will not do: before it is asked for again. */
+  readonly judge?: ((passphrase: string) => void) | undefined;
   readonly terminal?: PassphraseTerminal | undefined;
 }
 
@@ -34,6 +36,7 @@ export async function promptPassphrase(
   if (passphrase === '') {
     throw new KeylineError('USAGE', 'The passphrase is empty; nothing was done.');
   }
+  options.judge?.(passphrase);
   if (options.confirm === true && (await askWithoutEcho(terminal, 'Again:')) !== passphrase) {
     throw new KeylineError('USAGE', 'The two passphrases differ; nothing was done.');
   }

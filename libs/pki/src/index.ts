@@ -10,6 +10,7 @@ export { coversAs, createCrl, createDeltaCrl } from './crl.ts';
 export { createCrossCertificate } from './cross-certificate.ts';
 export { parseCsr, readRequestedExtensions } from './csr.ts';
 export { createFullCrl } from './full-crl.ts';
+export { keyHashOfCsr } from './key-hash-of-csr.ts';
 export { createIssuer, Issuer } from './issuer.ts';
 export { mergeCrlEntries } from './merge-crl-entries.ts';
 export { parseOcspAnswer, type OcspAnswerAbout } from './ocsp-answer.ts';

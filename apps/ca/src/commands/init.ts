@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { replaceFile } from '@keyline/files';
+import { keyHashOfCsr } from '@keyline/pki';
 import { KeylineError } from '@keyline/kernel';
 import {
   caFolderOf,
@@ -23,10 +24,12 @@ export interface InitOptions {
 
 /**
  * The CSR is written last, so an interrupted init is finished by the same call: the key stays.
- * @returns path of the CSR
+ * @returns path of the CSR, and of its key what `keyline-root inspect` shows on the machine of the root
  * @throws {KeylineError} FILE_EXISTS, USAGE, FILE_*, KEY_DECRYPT_FAILED
  */
-export async function runInit(options: InitOptions): Promise<string> {
+export async function runInit(
+  options: InitOptions,
+): Promise<{ readonly csr: string; readonly keySha256: string }> {
   const folder = caFolderOf(options.data);
   const settings: CaSettings = {
     version: 1,
@@ -49,5 +52,5 @@ export async function runInit(options: InitOptions): Promise<string> {
     algorithm,
   });
   await replaceFile(folder.csr, csrPem, { mode: 0o644 });
-  return folder.csr;
+  return { csr: folder.csr, keySha256: keyHashOfCsr(csrPem) };
 }

@@ -74,7 +74,7 @@ export async function buildIssuingCa({
   const data = join(folder, 'ca');
   const passphraseFile = join(folder, 'ca.pass');
   await writeFile(passphraseFile, 'a long enough passphrase\n', { mode: 0o600 });
-  const csrFile = await runInit({
+  const { csr: csrFile } = await runInit({
     data,
     passphraseFile,
     httpUrl: 'http://127.0.0.1:8080',

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { ApiClient } from '@keyline/client';
 import { openClient } from '../find-service.ts';
 import { readText } from '@keyline/files';
+import { keyHashOfCsr } from '@keyline/pki';
 import type { AuthorityView } from '@keyline/api';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
@@ -42,7 +43,7 @@ export async function addAuthority(
     else {
       context.terminal.out(added.csr);
       context.terminal.err(
-        `Have the root sign it (keyline-root sign-intermediate --csr ${id}.csr --out ${id}.crt), then:\n  keyline ca install ${id} --certificate ${id}.crt --root root.crt\n`,
+        `key SHA-256  ${keyHashOfCsr(added.csr)}\n"keyline-root inspect" must show the same on the machine of the root. Have the root sign it (keyline-root sign-intermediate --csr ${id}.csr --out ${id}.crt), then:\n  keyline ca install ${id} --certificate ${id}.crt --root root.crt\n`,
       );
     }
   });

@@ -1,5 +1,6 @@
 // `keyline token create|list|revoke`.
-import { resolve } from 'node:path';
+import { access, constants } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { CreateTokenRequest, TokenList, TokenView } from '@keyline/api';
 import type { ApiClient } from '@keyline/client';
 import { readTextIfThere, writeNewFile } from '@keyline/files';
@@ -59,12 +60,22 @@ export async function createToken(context: CliContext, options: CreateTokenOptio
   }
 }
 
+/** @throws {KeylineError} FILE_EXISTS, FILE_UNREADABLE where the secret could not be kept */
 async function assertFree(file: string): Promise<void> {
-  if ((await readTextIfThere(file, 'the token')) === undefined) return;
-  throw new KeylineError(
-    'FILE_EXISTS',
-    `${file} exists already and is not overwritten. Move it away, or choose another place. No token was made.`,
-  );
+  if ((await readTextIfThere(file, 'the token')) !== undefined) {
+    throw new KeylineError(
+      'FILE_EXISTS',
+      `${file} exists already and is not overwritten. Move it away, or choose another place. No token was made.`,
+    );
+  }
+  const folder = dirname(file);
+  await access(folder, constants.W_OK | constants.X_OK).catch((error: unknown) => {
+    throw new KeylineError(
+      'FILE_UNREADABLE',
+      `Nothing can be written into ${folder}: ${messageOf(error)}. Create it, or choose another place. No token was made.`,
+      { cause: error },
+    );
+  });
 }
 
 /** A token whose secret nobody has is of no use but to whoever finds it. */

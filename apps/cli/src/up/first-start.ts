@@ -1,6 +1,6 @@
 // Everything that must exist before the services can start, as a table of steps. A step that is done is left alone, so an
 // interrupted first start is finished by the next one.
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import {
@@ -11,7 +11,7 @@ import {
   replaceFile,
 } from '@keyline/files';
 import { formatDuration, KeylineError } from '@keyline/kernel';
-import { parseCsr } from '@keyline/pki';
+import { keyHashOfCsr } from '@keyline/pki';
 import type { Layout } from './layout.ts';
 import { urlsOf, type Plan } from './plan.ts';
 import { runProgram, type ProgramName } from './programs.ts';
@@ -143,11 +143,10 @@ async function assertBrought({ layout, plan, say }: FirstStart): Promise<void> {
   if (missing.length === 0) return;
   await createFolder(root.folder, 0o700);
   const { http } = urlsOf(plan);
-  const key = createHash('sha256').update(parseCsr(csr).spkiDer).digest('hex');
   say(`
 The root is on another machine (keyline.yaml), and has to sign the request of this issuing CA:
   request      ${ca.csr}
-  key SHA-256  ${key}
+  key SHA-256  ${keyHashOfCsr(csr)}
 
 There, in the folder of the root (docs/key-ceremony.md; "keyline-root init" makes one):
   keyline-root inspect --dir ROOT issuing.csr        shows the same key SHA-256
