@@ -14,6 +14,7 @@ import { addAuthorityCommands } from './command-line/authority.ts';
 import { addBackupCommands } from './command-line/backup.ts';
 import { addBatchCommands } from './command-line/batch.ts';
 import { addBrokerCommands } from './command-line/broker.ts';
+import { addCompletionCommand } from './command-line/completion.ts';
 import { addDeviceCommands } from './command-line/device.ts';
 import { addConfigCommands, addInitCommand, addMoveCommand } from './command-line/init.ts';
 import { addLoginCommands } from './command-line/login.ts';
@@ -31,7 +32,9 @@ import { printable, type CliContext } from './context.ts';
  * @returns the exit code, as `keyline --help` documents it.
  */
 export async function runCli(args: readonly string[], given: CliContext): Promise<number> {
-  const isMachineRead = args.includes('--json');
+  // What a shell runs is a document, too.
+  const isMachineRead =
+    args.includes('--json') || (args[0] === 'completion' && !args.includes('--help'));
   let program: Command | undefined;
   let namer: ((text: string) => string) | undefined;
   const nameCommands = (text: string): string => {
@@ -106,6 +109,7 @@ ${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
   addBackupCommands(program, act);
   addOperationCommands(program, act);
   addLoginCommands(program, act);
+  addCompletionCommand(program, act);
   return program;
 }
 

@@ -92,7 +92,7 @@ function parseContexts(text: string, file: string): Contexts {
         (typeof value['api'] === 'string' && typeof value['caPem'] === 'string'));
     if (!isWhole || !isContextName(name))
       throw unreadable(file, `"${name.slice(0, 100)}" is damaged`);
-    found.set(name, value as SavedContext);
+    found.set(name, value);
   }
   return { current: current ?? undefined, contexts: found };
 }
