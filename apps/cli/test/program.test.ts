@@ -1,4 +1,4 @@
-import { chmodSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { PresenceView } from '@keyline/api';
 import { KeylineError } from '@keyline/kernel';
@@ -283,7 +283,18 @@ describe('keyline token and keyline batch', () => {
     expect(await create('there.txt')).toMatchObject({ code: 6 });
     expect(workshop.read('there.txt')).toBe('kept');
     expect(service.calls).toEqual([]);
-    const { code, err } = await create('no/folder.txt');
+    expect((await create('no/folder.txt')).err).toContain('its folder is not there');
+    expect(service.calls).toEqual([]);
+    // The folder goes while the service answers.
+    service.answers.createToken = () => {
+      rmSync(workshop.path('going'), { recursive: true });
+      return { token, secret: 'klt_secret' };
+    };
+    const createAsItGoes = (): ReturnType<Workshop['run']> => {
+      mkdirSync(workshop.path('going'));
+      return create('going/token.txt');
+    };
+    const { code, err } = await createAsItGoes();
     expect(code).toBe(6);
     expect(err).toContain('its folder is not there');
     expect(err).toContain('revoked again');
@@ -292,7 +303,7 @@ describe('keyline token and keyline batch', () => {
       ['revokeToken', { id: token.id }],
     ]);
     delete service.answers.revokeToken;
-    expect((await create('no/folder.txt')).err).toContain(`keyline token revoke ${token.id}`);
+    expect((await createAsItGoes()).err).toContain(`keyline token revoke ${token.id}`);
   });
 
   it('calls with the API token of the environment', async () => {

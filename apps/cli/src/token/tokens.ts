@@ -3,7 +3,7 @@ import { access, constants } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { CreateTokenRequest, TokenList, TokenView } from '@keyline/api';
 import type { ApiClient } from '@keyline/client';
-import { readTextIfThere, writeNewFile } from '@keyline/files';
+import { isNodeError, readTextIfThere, writeNewFile } from '@keyline/files';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import { openClient } from '../find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
@@ -72,7 +72,9 @@ async function assertFree(file: string): Promise<void> {
   await access(folder, constants.W_OK | constants.X_OK).catch((error: unknown) => {
     throw new KeylineError(
       'FILE_UNREADABLE',
-      `Nothing can be written into ${folder}: ${messageOf(error)}. Create it, or choose another place. No token was made.`,
+      isNodeError(error, 'ENOENT')
+        ? `Can't write ${file}: its folder is not there. Create it, or choose another place. No token was made.`
+        : `Can't write ${file}: ${messageOf(error)}. Choose another place. No token was made.`,
       { cause: error },
     );
   });
