@@ -19,6 +19,11 @@ interface Sighting {
   readonly address: string;
 }
 
+/** As it is written down: whoever it is is not here when it is read again. */
+export interface RememberedSighting extends Omit<Sighting, 'n' | 'online'> {
+  readonly username: string;
+}
+
 export interface PresencePage {
   /** Another when what was told under the earlier one is not all that is to be known: then everybody is told anew. */
   readonly start: string;
@@ -51,6 +56,36 @@ export class PresenceBook {
 
   constructor(options: PresenceBookOptions) {
     this.#options = options;
+  }
+
+  /** The number of the oldest that is not on record; undefined: all are. */
+  get oldest(): number | undefined {
+    const [first] = this.#changes.values();
+    return first?.n;
+  }
+
+  /** The number of the newest that there ever was. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** The newest of what is not on record, as of now. */
+  unsettled(most: number): RememberedSighting[] {
+    const now = this.#options.clock.now();
+    const passedOver = Math.max(0, this.#changes.size - most);
+    return [...this.#changes.entries().drop(passedOver)].map(
+      ([username, { online, at, clientId, version, address }]) => ({
+        ...{ username, at: online ? now : at, clientId, version, address },
+      }),
+    );
+  }
+
+  /** Before anybody connects: what an earlier start had not told. */
+  remember(sightings: readonly RememberedSighting[]): void {
+    for (const { username, ...seen } of sightings) {
+      this.#last += 1;
+      this.#changes.set(username, { n: this.#last, online: false, ...seen });
+    }
   }
 
   connected(session: LiveSession): void {

@@ -21,6 +21,7 @@ import { PasswordLogins } from './password-login.ts';
 import { PeerJudge } from './peer-judge.ts';
 import { PeerRules } from './peer-rules.ts';
 import { PresenceBook } from './presence-book.ts';
+import { PresenceFile } from './presence-file.ts';
 import { RefusalBook } from './refusal-book.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { StandingSessions } from './standing-sessions.ts';
@@ -65,6 +66,11 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
   const metrics = new Metrics();
   const sessions = new LiveSessions();
   const presence = new PresenceBook({ clock, sessions });
+  const presenceFile = await PresenceFile.open({
+    path: join(data, 'presence.json'),
+    book: presence,
+    log,
+  });
   sessions.observer = presence;
   const refusalBook = new RefusalBook({
     clock,
@@ -250,6 +256,7 @@ async function openLocked(options: BrokerOptions, context: BrokerContext): Promi
       engine.dismiss();
       await Promise.all(listeners.map((each) => each.close(closeTimeout)));
       engine.close();
+      await presenceFile.close();
       await store.close();
       await dynsec.close();
       await metricsServer.close();

@@ -21,11 +21,12 @@ export function preparePresenceWrite(
     moveSource: sql(
       'UPDATE presence_sources SET last = ?, as_of = coalesce(?, as_of) WHERE id = ?',
     ),
+    // A broker that was killed may remember an older moment than is on record.
     putSighting: sql(
       `INSERT INTO presence (identity, target, source, online, at, client_id, protocol, address)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (identity, target) DO UPDATE SET source = excluded.source, online = excluded.online,
-         at = excluded.at, client_id = excluded.client_id, protocol = excluded.protocol, address = excluded.address`,
+         at = iif(excluded.online, excluded.at, max(at, excluded.at)), client_id = excluded.client_id, protocol = excluded.protocol, address = excluded.address`,
     ),
     putRefusal: sql(
       `INSERT INTO refusals (identity, target, event, reason, topic, first_at, last_at, count, client_id, address,

@@ -54,6 +54,17 @@ export function describePresence(createEngine: CreateEngine): void {
       expect(rows).toContainEqual({ ...sighting('a', true, 150), target: 'other', source: 2 });
     });
 
+    it('does not go back to an earlier moment at which somebody was seen', async () => {
+      await take(db.store, told({ sightings: [sighting('a', false, 300)] }));
+      await take(db.store, told({ start: 'second', sightings: [sighting('a', false, 200)] }));
+      expect(await db.store.listPresence(['a'])).toMatchObject([{ online: false, at: 300 }]);
+      await take(
+        db.store,
+        told({ start: 'second', last: 2, sightings: [sighting('a', true, 250)] }),
+      );
+      expect(await db.store.listPresence(['a'])).toMatchObject([{ online: true, at: 250 }]);
+    });
+
     it('begins a new source with each start of a broker, and moves the time of one that tells all', async () => {
       await take(db.store, told({ last: 7, asOf: 1000 }));
       await take(db.store, told({ last: 9, asOf: undefined }));

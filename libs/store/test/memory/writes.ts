@@ -291,7 +291,9 @@ function presenceWrites({
       }
       presenceSources.set(String(source.id), { ...source, last, asOf: asOf ?? source.asOf });
       for (const one of sightings) {
-        presence.set(`${one.identity} ${target}`, { ...one, target, source: source.id });
+        const key = `${one.identity} ${target}`;
+        const at = one.online ? one.at : Math.max(one.at, presence.get(key)?.at ?? 0);
+        presence.set(key, { ...one, at, target, source: source.id });
       }
       for (const one of refused) {
         const { identity, proven, event, reason, topic } = one;
