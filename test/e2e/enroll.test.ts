@@ -78,7 +78,7 @@ describe('an enrolled device', () => {
     expect(days).toBeLessThanOrEqual(90);
     expect(device.topics).toEqual({
       publish: ['devices/plain-1/telemetry', 'devices/plain-1/events/#', 'devices/plain-1/state'],
-      subscribe: ['devices/plain-1/commands/#'],
+      subscribe: ['devices/plain-1/commands/#', 'config/global/#'],
     });
   });
 

@@ -103,7 +103,7 @@ export function createIdentityAnswers(service: ServiceContext): IdentityAnswers 
         broker: {
           url: service.brokerUrl,
           clientId: device.id,
-          topics: topicsFor(role, device.id),
+          topics: topicsFor(role, device),
         },
         provisioned,
         evidence: await effects.evidence({ entry, device: device.id }),

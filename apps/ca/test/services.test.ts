@@ -53,7 +53,9 @@ describe('POST /v1/services', () => {
   it('says which roles there are for services', async () => {
     const { answer } = await create('lost', { role: 'device' });
     expect(answer).toMatchObject({ status: 400, body: { code: 'ROLE_UNKNOWN' } });
-    expect(answer.body.detail).toMatch(/is for devices.*bridge, commander, telemetry-reader/);
+    expect(answer.body.detail).toMatch(
+      /is for devices.*bridge, commander, configurator, telemetry-reader, worker/,
+    );
   });
 });
 

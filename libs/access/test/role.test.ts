@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { topicsFor, type Role } from '../src/index.ts';
+import { topicsFor, type Role, type TopicValues } from '../src/index.ts';
+
+const named = (id: string): TopicValues => ({ id, type: 'default', batch: null, labels: {} });
 
 const role: Role = {
   name: 'device',
@@ -10,7 +12,7 @@ const role: Role = {
 };
 
 it('fills every %u with the device id, and leaves wildcards and other text', () => {
-  expect(topicsFor(role, 'd1')).toEqual({
+  expect(topicsFor(role, named('d1'))).toEqual({
     publish: ['devices/d1/telemetry', 'all/d1/of/d1', 'plain/+/#'],
     subscribe: ['devices/d1/commands/#'],
   });
@@ -18,13 +20,13 @@ it('fills every %u with the device id, and leaves wildcards and other text', () 
 
 it('takes the id as text, also where it looks like a replacement pattern', () => {
   for (const id of ['$&', '$1', "$'", '%u']) {
-    expect(topicsFor(role, id).subscribe).toEqual([`devices/${id}/commands/#`]);
+    expect(topicsFor(role, named(id)).subscribe).toEqual([`devices/${id}/commands/#`]);
   }
 });
 
 it('leaves the role as it was', () => {
   const before = structuredClone(role);
-  topicsFor(role, 'd1');
+  topicsFor(role, named('d1'));
   expect(role).toEqual(before);
 });
 
@@ -32,7 +34,7 @@ it('gives each device its own level and no other', () => {
   const ids = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,20}$/);
   fc.assert(
     fc.property(ids, (id) => {
-      const [filter = ''] = topicsFor(role, id).subscribe;
+      const [filter = ''] = topicsFor(role, named(id)).subscribe;
       expect(filter.split('/')).toEqual(['devices', id, 'commands', '#']);
     }),
   );

@@ -12,9 +12,13 @@ describe('assertTopicFilter', () => {
     'a//b',
     'fleet/+/news',
     'a b/ü',
+    'sites/%{label:site}/devices/%u',
+    '%{type}/%{batch}/#',
+    '$share/workers/jobs/#',
+    '$share/+/jobs/%u',
   ])('accepts %s', (filter) => {
     expect(() => {
-      assertTopicFilter(filter);
+      assertTopicFilter(filter, 'subscribe');
     }).not.toThrow();
   });
 
@@ -28,11 +32,18 @@ describe('assertTopicFilter', () => {
     ['%u as a part of a level', 'devices/x%u', '%u'],
     ['another placeholder', 'devices/%c', '%u'],
     ['the admin topic', '$CONTROL/dynamic-security/v1', 'broker'],
-    ['a shared subscription', '$share/g/a', 'broker'],
+    ['a shared subscription without a group (MQTT 5 §4.8.2)', '$share//a', 'GROUP'],
+    ['a shared subscription without a filter (MQTT 5 §4.8.2)', '$share/g', 'FILTER'],
+    ['a shared subscription to the admin topic', '$share/g/$CONTROL/#', 'broker'],
+    ['a label without a name', 'a/%{label:}', '%{label:NAME}'],
+    ['a placeholder as a part of a level', 'a/x%{type}', 'whole level'],
+    ['a placeholder with more behind it', 'a/%{type}%u', 'whole level'],
+    ['a placeholder that there is not', 'a/%{owner}', 'no other'],
+    ['what a broker says of itself', '$SYS/#', 'broker'],
     ['more than 65,535 bytes (MQTT 5 §4.7.3)', 'ü'.repeat(32_768), 'longer'],
   ])('rejects %s', (_title, filter, word) => {
     try {
-      assertTopicFilter(filter);
+      assertTopicFilter(filter, 'subscribe');
     } catch (error) {
       expect(isKeylineError(error) && error.code).toBe('REQUEST_INVALID');
       expect(String(error)).toContain(word);
@@ -44,8 +55,14 @@ describe('assertTopicFilter', () => {
 
 it('fills the device id into a role as plain text', () => {
   const role = { name: 'r', description: '', publish: ['d/%u/x'], subscribe: ['d/%u/#', 'news'] };
-  expect(topicsFor(role, "$&$'")).toEqual({
+  expect(topicsFor(role, { id: "$&$'", type: 'default', batch: null, labels: {} })).toEqual({
     publish: ["d/$&$'/x"],
     subscribe: ["d/$&$'/#", 'news'],
   });
+});
+
+it('rejects a shared subscription to publish to (MQTT 5 §4.8.2)', () => {
+  expect(() => {
+    assertTopicFilter('$share/g/a', 'publish');
+  }).toThrow(/nothing is published to "\$share"/);
 });

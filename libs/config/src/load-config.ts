@@ -5,6 +5,7 @@ import {
   type DeviceType,
   type DeviceTypes,
   type Role,
+  type RoleSource,
   type Roles,
 } from '@keyline/access';
 import type { AlertRules } from '@keyline/alerts';
@@ -117,7 +118,7 @@ export async function loadConfig(
       ...findFilterFaults(value),
       ...findServiceRoleFaults(value, { profiles, broken }),
     ]);
-    roles.set(value.name, value);
+    roles.set(value.name, { ...value, source: sourceOf(yaml, value) });
   }
   const deviceTypes = new Map<string, DeviceType>();
   if (types !== undefined) {
@@ -210,6 +211,18 @@ async function listYamlFiles(
   return files;
 }
 
+function sourceOf(yaml: YamlFile, { publish, subscribe }: Role): RoleSource {
+  const linesOf = (key: 'publish' | 'subscribe', count: number): number[] =>
+    Array.from({ length: count }, (_none, position) => yaml.at([key, position]).line);
+  return {
+    file: yaml.file,
+    line: yaml.atKey([], 'name').line,
+    lists: { publish: yaml.atKey([], 'publish').line, subscribe: yaml.atKey([], 'subscribe').line },
+    publish: linesOf('publish', publish.length),
+    subscribe: linesOf('subscribe', subscribe.length),
+  };
+}
+
 /** Names equal file names, so names are unique and an error's file is found at once. */
 function findFileNameFaults(yaml: YamlFile, name: string): Fault[] {
   const expected = basename(yaml.file, '.yaml');
@@ -227,7 +240,7 @@ function findFilterFaults(role: Role): Fault[] {
   return (['publish', 'subscribe'] as const).flatMap((key) =>
     role[key].flatMap((filter, position) => {
       try {
-        assertTopicFilter(filter);
+        assertTopicFilter(filter, key);
         return [];
       } catch (error) {
         if (!isKeylineError(error)) throw error;

@@ -64,7 +64,7 @@ describe('the configuration that ships', () => {
       ocspNoCheck: false,
       noRevAvail: false,
     });
-    expect(roles.get('device')?.subscribe).toEqual(['devices/%u/commands/#']);
+    expect(roles.get('device')?.subscribe).toEqual(['devices/%u/commands/#', 'config/global/#']);
     expect(types.get('default')).toMatchObject({ profile: 'device-client', role: 'device' });
     expect(alerts.longLived.map(({ within }) => within / parseDuration('P1D'))).toEqual([
       30, 14, 7,
@@ -409,6 +409,7 @@ describe('loadConfig', () => {
     ]);
     expect([service.crl.shards, service.origins]).toEqual([16, ['https://console.example.org']]);
     expect(roles.get('device')?.messagesPerSecond).toBe(20);
+    expect(roles.get('device')?.publish).toContain('sites/%{label:site}/devices/%u');
   });
 });
 
@@ -497,9 +498,7 @@ describe('a mistake in one target or channel', () => {
       ['channel', 'c'],
     ]);
     expect(await problems()).toHaveLength(1);
-    await change('alerts.yaml', (text) =>
-      text.replace('30d, severity: info', '30d, severity: x'),
-    );
+    await change('alerts.yaml', (text) => text.replace('30d, severity: info', '30d, severity: x'));
     expect((await errorOf(loadConfig(dir))).code).toBe('CONFIG_INVALID');
   });
 });

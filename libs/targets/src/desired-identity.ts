@@ -1,7 +1,8 @@
 // What the fleet says of an identity, and how that compares with what a broker has.
-import type { DeviceTypes } from '@keyline/access';
+import type { DeviceTypes, Role, Roles, TopicValues } from '@keyline/access';
 import type { Device, Store } from '@keyline/fleet';
 import { Duration, KeylineError } from '@keyline/kernel';
+import { brokerRoleOf } from './broker-role.ts';
 import type {
   ActualIdentity,
   AdmittedCertificate,
@@ -24,19 +25,45 @@ const devicesPerPage = 1000;
 /** The broker's clock may be behind. */
 const endsLater = Duration.days(1);
 
+/** What ca-config says, and how a broker takes it. */
+export interface RightsRules {
+  readonly types: DeviceTypes;
+  readonly roles: Roles;
+  readonly fillsNames: boolean;
+}
+
+/** What ca-config gives to identities of a type. Undefined: it has that type, or its role, no more. */
+export function roleOfType(
+  { types, roles }: Pick<RightsRules, 'types' | 'roles'>,
+  type: string,
+): Role | undefined {
+  const name = types.get(type)?.role;
+  return name === undefined ? undefined : roles.get(name);
+}
+
+/** The rights of an identity as its broker is to have them. */
+export function rightsOf(
+  role: Role,
+  device: TopicValues,
+  rules: Pick<RightsRules, 'fillsNames'>,
+): Pick<DesiredIdentity, 'role' | 'rights'> {
+  const rights = brokerRoleOf(role, device, rules);
+  return rights === role ? { role: role.name } : { role: rights.name, rights };
+}
+
 /** @throws {KeylineError} DEVICE_TYPE_UNKNOWN for an active one: what it may is not known */
-export function desiredOf(device: Device, types: DeviceTypes): DesiredIdentity {
-  const type = types.get(device.type);
-  if (type === undefined && device.state === 'active') {
+export function desiredOf(device: Device, rules: RightsRules): DesiredIdentity {
+  const role = roleOfType(rules, device.type);
+  if (role === undefined && device.state === 'active') {
     throw new KeylineError(
       'DEVICE_TYPE_UNKNOWN',
-      `The device "${device.id}" is of the type "${device.type}", which ca-config/types.yaml has no more. Bring it back, or decommission the device.`,
+      `"${device.id}" is of the type "${device.type}", which ca-config has no more. Bring it back, or decommission "${device.id}".`,
     );
   }
   return {
     device: device.id,
     state: device.state,
-    role: type?.role ?? '',
+    ...(role === undefined ? { role: '' } : rightsOf(role, device, rules)),
     restarts: false,
     serials: listOf(device),
   };

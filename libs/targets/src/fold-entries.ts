@@ -1,4 +1,5 @@
 // What a run of ledger entries means for a broker: the last state of each device, and the certificates that ended.
+import type { Role } from '@keyline/access';
 import type { DeviceState } from '@keyline/fleet';
 import type { LedgerEntry } from '@keyline/ledger';
 
@@ -9,6 +10,8 @@ export interface DeviceChange {
   readonly state: DeviceState;
   readonly type: string;
   readonly role: string;
+  /** What that role gives, where it was filled for the device. */
+  readonly rights?: Role | undefined;
   /** False when only its certificate changed (renewed, or used for the first time): the broker knows it by name, and the name stays. */
   readonly touches: boolean;
   /** It ended in this run and came back: whoever is connected under its name must be cut. */

@@ -1,6 +1,6 @@
 // Desired state against actual state: what a broker has is listed, compared with what the fleet says, and repaired. It also fills an
 // empty broker, faster than the ledger could be told again.
-import type { DeviceTypes } from '@keyline/access';
+import type { DeviceTypes, Role, Roles } from '@keyline/access';
 import { revokedPages } from '@keyline/fleet';
 import { isDeviceId, type Clock, type KeylineError } from '@keyline/kernel';
 import {
@@ -8,6 +8,7 @@ import {
   desiredOf,
   devicePages,
   isOverFor,
+  roleOfType,
   type FleetReader,
 } from './desired-identity.ts';
 import type { ActualIdentity, Capabilities, PassedOver, Step, Target } from './target.ts';
@@ -47,6 +48,7 @@ export interface ReconcileOptions {
   readonly capabilities: Capabilities;
   readonly fleet: FleetReader;
   readonly types: DeviceTypes;
+  readonly roles: Roles;
   readonly clock: Clock;
   /** Whether clients that the fleet does not know may be removed. */
   readonly exclusive: boolean;
@@ -63,37 +65,44 @@ export interface ReconcileOptions {
 const mostHeldBack = 2500;
 
 /** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED; then some of it is repaired, and the next time does the rest */
-export async function reconcile(options: ReconcileOptions): Promise<Omit<Reconciliation, 'roles'>> {
-  const { target, capabilities, fleet, clock, types, giveTurn, isTouched } = options;
+export async function reconcile(options: ReconcileOptions): Promise<Reconciliation> {
+  const { target, capabilities, fleet, clock, types, roles, giveTurn, isTouched } = options;
   const begun = performance.now();
   // First: what is read afterwards holds at least this much.
   const seq = await fleet.lastSeq();
   options.progress.seq = seq;
   if (capabilities.refusesSerials) await sendSerials(options);
   const actual = await listAll(target);
-  const counts = { devices: 0, missing: 0, changed: 0, stale: 0, foreign: 0, untyped: 0 };
+  const rules = { types, roles, fillsNames: capabilities.fillsNames };
+  const counts = { devices: 0, missing: 0, changed: 0, stale: 0, foreign: 0, untyped: 0, roles: 0 };
   const queue = createQueue(options);
 
   for await (const devices of devicePages(fleet)) {
+    const filled: Role[] = [];
     for (const device of devices) {
       counts.devices++;
       const identity = actual.get(device.id);
       actual.delete(device.id);
       if (isTouched(device.id)) continue;
-      if (device.state === 'active' && !types.has(device.type)) {
+      if (device.state === 'active' && roleOfType(rules, device.type) === undefined) {
         counts.untyped++;
         continue;
       }
       const isOver = !capabilities.deniesUnknown && (await isOverFor(fleet, device, clock.now()));
-      const desired = { ...desiredOf(device, types), isOver };
+      const desired = { ...desiredOf(device, rules), isOver };
+      if (desired.state === 'active' && desired.rights !== undefined) filled.push(desired.rights);
       const { kind, isRight } = compare(desired, identity, capabilities);
       if (kind !== 'same') counts[kind]++;
       if (isRight) options.progress.done.add(device.id);
       else await queue.add({ desired, actual: identity });
     }
+    // Also those of identities that are right: somebody may have changed what their role gives.
+    counts.roles += await target.giveRoles(filled);
     await giveTurn();
   }
+  const others = new Set<string>();
   for (const [device, identity] of actual) {
+    if (identity.role !== undefined) others.add(identity.role);
     // Names with an "@" are of services, and brokers have admins of their own.
     if (!isDeviceId(device) || isTouched(device)) continue;
     counts.foreign++;
@@ -102,6 +111,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Omit<Reconci
       await queue.add({ desired: { ...desired, isOver: true }, actual: identity });
   }
   await queue.flush();
+  await target.dropRoles(options.exclusive ? new Set() : others);
   await options.judgePassedOver(queue.passedOver());
   const failure = queue.failure();
   if (failure !== undefined) throw failure;

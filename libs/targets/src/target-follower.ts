@@ -1,16 +1,17 @@
 // A broker as a follower of the ledger: entries become the last word on each identity, in the order that is safe, with evidence; and
 // all that it has is compared with the fleet. What kind of broker it is lies below the port; when to try again is the follower loop's.
-import type { DeviceTypes, Roles } from '@keyline/access';
+import { hasTemplates, type DeviceTypes, type Role, type Roles } from '@keyline/access';
 import type { LedgerEntry } from '@keyline/ledger';
 import { KeylineError, systemClock, type Clock, type DeviceId } from '@keyline/kernel';
 import { createAcknowledgements } from './acknowledgements.ts';
 import { createCertificateLists } from './certificate-lists.ts';
-import { listOf, type FleetReader } from './desired-identity.ts';
+import { listOf, rightsOf, roleOfType, type FleetReader } from './desired-identity.ts';
 import { foldEntries, type DeviceChange } from './fold-entries.ts';
 import { reconcile, type Progress, type Reconciliation } from './reconcile.ts';
 import type {
   Capabilities,
   CertificateReport,
+  DesiredIdentity,
   Outcome,
   PresencePage,
   PresenceQuestion,
@@ -139,6 +140,17 @@ export function createTargetFollower(options: TargetFollowerOptions): TargetFoll
     );
   }
 
+  /** What a role gives by type, batch and labels is filled from the device as it is now: a changed label is an entry like others. */
+  async function rightsNow(
+    role: Role,
+    { device: id, type }: Pick<DeviceChange, 'device' | 'type'>,
+  ): Promise<Pick<DesiredIdentity, 'role' | 'rights'>> {
+    if (!hasTemplates(role)) return { role: role.name };
+    const device = await fleet.findDevice(id as DeviceId);
+    const fillsNames = target.capabilities()?.fillsNames ?? true;
+    return rightsOf(role, device ?? { id, type, batch: null, labels: {} }, { fillsNames });
+  }
+
   /**
    * An old entry is not the last word: a device that was revoked since must not have rights until that entry's turn comes. And a role
    * may have been taken out of ca-config since.
@@ -152,13 +164,13 @@ export function createTargetFollower(options: TargetFollowerOptions): TargetFoll
           ? await fleet.findDevice(change.device as DeviceId)
           : undefined;
       const state = device?.state ?? change.state;
-      if (state !== 'active' || roles.has(change.role)) {
+      if (state !== 'active') {
         current.push({ ...change, state });
         continue;
       }
       // Without a role it is left as it is; the comparison says so.
-      const role = types.get(change.type)?.role;
-      if (role !== undefined) current.push({ ...change, role });
+      const role = roles.get(change.role) ?? roleOfType({ types, roles }, change.type);
+      if (role !== undefined) current.push({ ...change, ...(await rightsNow(role, change)) });
     }
     return current;
   }
@@ -171,8 +183,8 @@ export function createTargetFollower(options: TargetFollowerOptions): TargetFoll
     if (!change.restarts || keepsLists()) return undefined;
     const device = await fleet.findDevice(change.device as DeviceId);
     if (device?.state !== 'active') return undefined;
-    const role = types.get(device.type)?.role ?? change.role;
-    return { ...change, state: device.state, role };
+    const role = roleOfType({ types, roles }, device.type);
+    return { ...change, state: device.state, ...(role && (await rightsNow(role, change))) };
   }
 
   /** Evidence for each identity that the broker did not refuse. @returns the first refusal */
@@ -244,6 +256,8 @@ export function createTargetFollower(options: TargetFollowerOptions): TargetFoll
         ({ device, seq, touches }) => touches && acknowledgements.find(device, seq) === undefined,
       )
       .map((change) => returned.get(change.device) ?? change);
+    // What it fills in is known once it was probed.
+    if (!prepared && asked.length > 0) await prepare();
     const changes = await withLists(await asItIsNow(asked, entries.at(-1)?.seq ?? 0));
     const renewed = devices.filter(
       ({ device, seq, touches, state }) =>
@@ -268,12 +282,12 @@ export function createTargetFollower(options: TargetFollowerOptions): TargetFoll
     try {
       const capabilities = await prepare();
       const found = await reconcile({
-        ...{ target, capabilities, fleet, types, clock, exclusive, progress },
+        ...{ target, capabilities, fleet, types, roles, clock, exclusive, progress },
         giveTurn: letPass,
         isTouched: (device) => dealtWith.has(device),
         judgePassedOver: (some) => lists.judgePassedOver(some),
       });
-      last = { ...found, roles: repairedRoles };
+      last = { ...found, roles: found.roles + repairedRoles };
       repairedRoles = 0;
       return last;
     } finally {

@@ -1,6 +1,6 @@
 // The port for brokers. What a kind of broker is lies below it, in a folder of its own, without loops; folding entries, comparing,
 // repairing, evidence, schedules and back-off stand above it, written once (target-follower.ts, reconcile.ts, run-target.ts).
-import type { Roles } from '@keyline/access';
+import type { Role, Roles } from '@keyline/access';
 import type { DeviceState } from '@keyline/ledger';
 import type { KeylineError } from '@keyline/kernel';
 
@@ -8,6 +8,8 @@ import type { KeylineError } from '@keyline/kernel';
 export interface Capabilities {
   /** Refuses a certificate by its serial at CONNECT, and keeps a list of certificates for each identity; else a CRL has to do it. */
   readonly refusesSerials: boolean;
+  /** Puts the user name in the place of `%u`; else a role whose topics name it beside a label is made for each identity. */
+  readonly fillsNames: boolean;
   /** Whom it does not know it lets do nothing; else whoever was let go of has to stay known, and be denied. */
   readonly deniesUnknown: boolean;
 }
@@ -16,8 +18,10 @@ export interface Capabilities {
 export interface DesiredIdentity {
   readonly device: string;
   readonly state: DeviceState;
-  /** Of an active one. */
+  /** Of an active one, as the broker knows it. */
   readonly role: string;
+  /** What that role gives, where it is none of ca-config's but was filled for identities like this one. */
+  readonly rights?: Role | undefined;
   /** Whoever is connected under its name must be cut first. */
   readonly restarts: boolean;
   /** None of its certificates can be used any more: it need not be known to be denied. */
@@ -138,6 +142,10 @@ export interface Target {
   readonly name: string;
   /** Asks what it is, and makes roles and default rights as ca-config has them. @returns how many were not */
   prepare(roles: Roles): Promise<number>;
+  /** Makes roles that were filled for some identities, where they are not there or give something else. @returns how many were not right */
+  giveRoles(roles: readonly Role[]): Promise<number>;
+  /** Takes such roles away that nobody was given since `prepare`. @param keep names of those that others have */
+  dropRoles(keep: ReadonlySet<string>): Promise<void>;
   /** As of the last `prepare`; undefined before the first. */
   capabilities(): Capabilities | undefined;
   /** All that it has but the default rights and roles, a page at a time. */

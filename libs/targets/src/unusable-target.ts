@@ -18,6 +18,8 @@ export function openUnusableTarget(name: string, reason: string): ConnectedTarge
       await refuse();
     },
     prepare: refuse,
+    giveRoles: refuse,
+    dropRoles: refuse,
     put: refuse,
     deny: refuse,
     admit: refuse,

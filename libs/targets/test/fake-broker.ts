@@ -63,6 +63,13 @@ export class FakeBroker implements DynsecSender {
         this.roles.set(rolename, { ...(this.roles.get(rolename) as object | undefined), ...role });
         return ok();
       }
+      case 'listRoles': {
+        const offset = given['offset'] as number;
+        const page = [...this.roles.values()].slice(offset, offset + (given['count'] as number));
+        return ok({ totalCount: this.roles.size, roles: page });
+      }
+      case 'deleteRole':
+        return this.roles.delete(rolename) ? ok() : error('Role not found');
       case 'getDetails':
         return this.isNew ? ok({ clientCount: this.clients.size }) : error('Unknown command');
       case 'listClients': {

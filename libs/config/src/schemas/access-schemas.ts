@@ -8,7 +8,7 @@ const filters = (description: string) =>
   Type.Array(Type.String({ minLength: 1, maxLength: 1024 }), {
     maxItems: 100,
     uniqueItems: true,
-    description: `${description} MQTT topic filters; %u stands for the device id and is a whole level.`,
+    description: `${description} MQTT topic filters. A level may be %u (the device id), %{type}, %{batch} or %{label:NAME}; a device without such a label gets nothing by that filter.`,
   });
 
 const rate = (what: string, maximum: number) =>

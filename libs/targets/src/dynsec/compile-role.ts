@@ -1,5 +1,5 @@
 // Roles in the words of dynamic security, and of Mosquitto's acl_file.
-import type { Role, Roles } from '@keyline/access';
+import { isTemplate, type Role, type Roles } from '@keyline/access';
 import { deniedRole, type Dialect } from './dialect.ts';
 import type { DynsecAcl, DynsecDefaultAccess } from './dynsec-messages.ts';
 
@@ -19,7 +19,8 @@ export const defaultAccess: readonly DynsecDefaultAccess[] = [
   { acltype: 'unsubscribe', allow: true },
 ];
 
-const namesUser = (topic: string): boolean => topic.includes('%u');
+/** What the broker, or Mosquitto's acl_file, fills in. Topics with more than that are filled for each identity (`brokerRoleOf`). */
+const namesUser = (topic: string): boolean => topic.includes('%u') && !isTemplate(topic);
 
 const acl = (acltype: DynsecAcl['acltype'], topic: string, allow: boolean): DynsecAcl => ({
   acltype,
@@ -34,21 +35,24 @@ export function compileRole(
   { fillsNames, limitsRates }: Pick<Dialect, 'fillsNames' | 'limitsRates'>,
 ): DynsecRole {
   const { messagesPerSecond, bytesPerSecond } = role;
-  const here = (topic: string): boolean => fillsNames || !namesUser(topic);
+  const here = (topic: string): boolean => !isTemplate(topic) && (fillsNames || !namesUser(topic));
   return {
     rolename: role.name,
     acls: [
       ...role.publish.filter(here).map((topic) => acl('publishClientSend', topic, true)),
-      ...role.subscribe
-        .filter(here)
-        .flatMap((topic) => [
-          acl('subscribePattern', topic, true),
-          acl('publishClientReceive', topic, true),
-        ]),
+      ...role.subscribe.filter(here).flatMap((topic) => [
+        acl('subscribePattern', topic, true),
+        // Messages of a shared subscription come under their own topics.
+        acl('publishClientReceive', receivedBy(topic), true),
+      ]),
     ],
     ...(limitsRates && messagesPerSecond !== undefined ? { messagerate: messagesPerSecond } : {}),
     ...(limitsRates && bytesPerSecond !== undefined ? { byterate: bytesPerSecond } : {}),
   };
+}
+
+function receivedBy(filter: string): string {
+  return filter.replace(/^\$share\/[^/]*\//, '');
 }
 
 /** Every role a broker must have. */
@@ -73,7 +77,9 @@ export function compileAclFile(roles: Roles): string {
   const lines = new Set<string>();
   for (const { publish, subscribe } of roles.values()) {
     for (const topic of publish.filter(namesUser)) lines.add(`pattern write ${topic}`);
-    for (const topic of subscribe.filter(namesUser)) lines.add(`pattern read ${topic}`);
+    for (const topic of subscribe.filter(namesUser)) {
+      lines.add(`pattern read ${receivedBy(topic)}`);
+    }
   }
   return [
     '# Written by Keyline from ca-config/roles. %u is the CN of the client certificate.',

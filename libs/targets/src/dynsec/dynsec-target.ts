@@ -30,6 +30,7 @@ import {
   type DynsecCommand,
   type DynsecSender,
 } from './dynsec-messages.ts';
+import { createFilledRoles } from './filled-roles.ts';
 import { prepareBroker } from './prepare-broker.ts';
 import { readPresence } from './presence.ts';
 
@@ -51,6 +52,7 @@ export function createDynsecTarget({
   readonly client: DynsecSender;
 }): Target {
   const line = openBrokerLine({ name, client });
+  const roleKeeper = createFilledRoles(line);
   let dialect = ours;
   let isKnown = false;
   let reportsSeen = { start: '', last: 0 };
@@ -145,11 +147,16 @@ export function createDynsecTarget({
         inlineRoles: details?.error === undefined,
       };
       isKnown = true;
+      roleKeeper.forget();
       return prepareBroker(line.ask, roles, dialect);
     },
     capabilities: () =>
       isKnown
-        ? { refusesSerials: dialect.knowsSerials, deniesUnknown: dialect.fillsNames }
+        ? {
+            refusesSerials: dialect.knowsSerials,
+            fillsNames: dialect.fillsNames,
+            deniesUnknown: dialect.fillsNames,
+          }
         : undefined,
     list: () => listClients(line, dialect),
     batchSize(what) {
@@ -157,7 +164,15 @@ export function createDynsecTarget({
       const commandsEach = what === 'deny' ? 3 : dialect.inlineRoles ? 1 : 2;
       return Math.max(1, Math.floor(line.payloadSize() / commandsEach));
     },
-    put: (steps) => send(steps, []),
+    giveRoles: (roles) => roleKeeper.give(roles, dialect),
+    dropRoles: (keep) => roleKeeper.drop(keep),
+    async put(steps) {
+      await roleKeeper.give(
+        steps.flatMap(({ desired }) => desired.rights ?? []),
+        dialect,
+      );
+      return send(steps, []);
+    },
     deny: send,
     unansweredFor: () => line.unansweredFor(),
     async admit(certificates): Promise<readonly PassedOver[]> {

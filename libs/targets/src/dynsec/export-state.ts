@@ -1,9 +1,9 @@
 // The whole state of a fleet as Mosquitto's dynamic-security.json: an empty broker that begins with it is filled before it starts.
-import type { DeviceTypes, Roles } from '@keyline/access';
+import type { DeviceTypes, Role, Roles } from '@keyline/access';
 import type { Clock } from '@keyline/kernel';
 import { desiredOf, devicePages, isOverFor, type FleetReader } from '../desired-identity.ts';
 import { commandsFor } from './client-commands.ts';
-import { compileRoles, defaultAccess } from './compile-role.ts';
+import { compileRole, compileRoles, defaultAccess, type DynsecRole } from './compile-role.ts';
 import type { Dialect } from './dialect.ts';
 
 /** A Mosquitto of any version, with an acl_file from `compileAclFile`. */
@@ -37,11 +37,14 @@ export async function exportDynamicSecurity(options: {
     username,
     roles: [{ rolename: adminRole.rolename, priority: -1 }],
   }));
+  const filled = new Map<string, Role>();
   for await (const page of devicePages(fleet)) {
     for (const device of page) {
       // The same rules as for a broker that runs, read from the commands it would get.
       const isOver = await isOverFor(fleet, device, clock.now());
-      const commands = commandsFor({ ...desiredOf(device, types), isOver }, dialect);
+      const desired = desiredOf(device, { types, roles, fillsNames: dialect.fillsNames });
+      if (desired.rights !== undefined) filled.set(desired.role, desired.rights);
+      const commands = commandsFor({ ...desired, isOver }, dialect);
       const given = commands.findLast(({ roles: some }) => some !== undefined);
       if (given === undefined) continue;
       const disabled = commands.some(({ command }) => command === 'disableClient');
@@ -59,11 +62,14 @@ export async function exportDynamicSecurity(options: {
     ),
     clients,
     groups: [],
-    roles: [adminRole, ...compileRoles(roles, dialect)].toSorted((a, b) =>
-      a.rolename < b.rolename ? 1 : -1,
+    roles: [adminRole, ...compileRoles(roles, dialect), ...compileFilled(filled)].toSorted(
+      (a, b) => (a.rolename < b.rolename ? 1 : -1),
     ),
   });
 }
+
+const compileFilled = (roles: Roles): DynsecRole[] =>
+  [...roles.values()].map((role) => compileRole(role, dialect));
 
 const adminRole = {
   rolename: 'keyline-admin',

@@ -3,7 +3,13 @@ import type { Roles } from '@keyline/access';
 import type { BrokerLine } from './broker-line.ts';
 import { compileRoles, defaultAccess, type DynsecRole } from './compile-role.ts';
 import type { Dialect } from './dialect.ts';
-import { isMissing, readList, readObject, type DynsecCommand } from './dynsec-messages.ts';
+import {
+  isMissing,
+  readList,
+  readObject,
+  type DynsecAnswer,
+  type DynsecCommand,
+} from './dynsec-messages.ts';
 
 /**
  * @returns how many roles and default rights were not as they should be
@@ -16,16 +22,28 @@ export async function prepareBroker(
 ): Promise<number> {
   const wanted = compileRoles(roles, dialect);
   const [access, ...known] = await ask(
-    [
-      { command: 'getDefaultACLAccess' },
-      ...wanted.map(({ rolename }) => ({ command: 'getRole', rolename })),
-    ],
+    [{ command: 'getDefaultACLAccess' }, ...wanted.map(askFor)],
     isMissing,
   );
-  const commands: DynsecCommand[] = [];
+  const commands = correctRoles(wanted, known, dialect);
   if (!hasDefaultAccess(access?.data)) {
-    commands.push({ command: 'setDefaultACLAccess', acls: defaultAccess });
+    commands.unshift({ command: 'setDefaultACLAccess', acls: defaultAccess });
   }
+  if (commands.length > 0) await ask(commands);
+  return commands.length;
+}
+
+export function askFor({ rolename }: DynsecRole): DynsecCommand {
+  return { command: 'getRole', rolename };
+}
+
+/** @param known what `askFor` was answered for each */
+export function correctRoles(
+  wanted: readonly DynsecRole[],
+  known: readonly DynsecAnswer[],
+  dialect: Pick<Dialect, 'limitsRates'>,
+): DynsecCommand[] {
+  const commands: DynsecCommand[] = [];
   for (const [position, role] of wanted.entries()) {
     const answer = known[position];
     if (answer === undefined || isMissing(answer)) {
@@ -40,8 +58,7 @@ export async function prepareBroker(
       commands.push({ command: 'modifyRole', rolename: role.rolename, ...change });
     }
   }
-  if (commands.length > 0) await ask(commands);
-  return commands.length;
+  return commands;
 }
 
 function hasDefaultAccess(data: unknown): boolean {

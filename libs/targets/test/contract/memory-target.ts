@@ -124,6 +124,8 @@ export function createMemorySurroundings(capabilities: Capabilities): TargetSurr
       admit: (certificates) => call(() => certificates.flatMap((one) => admit(one) ?? [])),
       takeReports: () => call(() => []),
       settleUses: () => call(() => undefined),
+      giveRoles: () => Promise.resolve(0),
+      dropRoles: () => Promise.resolve(),
       takePresence: () => call(() => undefined),
       reconnect: () => Promise.resolve(),
       disconnect: () => Promise.resolve(),
