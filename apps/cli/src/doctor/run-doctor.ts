@@ -6,6 +6,7 @@ import { escapeLine, exitCodes, isKeylineError, messageOf } from '@keyline/kerne
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { checkAddresses } from './address-checks.ts';
+import { checkBackups } from './backup-check.ts';
 import { checkEngine } from './engine-check.ts';
 import { checkFiles } from './file-checks.ts';
 import { fail, ok, warn, type Finding } from './finding.ts';
@@ -113,6 +114,9 @@ async function examine(
     await ask('targets', () => checkTargets(client));
     await ask('open alerts', () => checkAlerts(client));
     await ask('alerts', () => checkAlertChannels(client));
+    await attempt('backups', () =>
+      Promise.resolve(checkBackups(client.location, context.clock.now())),
+    );
     await attempt('files', () => checkFiles(client.location));
     await attempt('open files', () => checkOpenFileLimit(endpoints?.pids));
   } finally {

@@ -6,6 +6,7 @@ import { KeylineError, messageOf } from '@keyline/kernel';
 const projectFolder = resolve(import.meta.dirname, '../../../..');
 
 export const programs = {
+  keyline: join(projectFolder, 'apps/cli/bin/keyline'),
   'keyline-root': join(projectFolder, 'apps/root-ca/bin/keyline-root'),
   'keyline-ca': join(projectFolder, 'apps/ca/bin/keyline-ca'),
   'keyline-broker': join(projectFolder, 'apps/broker/bin/keyline-broker'),

@@ -12,6 +12,7 @@ import { isStillGood, keepFresh, type Issuing, type KeptCertificate } from './ce
 import { Child } from './child.ts';
 import { createMissing, moveIssuing, replaceAdmin } from './first-start.ts';
 import { findEarlierListens } from './earlier-address.ts';
+import { keepBackups } from './keep-backups.ts';
 import { layoutOf, type Layout } from './layout.ts';
 import { stopLeftovers } from './leftovers.ts';
 import { acquireLock } from './lock.ts';
@@ -52,6 +53,7 @@ export interface UpOptions extends JsonOption {
 
 const renewalCheckEvery = 10 * 60 * 1000;
 const trustCheckEvery = 10 * 1000;
+const backupCheckEvery = 5 * 1000;
 
 export async function runUp(context: CliContext, options: UpOptions): Promise<number> {
   const layout = layoutOf(resolve(context.cwd, options.data));
@@ -222,6 +224,16 @@ async function supervise(
           what: "renew the root's CRL",
           everyMilliseconds: renewalCheckEvery,
           run: () => keepRootCrl({ layout, env, signal }, issuing),
+        },
+        {
+          what: 'make a backup',
+          everyMilliseconds: backupCheckEvery,
+          run: () =>
+            keepBackups({
+              ...{ layout, config, env, signal },
+              backup: plant?.backup,
+              clock: context.clock,
+            }),
         },
         ...kept.map((certificate) => ({
           what: `renew ${certificate.what}`,
