@@ -15,6 +15,7 @@ import { pageOf } from './page-of.ts';
 import { viewPresence } from './presence-views.ts';
 import type { RouteInput } from './routes/register.ts';
 import type { ServiceContext } from './service-context.ts';
+import { sendCertificate } from './certificate-form.ts';
 import { certificatePem, optionalInstant } from './views.ts';
 
 type DeviceQuery = RouteInput<'listDevices'>['query'];
@@ -89,17 +90,16 @@ export function createIdentityAnswers(service: ServiceContext): IdentityAnswers 
       const { device, certificate, role, entry } = enrolled;
       if (!enrolled.created) void reply.status(200);
       const provisioned = await effects.waitForTargets(entry.seq, limits.provisionWait);
-      const accept = request.headers.accept ?? '';
-      if (accept.includes('application/pkix-cert')) {
-        return reply
-          .header('content-type', 'application/pkix-cert')
-          .send(Buffer.from(certificate.der));
-      }
+      const issued = {
+        certificate: certificatePem(certificate.der),
+        chain: [service.authorities.get(certificate.authority).pem],
+      };
+      const sent = sendCertificate({ request, reply }, issued);
+      if (sent !== undefined) return sent;
       return {
         device: await one(device),
         serial: certificate.serial,
-        certificate: certificatePem(certificate.der),
-        chain: [service.authorities.get(certificate.authority).pem],
+        ...issued,
         broker: {
           url: service.brokerUrl,
           clientId: device.id,

@@ -9,6 +9,7 @@ import {
 import { formatInstant, KeylineError, parseSerialHex } from '@keyline/kernel';
 import { parseCertificateId, suggestedWindowOf } from '@keyline/pki';
 import { equalBytes } from '@keyline/x509';
+import { sendCertificate } from '../certificate-form.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { validityOf } from '../validity-of.ts';
 import { certificatePem, optionalInstant } from '../views.ts';
@@ -42,16 +43,16 @@ export function registerCertificates(register: Register, service: ServiceContext
       };
     },
   });
-  register('issueCertificate', ({ body, request }) => issue(requireCaller(request.caller), body));
+  register('issueCertificate', async ({ body, request, reply }) => {
+    const issued = await issue(requireCaller(request.caller), body);
+    return sendCertificate({ request, reply }, issued) ?? issued;
+  });
 
   register('getCertificate', async ({ params, request, reply }) => {
     const certificate = await getCertificate(fleet, parseSerialHex(params.serial));
-    if (request.headers.accept?.includes('application/pkix-cert') === true) {
-      return reply
-        .header('content-type', 'application/pkix-cert')
-        .send(Buffer.from(certificate.der));
-    }
-    return viewCertificate(certificate);
+    const view = viewCertificate(certificate);
+    const chain = [service.authorities.get(certificate.authority).pem];
+    return sendCertificate({ request, reply }, { certificate: view.certificate, chain }) ?? view;
   });
 
   register('renewalInfo', async ({ params, reply }) => {

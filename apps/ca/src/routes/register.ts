@@ -40,6 +40,16 @@ export type Register = <Name extends RouteName>(
   handler: (input: RouteInput<Name>) => Promise<RouteOutput<Name> | FastifyReply>,
 ) => void;
 
+/** What an answer with a certificate may be instead of JSON, by Accept. */
+const certificateForms = {
+  'application/pkix-cert': {
+    schema: { type: 'string', format: 'binary', description: 'The certificate, DER.' },
+  },
+  'application/pem-certificate-chain': {
+    schema: { type: 'string', description: 'The certificate and its issuer, PEM; not the root.' },
+  },
+};
+
 export function createRegister(
   app: FastifyInstance,
   given: {
@@ -87,10 +97,12 @@ export function createRegister(
 
   return (name, handler) => {
     const contract: RouteContract = routes[name];
-    const answer =
-      contract.responseType === undefined
-        ? contract.response
-        : { content: { [contract.responseType]: { schema: contract.response } } };
+    const answer = {
+      content: {
+        [contract.responseType ?? 'application/json']: { schema: contract.response },
+        ...(contract.givesCertificate === true ? certificateForms : {}),
+      },
+    };
     app.route({
       config: { isGuarded: true, keepsAnswer: contract.keepsAnswer === true },
       method: contract.method,

@@ -84,6 +84,7 @@ export const certificateRoutes = {
     body: IssueCertificateRequestSchema,
     takes: json,
     response: IssueCertificateResponseSchema,
+    givesCertificate: true,
     keepsAnswer: true,
   },
   getCertificate: {
@@ -95,6 +96,7 @@ export const certificateRoutes = {
     status: 200,
     params: SerialParamsSchema,
     response: CertificateSchema,
+    givesCertificate: true,
   },
   renewalInfo: {
     method: 'GET',

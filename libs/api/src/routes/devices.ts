@@ -204,6 +204,7 @@ export const deviceRoutes = {
     body: EnrollRequestSchema,
     takes: jsonOrCsr,
     response: EnrollResponseSchema,
+    givesCertificate: true,
   },
   renew: {
     method: 'POST',
@@ -218,6 +219,7 @@ export const deviceRoutes = {
     takes: jsonOrCsr,
     bodyOptional: true,
     response: EnrollResponseSchema,
+    givesCertificate: true,
     keepsAnswer: true,
   },
   listDevices: {

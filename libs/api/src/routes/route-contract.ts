@@ -26,6 +26,8 @@ export interface RouteContract {
   readonly response: TSchema;
   /** Media type of the answer, when it is not JSON. */
   readonly responseType?: string;
+  /** Whether Accept may ask for the certificate alone (application/pkix-cert) or with its chain (application/pem-certificate-chain). */
+  readonly givesCertificate?: true;
   /** Whether an Idempotency-Key is heeded: only where the same call again would make something new. */
   readonly keepsAnswer?: true;
   /** Whether it is taken also when the disk is nearly full: what takes rights away, or writes nothing. */

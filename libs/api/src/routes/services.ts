@@ -44,6 +44,7 @@ export const servicesRoutes = {
     body: CreateServiceRequestSchema,
     takes: json,
     response: EnrollResponseSchema,
+    givesCertificate: true,
   },
   listServices: {
     method: 'GET',
