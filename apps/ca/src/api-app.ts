@@ -1,5 +1,6 @@
 // The API behind TLS as a testable app: contract routes, OpenAPI, health, metrics. Listening is listen.ts's work.
 import type { ServerOptions } from 'node:https';
+import { completeDocument } from '@keyline/api';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
@@ -103,6 +104,10 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
   const { origins, reserve } = service;
 
   await app.register(swagger, {
+    transformObject: (made) => {
+      if (!('openapiObject' in made)) return made.swaggerObject;
+      return completeDocument(made.openapiObject, { profiles: [...service.fleet.profiles.keys()] });
+    },
     openapi: {
       openapi: '3.1.0',
       info: {

@@ -1,3 +1,4 @@
+export { completeDocument } from './complete-document.ts';
 export type { Endpoints } from './endpoints.ts';
 export { problemOf, problemTable } from './problem.ts';
 export type { AlertChannelView, AlertView } from './routes/alerts.ts';
