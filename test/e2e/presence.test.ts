@@ -85,7 +85,9 @@ it('shows the last refusals of a device with the cure, and who has not shown tha
   ]);
   const shown = await keyline('device', 'show', 'pump-2');
   expect(shown).toMatch(/message denied, 3 times, on broker from 127\.0\.0\.1/);
-  expect(shown).toMatch(/^ {2}→ /m);
+  expect(shown).toMatch(
+    /^ {2}→ Publish to a topic of its role "device", or change that role in roles\/device\.yaml \(publish: line \d+, subscribe: line \d+\)/m,
+  );
   // The name that was asked for is another's, and that one was refused nothing.
   expect(
     expectStatus(await suite.fleet.admin.get('/v1/devices/pump-3/refusals'), 200).body.items,

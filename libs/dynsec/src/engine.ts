@@ -63,6 +63,10 @@ export interface DynsecEngine {
    * its own roles come before its groups', and the first that says something decides.
    */
   ratesOf(username: string): Rates;
+  /** Roles that decide of a client, its own before its groups'; with the text that whoever made them has given them. */
+  rolesOf(
+    username: string,
+  ): readonly { readonly name: string; readonly text: string | undefined }[];
   /** Grows with every change: what `ratesOf` said before it may hold no longer. */
   readonly version: number;
   counts(): DynsecCounts;
@@ -259,6 +263,15 @@ class Engine implements DynsecEngine {
 
   ratesOf(username: string): Rates {
     return this.#rights.ratesOf(username);
+  }
+
+  rolesOf(
+    username: string,
+  ): readonly { readonly name: string; readonly text: string | undefined }[] {
+    const client = this.#state.clients.get(username);
+    if (client === undefined) return [];
+    const roles = [client.roles, ...client.groups.map(({ of }) => of.roles)].flat();
+    return roles.map(({ of }) => ({ name: of.name, text: of.textDescription }));
   }
 
   get version(): number {

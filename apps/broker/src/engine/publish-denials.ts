@@ -2,11 +2,14 @@
 import type { DynsecEngine } from '@keyline/dynsec';
 import type { Limits } from '../options.ts';
 import type { Connection } from './connection.ts';
+import { rightRemedy, toldRemedy } from './right-remedy.ts';
 
 export interface Denial {
   readonly action: string;
   readonly happened: string;
   readonly remedy: string;
+  /** To the client, instead of the remedy. */
+  readonly told?: string;
   readonly reasonCode: number;
 }
 
@@ -18,7 +21,7 @@ export function findDenial(
     dynsec,
     limits,
   }: {
-    readonly dynsec: Pick<DynsecEngine, 'mayPublish'>;
+    readonly dynsec: Pick<DynsecEngine, 'mayPublish' | 'rolesOf'>;
     readonly limits: Pick<Limits, 'messageSizeLimit'>;
   },
 ): Denial | undefined {
@@ -35,7 +38,8 @@ export function findDenial(
     return {
       action: 'publish',
       happened: `"${username}" may not publish to "${topic.slice(0, 200)}".`,
-      remedy: 'Publish to a topic of its role, or add the right publishClientSend to the role.',
+      remedy: rightRemedy(dynsec, username, 'publish'),
+      told: toldRemedy('publish'),
       reasonCode: 0x87,
     };
   }

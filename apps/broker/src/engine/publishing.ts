@@ -26,7 +26,7 @@ interface PublishingOptions {
   readonly store: SessionStore;
   readonly routes: Routes;
   readonly delivery: Delivery;
-  readonly dynsec: Pick<DynsecEngine, 'mayPublish'>;
+  readonly dynsec: Pick<DynsecEngine, 'mayPublish' | 'rolesOf'>;
   readonly control: ControlApi;
   readonly limits: Limits;
   readonly metrics: Metrics;
@@ -305,7 +305,7 @@ export class Publishing {
    */
   #deny(connection: Connection, topic: string, packet: PublishPacket, denial: Denial): void {
     const { metrics, refusals } = this.#options;
-    const { action, happened, remedy, reasonCode } = denial;
+    const { action, happened, remedy, told = remedy, reasonCode } = denial;
     metrics.denied.inc({ action });
     refusals.write({
       event: 'message denied',
@@ -317,7 +317,7 @@ export class Publishing {
       happened,
       remedy,
     });
-    this.#acknowledge(connection, packet, reasonCode, `${happened} ${remedy}`);
+    this.#acknowledge(connection, packet, reasonCode, `${happened} ${told}`);
   }
 
   #control(connection: Connection, topic: string, packet: PublishPacket): void {

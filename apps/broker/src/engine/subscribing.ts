@@ -17,6 +17,7 @@ import type { Connection } from './connection.ts';
 import type { Delivery } from './delivery.ts';
 import { guard } from './guard.ts';
 import { isExpired, type Message, type Qos } from './message.ts';
+import { rightRemedy } from './right-remedy.ts';
 import type { Outgoing, Session } from './session.ts';
 import type { SessionStore } from './session-store.ts';
 import type { SubscriptionOptions } from './subscription.ts';
@@ -26,7 +27,7 @@ interface SubscribingOptions {
   readonly delivery: Delivery;
   readonly dynsec: Pick<
     DynsecEngine,
-    'maySubscribe' | 'mayUnsubscribe' | 'mayReceive' | 'checkIdentity'
+    'maySubscribe' | 'mayUnsubscribe' | 'mayReceive' | 'checkIdentity' | 'rolesOf'
   >;
   readonly isKnown: (owner: string) => boolean;
   readonly metrics: Metrics;
@@ -166,9 +167,11 @@ export class Subscribing {
   }
 
   #refuse(connection: Connection, action: keyof typeof refusalTexts, filter: string): void {
-    const { metrics, refusals } = this.#options;
+    const { metrics, refusals, dynsec } = this.#options;
     const shown = filter.slice(0, 200);
-    const [event, verb, remedy] = refusalTexts[action];
+    const [event, verb, quota] = refusalTexts[action];
+    const remedy =
+      action === 'subscribe-quota' ? quota : rightRemedy(dynsec, connection.username, action);
     metrics.denied.inc({ action });
     refusals.write({
       event,
@@ -291,21 +294,13 @@ export class Subscribing {
 }
 
 const refusalTexts = {
-  subscribe: [
-    'subscription denied',
-    'may not subscribe to',
-    'Subscribe to a filter of its role, or add the right subscribePattern or subscribeLiteral to the role.',
-  ],
+  subscribe: ['subscription denied', 'may not subscribe to', ''],
   'subscribe-quota': [
     'subscription denied',
     'has as many subscriptions as it may have and asked for',
     'End some of its subscriptions (a long or deep filter counts as several), or raise --max-subscriptions-per-identity.',
   ],
-  unsubscribe: [
-    'unsubscription denied',
-    'may not end its subscription to',
-    'Add the right unsubscribePattern or unsubscribeLiteral to its role.',
-  ],
+  unsubscribe: ['unsubscription denied', 'may not end its subscription to', ''],
 } as const;
 
 function sessionOf({ session }: Connection): Session {

@@ -1,5 +1,5 @@
 // Roles in the words of dynamic security, and of Mosquitto's acl_file.
-import { isTemplate, type Role, type Roles } from '@keyline/access';
+import { isTemplate, type Role, type Roles, type RoleSource } from '@keyline/access';
 import { deniedRole, type Dialect } from './dialect.ts';
 import type { DynsecAcl, DynsecDefaultAccess } from './dynsec-messages.ts';
 
@@ -9,6 +9,8 @@ export interface DynsecRole {
   /** In a second; absent: the role says nothing. Keyline's own: Mosquitto would pass over them. */
   readonly messagerate?: number;
   readonly byterate?: number;
+  /** Where it is written: what a broker names to who reads that something was refused. Keyline's own broker alone is kept to it. */
+  readonly textdescription?: string;
 }
 
 /** What nobody is told otherwise: nothing, but letting go of a subscription. */
@@ -48,7 +50,12 @@ export function compileRole(
     ],
     ...(limitsRates && messagesPerSecond !== undefined ? { messagerate: messagesPerSecond } : {}),
     ...(limitsRates && bytesPerSecond !== undefined ? { byterate: bytesPerSecond } : {}),
+    ...(limitsRates && role.source !== undefined ? { textdescription: placeOf(role.source) } : {}),
   };
+}
+
+function placeOf({ file, lists }: RoleSource): string {
+  return `${file} (publish: line ${String(lists.publish)}, subscribe: line ${String(lists.subscribe)})`;
 }
 
 function receivedBy(filter: string): string {

@@ -52,7 +52,9 @@ export function correctRoles(
     }
     const change = {
       ...(hasAcls(answer.data, role) ? {} : { acls: role.acls }),
-      ...(dialect.limitsRates ? ratesToChange(answer.data, role) : {}),
+      ...(dialect.limitsRates
+        ? { ...ratesToChange(answer.data, role), ...placeToChange(answer.data, role) }
+        : {}),
     };
     if (Object.keys(change).length > 0) {
       commands.push({ command: 'modifyRole', rolename: role.rolename, ...change });
@@ -72,6 +74,14 @@ function hasAcls(data: unknown, { acls }: DynsecRole): boolean {
   const set = new Set(readList(readObject(data, 'role'), 'acls').map(name));
   const wanted = new Set(acls.map((acl) => name({ ...acl })));
   return set.size === wanted.size && [...wanted].every((acl) => set.has(acl));
+}
+
+/** Nobody is cut for it. */
+function placeToChange(data: unknown, { textdescription }: DynsecRole): Record<string, string> {
+  return textdescription === undefined ||
+    readObject(data, 'role')['textdescription'] === textdescription
+    ? {}
+    : { textdescription };
 }
 
 /** 0 takes a rate away. */
