@@ -74,6 +74,41 @@ function assertStationName(name: string): void {
   );
 }
 
+/**
+ * The same quota again is no error and no entry.
+ * @throws {KeylineError} BATCH_NOT_FOUND, BATCH_CLOSED, BATCH_QUOTA_EXHAUSTED when more units are signed already
+ */
+export async function changeQuota(
+  context: FleetContext,
+  command: { readonly caller: Caller; readonly id: string; readonly quota: number },
+): Promise<Batch> {
+  const { id, quota } = command;
+  const batch = await getBatch(context, id);
+  if (batch.quota === quota) return batch;
+  const at = context.clock.now();
+  await commitOrThrow(
+    context,
+    {
+      writes: [{ op: 'change-quota', id, quota, at }],
+      entries: [
+        {
+          at,
+          ...entryBy(command.caller),
+          data: { kind: 'batch-quota-changed', batch: id, quota },
+        },
+      ],
+    },
+    (failure) =>
+      new KeylineError(
+        failure.code,
+        failure.code === 'BATCH_QUOTA_EXHAUSTED'
+          ? `${String(failure.context['issued'])} units of the batch "${id}" are signed already, so its quota can't be ${String(quota)}. Set that many or more, or close it: keyline batch close ${id}.`
+          : `The batch "${id}" is closed; its quota can't be changed any more. Open another one.`,
+      ),
+  );
+  return getBatch(context, id);
+}
+
 /** @throws {KeylineError} BATCH_NOT_FOUND */
 export async function closeBatch(
   context: FleetContext,

@@ -3,7 +3,7 @@ import { identityKindOf } from '@keyline/access';
 import { KeylineError, parseDeviceId, type SerialHex } from '@keyline/kernel';
 import type { RevocationReason } from '@keyline/pki';
 import { entryBy, type Caller } from './caller.ts';
-import { getEntry, getTypeDetails, isOver, type FleetContext } from './context.ts';
+import { conflict, getEntry, getTypeDetails, isOver, type FleetContext } from './context.ts';
 import { endConflict } from './identity-conflict.ts';
 import type { Certificate, Device, DeviceState } from './model.ts';
 import type { Write } from './ports.ts';
@@ -62,6 +62,9 @@ export async function changeDeviceState(
     readonly id: string;
     readonly change: StateChange;
     readonly reason?: RevocationReason | undefined;
+    /** The job that does it, and what is to be written with the change or not at all. */
+    readonly job?: string | undefined;
+    readonly alongside?: readonly Write[] | undefined;
   },
 ): Promise<DeviceChanged> {
   const id = parseDeviceId(command.id);
@@ -112,6 +115,7 @@ export async function changeDeviceState(
           notAfter: device.notAfter,
         },
         ...writes,
+        ...(command.alongside ?? []),
       ],
       entries: [
         {
@@ -132,6 +136,7 @@ export async function changeDeviceState(
                 ),
               ),
             ],
+            ...(command.job === undefined ? {} : { job: command.job }),
           },
         },
         ...ended.entries,
@@ -152,12 +157,16 @@ export async function changeDeviceState(
         changed: true,
       };
     }
+    // Not of the device: a job's lease, or its own row.
+    if (isOfJob(result.code)) throw conflict(result);
   }
   throw new KeylineError(
     'DEVICE_CHANGED',
     `"${id}" is being changed by others at the same time; send the request again.`,
   );
 }
+
+const isOfJob = (code: string): boolean => code === 'LEASE_LOST' || code === 'JOB_STATE_FORBIDS';
 
 /**
  * What the broker gives the device from now on. A device whose type was taken out of the configuration can still be stopped.

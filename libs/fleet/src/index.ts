@@ -7,12 +7,13 @@ export {
   installAuthority,
   retireAuthority,
 } from './authorities.ts';
-export { closeBatch, getBatch, openBatch } from './batches.ts';
+export { changeQuota, closeBatch, getBatch, openBatch } from './batches.ts';
 export type { Caller } from './caller.ts';
 export { noteUse } from './certificate-use.ts';
 export { getCertificate, revokeCertificate } from './certificates.ts';
 export type { FleetContext, IssuerPort } from './context.ts';
 export { type DeviceChanged, type StateChange, changeDeviceState } from './device-state.ts';
+export { type LabelChange, labelDevice } from './label-device.ts';
 export { strangerKey } from './identity-conflict.ts';
 export type { Enrolled } from './issuance/admission.ts';
 export { signUnit } from './issuance/admissions/batch.ts';

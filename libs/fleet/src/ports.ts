@@ -111,6 +111,13 @@ export type Write =
    * Fails with BATCH_NOT_FOUND, BATCH_CLOSED (closed, or at ≥ endsAt), BATCH_QUOTA_EXHAUSTED.
    */
   | { readonly op: 'take-quota'; readonly id: string; readonly at: number; readonly units: 0 | 1 }
+  /** Fails with BATCH_NOT_FOUND, BATCH_CLOSED, BATCH_QUOTA_EXHAUSTED (context `issued`) when more are signed already. */
+  | {
+      readonly op: 'change-quota';
+      readonly id: string;
+      readonly quota: number;
+      readonly at: number;
+    }
   /** Fails with BATCH_NOT_FOUND. Closing twice is no error. */
   | { readonly op: 'close-batch'; readonly id: string }
   /** Fails with AUTHORITY_EXISTS. */

@@ -54,6 +54,10 @@ export type ErrorCode =
   | 'BATCH_PATTERN_MISMATCH'
   | 'BATCH_STATION_NOT_ALLOWED'
   | 'BATCH_KEY_DIFFERS'
+  // jobs
+  | 'JOB_NOT_FOUND'
+  | 'JOB_STATE_FORBIDS'
+  | 'JOB_COUNT_DIFFERS'
   // pki
   | 'DER_MALFORMED'
   | 'KEY_DECRYPT_FAILED'

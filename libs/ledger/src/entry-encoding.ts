@@ -20,7 +20,7 @@ const issued = {
   token: true,
   station: true,
 } as const;
-const ended = { ...device, reason: true, serials: true } as const;
+const ended = { ...device, reason: true, serials: true, job: true } as const;
 const token = { token: true, use: true } as const;
 const batch = { batch: true, quota: true } as const;
 const authority = { authority: true, profiles: true } as const;
@@ -36,12 +36,14 @@ const members: { readonly [K in Kind]: Members<K> } = {
   'device-resumed': ended,
   'device-revoked': ended,
   'device-decommissioned': ended,
+  'device-labelled': { ...device, labels: true, job: true },
   'certificate-issued': { owner: true, profile: true, serial: true, notAfter: true },
   'certificate-revoked': { owner: true, serial: true, reason: true },
   'token-created': token,
   'token-revoked': token,
   'batch-opened': batch,
   'batch-closed': batch,
+  'batch-quota-changed': batch,
   'authority-added': authority,
   'authority-installed': authority,
   'authority-activated': authority,

@@ -33,6 +33,15 @@ export type EntryData =
       readonly reason: RevocationReason;
       /** Certificates that ended with this entry. */
       readonly serials: readonly string[];
+      /** The job that did it, where one did. */
+      readonly job?: string;
+    })
+  | (DeviceEntry & {
+      /** All its labels from here on. */
+      readonly kind: 'device-labelled';
+      readonly labels: Readonly<Record<string, string>>;
+      /** The job that did it, where one did. */
+      readonly job?: string;
     })
   | {
       readonly kind: 'certificate-issued';
@@ -53,7 +62,7 @@ export type EntryData =
       readonly use: 'enroll' | 'api';
     }
   | {
-      readonly kind: 'batch-opened' | 'batch-closed';
+      readonly kind: 'batch-opened' | 'batch-closed' | 'batch-quota-changed';
       readonly batch: string;
       readonly quota: number;
     }

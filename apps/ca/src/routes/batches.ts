@@ -1,6 +1,7 @@
 // The manufacturing line: batches, and signing one unit or a stream of them.
 import type { BatchView } from '@keyline/api';
 import {
+  changeQuota,
   closeBatch,
   getBatch,
   openBatch,
@@ -46,6 +47,16 @@ export function registerBatches(
   });
 
   register('getBatch', async ({ params }) => viewBatch(await getBatch(fleet, params.id)));
+
+  register('changeQuota', async ({ params, body, request }) =>
+    viewBatch(
+      await changeQuota(fleet, {
+        caller: requireCaller(request.caller),
+        id: params.id,
+        quota: body.quota,
+      }),
+    ),
+  );
 
   register('closeBatch', async ({ params, request }) =>
     viewBatch(await closeBatch(fleet, { caller: requireCaller(request.caller), id: params.id })),

@@ -4,6 +4,7 @@ import {
   changeDeviceState,
   enroll,
   hashToken,
+  labelDevice,
   renew,
   type StateChange,
 } from '@keyline/fleet';
@@ -111,6 +112,21 @@ export function registerDevices(
     const device = await getIdentity(fleet, params.id);
     const refusals = await fleet.store.listRefusalsOf(device.id);
     return { items: refusals.map(viewRefusal), nextCursor: null };
+  });
+
+  register('labelDevice', async ({ params, body, request }) => {
+    const { device, entry } = await labelDevice(fleet, {
+      caller: requireCaller(request.caller),
+      id: params.id,
+      change: { set: body.set ?? {}, remove: body.remove ?? [] },
+    });
+    await (body.wait === true
+      ? effects.waitForAll(entry.seq, limits.effectWait)
+      : effects.waitForHealthy(entry.seq, limits.provisionWait));
+    return {
+      device: await answers.one(device),
+      evidence: await effects.evidence({ entry, device: device.id }),
+    };
   });
 
   for (const [name, change] of [

@@ -1,4 +1,4 @@
-// `keyline batch create|list|show|close`.
+// `keyline batch create|list|show|quota|close`.
 import type { BatchList, BatchView } from '@keyline/api';
 import { openClient } from '../find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
@@ -14,6 +14,10 @@ export interface CreateBatchOptions extends ClientOptions {
   readonly label?: Readonly<Record<string, string>>;
   readonly rework?: boolean;
   readonly endsIn?: string;
+}
+
+export interface QuotaOptions extends ClientOptions {
+  readonly set: number;
 }
 
 export async function createBatch(
@@ -63,6 +67,20 @@ export async function closeBatch(
   const client = await openClient(context, options);
   try {
     printBatch(context, await client.call('closeBatch', { params: { id }, body: {} }), options);
+  } finally {
+    client.close();
+  }
+}
+
+export async function changeQuota(
+  context: CliContext,
+  id: string,
+  options: QuotaOptions,
+): Promise<void> {
+  const client = await openClient(context, options);
+  try {
+    const input = { params: { id }, body: { quota: options.set } };
+    printBatch(context, await client.call('changeQuota', input), options);
   } finally {
     client.close();
   }

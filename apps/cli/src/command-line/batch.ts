@@ -9,7 +9,7 @@ import {
   withClientOptions,
   type ClientOptions,
 } from './client-options.ts';
-import type { CreateBatchOptions } from '../batch/batches.ts';
+import type { CreateBatchOptions, QuotaOptions } from '../batch/batches.ts';
 import type { SignBatchOptions } from '../batch/sign-batch.ts';
 
 export function addBatchCommands(program: Command, act: Act): void {
@@ -63,6 +63,21 @@ export function addBatchCommands(program: Command, act: Act): void {
       }),
     );
   }
+
+  example(
+    withClientOptions(
+      batch
+        .command('quota')
+        .argument('<id>')
+        .description('Change how many units a batch is for; what is signed already counts.'),
+    ).requiredOption('--set <n>', 'how many units at most, from now on', parseCount),
+    'keyline batch quota wo-2031 --set 600',
+  ).action(
+    act(async (context, id: string, options: QuotaOptions) => {
+      const { changeQuota } = await import('../batch/batches.ts');
+      await changeQuota(context, id, options);
+    }),
+  );
 
   example(
     withClientOptions(

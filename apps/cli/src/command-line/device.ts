@@ -1,9 +1,17 @@
 // The words of `keyline device`.
 import { Option, type Command } from 'commander';
 import type { Act } from './act.ts';
-import { example, parseCount, withClientOptions, withLocationOptions } from './client-options.ts';
+import { KeylineError } from '@keyline/kernel';
+import {
+  collect,
+  example,
+  parseCount,
+  withClientOptions,
+  withLocationOptions,
+} from './client-options.ts';
 import type { DeviceChange, ChangeOptions } from '../device/change-device.ts';
 import type { EnrollOptions } from '../device/enroll-device.ts';
+import type { LabelOptions } from '../device/label-device.ts';
 import type { DeviceListOptions } from '../device/list-devices.ts';
 import type { RenewOptions } from '../device/renew-device.ts';
 import type { AllowRenewalOptions } from '../device/allow-renewal.ts';
@@ -172,6 +180,25 @@ export function addDeviceCommands(program: Command, act: Act): void {
     act(async (context, id: string, options: AllowRenewalOptions) => {
       const { allowRenewal } = await import('../device/allow-renewal.ts');
       await allowRenewal(context, id, options);
+    }),
+  );
+
+  example(
+    withClientOptions(
+      device
+        .command('label')
+        .argument('[words...]', 'the id, then labels as name=value')
+        .description('Set and remove labels of a device; those that are not named stay.'),
+    )
+      .option('--remove <name>', 'a label to take off; may be repeated', collect)
+      .option('--wait', 'answer when every broker has what follows from it'),
+    'keyline device label pump-17 site=berlin --remove line',
+  ).action(
+    act(async (context, words: readonly string[], options: LabelOptions) => {
+      const { labelDevice, parseLabelWords } = await import('../device/label-device.ts');
+      const { id, ...labels } = parseLabelWords(words, options.remove);
+      if (id === undefined) throw new KeylineError('USAGE', 'Say which device, by its id first.');
+      await labelDevice(context, { id, labels, options });
     }),
   );
 

@@ -91,6 +91,14 @@ export type SignResponse = Static<typeof SignResponseSchema>;
 /** One line of a bulk answer: signed, or why not. Lines come in the order of the request. */
 export type SignLine = SignResponse | { id: string | null; status: number; error: Problem };
 
+export const QuotaRequestSchema = object({
+  quota: Type.Integer({
+    minimum: 1,
+    maximum: 100_000_000,
+    description: 'Units from now on, with those that are signed; not less than these.',
+  }),
+});
+
 export const BatchParamsSchema = object({ id: Name });
 
 export const batcheRoutes = {
@@ -139,6 +147,18 @@ export const batcheRoutes = {
     body: SignRequestSchema,
     takes: jsonOrLines,
     response: SignResponseSchema,
+  },
+  changeQuota: {
+    method: 'POST',
+    url: '/v1/batches/:id/quota',
+    admits: administrators,
+    tag: 'line',
+    summary: 'Change how many units a batch is for',
+    status: 200,
+    params: BatchParamsSchema,
+    body: QuotaRequestSchema,
+    takes: json,
+    response: BatchSchema,
   },
   closeBatch: {
     method: 'POST',

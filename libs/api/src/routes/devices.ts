@@ -3,6 +3,8 @@ import { Type, type Static } from 'typebox';
 import {
   DeviceIdSchema,
   DeviceStateSchema,
+  LabelName,
+  LabelsSchema,
   PemCertificate,
   PemCsr,
   ReasonRequestSchema,
@@ -117,6 +119,16 @@ export const AllowRenewalRequestSchema = object({
 export const AllowRenewalResponseSchema = object({
   device: Type.String(),
   until: timestamp('Holds until.'),
+});
+
+export const LabelRequestSchema = object({
+  set: Type.Optional(LabelsSchema),
+  remove: Type.Optional(
+    Type.Array(LabelName, { maxItems: 32, description: 'Names of labels to take off.' }),
+  ),
+  wait: Type.Optional(
+    Type.Boolean({ description: 'Answer only when every broker has what follows from it.' }),
+  ),
 });
 
 export const DeviceChangeResponseSchema = object({
@@ -318,6 +330,19 @@ export const deviceRoutes = {
     bodyOptional: true,
     response: DeviceChangeResponseSchema,
     underReserve: true,
+  },
+  labelDevice: {
+    method: 'POST',
+    url: '/v1/devices/:id/labels',
+    admits: administrators,
+    tag: 'devices',
+    summary: 'Set and remove labels of a device',
+    description: 'Labels that are not named stay. Rights that name a label follow on every broker.',
+    status: 200,
+    params: DeviceParamsSchema,
+    body: LabelRequestSchema,
+    takes: json,
+    response: DeviceChangeResponseSchema,
   },
   allowRenewal: {
     method: 'POST',

@@ -51,8 +51,9 @@ export const Name = Type.String({
   maxLength: 64,
   pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$',
 });
+export const LabelName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' });
 export const LabelsSchema = Type.Record(
-  Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' }),
+  LabelName,
   plainText(200),
   // Without it names of another form would be taken, with values of any kind.
   { additionalProperties: false, maxProperties: 32, description: 'Free name → value pairs.' },

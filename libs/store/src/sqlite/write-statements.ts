@@ -97,7 +97,11 @@ export function prepareStatements(db: Database) {
       `UPDATE batches SET issued = issued + @units
        WHERE id = @id AND issued + @units <= quota AND state = 'open' AND ends_at > @at`,
     ),
-    batch: sql('SELECT state, ends_at FROM batches WHERE id = ?'),
+    changeQuota: sql(
+      `UPDATE batches SET quota = @quota
+       WHERE id = @id AND issued <= @quota AND state = 'open' AND ends_at > @at`,
+    ),
+    batch: sql('SELECT state, ends_at, issued FROM batches WHERE id = ?'),
     closeBatch: sql(`UPDATE batches SET state = 'closed' WHERE id = ?`),
     insertAuthority: sql(
       `INSERT INTO authorities (id, state, certificate, root, crl_shards, created_at)

@@ -217,6 +217,15 @@ export function prepareWrites(db: Database): ApplyWrite {
       const ended = row['state'] !== 'open' || (row['ends_at'] as number) <= at;
       return { code: ended ? 'BATCH_CLOSED' : 'BATCH_QUOTA_EXHAUSTED' };
     },
+    'change-quota': ({ id, quota, at }) => {
+      if (done(statements.changeQuota, { id, quota, at })) return undefined;
+      const row = statements.batch.get(id) as Row | undefined;
+      if (row === undefined) return { code: 'BATCH_NOT_FOUND' };
+      const ended = row['state'] !== 'open' || (row['ends_at'] as number) <= at;
+      return ended
+        ? { code: 'BATCH_CLOSED' }
+        : { code: 'BATCH_QUOTA_EXHAUSTED', context: { issued: row['issued'] as number } };
+    },
     'close-batch': ({ id }) =>
       done(statements.closeBatch, id) ? undefined : { code: 'BATCH_NOT_FOUND' },
     'insert-authority': ({ authority }) =>

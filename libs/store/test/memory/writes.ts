@@ -173,6 +173,7 @@ function admissionWrites({
   | 'revoke-api-token'
   | 'insert-batch'
   | 'take-quota'
+  | 'change-quota'
   | 'close-batch'
 > {
   return {
@@ -215,6 +216,16 @@ function admissionWrites({
       if (batch.state !== 'open' || batch.endsAt <= at) return { code: 'BATCH_CLOSED' };
       if (batch.issued + units > batch.quota) return { code: 'BATCH_QUOTA_EXHAUSTED' };
       batches.set(id, { ...batch, issued: batch.issued + units });
+      return undefined;
+    },
+    'change-quota'({ id, quota, at }) {
+      const batch = batches.get(id);
+      if (batch === undefined) return { code: 'BATCH_NOT_FOUND' };
+      if (batch.state !== 'open' || batch.endsAt <= at) return { code: 'BATCH_CLOSED' };
+      if (batch.issued > quota) {
+        return { code: 'BATCH_QUOTA_EXHAUSTED', context: { issued: batch.issued } };
+      }
+      batches.set(id, { ...batch, quota });
       return undefined;
     },
     'close-batch'({ id }) {
