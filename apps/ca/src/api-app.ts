@@ -25,6 +25,7 @@ import { registerCertificates } from './routes/certificates.ts';
 import { registerDevices } from './routes/devices.ts';
 import { createRegister } from './routes/register.ts';
 import { registerLiveness, registerService } from './routes/service.ts';
+import { registerRoles } from './routes/roles.ts';
 import { registerServices } from './routes/services.ts';
 import { registerTargets } from './routes/targets.ts';
 import { registerTokens } from './routes/tokens.ts';
@@ -131,6 +132,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     });
     registerDevices(register, service, limits);
     registerServices(register, service);
+    registerRoles(register, service);
     registerBatches(register, service, bounds);
     registerTokens(register, service);
     registerCertificates(register, service);

@@ -7,12 +7,15 @@ import { systemClock, type Clock } from '@keyline/kernel';
 import type { AuthorityKeys } from '@keyline/keys';
 import type { AuthorityUrls } from '@keyline/pki';
 import { openSqliteStore } from '@keyline/store';
+import { createLiveAccess, type LiveAccess } from './live-access.ts';
 import { caFolderOf, loadSettings, openKeys, urlsOf, type CaSettings } from './ca-folder.ts';
 
 export interface Issuing {
   /** What changes, whoever of those that share the database changed it. */
   readonly feed: Feed;
   readonly config: KeylineConfig;
+  /** Roles and types of it, which change while the service runs. */
+  readonly access: LiveAccess;
   readonly keys: AuthorityKeys;
   readonly authorities: Authorities;
   /** Plain-HTTP URLs of an authority, as its leaves carry them. */
@@ -44,7 +47,9 @@ export async function openIssuing(options: {
   };
   try {
     feed = await openFeed({ store, ...(log === undefined ? {} : { log }) });
-    const { profiles, types, roles } = config;
+    const { profiles } = config;
+    const access = createLiveAccess(options.config, config);
+    const { types, roles } = access;
     const authorities = await openAuthorities({
       store,
       feed,
@@ -59,6 +64,7 @@ export async function openIssuing(options: {
     await obeyRootCrls({ store, clock }, authorities.roots());
     return {
       config,
+      access,
       feed,
       keys,
       settings,

@@ -5,9 +5,11 @@ import type { ServiceConfig } from '@keyline/config';
 import type { Caller, FleetContext } from '@keyline/fleet';
 import type { AuthorityKeys } from '@keyline/keys';
 import type { CrlPublisher } from '@keyline/status';
+import type { RoleApplication } from './apply-roles.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import type { PresenceViews } from './broker-presence.ts';
 import type { Effects } from './effects.ts';
+import type { LiveAccess } from './live-access.ts';
 import type { SecondAdministrator } from './second-administrator.ts';
 import type { OwnOrigins } from './own-origin.ts';
 
@@ -15,6 +17,8 @@ export interface ServiceContext {
   readonly fleet: FleetContext;
   readonly effects: Effects;
   readonly presence: PresenceViews;
+  readonly access: LiveAccess;
+  readonly roleApplication: RoleApplication;
   readonly limits: ServiceConfig['limits'];
   readonly rateLimits: ServiceConfig['rateLimits'];
   readonly brokerUrl: string;

@@ -17,6 +17,7 @@ import type { Logger } from 'pino';
 import { createAddresses } from './addresses.ts';
 import { createChannelViews } from './alert-channels.ts';
 import { createApiApp } from './api-app.ts';
+import { createRoleApplication } from './apply-roles.ts';
 import { createAuthenticator } from './authenticate.ts';
 import { createBrokerFiles } from './broker-files.ts';
 import { createPresenceViews } from './broker-presence.ts';
@@ -73,7 +74,7 @@ const stopPatience = Duration.seconds(5);
 export async function createService(options: ServiceOptions): Promise<Service> {
   const { log, brokerUrl, brokerInnerUrl = brokerUrl, shared: isShared = false } = options;
   const issuing = await openIssuing(options);
-  const { feed, fleet, authorities, keys, config } = issuing;
+  const { feed, fleet, authorities, keys, config, access } = issuing;
   const { store, clock } = fleet;
   const { behindAfter } = config.service.brokers;
   // What must end, in the reverse order of its making.
@@ -199,6 +200,11 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       presence: createPresenceViews({
         ...{ store, clock },
         targets: targets.map(({ name }) => name),
+      }),
+      access,
+      roleApplication: createRoleApplication({
+        ...{ fleet, access, targets, feed, log },
+        patience: config.service.limits.effectWait,
       }),
       limits: config.service.limits,
       rateLimits: config.service.rateLimits,

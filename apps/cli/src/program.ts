@@ -19,6 +19,7 @@ import { addDeviceCommands } from './command-line/device.ts';
 import { addConfigCommands, addInitCommand, addMoveCommand } from './command-line/init.ts';
 import { addLoginCommands } from './command-line/login.ts';
 import { addOperationCommands } from './command-line/operations.ts';
+import { addRoleCommands } from './command-line/role.ts';
 import { addServiceCommands } from './command-line/service.ts';
 import { addTargetCommands } from './command-line/target.ts';
 import { addTokenCommands } from './command-line/token.ts';
@@ -101,6 +102,7 @@ ${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
   addUpCommand(program, act);
   addDeviceCommands(program, act);
   addServiceCommands(program, act);
+  addRoleCommands(program, act);
   addTokenCommands(program, act);
   addBatchCommands(program, act);
   addAuthorityCommands(program, act);

@@ -1,4 +1,4 @@
-export { explainRight, type RightExplanation, type TopicAction } from './explain-right.ts';
+export { explainRight, type TopicAction } from './explain-right.ts';
 export { identityKindOf, serviceTypeOf, type IdentityKind } from './identity-kind.ts';
 export {
   hasTemplates,

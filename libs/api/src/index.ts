@@ -24,6 +24,7 @@ export type {
 export { routes, type RouteName } from './routes/index.ts';
 export type { Admits, RouteContract } from './routes/route-contract.ts';
 export type { AddressesView, Health } from './routes/service.ts';
+export type { ApplyRolesResponse, ExplainRightResponse } from './routes/roles.ts';
 export type { TargetView } from './routes/targets.ts';
 export type { CreateTokenRequest, TokenList, TokenView } from './routes/tokens.ts';
 export { ProblemSchema, type Problem } from './schemas/common.ts';

@@ -66,7 +66,7 @@ export const problemTable = {
   AUTHORITY_EXISTS: [409, 'The authority exists already'],
   AUTHORITY_STATE_FORBIDS: [409, 'The state of the authority does not allow this'],
   OCSP_MALFORMED: [400, 'The OCSP request can not be read'],
-  CONFIG_INVALID: [500, 'The configuration is not valid'],
+  CONFIG_INVALID: [409, 'The configuration is not valid'],
   USAGE: [400, 'The call is not valid'],
   FILE_EXISTS: [409, 'The file exists already'],
   FILE_NOT_FOUND: [500, 'A file is missing'],

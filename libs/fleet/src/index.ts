@@ -63,6 +63,7 @@ export { allowRenewal } from './renewal-rules.ts';
 export { revokedPages } from './revoked-pages.ts';
 export { readRootAnswers } from './root-answers.ts';
 export { type KnownRoot, entryOf, importRootCrl, isSignedBy, obeyRootCrls } from './root-crls.ts';
+export { noteRolesApplied } from './roles-applied.ts';
 export {
   type CreateEnrollmentTokenCommand,
   createApiToken,

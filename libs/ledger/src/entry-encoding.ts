@@ -56,6 +56,7 @@ const members: { readonly [K in Kind]: Members<K> } = {
   'approval-approved': approval,
   'approval-rejected': approval,
   'call-refused': { subject: true, code: true, route: true, count: true },
+  'roles-applied': { subject: true, changed: true },
   'trust-added': { subject: true, sha256: true },
   'crl-published': { authority: true, list: true, number: true },
   'alert-fired': alert,

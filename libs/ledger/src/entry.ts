@@ -124,6 +124,12 @@ export type EntryData =
       /** With those since the last entry that were not written down. */
       readonly count: number;
     }
+  | {
+      /** Changed roles and types were taken up from their files: `role:device`, `type:sensor`. */
+      readonly kind: 'roles-applied';
+      readonly subject: 'roles';
+      readonly changed: readonly string[];
+    }
   | { readonly kind: 'trust-added'; readonly subject: string; readonly sha256: string }
   | {
       readonly kind: 'crl-published';

@@ -24,6 +24,13 @@ export interface RunningTarget extends RunningLeasedFollower {
   compared(): Reconciliation | undefined;
   /** @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED, LEASE_LOST when another service follows */
   compare(): Promise<Reconciliation>;
+  /**
+   * Roles are others now: pushes them, and compares everybody with them; at the next connection where there is none.
+   * @throws {KeylineError} TARGET_UNREACHABLE, TARGET_REFUSED, LEASE_LOST when another service follows
+   */
+  rolesChanged(): Promise<void>;
+  /** Whether the broker puts names in the place of `%u` by itself; undefined before it was first spoken to. */
+  fillsNames(): boolean | undefined;
   /** Compares now if it is time for it; at least every few seconds, so that `behindFor` is exact. */
   tick(): Promise<void>;
   /** With credentials asked for anew. */
@@ -255,6 +262,17 @@ export async function runTarget(options: RunTargetOptions): Promise<RunningTarge
         `Another service that shares this database follows for the broker "${name}": ask there for a comparison.`,
       );
     },
+    async rolesChanged() {
+      due = true;
+      if (running.hold() === undefined) {
+        throw new KeylineError(
+          'LEASE_LOST',
+          `Another service that shares this database follows for the broker "${name}", and hears of it.`,
+        );
+      }
+      await compare();
+    },
+    fillsNames: () => connection.capabilities()?.fillsNames,
     async tick() {
       moveMark();
       // A comparison may take long; what is reported waits for none.

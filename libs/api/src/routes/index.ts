@@ -6,6 +6,7 @@ import { authoritieRoutes } from './authorities.ts';
 import { batcheRoutes } from './batches.ts';
 import { certificateRoutes } from './certificates.ts';
 import { deviceRoutes } from './devices.ts';
+import { roleRoutes } from './roles.ts';
 import { serviceRoutes } from './service.ts';
 import { servicesRoutes } from './services.ts';
 import { targetRoutes } from './targets.ts';
@@ -24,6 +25,7 @@ export const routes = {
   ...approvalRoutes,
   ...alertRoutes,
   ...targetRoutes,
+  ...roleRoutes,
   ...serviceRoutes,
 } as const satisfies Record<string, RouteContract>;
 
