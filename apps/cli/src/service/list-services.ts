@@ -4,6 +4,7 @@ import type { RouteInput } from '@keyline/client';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { openClient } from '../find-service.ts';
+import { formatLastSeen, formatOnline } from '../print/presence.ts';
 import { formatTable } from '../print/table.ts';
 import { formatEnd } from '../print/time.ts';
 
@@ -57,10 +58,12 @@ export async function listServices(
     const now = context.clock.now();
     context.terminal.out(
       formatTable(
-        ['NAME', 'STATE', 'ROLE', 'CERTIFICATE ENDS (UTC)'],
-        items.map(({ id, state: is, role: has, type, notAfter }) => [
+        ['NAME', 'STATE', 'ONLINE', 'LAST SEEN', 'ROLE', 'CERTIFICATE ENDS (UTC)'],
+        items.map(({ id, state: is, role: has, type, notAfter, presence }) => [
           id,
           is,
+          formatOnline(presence),
+          formatLastSeen(presence, now),
           has ?? `${type} (not configured any more)`,
           formatEnd(notAfter, now),
         ]),
