@@ -58,7 +58,18 @@ describe('keyline init', () => {
   });
 
   it('asks on a terminal, again after an answer that will not do, and takes what it suggests for an empty one', async () => {
-    const answers = ['ca', 'ca.example.org', '127.0.0.1', '21443', '21443', '21080', '', 'nowhere', 'offline', 'yes'];
+    const answers = [
+      'ca',
+      'ca.example.org',
+      '127.0.0.1',
+      '21443',
+      '21443',
+      '21080',
+      '',
+      'nowhere',
+      'offline',
+      'yes',
+    ];
     const { code, out, err } = await workshop.runWith(
       { stdin: `${answers.join('\n')}\n`, canAsk: true },
       ...['init', '--data', 'plant'],
