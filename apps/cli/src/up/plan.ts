@@ -275,12 +275,12 @@ function parsePlan(text: string, file: string): Plan {
 }
 
 /**
- * @param others ports of the broker beside its own
+ * @param byFile where keyline.yaml says the ports: those of the broker beside its own
  * @throws {KeylineError} USAGE naming each port that is taken
  */
 export async function assertPortsFree(
   plan: Plan,
-  others: readonly { readonly what: string; readonly port: number }[] = [],
+  byFile?: { readonly others: readonly { readonly what: string; readonly port: number }[] },
 ): Promise<void> {
   const host = plan.listen ?? plan.host;
   await assertFree([
@@ -290,7 +290,7 @@ export async function assertPortsFree(
       what: purposes[name].what,
       instead: name === 'api' || name === 'broker' ? `${purposes[name].option} N` : undefined,
     })),
-    ...others.map(({ what, port }) => ({ host, port, what })),
+    ...(byFile?.others ?? []).map(({ what, port }) => ({ host, port, what })),
     ...earlierHttpPortsOf(plan).map((port) => ({
       ...{ host, port },
       what: 'CRL and OCSP of certificates that were issued before it moved',

@@ -134,9 +134,12 @@ async function supervise(
     signalProcess: context.signalProcess,
     say,
   });
-  await assertPortsFree(plan, plant?.broker.ports);
   const root = plant?.root ?? 'here';
-  await createMissing({ layout, plan, config, root, env, signal, say });
+  const make = (): Promise<void> => createMissing({ layout, plan, config, root, env, signal, say });
+  // What is to be carried to another machine is said to whoever may not listen on these ports, too.
+  if (root === 'offline') await make();
+  await assertPortsFree(plan, plant && { others: plant.broker.ports });
+  if (root === 'here') await make();
   await moveIssuing({ layout, plan, env, signal, say });
 
   const urls = urlsOf(plan);
