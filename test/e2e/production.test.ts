@@ -1,7 +1,7 @@
 // docs/production.md, typed as it stands: a machine with the root, a service and a device on two hosts with real names, ports below 1024 by
 // capability, and a move to another name.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createDeviceKey } from '../support/device-key.ts';
@@ -100,7 +100,7 @@ describe.skipIf(!has('ip', 'setpriv', 'openssl', 'curl', 'mosquitto_pub') || !ma
 
     it('serve on the usual ports as an ordinary user with one capability (step 5)', async () => {
       await type(...upTo('5. '));
-      expect(said('service', 'doctor')).toContain('All is well.');
+      expect(said('service', 'doctor')).toContain('Nothing failed, 1 to look at.');
       const status = readFileSync(`/proc/${String(hosts.mainPid())}/status`, 'utf8');
       expect(status).toMatch(/^Uid:\t61234\t61234\t61234\t61234$/m);
       // CAP_NET_BIND_SERVICE is number 10.
@@ -123,6 +123,18 @@ describe.skipIf(!has('ip', 'setpriv', 'openssl', 'curl', 'mosquitto_pub') || !ma
       const text = await certificate();
       expect(text).toContain('URI:http://ca.plant.example/crl/issuing-1.crl');
       expect(text).toContain('OCSP - URI:http://ca.plant.example/ocsp');
+    });
+
+    it('are backed up, and prove it (step 8)', async () => {
+      const typed = upTo('8. ');
+      await type(...typed.slice(0, -2));
+      // What the page says to write into the file.
+      const section = /^```yaml\n(backup:\n[^]*?)^```/m.exec(page)?.[1] ?? '';
+      const file = hosts.path('service', 'srv/keyline/keyline.yaml');
+      const text = readFileSync(file, 'utf8');
+      writeFileSync(file, text.replace(/^backup:\n[^]*$/m, section));
+      await type(...typed.slice(-2));
+      expect(readdirSync(hosts.path('service', 'srv/keyline/backups')).length).toBe(2);
     });
 
     it('can be watched (step 9)', async () => {

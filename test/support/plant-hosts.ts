@@ -97,7 +97,7 @@ exec ${host === 'device' ? `setpriv --reuid ${String(ids.device)} --regid ${Stri
         env: {
           PATH: `/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:${dirname(process.execPath)}`,
           HERE: join(this.#folder, host),
-          HOME: '/srv',
+          HOME: host === 'device' ? this.path(host, 'home') : '/srv',
           LINE: line,
           ID: String(ids.keyline),
         },

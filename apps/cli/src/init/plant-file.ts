@@ -71,8 +71,8 @@ logs:
 
 # Backups that "keyline up" makes by itself: database, encrypted keys, configuration, state of the broker, in one encrypted file.
 backup:
-  # Best on another disk, or a share that is mounted.
-  #folder: /var/backups/keyline
+  # Best where another disk or a share is mounted. Relative to this file.
+  #folder: backups
   #every: 1d
   # The oldest is deleted.
   #keep: 14
