@@ -3,6 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { isNodeError } from '@keyline/files';
 import { KeylineError, messageOf, type Secret } from '@keyline/kernel';
 import type { Decrypter, Encrypter } from 'age-encryption';
+import { scryptIdentity, scryptRecipient } from './scrypt-lock.ts';
 
 /** What a backup is closed with: a passphrase, or public keys (`age1…`) of those who may open it. */
 export type BackupLock =
@@ -17,8 +18,6 @@ const loadAge = async () => import('age-encryption');
 
 const magic = 'age-encryption.org/';
 const armor = '-----BEGIN AGE ENCRYPTED FILE-----';
-/** scrypt, 2^18: what the age program takes, and the most that it opens without asking. */
-const workFactor = 18;
 const readBytes = 256 * 1024;
 
 /** @throws {KeylineError} USAGE for a recipient that is none */
@@ -26,14 +25,10 @@ export async function encryptPieces(
   lock: BackupLock,
   pieces: AsyncIterable<Uint8Array>,
 ): Promise<AsyncIterable<Uint8Array>> {
-  const { Encrypter } = await loadAge();
+  const { Encrypter, Stanza } = await loadAge();
   const encrypter = new Encrypter();
-  if ('passphrase' in lock) {
-    encrypter.setScryptWorkFactor(workFactor);
-    encrypter.setPassphrase(lock.passphrase.reveal());
-  } else {
-    for (const recipient of lock.recipients) addRecipient(encrypter, recipient);
-  }
+  if ('passphrase' in lock) encrypter.addRecipient(scryptRecipient(lock.passphrase, Stanza));
+  else for (const recipient of lock.recipients) addRecipient(encrypter, recipient);
   return encrypter.encrypt(ReadableStream.from(pieces));
 }
 
@@ -78,7 +73,7 @@ export async function openAgeFile(
     await assertAge(file, path);
     const { Decrypter } = await loadAge();
     const decrypter = new Decrypter();
-    if ('passphrase' in key) decrypter.addPassphrase(key.passphrase.reveal());
+    if ('passphrase' in key) decrypter.addIdentity(scryptIdentity(key.passphrase));
     else for (const identity of key.identities) addIdentity(decrypter, identity);
     const plain = await decrypter
       .decrypt(ReadableStream.from(piecesOf(file, onProgress)))
@@ -135,6 +130,7 @@ function addIdentity(decrypter: Decrypter, identity: Secret): void {
 }
 
 function notOpened(path: string, key: BackupKey, cause: unknown): KeylineError {
+  if (cause instanceof KeylineError) return cause;
   const words = messageOf(cause);
   if (/no identity matched/.test(words)) {
     return new KeylineError(

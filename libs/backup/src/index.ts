@@ -10,7 +10,7 @@ export {
 export { assertNotHalfRestored } from './incomplete-restore.ts';
 export { configurationName, makeBackup, type MadeBackup } from './make-backup.ts';
 export type { Manifest } from './manifest.ts';
-export { restoreBackup, type Restored } from './restore-backup.ts';
+export { restoreBackup, type Restored, type RestoredList } from './restore-backup.ts';
 export {
   readRestoredLists,
   readRestoredMarker,

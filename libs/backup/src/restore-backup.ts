@@ -21,6 +21,13 @@ import {
   SmallFiles,
 } from './verify-backup.ts';
 
+/** A CRL that was published after the backup. */
+export interface RestoredList {
+  readonly der: Uint8Array;
+  /** File name among those that the service keeps as published; undefined: it has no place there. */
+  readonly publishedAs: string | undefined;
+}
+
 export interface RestoreOptions {
   /** Absolute. */
   readonly file: string;
@@ -30,7 +37,7 @@ export interface RestoreOptions {
   /** The passphrase of the issuing keys; asked for when the backup does not have it. */
   readonly askPassphrase: () => Promise<Secret>;
   /** CRLs that were published since. @throws to refuse them */
-  readonly findLists: (manifest: Manifest) => Promise<readonly Uint8Array[]>;
+  readonly findLists: (manifest: Manifest) => Promise<readonly RestoredList[]>;
   /** Epoch milliseconds. */
   readonly now: number;
   readonly onProgress?: (share: number) => void;
@@ -93,7 +100,7 @@ async function unpack(options: RestoreOptions): Promise<Restored> {
   const small = new SmallFiles();
   let passphrase: Secret | undefined;
   let judged: Manifest | undefined;
-  let lists: readonly Uint8Array[] = [];
+  let lists: readonly RestoredList[] = [];
   const manifest = await readBackup(file, key, {
     async onManifest(found) {
       assertKnownVersion(found);
@@ -185,13 +192,17 @@ async function placePassphrase(data: string, caFolder: string, passphrase: Secre
   await writeNewFile(file, `${passphrase.reveal()}\n`);
 }
 
-async function placeLists(caFolder: string, lists: readonly Uint8Array[]): Promise<void> {
+/** Kept as they are, and put where the service looks for what was published: it takes no revocation back that it finds there. */
+async function placeLists(caFolder: string, lists: readonly RestoredList[]): Promise<void> {
   if (lists.length === 0) return;
   const folder = restoredListsOf(caFolder);
   await rm(folder, { recursive: true, force: true });
   await createFolder(folder, 0o700);
-  for (const [number, list] of lists.entries()) {
-    await writeNewFile(join(folder, `${String(number)}.crl`), list);
+  for (const [number, { der, publishedAs }] of lists.entries()) {
+    await writeNewFile(join(folder, `${String(number)}.crl`), der);
+    if (publishedAs === undefined) continue;
+    await createFolder(join(caFolder, 'published'), 0o700);
+    await replaceFile(join(caFolder, 'published', publishedAs), der, { mode: 0o644 });
   }
 }
 

@@ -201,7 +201,8 @@ describe('the proof of a backup', () => {
 describe('a restore', () => {
   it('brings everything back, puts the passphrase where it is found, and says that this is an older day', async () => {
     const data = fresh('restored');
-    const list = Buffer.from('a newer list');
+    const der = Buffer.from('a newer list');
+    const list = { der, publishedAs: 'issuing-1.crl' };
     const { manifest } = await restore({ data, findLists: () => Promise.resolve([list]) });
     expect((await readdir(data)).toSorted()).toEqual([
       'authorities',
@@ -219,7 +220,8 @@ describe('a restore', () => {
     });
     expect((await stat(join(data, 'ca.pass'))).mode & 0o777).toBe(0o600);
     expect(await readRestoredMarker(data)).toMatchObject({ backup: manifest.id, ledgerSeq: 1 });
-    expect([...(await readRestoredLists(data)).values()]).toEqual([list]);
+    expect([...(await readRestoredLists(data)).values()]).toEqual([der]);
+    expect(await readFile(join(data, 'published', 'issuing-1.crl'))).toEqual(der);
     expect(() => assertNotHalfRestored(data)).not.toThrow();
     await expect(restore({ data })).rejects.toThrow(/FILE_EXISTS.*not empty/);
   });

@@ -41,14 +41,14 @@ export async function findLock(
     assertStrong(passphrase, `The passphrase in ${file}`);
     return { passphrase };
   }
-  const passphrase = await promptPassphrase('Passphrase for the backup:');
-  // Before it is typed again.
-  assertStrong(passphrase, 'The passphrase');
-  const again = await promptPassphrase('Again:');
-  if (again.reveal() !== passphrase.reveal()) {
-    throw new KeylineError('USAGE', 'The two passphrases differ; nothing was done.');
-  }
-  return { passphrase };
+  return {
+    passphrase: await promptPassphrase('Passphrase for the backup:', {
+      confirm: true,
+      judge: (passphrase) => {
+        assertStrong(new Secret(passphrase), 'The passphrase');
+      },
+    }),
+  };
 }
 
 function assertStrong(passphrase: Secret, what: string): void {

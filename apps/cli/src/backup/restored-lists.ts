@@ -1,7 +1,7 @@
 // CRLs that were published after a backup, from files or over HTTP, judged before anything rests on them.
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Manifest } from '@keyline/backup';
+import type { Manifest, RestoredList } from '@keyline/backup';
 import { isSignedBy } from '@keyline/fleet';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import { decodePem, parseCertificate, parseCrl } from '@keyline/x509';
@@ -12,30 +12,50 @@ const mostBytes = 256 * 1024 * 1024;
 
 /**
  * @param names of files, or http:// and https:// URLs
- * @returns DER
  * @throws {KeylineError} FILE_NOT_FOUND, FILE_UNREADABLE, SERVICE_UNREACHABLE; PATH_INVALID for a list that none of the authorities signed
  */
 export async function loadRestoredLists(
   cwd: string,
   names: readonly string[],
   { database }: Pick<Manifest, 'database'>,
-): Promise<Uint8Array[]> {
+): Promise<RestoredList[]> {
   const issuers = database.authorities
-    .flatMap(({ certificate, root }) => [certificate, root])
-    .map((der) => parseCertificate(Buffer.from(der, 'base64')));
-  const lists: Uint8Array[] = [];
+    .flatMap(({ id, certificate, root }) => [
+      { id, der: certificate },
+      { id: undefined, der: root },
+    ])
+    .map(({ id, der }) => ({ id, certificate: parseCertificate(Buffer.from(der, 'base64')) }));
+  const lists: RestoredList[] = [];
   for (const name of names) {
     const der = derOf(name, await load(cwd, name));
     const crl = parsed(name, der);
-    if (!issuers.some((issuer) => isSignedBy(crl, issuer))) {
+    const issuer = issuers.find(({ certificate }) => isSignedBy(crl, certificate));
+    if (issuer === undefined) {
       throw new KeylineError(
         'PATH_INVALID',
         `${name} is a CRL that none of the authorities in this backup signed, nor their roots. Give those that this Keyline published: /crl/ISSUER.crl of its plain HTTP address, or crl.pem of its Mosquitto.`,
       );
     }
-    lists.push(der);
+    lists.push({ der, publishedAs: publishedAs(issuer.id, crl, database.crlNumbers) });
   }
   return lists;
+}
+
+/**
+ * The file under which the service would have kept it as published, when it is newer than what the backup knows of that list.
+ * @param authority that signed it; undefined: a root, whose lists are brought anew
+ */
+function publishedAs(
+  authority: string | undefined,
+  { distributionPoints, isDelta, number }: ReturnType<typeof parseCrl>,
+  known: Readonly<Record<string, number>>,
+): string | undefined {
+  if (authority === undefined) return undefined;
+  const named = /\/crl\/([a-z0-9-]{1,60})\.crl$/.exec(distributionPoints[0] ?? '')?.[1];
+  const list = (named ?? authority).replace(/-delta$/, '');
+  // A shard's name begins with that of its authority.
+  if (!list.startsWith(authority) || number <= BigInt(known[list] ?? 0)) return undefined;
+  return `${list}${isDelta ? '-delta' : ''}.crl`;
 }
 
 async function load(cwd: string, name: string): Promise<Buffer> {
