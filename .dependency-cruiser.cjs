@@ -42,9 +42,10 @@ const adapters = [
   'config',
   'api',
   'dynsec',
+  'kit',
 ];
 const adapterMayImport = {
-  client: ['api', 'files', 'keys', 'pki', 'x509'],
+  client: ['api', 'files', 'keys', 'kit', 'pki', 'x509'],
   edge: [],
   files: [],
   process: ['files'],
@@ -58,6 +59,7 @@ const adapterMayImport = {
   config: ['x509', 'pki', 'access', 'alerts'],
   api: ['fleet', 'pki', 'access'],
   dynsec: ['mqtt', 'journal', 'files'],
+  kit: [],
 };
 
 /** A room may import only these other rooms (and kernel). */

@@ -1,6 +1,6 @@
 // What is answered about identities, devices and services alike: one, a page of them, and one that was given a certificate.
 import type { DeviceList, DeviceView, EnrollResponse } from '@keyline/api';
-import { identityKindOf, topicsFor, type IdentityKind } from '@keyline/access';
+import { identityKindOf, type IdentityKind } from '@keyline/access';
 import type {
   Caller,
   Device,
@@ -27,6 +27,8 @@ export interface IdentityAnswers {
     enrolled: Enrolled,
     request: FastifyRequest,
     reply: FastifyReply,
+    /** The broker that the request names. */
+    broker?: string,
   ) => Promise<EnrollResponse | FastifyReply>;
 }
 
@@ -86,7 +88,7 @@ export function createIdentityAnswers(service: ServiceContext): IdentityAnswers 
         nextCursor: page.nextCursor,
       };
     },
-    async enrolled(enrolled, request, reply) {
+    async enrolled(enrolled, request, reply, broker) {
       const { device, certificate, role, entry } = enrolled;
       if (!enrolled.created) void reply.status(200);
       const provisioned = await effects.waitForTargets(entry.seq, limits.provisionWait);
@@ -100,11 +102,7 @@ export function createIdentityAnswers(service: ServiceContext): IdentityAnswers 
         device: await one(device),
         serial: certificate.serial,
         ...issued,
-        broker: {
-          url: service.brokerUrl,
-          clientId: device.id,
-          topics: topicsFor(role, device),
-        },
+        broker: service.brokers.accessOf({ device, role, named: broker }),
         provisioned,
         evidence: await effects.evidence({ entry, device: device.id }),
       };

@@ -192,6 +192,7 @@ Example:
       [] as number[],
     )
     .option('--broker-url <url>', 'mqtts:// URL of the broker that identities are pushed to')
+    .option('--broker-websocket-url <url>', 'wss:// URL of the same broker, where it has one')
     .option(
       '--broker-inner-url <url>',
       'URL by which this service reaches that broker, when it is another',

@@ -6,6 +6,7 @@ import type { Caller, FleetContext } from '@keyline/fleet';
 import type { AuthorityKeys } from '@keyline/keys';
 import type { CrlPublisher } from '@keyline/status';
 import type { RoleApplication } from './apply-roles.ts';
+import type { BrokerDirectory } from './broker-directory.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import type { PresenceViews } from './broker-presence.ts';
 import type { Effects } from './effects.ts';
@@ -21,7 +22,7 @@ export interface ServiceContext {
   readonly roleApplication: RoleApplication;
   readonly limits: ServiceConfig['limits'];
   readonly rateLimits: ServiceConfig['rateLimits'];
-  readonly brokerUrl: string;
+  readonly brokers: BrokerDirectory;
   readonly reserve: DiskReserve;
   readonly listeners: ServiceConfig['listeners'];
   readonly origins: OwnOrigins;

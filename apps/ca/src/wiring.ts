@@ -19,6 +19,7 @@ import { createChannelViews } from './alert-channels.ts';
 import { createApiApp } from './api-app.ts';
 import { createRoleApplication } from './apply-roles.ts';
 import { createAuthenticator } from './authenticate.ts';
+import { createBrokerDirectory } from './broker-directory.ts';
 import { createBrokerFiles } from './broker-files.ts';
 import { createPresenceViews } from './broker-presence.ts';
 import { caFolderOf } from './ca-folder.ts';
@@ -49,6 +50,8 @@ export interface ServiceOptions {
   readonly tlsVersion: TlsVersion;
   /** mqtts:// URL, as devices get it; absent: no broker. */
   readonly brokerUrl: string | undefined;
+  /** wss:// URL of the same broker, where it has one. */
+  readonly brokerWebsocketUrl?: string | undefined;
   /** As the service itself reaches it, when that is another. */
   readonly brokerInnerUrl?: string | undefined;
   /** Other services of this machine have the same folder open at the same time. */
@@ -208,7 +211,13 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       }),
       limits: config.service.limits,
       rateLimits: config.service.rateLimits,
-      brokerUrl: brokerUrl ?? '',
+      brokers: await createBrokerDirectory({
+        bundled:
+          brokerUrl === undefined
+            ? undefined
+            : { url: brokerUrl, websocketUrl: options.brokerWebsocketUrl },
+        ...{ targets: config.targets, types: fleet.types, log },
+      }),
       reserve,
       listeners: config.service.listeners,
       origins: { hostNames: names, allowed: config.service.origins },

@@ -17,6 +17,7 @@ import { addBrokerCommands } from './command-line/broker.ts';
 import { addCompletionCommand } from './command-line/completion.ts';
 import { addDeviceCommands } from './command-line/device.ts';
 import { addConfigCommands, addInitCommand, addMoveCommand } from './command-line/init.ts';
+import { addKitCommand } from './command-line/kit.ts';
 import { addLoginCommands } from './command-line/login.ts';
 import { addOperationCommands } from './command-line/operations.ts';
 import { addRoleCommands } from './command-line/role.ts';
@@ -103,6 +104,7 @@ ${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
   addDeviceCommands(program, act);
   addServiceCommands(program, act);
   addRoleCommands(program, act);
+  addKitCommand(program, act);
   addTokenCommands(program, act);
   addBatchCommands(program, act);
   addAuthorityCommands(program, act);

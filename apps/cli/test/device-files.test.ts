@@ -63,6 +63,13 @@ describe('keyline device enroll', () => {
     expect(isPair()).toBe(true);
     expect(workshop.read('d1', 'ca.pem')).toBe(workshop.caPem);
     expect(JSON.parse(workshop.read('d1', 'broker.json'))).toEqual({
+      ...{ broker: 'broker', host: '127.0.0.1', port: 8883, tls: true, userName: 'd1' },
+      addresses: {
+        api: service.url,
+        renew: `${service.url}/v1/renew`,
+        crl: [],
+        ocsp: [],
+      },
       url: 'mqtts://127.0.0.1:8883',
       clientId: 'd1',
       topics: { publish: ['devices/d1/telemetry'], subscribe: ['devices/d1/commands'] },

@@ -46,6 +46,8 @@ export interface DeviceType {
   readonly description: string;
   readonly profile: string;
   readonly role: string;
+  /** Name of the target that its devices are meant to use; absent: the bundled broker, or the first one. */
+  readonly broker?: string;
 }
 
 export type DeviceTypes = ReadonlyMap<string, DeviceType>;

@@ -13,6 +13,7 @@ export {
   type SignResponse,
 } from './routes/batches.ts';
 export type { CertificateView, IssueCertificateRequest } from './routes/certificates.ts';
+export type { BrokerAccessView } from './schemas/broker-access.ts';
 export type {
   DeviceList,
   DeviceView,

@@ -10,12 +10,18 @@ export interface DeviceFiles {
   readonly newCertificate: string;
   /** Trust anchors of service and broker. */
   readonly ca: string;
+  /** Of a broker that has others. */
+  readonly brokerCa: string;
   /** What an MQTT client on the device needs to know. */
   readonly broker: string;
 }
 
 /** @throws {KeylineError} USAGE when the id would lead out of the folder; the rest of it the service judges */
-export function deviceFilesOf(folder: string, id: string): DeviceFiles {
+export function deviceFilesOf(
+  folder: string,
+  id: string,
+  as: 'files' | 'kit' = 'files',
+): DeviceFiles {
   if (id === '' || id.includes('/') || id.includes('\0') || id.startsWith('.')) {
     throw new KeylineError(
       'USAGE',
@@ -29,7 +35,8 @@ export function deviceFilesOf(folder: string, id: string): DeviceFiles {
     certificate,
     newKey: `${key}.new`,
     newCertificate: `${certificate}.new`,
-    ca: join(folder, 'ca.pem'),
+    ca: join(folder, as === 'kit' ? 'trust.pem' : 'ca.pem'),
+    brokerCa: join(folder, 'broker-ca.pem'),
     broker: join(folder, 'broker.json'),
   };
 }

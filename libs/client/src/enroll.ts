@@ -7,10 +7,14 @@ import { isKeylineError, KeylineError, type Clock } from '@keyline/kernel';
 import type { KeyAlgorithm } from '@keyline/x509';
 import { createClient, type ApiClient } from './api-client.ts';
 import type { Caller } from './caller.ts';
+import { assertKitPlaceFree, packFolder, writeConnection } from './kit.ts';
 import { judgeClock, type ClockVerdict } from './certificate-clock.ts';
 import { deviceFilesOf, type DeviceFiles } from './device-files.ts';
 import { assertIsFor, createCsrPem, joinChain, keepKey, keyIn } from './device-key.ts';
 import type { ServiceLocation } from './service-location.ts';
+
+/** A kit in the folder, or in a zip file that is made of the folder (absolute). */
+export type KitPlace = 'folder' | { readonly zip: string };
 
 interface FirstCertificate {
   readonly service: ServiceLocation;
@@ -21,6 +25,10 @@ interface FirstCertificate {
   readonly algorithm: KeyAlgorithm;
   /** A duration such as `12h`; absent: what the profile gives. */
   readonly validity?: string | undefined;
+  /** The broker it is to be told of; absent: that of its type. */
+  readonly broker?: string | undefined;
+  /** A connect kit instead of the files alone. */
+  readonly kit?: KitPlace | undefined;
   readonly clock: Clock;
 }
 
@@ -66,13 +74,22 @@ async function receive(
   caller: Caller,
   ask: (
     client: ApiClient,
-    request: { readonly id: string; readonly csr: string; readonly validity?: string },
+    request: {
+      readonly id: string;
+      readonly csr: string;
+      readonly validity?: string;
+      readonly broker?: string;
+    },
   ) => Promise<{ readonly status: number; readonly answer: EnrollResponse }>,
 ): Promise<EnrolledDevice> {
-  const { service, id, folder, algorithm, validity, clock } = given;
-  const files = deviceFilesOf(folder, id);
+  const { service, id, folder, algorithm, validity, broker, kit, clock } = given;
+  const files = deviceFilesOf(folder, id, kit === undefined ? 'files' : 'kit');
+  if (kit !== undefined) await assertKitPlaceFree(kit === 'folder' ? folder : kit.zip);
   const isFolderNew = !(await isThere(folder));
-  await createFolder(folder);
+  await createFolder(folder, kit === undefined ? undefined : 0o700);
+  const zip = typeof kit === 'object' ? kit.zip : undefined;
+  // A zip file was all that was missing: the answer is asked for again, and is the same.
+  if (zip !== undefined) await removeFile(files.certificate);
   if ((await readTextIfThere(files.certificate, 'the certificate')) !== undefined) {
     throw new KeylineError(
       'FILE_EXISTS',
@@ -90,16 +107,23 @@ async function receive(
       id,
       csr: await createCsrPem(key, id),
       ...(validity === undefined ? {} : { validity }),
+      ...(broker === undefined ? {} : { broker }),
     });
     isAnswered = true;
     assertIsFor(key, answer.certificate);
-    await replaceFile(files.ca, await client.getText('/v1/trust-bundle'), { mode: 0o644 });
-    await replaceFile(files.broker, describeBroker(answer), { mode: 0o644 });
+    const certificate = joinChain(answer.certificate, answer.chain);
+    await writeConnection({
+      identity: { id, kind: answer.device.kind, broker: answer.broker, certificate },
+      ...{ files, folder, api: service.api, trust: await client.getText('/v1/trust-bundle') },
+      isKit: kit !== undefined,
+    });
     // Last: its presence says that the enrollment is complete.
-    const chain = joinChain(answer.certificate, answer.chain);
-    await replaceFile(files.certificate, chain, { mode: 0o644 });
+    await replaceFile(files.certificate, certificate, {
+      mode: kit === undefined ? 0o644 : 0o600,
+    });
     // Another enrollment from here, with a token that was refused, may have taken away the key that it had made.
     await keepKey(files.key, key);
+    if (zip !== undefined) await packFolder(folder, { zip, id, clock });
     const verdict = judgeClock(answer.certificate, clock);
     return { answer, files, isAgain: status === 200, clock: verdict };
   } catch (error) {
@@ -145,15 +169,4 @@ async function isThere(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** File names are relative to the file. */
-function describeBroker({ device, broker }: EnrollResponse): string {
-  const content = {
-    ...broker,
-    certificate: `${device.id}.crt`,
-    key: `${device.id}.key`,
-    ca: 'ca.pem',
-  };
-  return `${JSON.stringify(content, null, 2)}\n`;
 }

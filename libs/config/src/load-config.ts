@@ -120,13 +120,22 @@ export async function loadConfig(
     ]);
     roles.set(value.name, { ...value, source: sourceOf(yaml, value) });
   }
+  const written = targets === undefined ? [] : toTargetConfigs(targets.value, dir);
+  const targetConfigs =
+    targets === undefined ? [] : lists.settle(targets, written, findTargetFaults(written));
   const deviceTypes = new Map<string, DeviceType>();
+  // A mistake in a target is told as its own.
+  const brokerNames =
+    targets === undefined
+      ? undefined
+      : ['broker', ...[...written, ...mistakes].map(({ name }) => name)];
   if (types !== undefined) {
     reportFaults(
       problems,
       types.yaml,
       findTypeFaults(types.value.types, { profiles, roles, broken }),
     );
+    reportFaults(problems, types.yaml, findBrokerFaults(types.value.types, brokerNames));
     for (const type of types.value.types) deviceTypes.set(type.name, type);
   }
   for (const role of roles.values()) {
@@ -144,9 +153,6 @@ export async function loadConfig(
   if (service && serviceConfig)
     reportFaults(problems, service.yaml, findServiceFaults(serviceConfig));
 
-  const written = targets === undefined ? [] : toTargetConfigs(targets.value, dir);
-  const targetConfigs =
-    targets === undefined ? [] : lists.settle(targets, written, findTargetFaults(written));
   if (problems.length > 0 || !alertRules || !serviceConfig) {
     throw toConfigError(dir, problems);
   }
@@ -247,6 +253,24 @@ function findFilterFaults(role: Role): Fault[] {
         return [{ path: [key, position], message: error.detail }];
       }
     }),
+  );
+}
+
+/** @param known undefined: the file of brokers can't be read, which is told as its own */
+function findBrokerFaults(
+  types: readonly DeviceType[],
+  known: readonly string[] | undefined,
+): Fault[] {
+  if (known === undefined) return [];
+  return types.flatMap(({ broker }, position) =>
+    broker === undefined || known.includes(broker)
+      ? []
+      : [
+          {
+            path: ['types', position, 'broker'],
+            message: `there is no broker "${broker}"${suggest(broker, known)}`,
+          },
+        ],
   );
 }
 

@@ -10,6 +10,9 @@ export interface TargetConfig {
   readonly kind: (typeof targetKinds)[number];
   /** mqtts:// URL. */
   readonly url: string;
+  /** How devices reach it, where that is another. */
+  readonly publicUrl?: string | undefined;
+  readonly publicWebsocketUrl?: string | undefined;
   /** Absolute paths of PEM files. */
   readonly ca?: string | undefined;
   readonly certificate?: string | undefined;

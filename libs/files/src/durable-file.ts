@@ -6,6 +6,7 @@ import { link, mkdir, open, rename, rm, stat, unlink, type FileHandle } from 'no
 import { basename, dirname, join } from 'node:path';
 import { KeylineError, messageOf } from '@keyline/kernel';
 import { isNodeError } from './node-error.ts';
+import { unfinished } from './unfinished.ts';
 
 /** Text is UTF-8. In slices: what would be much at once, written a slice at a time. */
 export type FileContent = string | Uint8Array | Slices;
@@ -168,14 +169,6 @@ export async function removeFile(path: string): Promise<void> {
   } catch (error) {
     if (!isNodeError(error, 'ENOENT')) throw error;
   }
-}
-
-/** What is being written and has not its name yet. */
-const unfinished = new Set<string>();
-
-/** Takes away what is half written, before the process ends by a signal. */
-export function removeUnfinished(): void {
-  for (const path of unfinished) rmSync(path, { force: true });
 }
 
 async function placed(

@@ -1,13 +1,13 @@
 export {
   createFolder,
   removeFile,
-  removeUnfinished,
   renameDurably,
   replaceFile,
   replaceFileAtOnce,
   syncFolder,
   writeNewFile,
 } from './durable-file.ts';
+export { writeNewFolder, type NewFile } from './new-folder.ts';
 export { isNodeError } from './node-error.ts';
 export {
   readBounded,
@@ -16,3 +16,4 @@ export {
   readText,
   readTextIfThere,
 } from './read-file.ts';
+export { removeUnfinished } from './unfinished.ts';

@@ -20,6 +20,7 @@ export interface ServeOptions {
   /** Answer as that does: certificates of before the service moved name them. */
   readonly otherHttpPort: readonly number[];
   readonly brokerUrl?: string;
+  readonly brokerWebsocketUrl?: string;
   readonly brokerInnerUrl?: string;
   /** Beside other services on the same folder, each started so. */
   readonly shareDatabase?: boolean;

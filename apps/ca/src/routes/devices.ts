@@ -8,6 +8,7 @@ import {
   renew,
   type StateChange,
 } from '@keyline/fleet';
+import { identityKindOf } from '@keyline/access';
 import { formatInstant, isKeylineError, KeylineError, parseDuration } from '@keyline/kernel';
 import { bearerOf } from '../authenticate.ts';
 import { assertSelf, createIdentityAnswers, getIdentity } from '../identity-answers.ts';
@@ -38,6 +39,8 @@ export function registerDevices(
     rateLimits.assertMayGuess(request, secret);
     const tokenHash = hashToken(secret);
     rateLimits.countEnrollment(tokenHash);
+    const broker = 'broker' in input ? input.broker : undefined;
+    service.brokers.assertKnown(broker);
     try {
       const enrolled = await enroll(fleet, {
         id: 'id' in input ? input.id : undefined,
@@ -47,7 +50,7 @@ export function registerDevices(
         address: request.ip,
       });
       rateLimits.proved(tokenHash);
-      return await answers.enrolled(enrolled, request, reply);
+      return await answers.enrolled(enrolled, request, reply, broker);
     } catch (error) {
       if (isKeylineError(error) && error.code === 'TOKEN_INVALID') rateLimits.countFailure(request);
       throw error;
@@ -84,6 +87,24 @@ export function registerDevices(
     const caller = requireCaller(request.caller);
     assertSelf(caller, params.id);
     return answers.one(await getIdentity(fleet, params.id));
+  });
+
+  register('getConnection', async ({ params, query, request }) => {
+    const caller = requireCaller(request.caller);
+    assertSelf(caller, params.id);
+    const device = await getIdentity(fleet, params.id);
+    const role = fleet.roles.get(fleet.types.get(device.type)?.role ?? '');
+    if (role === undefined) {
+      throw new KeylineError(
+        'ROLE_UNKNOWN',
+        `The type of "${device.id}", "${device.type}", is not configured any more (ca-config/types.yaml), so it has no rights on any broker.`,
+      );
+    }
+    return {
+      id: device.id,
+      kind: identityKindOf(device.type),
+      broker: service.brokers.accessOf({ device, role, named: query.broker }),
+    };
   });
 
   register('getDeviceHistory', async ({ params }) => {

@@ -10,6 +10,7 @@ export function registerServices(register: Register, service: ServiceContext): v
   const answers = createIdentityAnswers(service);
 
   register('createService', async ({ body, request, reply }) => {
+    service.brokers.assertKnown(body.broker);
     const created = await createService(fleet, {
       caller: requireCaller(request.caller),
       name: body.name,
@@ -18,7 +19,7 @@ export function registerServices(register: Register, service: ServiceContext): v
       csr: body.csr,
       validity: validityOf(body.validity),
     });
-    return answers.enrolled(created, request, reply);
+    return answers.enrolled(created, request, reply, body.broker);
   });
 
   register('listServices', ({ query }) => answers.page(query, 'service'));

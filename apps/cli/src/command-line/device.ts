@@ -9,6 +9,7 @@ import {
   withClientOptions,
   withLocationOptions,
 } from './client-options.ts';
+import { withKitOptions } from './kit.ts';
 import type { DeviceChange, ChangeOptions } from '../device/change-device.ts';
 import type { EnrollOptions } from '../device/enroll-device.ts';
 import type { LabelOptions } from '../device/label-device.ts';
@@ -115,15 +116,17 @@ export function addDeviceCommands(program: Command, act: Act): void {
   );
 
   example(
-    withLocationOptions(
-      device
-        .command('enroll')
-        .description(
-          'Enroll a device with an enrollment token. The key is made here and never leaves; writes ID.key, ID.crt (leaf and chain), ca.pem and broker.json. Calling it again after a lost answer is safe.',
-        ),
+    withKitOptions(
+      withLocationOptions(
+        device
+          .command('enroll')
+          .description(
+            'Enroll a device with an enrollment token. The key is made here and never leaves; writes ID.key, ID.crt (leaf and chain), ca.pem and broker.json, or with --kit a connect kit. Calling it again after a lost answer is safe.',
+          ),
+      ),
     )
       .requiredOption('--id <id>', 'device id')
-      .requiredOption('--out <dir>', 'folder for the files (created when it is missing)')
+      .option('--out <dir>', 'folder for the files alone (created when it is missing)')
       .option(
         '--token-file <file>',
         'file (mode 600) with the token to present: an enrollment token; - for stdin',
@@ -138,7 +141,7 @@ export function addDeviceCommands(program: Command, act: Act): void {
       )
       .option('--validity <duration>', 'ask for less than the profile gives, for instance 12h')
       .option('--json', 'print the answer as JSON'),
-    'keyline device enroll --id pump-17 --token-file token.txt --out pump-17/',
+    'keyline device enroll --id pump-17 --token-file token.txt --kit pump-17/',
   ).action(
     act(async (context, options: EnrollOptions) => {
       const { enrollDevice } = await import('../device/enroll-device.ts');

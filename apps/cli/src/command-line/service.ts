@@ -9,6 +9,7 @@ import {
   withLocationOptions,
   type ClientOptions,
 } from './client-options.ts';
+import { withKitOptions } from './kit.ts';
 import type { ChangeOptions, DeviceChange } from '../device/change-device.ts';
 import type { RenewOptions } from '../device/renew-device.ts';
 import type { CreateServiceOptions } from '../service/create-service.ts';
@@ -41,16 +42,21 @@ export function addServiceCommands(program: Command, act: Act): void {
   );
 
   example(
-    withClientOptions(
-      service
-        .command('create')
-        .argument('<name>')
-        .description(
-          'Make a service with a role of ca-config/roles that says "kind: service", known to every broker. The key is made here and never leaves; writes NAME.key, NAME.crt (leaf and chain), ca.pem and broker.json. Calling it again after a lost answer is safe.',
-        ),
+    withKitOptions(
+      withClientOptions(
+        service
+          .command('create')
+          .argument('<name>')
+          .description(
+            'Make a service with a role of ca-config/roles that says "kind: service", known to every broker. The key is made here and never leaves; writes NAME.key, NAME.crt (leaf and chain), ca.pem and broker.json, or with --kit a connect kit. Calling it again after a lost answer is safe.',
+          ),
+      ),
     )
       .requiredOption('--role <role>', 'what it may do, for instance telemetry-reader')
-      .option('--out <dir>', 'folder for the files, created when it is missing (default: NAME)')
+      .option(
+        '--out <dir>',
+        'folder for the files alone, created when it is missing (default: NAME)',
+      )
       .option('--label <name=value>', 'label, for the topics of its role', collectLabel)
       .addOption(
         new Option('--algorithm <name>', 'kind of key')
@@ -58,7 +64,7 @@ export function addServiceCommands(program: Command, act: Act): void {
           .default('ec-p256'),
       )
       .option('--validity <duration>', 'ask for less than the profile gives, for instance PT12H'),
-    'keyline service create dashboard --role telemetry-reader --out dashboard/',
+    'keyline service create dashboard --role telemetry-reader --kit dashboard/',
   ).action(
     act(async (context, name: string, options: CreateServiceOptions) => {
       const { createService } = await import('../service/create-service.ts');

@@ -91,6 +91,8 @@ function report(
   if (config === undefined) return;
   const { profiles, roles, types, targets, alerts } = config;
   const names = (all: Iterable<string>): string => [...all].join(', ') || 'none';
+  // Beside them each role for services makes one of its own, "service:" and its name.
+  const deviceTypes = [...types.keys()].filter((name) => !name.includes(':'));
   const channels = [
     ...(alerts.channels.log ? ['log'] : []),
     ...alerts.channels.webhooks.map(({ name }) => name),
@@ -103,7 +105,7 @@ function report(
       config: folder,
       profiles: [...profiles.keys()],
       roles: [...roles.keys()],
-      types: [...types.keys()],
+      types: deviceTypes,
       targets: targets.map(({ name }) => name),
       channels,
     });
@@ -120,7 +122,7 @@ function report(
       ['folder', folder],
       ['profiles', names(profiles.keys())],
       ['roles', names(roles.keys())],
-      ['device types', names(types.keys())],
+      ['device types', names(deviceTypes)],
       ['brokers of yours', names(targets.map(({ name }) => name))],
       ['alerts go to', names(channels)],
     ])}\nThe configuration is valid.\n`,

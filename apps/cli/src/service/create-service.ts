@@ -1,17 +1,16 @@
 // `keyline service create`: the edge over @keyline/client: who asks, and what became of it on screen.
-import { resolve } from 'node:path';
 import { createService as create, deviceFilesOf } from '@keyline/client';
 import { isKeylineError, KeylineError } from '@keyline/kernel';
 import type { KeyAlgorithm } from '@keyline/x509';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
+import { kitTargetOf, type KitOptions } from '../kit/kit-target.ts';
 import { describeClock } from '../device/describe-clock.ts';
-import { describeEnrolled } from '../device/enroll-device.ts';
+import { describeEnrolled, describeFiles } from '../device/enroll-device.ts';
 import { findCaller, chooseService } from '../find-service.ts';
 
-export interface CreateServiceOptions extends ClientOptions {
+export interface CreateServiceOptions extends ClientOptions, KitOptions {
   readonly role: string;
-  readonly out?: string;
   readonly label?: Readonly<Record<string, string>>;
   readonly algorithm: KeyAlgorithm;
   readonly validity?: string;
@@ -22,8 +21,8 @@ export async function createService(
   name: string,
   options: CreateServiceOptions,
 ): Promise<void> {
-  const { role, algorithm, validity, label: labels = {}, out = name } = options;
-  const folder = resolve(context.cwd, out);
+  const { role, algorithm, validity, broker, label: labels = {} } = options;
+  const { said, folder, kit } = kitTargetOf(context, options, name);
   deviceFilesOf(folder, name);
   const chosen = await chooseService(context, options);
   const caller = await findCaller(context, options, chosen);
@@ -31,21 +30,22 @@ export async function createService(
   const { clock } = context;
   const created = await create({
     ...{ service, caller, id: name, folder, role, labels, algorithm, validity, clock },
+    ...{ kit, broker },
   }).catch((error: unknown) => {
-    if (!isKeylineError(error) || error.code !== 'FILE_EXISTS') throw error;
+    if (!isKeylineError(error) || error.code !== 'FILE_EXISTS' || typeof kit === 'object')
+      throw error;
     throw new KeylineError(
       'FILE_EXISTS',
-      `${error.detail} Use "keyline service renew ${name} --dir ${out}".`,
+      `${error.detail} Use "keyline service renew ${name} --dir ${said}".`,
       { cause: error },
     );
   });
   const { answer, files, isAgain } = created;
   context.terminal.err(describeClock(created.clock));
   if (options.json === true) {
-    const { key, certificate, ca } = files;
-    printJson(context, { ...answer, files: { key, certificate, ca } });
+    printJson(context, { ...answer, ...describeFiles(files, kit) });
     return;
   }
-  const text = describeEnrolled(answer, { folder: out, again: isAgain, now: clock.now() });
+  const text = describeEnrolled(answer, { said, kit, again: isAgain, now: clock.now() });
   context.terminal.out(text);
 }

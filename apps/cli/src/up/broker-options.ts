@@ -30,3 +30,10 @@ export function parseBrokerOption(text: string): readonly [string, string] | str
   if (instead === undefined) return [`--${name}`, value];
   return `--${name} is decided by keyline up itself. ${instead}`.trim();
 }
+
+/** Of MQTT over WebSocket, in the arguments for keyline-broker; the last one counts. 0 is any port, which nobody can be told. */
+export function findWebsocketPort(brokerArgs: readonly string[]): number | undefined {
+  const at = brokerArgs.lastIndexOf('--websocket-port');
+  const port = at < 0 ? 0 : Number(brokerArgs[at + 1]);
+  return Number.isInteger(port) && port > 0 && port <= 65_535 ? port : undefined;
+}

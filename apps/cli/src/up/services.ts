@@ -27,9 +27,11 @@ export function caSpec(
     tlsVersion: '1.2' | '1.3' | undefined;
     /** To listen on beside what the plan says. */
     alsoListen: readonly string[];
+    /** Of the broker, where it speaks MQTT over WebSocket. */
+    websocketPort: number | undefined;
   },
 ): ChildSpec {
-  const { layout, plan, config, tlsVersion, alsoListen } = given;
+  const { layout, plan, config, tlsVersion, alsoListen, websocketPort } = given;
   const listens = plan.listen === undefined && alsoListen.length > 0 ? [plan.host] : [];
   const { dnsNames, ipAddresses } = namesOf(plan);
   return {
@@ -49,6 +51,15 @@ export function caSpec(
       ...['--http-port', String(plan.ports.http)],
       ...earlierHttpPortsOf(plan).flatMap((port) => ['--other-http-port', String(port)]),
       ...['--broker-url', urlsOf(plan).broker],
+      ...(websocketPort === undefined
+        ? []
+        : [
+            '--broker-websocket-url',
+            urlsOf({ ...plan, ports: { ...plan.ports, broker: websocketPort } }).broker.replace(
+              'mqtts',
+              'wss',
+            ),
+          ]),
       ...['--broker-inner-url', innerUrlsOf(plan).broker],
       ...['--ready-file', filesOf('keyline-ca', layout).readyFile],
     ],

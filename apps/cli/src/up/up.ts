@@ -27,6 +27,7 @@ import {
   type Plan,
 } from './plan.ts';
 import { defaultConfig } from './programs.ts';
+import { findWebsocketPort } from './broker-options.ts';
 import { brokerSpec, caSpec } from './services.ts';
 import { keepRootCrl } from './root-crl.ts';
 import { refreshTrust } from './trust.ts';
@@ -176,10 +177,12 @@ async function supervise(
     },
     now: () => context.clock.now(),
   };
+  const brokerArgs = [...(plant?.broker.args ?? []), ...options.brokerOption];
   children.ca = new Child(
     caSpec({
       ...{ ...shared, config, tlsVersion: plant?.apiTlsVersion },
       alsoListen: await findEarlierListens(plan, say),
+      websocketPort: findWebsocketPort(brokerArgs),
     }),
   );
   const before = await readAdmin(layout);
@@ -192,7 +195,7 @@ async function supervise(
   children.broker = new Child(
     brokerSpec({
       ...{ ...shared, config, admin: admin.request.name },
-      more: [...(plant?.broker.args ?? []), ...options.brokerOption],
+      more: brokerArgs,
     }),
   );
   let stopUpkeep = (): void => undefined;

@@ -16,6 +16,12 @@ import {
   plainText,
   timestamp,
 } from '../schemas/common.ts';
+import {
+  BrokerAccessSchema,
+  BrokerName,
+  ConnectionQuerySchema,
+  ConnectionSchema,
+} from '../schemas/broker-access.ts';
 import { EvidenceSchema } from '../schemas/evidence.ts';
 import { CertificateSchema } from './certificates.ts';
 import { administrators, json, jsonOrCsr, readers, type RouteContract } from './route-contract.ts';
@@ -68,11 +74,6 @@ export const DeviceSchema = object({
 });
 export type DeviceView = Static<typeof DeviceSchema>;
 
-const TopicsSchema = object({
-  publish: Type.Array(Type.String()),
-  subscribe: Type.Array(Type.String()),
-});
-
 export const EnrollRequestSchema = object({
   id: Type.Optional(DeviceIdSchema),
   csr: PemCsr,
@@ -84,6 +85,7 @@ export const EnrollRequestSchema = object({
     }),
   ),
   validity: Type.Optional(ValidityRequest),
+  broker: BrokerName,
 });
 
 export const EnrollResponseSchema = object({
@@ -93,7 +95,7 @@ export const EnrollResponseSchema = object({
   chain: Type.Array(PemCertificate, {
     description: 'Issuing CA first; the root is in /v1/trust-bundle.',
   }),
-  broker: object({ url: Type.String(), clientId: Type.String(), topics: TopicsSchema }),
+  broker: BrokerAccessSchema,
   provisioned: Type.Boolean({
     description: 'Whether every broker knows the identity already; false: pending, see evidence.',
   }),
@@ -253,6 +255,18 @@ export const deviceRoutes = {
     status: 200,
     params: DeviceParamsSchema,
     response: DeviceSchema,
+  },
+  getConnection: {
+    method: 'GET',
+    url: '/v1/devices/:id/connection',
+    admits: [...readers, 'device', 'service'],
+    tag: 'devices',
+    summary: 'The broker that a device or service is meant to use, and its topics there',
+    description: 'Each may ask for itself.',
+    status: 200,
+    params: DeviceParamsSchema,
+    query: ConnectionQuerySchema,
+    response: ConnectionSchema,
   },
   getDeviceHistory: {
     method: 'GET',

@@ -14,6 +14,7 @@ import {
   DeviceSchema,
   EnrollResponseSchema,
 } from './devices.ts';
+import { BrokerName } from '../schemas/broker-access.ts';
 import { administrators, json, readers, type RouteContract } from './route-contract.ts';
 
 export const CreateServiceRequestSchema = object(
@@ -27,6 +28,7 @@ export const CreateServiceRequestSchema = object(
     csr: PemCsr,
     labels: Type.Optional(LabelsSchema),
     validity: Type.Optional(ValidityRequest),
+    broker: BrokerName,
   },
   'An application that brokers are to know.',
 );

@@ -50,7 +50,8 @@ export function enrolled(id: string, certificate: string): EnrollResponse {
     certificate,
     chain: [],
     broker: {
-      url: 'mqtts://127.0.0.1:8883',
+      ...{ name: 'broker', url: 'mqtts://127.0.0.1:8883', websocketUrl: null, trust: null },
+      userName: id,
       clientId: id,
       topics: { publish: [`devices/${id}/telemetry`], subscribe: [`devices/${id}/commands`] },
     },

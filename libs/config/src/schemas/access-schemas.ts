@@ -53,6 +53,12 @@ export const DeviceTypesSchema = Type.Object(
           description: DescriptionSchema,
           profile: Type.String({ description: 'A profile of kind "device".' }),
           role: Type.String({ description: 'A role of ca-config/roles, of kind "device".' }),
+          broker: Type.Optional(
+            Type.String({
+              description:
+                'The broker that its devices are told to use: a name in targets.yaml, or "broker", the bundled one. Left out: the bundled one, else the first of targets.yaml.',
+            }),
+          ),
         },
         closed,
       ),

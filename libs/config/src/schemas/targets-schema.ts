@@ -36,6 +36,21 @@ export const TargetsSchema = Type.Object(
               maxLength: 500,
               description: 'A broker that speaks dynamic security, over TLS.',
             }),
+            publicUrl: Type.Optional(
+              Type.String({
+                pattern: '^mqtts://[^\\s@/?#]+$',
+                maxLength: 500,
+                description:
+                  'How devices reach it, where that is another address: it stands in what they are told at enrollment, and in connect kits.',
+              }),
+            ),
+            publicWebsocketUrl: Type.Optional(
+              Type.String({
+                pattern: '^wss://[^\\s@?#]+$',
+                maxLength: 500,
+                description: 'How pages in browsers reach it: MQTT over WebSocket over TLS.',
+              }),
+            ),
             ca: file("What its server certificate is checked against; absent: Keyline's roots."),
             certificate: file("Identity that administers it; absent: Keyline's own."),
             key: file('Its private key (mode 600).'),
