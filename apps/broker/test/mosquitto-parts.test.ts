@@ -1,9 +1,10 @@
 // What the supervisor decides without a Mosquitto: when to reload and how, and what goes into the state file.
+import { Readable, Writable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { prepareState } from '../src/mosquitto/dynsec-file.ts';
 import { KeptSessions } from '../src/mosquitto/kept-sessions.ts';
-import { readConnected, type ConnectedClient } from '../src/mosquitto/log-lines.ts';
+import { LogLines, readConnected, type ConnectedClient } from '../src/mosquitto/log-lines.ts';
 import { ReloadPlan } from '../src/mosquitto/reload-plan.ts';
 
 const log = pino({ level: 'silent' });
@@ -300,5 +301,36 @@ describe('the state file', () => {
 
   it.each(['', '[]', '{"clients":', 'null'])('is not made of %j', (text) => {
     expect(prepareState(text, { admins: [], login })).toBeUndefined();
+  });
+});
+
+describe('what Mosquitto logs', () => {
+  it.each([
+    [
+      'Client pump-1 disconnected due to oversize packet.',
+      /^Client pump-1 .*At most 2048 bytes of one packet.*--max-packet-size/,
+    ],
+    ['Client <unknown> disconnected due to protocol error.', /WebSocket.*mqtts:\/\//],
+    ['OpenSSL Error[0]: error:1408F09C:SSL routines:ssl3_get_record:http request', /speaks HTTP/],
+    [
+      'OpenSSL Error[0]: error:1408F10B:SSL routines:ssl3_get_record:wrong version number',
+      /MQTT without it: use mqtts:\/\//,
+    ],
+  ])('is told with what to do: %s', async (line, said) => {
+    const lines: string[] = [];
+    const stream = new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        lines.push(...chunk.toString().trimEnd().split('\n'));
+        done();
+      },
+    });
+    const events = { onConnected: () => undefined, onLine: () => undefined };
+    new LogLines(pino(stream), events, { maxPacketSize: 2048 }).follow(
+      Readable.from([`${line}\n`]),
+    );
+    await expect.poll(() => lines).toHaveLength(1);
+    const { level, msg } = JSON.parse(lines[0] ?? '') as { level: number; msg: string };
+    expect(level).toBe(40);
+    expect(msg).toMatch(said);
   });
 });

@@ -26,9 +26,22 @@ export class LogLines {
   #last: string[] = [];
   #canaries = 0;
 
-  constructor(log: Logger, events: LineEvents) {
+  readonly #ofLimits: readonly Meaning[];
+
+  constructor(
+    log: Logger,
+    events: LineEvents,
+    { maxPacketSize }: { readonly maxPacketSize: number },
+  ) {
     this.#log = log.child({ part: 'mosquitto' });
     this.#events = events;
+    this.#ofLimits = [
+      [
+        /^Client .* disconnected due to oversize packet\.$/,
+        'warn',
+        `At most ${String(maxPacketSize)} bytes of one packet are taken: send smaller messages, or raise --max-packet-size of the broker.`,
+      ],
+    ];
   }
 
   /** The end of what it said, for whoever asks why it ended. */
@@ -64,7 +77,10 @@ export class LogLines {
       this.#log.debug(text);
       return;
     }
-    const [, level, remedy] = meanings.find(([pattern]) => pattern.test(text)) ?? [];
+    const [, level, remedy] =
+      this.#ofLimits.find(([pattern]) => pattern.test(text)) ??
+      meanings.find(([pattern]) => pattern.test(text)) ??
+      [];
     this.#log[level ?? 'info'](
       remedy === undefined ? {} : { remedy },
       remedy === undefined ? text : `${text} ${remedy}`,
@@ -84,7 +100,9 @@ export function readConnected(line: string): ConnectedClient | undefined {
 
 const refusedPattern = /^OpenSSL Error.*certificate verify failed/;
 
-const meanings: readonly (readonly [RegExp, 'debug' | 'warn' | 'error', string?])[] = [
+type Meaning = readonly [RegExp, 'debug' | 'warn' | 'error', string?];
+
+const meanings: readonly Meaning[] = [
   [/^New connection from /, 'debug'],
   // The supervisor's own questions, one for each client that connects.
   [/^dynsec: supervisor@/, 'debug'],
@@ -104,9 +122,14 @@ const meanings: readonly (readonly [RegExp, 'debug' | 'warn' | 'error', string?]
     'This client offered no certificate: every client needs one.',
   ],
   [
-    /^OpenSSL Error.*(?:wrong version number|http request|packet length too long)/,
+    /^OpenSSL Error.*http(?:s proxy)? request/,
     'warn',
-    'This client speaks no TLS: use mqtts:// instead of mqtt://.',
+    'This client speaks HTTP to the port of MQTT over TLS: the API has another port.',
+  ],
+  [
+    /^OpenSSL Error.*(?:wrong version number|packet length too long)/,
+    'warn',
+    'This client speaks no TLS, but most likely MQTT without it: use mqtts:// instead of mqtt://, on this port. There is no port without TLS.',
   ],
   [
     /^OpenSSL Error.*alert (?:unknown ca|bad certificate|certificate)/,
@@ -114,6 +137,11 @@ const meanings: readonly (readonly [RegExp, 'debug' | 'warn' | 'error', string?]
     'This client did not accept the broker’s certificate: give it the trust bundle (trust.pem), and connect by a name that is in the certificate.',
   ],
   [/^OpenSSL Error/, 'warn'],
+  [
+    /^Client <unknown> disconnected due to protocol error\.$/,
+    'warn',
+    'What it sent is no MQTT: HTTP or MQTT over WebSocket most likely. This port takes MQTT over TLS alone: use mqtts://.',
+  ],
   [/^(?:Error|Fatal)/i, 'error'],
   [/^Warning/i, 'warn'],
 ];

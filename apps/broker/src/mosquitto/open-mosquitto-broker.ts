@@ -104,6 +104,7 @@ async function openLocked(
     folder,
     pidFile,
     admins: options.admins,
+    limits,
     paces,
     log,
     events: {

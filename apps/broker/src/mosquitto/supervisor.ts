@@ -15,6 +15,7 @@ import { createLogin, prepareState } from './dynsec-file.ts';
 import type { InstalledMosquitto } from './find-mosquitto.ts';
 import { LogLines, type ConnectedClient } from './log-lines.ts';
 import { startMosquitto, stopPatience } from './mosquitto-process.ts';
+import type { Limits } from '../options.ts';
 import type { Paces } from './options.ts';
 import { runtimeFiles, type RuntimeFolder } from './runtime-folder.ts';
 import { SessionPurge } from './session-purge.ts';
@@ -26,6 +27,8 @@ interface SupervisorOptions {
   readonly folder: RuntimeFolder;
   readonly pidFile: string;
   readonly admins: readonly string[];
+  /** For what is said of its log. */
+  readonly limits: Pick<Limits, 'maxPacketSize'>;
   readonly paces: Paces;
   readonly log: Logger;
   readonly events: {
@@ -95,18 +98,22 @@ export class Supervisor {
         await this.#control.discardSession(clientId);
       },
     });
-    this.#lines = new LogLines(options.log, {
-      onLine: (line) => {
-        options.events.onLine(line);
-        this.#purge.read(line);
+    this.#lines = new LogLines(
+      options.log,
+      {
+        onLine: (line) => {
+          options.events.onLine(line);
+          this.#purge.read(line);
+        },
+        onConnected: (client) => {
+          const { username } = client;
+          options.events.onConnected(client);
+          // Its own connection; everybody else is looked up.
+          if (username?.startsWith('supervisor@') === false) this.#guard.saw(username);
+        },
       },
-      onConnected: (client) => {
-        const { username } = client;
-        options.events.onConnected(client);
-        // Its own connection; everybody else is looked up.
-        if (username?.startsWith('supervisor@') === false) this.#guard.saw(username);
-      },
-    });
+      options.limits,
+    );
   }
 
   get isServing(): boolean {
