@@ -58,6 +58,17 @@ it('names the plain listener where the API is asked for a CRL', async () => {
   expect(other.body.detail).toBe('There is no GET /nothing here. The API is described at /docs.');
 });
 
+it('answers HTTP on the port of the API with a short text that says https', async () => {
+  const { api } = issuingCa.service;
+  for (let n = 0; n < 3; n++) {
+    const response = await fetch(`http://127.0.0.1:${portOf('api')}/v1/devices`);
+    expect(response.status).toBe(400);
+    expect(await response.text()).toMatch(/This port speaks HTTPS: call https:/);
+  }
+  expect((await issuingCa.call('GET', '/v1/devices', { as: issuingCa.admin })).status).toBe(200);
+  expect(api.server.listening).toBe(true);
+});
+
 it('counts what a flood of refusals has no lines for by its reason', () => {
   let now = 0;
   const said: [object, string][] = [];
