@@ -6,6 +6,8 @@ import { expectStatus } from '../support/answers.ts';
 import { createDeviceKey } from '../support/device-key.ts';
 import { administer } from '../support/dynsec-admin.ts';
 import { readEnrolled, type EnrolledDevice } from '../support/fleet.ts';
+import { keylineCommand } from '../support/keyline.ts';
+import { runProgram } from '../support/openssl.ts';
 import { useKeyline } from '../support/use-keyline.ts';
 
 const suite = useKeyline();
@@ -46,6 +48,11 @@ it('does not let an old key back in at the broker, nor what it renews to, and ra
   await suite.keyline.stop();
   for (const file of database(ca)) rmSync(file);
   for (const file of database(backup)) cpSync(file, join(ca, file.slice(backup.length)));
+  await expect(suite.restart()).rejects.toThrow(/is a copy/);
+  const said = await runProgram(keylineCommand, [
+    ...['restore', '--copy', '--data', suite.keyline.data],
+  ]);
+  expect(said.code, said.err).toBe(0);
   await suite.restart();
   await expect
     .poll(async () => {

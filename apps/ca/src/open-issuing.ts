@@ -1,5 +1,6 @@
 // The issuing CA ready to sign: configuration, database, authorities. What `install` and `serve` both begin with.
 import { openAuthorities, type Authorities } from '@keyline/authorities';
+import { readRestoredMarker, type RestoredMarker } from '@keyline/backup';
 import { loadConfig, type KeylineConfig } from '@keyline/config';
 import { obeyRootCrls, type FleetContext } from '@keyline/fleet';
 import { openFeed, type Feed } from '@keyline/ledger';
@@ -22,6 +23,8 @@ export interface Issuing {
   readonly urlsOf: (authority: string) => AuthorityUrls;
   readonly fleet: FleetContext;
   readonly settings: CaSettings;
+  /** What was said of a copy that nobody has acted on yet. */
+  readonly restored: RestoredMarker | undefined;
   close(): Promise<void>;
 }
 
@@ -39,7 +42,12 @@ export async function openIssuing(options: {
   const folder = caFolderOf(options.data);
   const settings = await loadSettings(folder);
   const keys = openKeys(folder, settings);
-  const store = await openSqliteStore({ path: folder.database, shared });
+  const restored = await readRestoredMarker(folder.path);
+  const store = await openSqliteStore({
+    path: folder.database,
+    shared,
+    isCopy: restored !== undefined,
+  });
   let feed: Feed | undefined;
   const close = async (): Promise<void> => {
     feed?.close();
@@ -68,6 +76,7 @@ export async function openIssuing(options: {
       feed,
       keys,
       settings,
+      restored,
       authorities,
       urlsOf: (id) => urlsOf(id, settings),
       fleet: {

@@ -1,6 +1,7 @@
 // A database that somebody brought back from an older day: nobody who was revoked since gets in again.
 import { cp, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { acceptCopy } from '@keyline/backup';
 import { parseCrl } from '@keyline/x509';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { buildIssuingCa, makeCsr, type Answer, type IssuingCa } from './support/issuing-ca.ts';
@@ -41,6 +42,14 @@ async function restore(from: string): Promise<void> {
   }
 }
 
+/** As `keyline restore --copy`. */
+const sayIsCopy = (...lists: readonly Uint8Array[]): Promise<unknown> =>
+  acceptCopy({
+    data: issuingCa.data,
+    findLists: () => Promise.resolve(lists),
+    now: Date.now(),
+  });
+
 const crlOf = async () => parseCrl((await issuingCa.plain('GET', '/crl/issuing-1.crl')).bytes);
 const stateOf = async (serial: string): Promise<string> =>
   (await call('GET', `/v1/certificates/${serial}`)).body.state as string;
@@ -57,7 +66,10 @@ describe('a database from an older day', () => {
     await call('POST', '/v1/devices/held-1/suspend', { wait: true });
     await call('DELETE', `/v1/tokens/${String(open.body.token?.id ?? open.body.id)}`);
     const published = await crlOf();
-    await whileStopped(() => restore(copy));
+    await whileStopped(async () => {
+      await restore(copy);
+      await sayIsCopy();
+    });
 
     expect(await stateOf(before.body.serial as string)).toBe('revoked');
     expect(await stateOf(held.body.serial as string)).toBe('revoked');
@@ -104,6 +116,57 @@ describe('a database from an older day', () => {
     expect((await acknowledge(standing!)).body.code).toBe('REQUEST_INVALID');
     expect(await keys()).toContain(standing);
     expect((await acknowledge('identity:nobody:not-on-record')).body.code).toBe('NOT_FOUND');
+  });
+
+  it('starts nothing until somebody says that it is a copy', async () => {
+    await enroll('kept-1');
+    const copy = join(issuingCa.folder, 'copy');
+    await issuingCa.service.close();
+    await backup(copy);
+    await restore(copy);
+    await expect(issuingCa.restart()).rejects.toMatchObject({
+      code: 'STORE_COPIED',
+      detail: expect.stringContaining('keyline restore --copy'),
+    });
+    // Asked again, it says the same: nothing was settled by the attempt.
+    await expect(issuingCa.restart()).rejects.toMatchObject({ code: 'STORE_COPIED' });
+    await sayIsCopy();
+    await issuingCa.restart();
+    expect((await call('GET', '/v1/devices/kept-1')).body.state).toBe('active');
+    // It is at home there now.
+    await issuingCa.restart();
+  });
+
+  it('with all that was beside it takes what a list that was given says, and uses no number twice', async () => {
+    const revoked = await enroll('gone-1');
+    const unseen = await enroll('unseen-1');
+    const copy = join(issuingCa.folder, 'copy');
+    await whileStopped(() => cp(issuingCa.data, copy, { recursive: true }));
+    await call('POST', '/v1/devices/gone-1/revoke', { wait: true });
+    const given = await issuingCa.plain('GET', '/crl/issuing-1.crl');
+    await call('POST', '/v1/devices/unseen-1/suspend', { wait: true });
+    const published = await crlOf();
+    const later = await enroll('later-1');
+    await whileStopped(async () => {
+      await rm(issuingCa.data, { recursive: true });
+      await cp(copy, issuingCa.data, { recursive: true });
+      await sayIsCopy(given.bytes);
+    });
+    expect(await stateOf(revoked.body.serial as string)).toBe('revoked');
+    // Nobody was left who could say so: that is what the alert is about.
+    expect(await stateOf(unseen.body.serial as string)).toBe('active');
+    expect((await call('GET', `/v1/certificates/${String(later.body.serial)}`)).status).toBe(404);
+    await expect
+      .poll(async () => (await crlOf()).number)
+      .toBeGreaterThan(published.number + 1_000_000n);
+    await expect
+      .poll(() => readdir(issuingCa.data))
+      .not.toEqual(expect.arrayContaining([expect.stringMatching(/^restored/)]));
+    const { number } = await crlOf();
+    await issuingCa.restart();
+    await call('POST', '/v1/devices/unseen-1/suspend', { wait: true });
+    // It goes on from there, by ones.
+    expect(Number((await crlOf()).number) - Number(number)).toBeLessThan(10);
   });
 
   it('is not made out of what somebody else put there, or of half a file', async () => {

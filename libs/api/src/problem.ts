@@ -72,6 +72,7 @@ export const problemTable = {
   FILE_NOT_FOUND: [500, 'A file is missing'],
   FILE_UNREADABLE: [500, 'A file can not be read'],
   STORE_MISSING: [500, 'The database is missing'],
+  STORE_COPIED: [500, 'The database is a copy'],
   STORE_STALE: [500, 'The database has another version'],
   STORE_CONFLICT: [409, 'The same thing was changed at the same time'],
   LEASE_LOST: [409, 'Another service acts in this one’s place'],

@@ -1,3 +1,4 @@
+export { acceptCopy } from './accept-copy.ts';
 export { assertRecipient, type BackupKey, type BackupLock } from './age-file.ts';
 export { backupName, removeOldBackups } from './backup-folder.ts';
 export { findBackupSource, type BackupSource } from './backup-source.ts';
@@ -12,6 +13,7 @@ export { configurationName, makeBackup, type MadeBackup } from './make-backup.ts
 export type { Manifest } from './manifest.ts';
 export { restoreBackup, type Restored, type RestoredList } from './restore-backup.ts';
 export {
+  endRestored,
   readRestoredLists,
   readRestoredMarker,
   restoredListsOf,

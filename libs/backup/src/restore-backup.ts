@@ -193,7 +193,7 @@ async function placePassphrase(data: string, caFolder: string, passphrase: Secre
 }
 
 /** Kept as they are, and put where the service looks for what was published: it takes no revocation back that it finds there. */
-async function placeLists(caFolder: string, lists: readonly RestoredList[]): Promise<void> {
+export async function placeLists(caFolder: string, lists: readonly RestoredList[]): Promise<void> {
   if (lists.length === 0) return;
   const folder = restoredListsOf(caFolder);
   await rm(folder, { recursive: true, force: true });

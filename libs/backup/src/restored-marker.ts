@@ -1,8 +1,8 @@
 // The word that `keyline restore` leaves in the folder of an issuing CA: what is here is a copy of an earlier day. The CA acts on it when it
 // starts next, before it answers anybody, and takes it away when it has.
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isNodeError, readTextIfThere, replaceFile } from '@keyline/files';
+import { isNodeError, readTextIfThere, removeFile, replaceFile, syncFolder } from '@keyline/files';
 import { KeylineError } from '@keyline/kernel';
 import { Type, type Static } from 'typebox';
 import { Value } from 'typebox/value';
@@ -69,4 +69,11 @@ export async function readRestoredLists(caFolder: string): Promise<ReadonlyMap<s
     lists.set(name, await readFile(join(folder, name)));
   }
   return lists;
+}
+
+/** The issuing CA has acted on it: it is a database like any other from here on. @throws what the file system throws */
+export async function endRestored(caFolder: string): Promise<void> {
+  await removeFile(restoredMarkerOf(caFolder));
+  await rm(restoredListsOf(caFolder), { recursive: true, force: true });
+  await syncFolder(caFolder);
 }

@@ -78,6 +78,7 @@ export type ErrorCode =
   | 'FILE_NOT_FOUND'
   | 'FILE_UNREADABLE'
   | 'STORE_MISSING'
+  | 'STORE_COPIED'
   | 'STORE_STALE'
   | 'STORE_CONFLICT'
   | 'LEASE_LOST'

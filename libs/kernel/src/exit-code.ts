@@ -97,6 +97,7 @@ const exitCodeOfError = {
   FILE_NOT_FOUND: badFile,
   FILE_UNREADABLE: badFile,
   STORE_MISSING: badFile,
+  STORE_COPIED: badFile,
   STORE_STALE: badFile,
   STORE_CONFLICT: refused,
   LEASE_LOST: refused,

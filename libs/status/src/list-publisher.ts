@@ -55,10 +55,12 @@ export async function openListPublisher(
     /** What each CRL is published under. @throws {KeylineError} LEASE_LOST */
     readonly condition: () => Write;
     readonly onPublished: ((crl: Crl) => void) | undefined;
+    /** A number above which those that are published from now on are, however few are known: the list was published by one who knew more. */
+    readonly above: number;
   },
 ): Promise<ListPublisher> {
   const { name, authority, shard, certificate, distributionPoint } = list;
-  const { store, clock, schedule, condition, onPublished } = options;
+  const { store, clock, schedule, condition, onPublished, above } = options;
   let complete = await store.findLatestCrl(name, 'complete');
   let delta = await store.findLatestCrl(name, 'delta');
   /** What changed since the complete CRL: the entries of the next delta. */
@@ -83,7 +85,7 @@ export async function openListPublisher(
     return judged.covers;
   }
 
-  const nextNumber = (): number => Math.max(complete?.number ?? 0, delta?.number ?? 0) + 1;
+  const nextNumber = (): number => Math.max(complete?.number ?? 0, delta?.number ?? 0, above) + 1;
 
   function restAfter(begun: number, kind: Crl['kind']): void {
     const ended = performance.now();
@@ -226,6 +228,7 @@ export async function openListPublisher(
       const now = clock.now();
       return (
         complete === undefined ||
+        complete.number <= above ||
         // The service moved: what it issues now names a list that this one does not say it is.
         !saysWhatItCovers(complete) ||
         now >= complete.thisUpdate + schedule.interval ||

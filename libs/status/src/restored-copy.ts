@@ -1,6 +1,7 @@
-// A database that is an older copy: the CRLs that were published are ahead of those it knows. It must not take a revocation back, so
-// what the published lists say is taken into it, and whatever could have been revoked or used up since, unseen, ends.
-import type { Authorities } from '@keyline/authorities';
+// A database that is an older copy: somebody said so (`keyline restore`), or the CRLs that were published are ahead of those it knows. It
+// must not take a revocation back, so what the published lists say is taken into it, and whatever could have been revoked or used up
+// since, unseen, ends.
+import type { Authorities, CrlList } from '@keyline/authorities';
 import {
   isSignedBy,
   type Alert,
@@ -12,10 +13,19 @@ import {
 } from '@keyline/fleet';
 import type { NewEntry } from '@keyline/ledger';
 import { KeylineError, type SerialHex } from '@keyline/kernel';
-import { revocationReasons } from '@keyline/pki';
+import { coversAs, revocationReasons } from '@keyline/pki';
 import { parseCrl, type ParsedCertificate, type ParsedCrl } from '@keyline/x509';
 
+/** What is known of a copy that was brought back on purpose. */
+export interface SaidCopy {
+  /** RFC 3339, of the last that the copy knows. */
+  readonly backedUpAt: string;
+  /** CRLs that were given with it, DER, of whatever list. */
+  readonly lists: readonly Uint8Array[];
+}
+
 export interface RestoredCopy {
+  readonly said: Pick<SaidCopy, 'backedUpAt'> | undefined;
   /** Lists of which a newer one had been published. */
   readonly lists: readonly string[];
   /** Certificates that only the published lists said to be revoked. */
@@ -35,8 +45,12 @@ interface Ahead {
 /** No look at how things stand can end it: it is there until somebody acknowledges it, over restarts. */
 const alertKey = 'database:keyline.db:restored';
 
-export function describeRestored({ lists, revoked, ended }: RestoredCopy): string {
-  return `The database is an older copy: newer CRLs of ${lists.join(', ')} had been published. ${String(revoked)} certificates were revoked anew from them, and ${String(ended)} tokens and batches, which may have been revoked or used since, were ended. Devices that enrolled after the copy was made are not known here: enroll them anew.`;
+export function describeRestored({ said, lists, revoked, ended }: RestoredCopy): string {
+  const why =
+    said === undefined
+      ? `newer CRLs of ${lists.join(', ')} had been published`
+      : `it was brought back, and knows nothing after ${said.backedUpAt}${lists.length === 0 ? '. No newer CRL was there' : `; newer CRLs of ${lists.join(', ')} were there`}`;
+  return `The database is an older copy: ${why}. ${String(revoked)} certificates were revoked anew from them, and ${String(ended)} tokens and batches, which may have been revoked or used since, were ended. Certificates that were issued after the copy was made are not on record and good for nothing: an alert comes for each that shows itself.`;
 }
 
 /** Writes of one commit: the event loop has its turns between them. */
@@ -44,15 +58,17 @@ const writesAtOnce = 500;
 
 /**
  * @param published DER by file name, as `readPublishedLists` gives it; what none of the authorities signed is left alone
- * @returns undefined when the database is as new as what was published
+ * @param said when it is known to be a copy
+ * @returns undefined when the database is as new as what was published, and nobody says otherwise
  */
 export async function recoverRestoredCopy(
   context: Context,
   authorities: Pick<Authorities, 'all' | 'roots'>,
   published: ReadonlyMap<string, Uint8Array>,
+  said?: SaidCopy,
 ): Promise<RestoredCopy | undefined> {
-  const ahead = await findAhead(context, authorities, published);
-  if (ahead.length === 0) return undefined;
+  const ahead = await findAhead(context, authorities, published, said?.lists ?? []);
+  if (ahead.length === 0 && said === undefined) return undefined;
   const at = context.clock.now();
   const ledgerSeq = await context.store.lastSeq();
   const revoked = await revokeListed(context, ahead, at);
@@ -73,7 +89,10 @@ export async function recoverRestoredCopy(
     });
   const lists = [...new Set(ahead.map(({ list }) => list))];
   const data = { kind: 'database-restored', subject: 'database', lists, revoked } as const;
-  const copy = { lists, revoked, ended };
+  const copy = {
+    said: said === undefined ? undefined : { backedUpAt: said.backedUpAt },
+    ...{ lists, revoked, ended },
+  };
   const alert: Alert = {
     key: alertKey,
     severity: 'critical',
@@ -105,33 +124,61 @@ export async function recoverRestoredCopy(
   return copy;
 }
 
+interface Issued {
+  readonly list: string;
+  readonly certificate: ParsedCertificate;
+  /** Absent: of a root. */
+  readonly distributionPoint: CrlList['distributionPoint'] | 'any';
+}
+
 async function findAhead(
   { store }: Context,
   authorities: Pick<Authorities, 'all' | 'roots'>,
   published: ReadonlyMap<string, Uint8Array>,
+  given: readonly Uint8Array[],
 ): Promise<Ahead[]> {
-  const issuers: { list: string; certificate: ParsedCertificate }[] = [
+  const issued: Issued[] = [
+    ...authorities.all().flatMap(({ crlLists }) =>
+      crlLists.map(({ name, certificate, distributionPoint }) => ({
+        ...{ list: name, certificate, distributionPoint },
+      })),
+    ),
     ...authorities
-      .all()
-      .flatMap(({ crlLists, certificate }) =>
-        crlLists.map(({ name }) => ({ list: name, certificate })),
-      ),
-    ...authorities.roots().map(({ id, certificate }) => ({ list: id, certificate })),
+      .roots()
+      .map(({ id, certificate }) => ({ list: id, certificate, distributionPoint: 'any' as const })),
   ];
   const ahead: Ahead[] = [];
-  for (const { list, certificate } of issuers) {
+  for (const one of issued) {
+    const { list, certificate } = one;
+    const found: Ahead[] = [];
     for (const kind of ['complete', 'delta'] as const) {
       const der = published.get(kind === 'complete' ? `${list}.crl` : `${list}-delta.crl`);
       const crl = der && parseIfOurs(der, certificate);
-      if (crl === undefined) continue;
-      const known = Math.max(
-        (await store.findLatestCrl(list, 'complete'))?.number ?? 0,
-        (await store.findLatestCrl(list, 'delta'))?.number ?? 0,
-      );
-      if (Number(crl.number) > known) ahead.push({ list, kind, crl });
+      if (crl !== undefined) found.push({ list, kind, crl });
+    }
+    for (const der of given) {
+      const crl = parseIfOurs(der, certificate);
+      if (crl === undefined || !isOfList(der, one)) continue;
+      found.push({ list, kind: crl.baseNumber === undefined ? 'complete' : 'delta', crl });
+    }
+    const known = Math.max(
+      (await store.findLatestCrl(list, 'complete'))?.number ?? 0,
+      (await store.findLatestCrl(list, 'delta'))?.number ?? 0,
+    );
+    // The same list may have come both ways.
+    const numbers = new Set<bigint>();
+    for (const newer of found.filter(({ crl }) => Number(crl.number) > known)) {
+      const { number } = newer.crl;
+      if (!numbers.has(number)) ahead.push(newer);
+      numbers.add(number);
     }
   }
   return ahead;
+}
+
+/** Lists of one authority are told apart by what they say they cover (RFC 5280 §5.2.5). */
+function isOfList(der: Uint8Array, { distributionPoint }: Issued): boolean {
+  return distributionPoint === 'any' || coversAs(der, { distributionPoint });
 }
 
 function parseIfOurs(der: Uint8Array, issuer: ParsedCertificate): ParsedCrl | undefined {

@@ -17,9 +17,9 @@ const mostBytes = 256 * 1024 * 1024;
 export async function loadRestoredLists(
   cwd: string,
   names: readonly string[],
-  { database }: Pick<Manifest, 'database'>,
+  { authorities, crlNumbers }: Pick<Manifest['database'], 'authorities' | 'crlNumbers'>,
 ): Promise<RestoredList[]> {
-  const issuers = database.authorities
+  const issuers = authorities
     .flatMap(({ id, certificate, root }) => [
       { id, der: certificate },
       { id: undefined, der: root },
@@ -36,7 +36,7 @@ export async function loadRestoredLists(
         `${name} is a CRL that none of the authorities in this backup signed, nor their roots. Give those that this Keyline published: /crl/ISSUER.crl of its plain HTTP address, or crl.pem of its Mosquitto.`,
       );
     }
-    lists.push({ der, publishedAs: publishedAs(issuer.id, crl, database.crlNumbers) });
+    lists.push({ der, publishedAs: publishedAs(issuer.id, crl, crlNumbers) });
   }
   return lists;
 }

@@ -241,7 +241,14 @@ Prove it, with the copy of that passphrase:
   );
 }
 
-export function describeDatabase({ database }: MadeBackup['manifest']): string {
+export function describeDatabase({
+  database,
+}: {
+  readonly database: Pick<
+    MadeBackup['manifest']['database'],
+    'devices' | 'certificates' | 'ledger'
+  >;
+}): string {
   const { devices, certificates, ledger } = database;
   return `${String(devices)} devices, ${String(certificates)} certificates; ledger entry ${String(ledger.seq)}${ledger.at === null ? '' : ` of ${ledger.at}`}`;
 }

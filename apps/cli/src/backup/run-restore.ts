@@ -14,13 +14,25 @@ import { describeDatabase, describeLists } from './run-backup.ts';
 export interface RestoreOptions extends KeyOptions, JsonOption {
   readonly data: string;
   readonly crl?: readonly string[];
+  readonly copy?: boolean;
 }
 
 export async function runRestore(
   context: CliContext,
-  name: string,
+  name: string | undefined,
   options: RestoreOptions,
 ): Promise<void> {
+  if ((name === undefined) !== (options.copy === true)) {
+    throw new KeylineError(
+      'USAGE',
+      'Give the backup to bring back (keyline restore FILE --data DIR), or --copy when DIR itself is the copy.',
+    );
+  }
+  if (name === undefined) {
+    const { runAcceptCopy } = await import('./run-accept-copy.ts');
+    await runAcceptCopy(context, options);
+    return;
+  }
   const { cwd, terminal, clock } = context;
   const file = resolve(cwd, name);
   const data = resolve(cwd, options.data);
@@ -39,7 +51,7 @@ export async function runRestore(
         bar.clear();
         return ask();
       },
-      findLists: (manifest) => loadRestoredLists(cwd, options.crl ?? [], manifest),
+      findLists: ({ database }) => loadRestoredLists(cwd, options.crl ?? [], database),
       now: clock.now(),
       onProgress: (share) => {
         bar.advanceTo(Math.floor(share * 100));

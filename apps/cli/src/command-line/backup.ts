@@ -76,12 +76,13 @@ export function addBackupCommands(program: Command, act: Act): void {
   example(
     withKeyOptions(
       program
-        .command('restore <file>')
-        .summary('bring a backup back into an empty folder')
+        .command('restore [file]')
+        .summary('bring a backup back into an empty folder, or say that a folder is a copy')
         .description(
-          'Brings a backup back into a folder that is empty or not there yet. What came after the backup is recovered by the issuing CA at its first start; give it the newest CRLs that were published.',
+          'Brings a backup back into a folder that is empty or not there yet. What came after the backup is recovered by the issuing CA at its first start; give it the newest CRLs that were published. With --copy the folder itself is the copy: made without "keyline backup", or moved to another disk.',
         )
-        .requiredOption('--data <dir>', 'folder to make; never overwritten'),
+        .requiredOption('--data <dir>', 'folder to make, never overwritten; with --copy: the copy')
+        .option('--copy', 'the folder is a copy of one that served: take it as it is'),
     )
       .option(
         '--crl <file or url>',
@@ -91,7 +92,7 @@ export function addBackupCommands(program: Command, act: Act): void {
       .option('--json', 'print what was restored as JSON'),
     'keyline restore keyline.age --data restored --passphrase-file backup.pass --ca-passphrase-file ca.pass --crl issuing-1.crl',
   ).action(
-    act(async (context, file: string, options: RestoreOptions) => {
+    act(async (context, file: string | undefined, options: RestoreOptions) => {
       const { runRestore } = await import('../backup/run-restore.ts');
       await runRestore(context, file, options);
     }),

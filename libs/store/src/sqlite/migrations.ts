@@ -298,4 +298,8 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (identity, proven, target, event, reason, topic)
   );
   `,
+  `
+  -- The file that the database is in: a copy is found out by being in another (database-place.ts).
+  CREATE TABLE place (one INTEGER PRIMARY KEY CHECK (one = 1), file TEXT NOT NULL, path TEXT NOT NULL);
+  `,
 ];

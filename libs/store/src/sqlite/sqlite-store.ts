@@ -5,6 +5,7 @@ import { KeylineError, messageOf } from '@keyline/kernel';
 import Database from 'better-sqlite3';
 import { createCommits } from './commits.ts';
 import { createCrlParts } from './crl-parts.ts';
+import { settleInPlace } from './database-place.ts';
 import { migrations } from './migrations.ts';
 import { createReads } from './reads.ts';
 import { shareReads } from './shared-reads.ts';
@@ -167,13 +168,15 @@ function unreadable(path: string, error: unknown): KeylineError {
 
 /**
  * @param options.shared other services of this machine that share have it open at the same time; default: nobody else has
- * @throws {KeylineError} STORE_MISSING, STORE_STALE, STORE_CONFLICT (another service has it), FILE_UNREADABLE
+ * @throws {KeylineError} STORE_MISSING, STORE_STALE, STORE_COPIED, STORE_CONFLICT (another service has it), FILE_UNREADABLE
  */
 export async function openSqliteStore(options: {
   readonly path: string;
   readonly shared?: boolean | undefined;
+  /** Whether it is known to be a copy, and what follows from that is seen to. */
+  readonly isCopy?: boolean | undefined;
 }): Promise<Store> {
-  const { path, shared: isShared = false } = options;
+  const { path, shared: isShared = false, isCopy = false } = options;
   const { db, close } = openLocked(path, isShared);
   try {
     configure(db);
@@ -187,6 +190,7 @@ export async function openSqliteStore(options: {
         `The database ${path} has version ${String(version)}, this program needs ${String(migrations.length)}. Make a copy of it, then run "keyline-ca migrate".`,
       );
     }
+    settleInPlace(db, path, { isCopy });
     const shared = shareReads(db, createReads(db));
     const beforeWrite = (): void => shared.end();
     const commits = createCommits(db, prepareWrites(db), beforeWrite);

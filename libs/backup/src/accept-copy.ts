@@ -1,0 +1,44 @@
+// A folder that is a copy, made without `keyline backup`: it is taken as it is, as a backup of the moment its database was last written.
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { formatInstant } from '@keyline/kernel';
+import { readDatabaseFacts } from '@keyline/store';
+import { findBackupSource } from './backup-source.ts';
+import { assertNotHalfRestored } from './incomplete-restore.ts';
+import { placeLists } from './restore-backup.ts';
+import { writeRestoredMarker } from './restored-marker.ts';
+
+export interface CopyFacts {
+  readonly database: ReturnType<typeof readDatabaseFacts>;
+}
+
+/**
+ * Nothing serves from it meanwhile.
+ * @param options.data absolute
+ * @throws {KeylineError} STORE_MISSING, STORE_STALE, FILE_UNREADABLE, and what `findLists` throws
+ */
+export async function acceptCopy(options: {
+  readonly data: string;
+  readonly findLists: (facts: CopyFacts) => Promise<readonly Uint8Array[]>;
+  /** Epoch milliseconds. */
+  readonly now: number;
+}): Promise<CopyFacts> {
+  assertNotHalfRestored(options.data);
+  const { caFolder } = await findBackupSource(options.data);
+  const database = readDatabaseFacts(join(caFolder, 'keyline.db'));
+  const lists = await options.findLists({ database });
+  // What is in `published` may be newer still, and stays.
+  await placeLists(
+    caFolder,
+    lists.map((der) => ({ der, publishedAs: undefined })),
+  );
+  await writeRestoredMarker(caFolder, {
+    version: 1,
+    restoredAt: formatInstant(options.now),
+    backup: randomUUID(),
+    backedUpAt: database.ledger.at ?? formatInstant(options.now),
+    ledgerSeq: database.ledger.seq,
+    crlNumbers: { ...database.crlNumbers },
+  });
+  return { database };
+}
