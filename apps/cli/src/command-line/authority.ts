@@ -121,7 +121,7 @@ export function addAuthorityCommands(program: Command, act: Act): void {
     ['approve', 'Approve a change that another administrator asked for: it is done then.'],
     ['reject', 'Reject a change that waits, or take back what you asked for.'],
   ] as const) {
-    command(decision, text, `keyline ca ${decision} apr_…`)
+    command(decision, text, `keyline ca ${decision} apr_4f1c0a7be2d95a3310c2f6aa`)
       .argument('<id>', 'the request, as keyline ca approvals shows it')
       .action(
         act(async (context, id: string, options: ClientOptions) => {
