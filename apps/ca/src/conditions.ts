@@ -70,7 +70,9 @@ export function findConditions(given: {
         group: target.name,
         state: 'behind',
         severity: 'critical',
-        summary: `The broker "${target.name}" has not taken changes for more than ${formatDuration(behindAfter)}: who was revoked meanwhile may still get in. ${withoutFigures(target.lastError()) ?? 'It is slow.'}`,
+        summary: Number.isFinite(target.behindFor())
+          ? `The broker "${target.name}" has not taken changes for more than ${formatDuration(behindAfter)}: who was revoked meanwhile may still get in. ${withoutFigures(target.lastError()) ?? 'It is slow.'}`
+          : `${target.lastError() ?? `The broker "${target.name}" takes nothing.`} Who was revoked meanwhile may still get in there.`,
       }),
     ),
   ];

@@ -113,7 +113,7 @@ async function openChannels(
 ): Promise<{ channels: AlertChannel[]; unusable: UnusableChannel[] }> {
   const unusable: UnusableChannel[] = [];
   const unusableChannel = (name: string, detail: string): AlertChannel => {
-    const reason = `The channel "${name}" is told of nothing: ${detail.replace(/\.$/, '')}. Mend it ("keyline config check"), and start again.`;
+    const reason = `The channel "${name}" is told of nothing: ${detail.replace(/(?<=[^.?!])$/, '.')} Mend it ("keyline config check"), and start again.`;
     options.log.error({ channel: name }, reason);
     unusable.push({ name, reason });
     return createUnusableChannel(name, reason);

@@ -45,7 +45,7 @@ export async function startTargets(given: {
   const shared = { fleet, follow, log };
   /** It stops nothing else. */
   const addUnusable = async (name: string, detail: string): Promise<void> => {
-    const reason = `The broker "${name}" is told of nothing: ${detail.replace(/\.$/, '')}. Mend it ("keyline config check"), and start again.`;
+    const reason = `The broker "${name}" is told of nothing: ${detail.replace(/(?<=[^.?!])$/, '.')} Mend it ("keyline config check"), and start again.`;
     log.error({ target: name }, reason);
     add(await startUnusableTarget({ name, reason }, shared));
   };

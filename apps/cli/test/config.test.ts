@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { defaultConfig } from '../src/up/programs.ts';
 import { openWorkshop, type Ran, type Workshop } from './support/workshop.ts';
@@ -152,6 +152,18 @@ describe('keyline config check', () => {
     expect(err).toMatch(
       /no-ca\.pem of a webhook \(alerts\.yaml\) is missing\. \[CONFIG_INVALID\]\n$/,
     );
+  });
+
+  it('finds that the passphrase of the backups is not there, or can be read by others', async () => {
+    const backup = 'backup: { folder: b, every: 1d, keep: 3, passphraseFile: secrets/b.pass }';
+    change('keyline.yaml', 'backup:', backup);
+    const missing = await check();
+    expect([missing.code, /There is no .*secrets\/b\.pass/.test(missing.err)]).toEqual([6, true]);
+    mkdirSync(workshop.path('plant', 'secrets'));
+    writeFileSync(workshop.path('plant', 'secrets/b.pass'), 'x\n', { mode: 0o644 });
+    expect((await check()).err).toMatch(/b\.pass.*chmod 600/);
+    chmodSync(workshop.path('plant', 'secrets/b.pass'), 0o600);
+    expect((await check()).code).toBe(0);
   });
 
   it('finds a mistake in one target, at its line', async () => {

@@ -223,7 +223,7 @@ describe('a machine that moves', () => {
     hosts: [host],
     listen: '0.0.0.0',
     ports: { api: 8443, http, broker: 8883 },
-    broker: { engine: 'embedded' as const },
+    broker: { engine: 'embedded' as const, ports: [] },
   });
   const load = (host: string, http?: number, now = 0) =>
     loadPlanOf(plant(host, http), {
@@ -268,6 +268,13 @@ describe('a machine that moves', () => {
         { file: workshop.path('keyline.json'), options: { ports: {} }, now: 0 },
       ),
     ).rejects.toThrow(/certificates name it/);
+    const websocket = [{ what: 'MQTT over WebSocket', port: 8442 }];
+    await expect(
+      loadPlanOf(
+        { ...plant('ca.example.org'), broker: { engine: 'embedded', ports: websocket } },
+        { file: workshop.path('keyline.json'), options: { ports: {} }, now: 0 },
+      ),
+    ).rejects.toThrow(/8442 can't be that of MQTT over WebSocket/);
   });
 
   it('takes no option that says otherwise than keyline.yaml', async () => {

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { loadAlertChannels } from '@keyline/alerts';
 import { loadConfig, loadPlantConfig, type KeylineConfig, type PlantConfig } from '@keyline/config';
+import { readSecretFile } from '@keyline/files';
 import { isKeylineError, KeylineError } from '@keyline/kernel';
 import { loadCredentials } from '@keyline/targets';
 import { printJson, type CliContext, type JsonOption } from '../context.ts';
@@ -45,6 +46,10 @@ export async function checkConfig(context: CliContext, options: CheckConfigOptio
     isThere && plant === undefined && options.config === undefined
       ? undefined
       : await attempt(() => loadConfig(folder, { strict: true }));
+  const secret = plant?.backup?.passphraseFile;
+  if (secret !== undefined) {
+    await attempt(() => readSecretFile(context.cwd, secret, 'passphrase file of the backups'));
+  }
   if (config !== undefined) {
     failures.push(...(await findFileFaults(config)));
   }

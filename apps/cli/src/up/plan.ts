@@ -43,7 +43,7 @@ export interface PlanOptions {
 
 /** What keyline.yaml says of it. */
 export type PlannedByFile = Pick<PlantConfig, 'hosts' | 'listen' | 'ports'> & {
-  readonly broker: Pick<PlantConfig['broker'], 'engine'>;
+  readonly broker: Pick<PlantConfig['broker'], 'engine' | 'ports'>;
 };
 
 export const defaultHost = '127.0.0.1';
@@ -97,7 +97,7 @@ export async function loadPlanOf(
           listen: known.listen ?? (isIP(known.host) === 0 ? undefined : known.host),
         });
   const plan = earlier.length === 0 ? next : { ...next, earlier };
-  assertEarlierPorts(plan);
+  assertEarlierPorts(plan, plant.broker.ports);
   await writePlan(file, plan);
   return plan;
 }
@@ -117,12 +117,17 @@ function addressOf(plan: Plan): { hosts: readonly string[]; http: string } {
 }
 
 /** An earlier plain port goes on answering, so nothing else can have it. */
-function assertEarlierPorts(plan: Plan): void {
-  for (const name of ['api', 'broker', 'metrics'] as const) {
-    if (!earlierHttpPortsOf(plan).includes(plan.ports[name])) continue;
+function assertEarlierPorts(plan: Plan, others: PlannedByFile['broker']['ports']): void {
+  const earlier = earlierHttpPortsOf(plan);
+  const own = (['api', 'broker', 'metrics'] as const).map((name) => ({
+    what: purposes[name].what,
+    port: plan.ports[name],
+  }));
+  for (const { what, port } of [...own, ...others]) {
+    if (!earlier.includes(port)) continue;
     throw new KeylineError(
       'USAGE',
-      `Port ${String(plan.ports[name])} can't be that of ${purposes[name].what}: certificates name it for their CRL and OCSP, and it goes on answering. Choose another in keyline.yaml.`,
+      `Port ${String(port)} can't be that of ${what}: certificates name it for their CRL and OCSP, and it goes on answering. Choose another in keyline.yaml.`,
     );
   }
 }
