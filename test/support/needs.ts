@@ -1,7 +1,14 @@
 // Which real parts (openssl, mosquitto, …) are on this machine, so that a test that needs one says so instead of failing oddly.
 // Installing them is scripts/test's business; the list of packages is real-parts.txt.
-import { accessSync, appendFileSync, constants, mkdirSync, readFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import {
+  accessSync,
+  appendFileSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+} from 'node:fs';
+import { delimiter, join, resolve } from 'node:path';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -13,8 +20,12 @@ const folders = [
   '/sbin',
 ];
 
-/** Absolute path of a command, or undefined when this machine does not have it. */
+/** Absolute path of a command, or of a file that is named with its folder, or undefined when this machine does not have it. */
 export function findCommand(command: string): string | undefined {
+  if (command.includes('/')) {
+    const path = resolve(root, command);
+    return existsSync(path) ? path : undefined;
+  }
   return folders.map((folder) => join(folder, command)).find(isExecutable);
 }
 
@@ -26,7 +37,7 @@ export function findCommand(command: string): string | undefined {
 export function has(...commands: string[]): boolean {
   const missing = commands.filter((command) => findCommand(command) === undefined);
   if (missing.length === 0) return true;
-  const names = missing.map((command) => `${command} (Debian package ${packageOf(command)})`);
+  const names = missing.map((command) => `${command} (${originOf(command)})`);
   if (process.env['CI'] === 'true') {
     throw new Error(
       `These tests need ${names.join(', ')}, and under CI=true nothing may be skipped.`,
@@ -49,12 +60,14 @@ function isExecutable(path: string): boolean {
   }
 }
 
-function packageOf(command: string): string {
+function originOf(command: string): string {
   for (const line of readFileSync(join(root, 'test', 'support', 'real-parts.txt'), 'utf8').split(
     '\n',
   )) {
     const [name, debianPackage] = line.split(/\s+/);
-    if (name === command && debianPackage !== undefined) return debianPackage;
+    if (name === command && debianPackage !== undefined) {
+      return debianPackage === '-' ? 'scripts/client-parts' : `Debian package ${debianPackage}`;
+    }
   }
   throw new Error(`"${command}" is not in test/support/real-parts.txt: add it with its package.`);
 }

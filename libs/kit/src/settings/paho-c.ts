@@ -14,6 +14,7 @@ function program(facts: ClientFacts): string {
   return `/* Eclipse Paho for C: in the folder of the kit "cc settings/paho_c.c -o paho_c -lpaho-mqtt3cs", then "./paho_c". */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <MQTTClient.h>
 
 static int on_message(void *context, char *topic, int length, MQTTClient_message *message) {
@@ -68,7 +69,7 @@ ${
     MQTTClient_publish(client, ${quote(example)}, 5, "hello", 1, 0, &token);
     done("published", MQTTClient_waitForCompletion(client, token, 10000L));
 `
-  }    for (;;) getchar() == EOF ? MQTTClient_yield() : (void)0;
+  }    for (;;) pause();
 }
 `;
 }
