@@ -128,7 +128,9 @@ export async function checkTargets(client: ApiClient): Promise<Finding[]> {
       return fail(
         check,
         `the service can't administer it: ${lastError ?? 'no reason known'}`,
-        'Check that the broker runs and that its admin identity is the one the service uses.',
+        lastError?.includes('keyline config check') === true
+          ? 'Nothing reaches it as it is configured; everything else goes on.'
+          : 'Check that the broker runs and that its admin identity is the one the service uses.',
       );
     }
     // Which it may be for some seconds before the service calls it unhealthy.
