@@ -12,7 +12,7 @@ describe('the advice about a right', () => {
   it('names file and line of a role that the issuing CA pushed, and how a change is applied', () => {
     const said = rightRemedy(rolesOf({ name: 'device', text: place }), 'pump', 'publish');
     expect(said).toContain(`its role "device", or change that role in ${place}`);
-    expect(said).toMatch(/keyline role reload.*keyline role check/);
+    expect(said).toMatch(/keyline role apply.*keyline role check pump TOPIC --publish/);
     expect(said).not.toContain('publishClientSend');
   });
 

@@ -200,6 +200,46 @@ describe('keyline device', () => {
     ]);
   });
 
+  it('asks for those that were not seen since a moment, or for so long', async () => {
+    service.answers.listDevices = () => ({ items: [], nextCursor: null });
+    const asked = async (since: string): Promise<number> => {
+      await workshop.run('device', 'list', ...caller, '--not-seen-since', since);
+      return Date.parse(service.calls.at(-1)?.call.query.get('notSeenSince') ?? '');
+    };
+    const weekAgo = Date.now() - 7 * 86_400_000;
+    expect(Math.abs((await asked('7d')) - weekAgo)).toBeLessThan(60_000);
+    expect(Math.abs((await asked('P7D')) - weekAgo)).toBeLessThan(60_000);
+    expect(await asked('2026-01-02T03:04:05Z')).toBe(Date.parse('2026-01-02T03:04:05Z'));
+    const { code, err } = await workshop.run('device', 'list', ...caller, '--not-seen-since', 'x');
+    expect([code, err]).toEqual([2, expect.stringContaining('is not a time')]);
+  });
+
+  it('shows who is there, and what was refused, with the cure and without what acts on a terminal', async () => {
+    service.answers.getDevice = () => device('d1', { presence: here });
+    service.answers.getDeviceHistory = () => ({ items: [], certificates: [] });
+    const refusal = {
+      ...{ event: 'message denied', reason: 'publish', topic: 'a', count: 3, broker: 'hall' },
+      ...{ firstAt: '2026-11-24T16:00:00Z', lastAt: '2026-11-24T16:00:05Z', address: '192.0.2.7' },
+      ...{ clientId: 'd1', serial: '0a', happened: 'It may\u001b[2J not.', remedy: 'Let it.' },
+    };
+    service.answers.listDeviceRefusals = () => ({
+      items: [
+        { ...refusal, proven: true },
+        { ...refusal, proven: false },
+      ],
+      nextCursor: null,
+    });
+    const { code, out } = await workshop.run('device', 'show', 'd1', ...caller);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^online +yes, since 2026-11-24 15:00/m);
+    expect(out).toMatch(/^last seen +now from 192\.0\.2\.7 on broker \(MQTT 5 as other\)$/m);
+    expect(out).toMatch(
+      /^2026-11-24 16:00:05 \(.* ago\), message denied, 3 times, on hall from 192\.0\.2\.7\n {2}It may.* not\.\n {2}→ Let it\.$/m,
+    );
+    expect(out.match(/somebody who has not shown that the name is theirs/g)).toHaveLength(1);
+    expect(out).not.toContain('\u001b');
+  });
+
   it('knows the states of a device without asking', async () => {
     const { code, err } = await workshop.run('device', 'list', '--state', 'wrong', ...caller);
     expect(code).toBe(2);

@@ -27,7 +27,7 @@ export function rightRemedy(
   }
   const pushed = roles.find(({ text }) => place.test(text ?? ''));
   if (pushed !== undefined) {
-    return `${use} of its role "${ownName(pushed.name)}", or change that role in ${pushed.text ?? ''} of the configuration and apply it with "keyline role reload"; "keyline role check" says why it may do what.`;
+    return `${use} of its role "${ownName(pushed.name)}", or change that role in ${pushed.text ?? ''} of the configuration and apply it with "keyline role apply"; "keyline role check ${username} TOPIC --${action === 'publish' ? 'publish' : 'subscribe'}" says why it may do what.`;
   }
   const names = roles.map(({ name }) => `"${name}"`).join(', ');
   return `${use} of its role ${names}, or give that role the right ${acl}. A role that Keyline pushes is changed in its file below ca-config/roles: what is changed on the broker alone, the next comparison takes back.`;

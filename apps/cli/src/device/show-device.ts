@@ -31,7 +31,7 @@ export async function showDevice(
       return;
     }
     const now = context.clock.now();
-    context.terminal.out(`${formatDevice(device, history, now)}${formatRefusals(refusals, now)}`);
+    context.terminal.out(formatDevice({ device, history, refusals }, now));
   } finally {
     client.close();
   }
@@ -133,7 +133,18 @@ function formatRefusals({ items }: RefusalList, now: number): string {
   return `\nRefusals\n${lines.join('')}`;
 }
 
-function formatDevice(device: DeviceView, history: HistoryResponse, now: number): string {
+function formatDevice(
+  {
+    device,
+    history,
+    refusals,
+  }: {
+    readonly device: DeviceView;
+    readonly history: HistoryResponse;
+    readonly refusals: RefusalList;
+  },
+  now: number,
+): string {
   const certificates = formatTable(
     ['SERIAL', 'STATE', 'FROM (UTC)', 'TO (UTC)', 'REVOKED (UTC)', 'REASON'],
     history.certificates.map((certificate) => [
@@ -155,5 +166,5 @@ function formatDevice(device: DeviceView, history: HistoryResponse, now: number)
       seq,
     ]),
   );
-  return `${formatDeviceFacts(device, now)}\nCertificates\n${certificates}\nHistory\n${events}`;
+  return `${formatDeviceFacts(device, now)}${formatRefusals(refusals, now)}\nCertificates\n${certificates}\nHistory\n${events}`;
 }
