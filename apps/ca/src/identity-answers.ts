@@ -139,7 +139,7 @@ export function assertSelf(caller: Caller, id: string): void {
 }
 
 /** @throws {KeylineError} REQUEST_INVALID for what has the form of a time and is none here: a leap second */
-function instantOf(text: string): number {
+export function instantOf(text: string): number {
   const instant = Date.parse(text);
   if (!Number.isNaN(instant)) return instant;
   throw new KeylineError('REQUEST_INVALID', `"${text}" is not a time that is known here.`);

@@ -111,3 +111,27 @@ describe('a service', () => {
     expect((await call('POST', '/v1/renew', {}, identity)).status).toBe(403);
   });
 });
+
+describe('GET /v1/certificates', () => {
+  it('lists what was issued by name and to services, until it is revoked', async () => {
+    const csr = await makeCsr('mqtt@server');
+    const issued = await call('POST', '/v1/certificates', {
+      ...{ profile: 'broker-server', name: 'mqtt@server', csr: csr.pem },
+      ...{ dnsNames: ['mqtt.example.org'], ipAddresses: ['192.0.2.7'] },
+    });
+    expect(issued.status).toBe(201);
+    await create('watched');
+    const owners = async (query = '') =>
+      ((await call('GET', `/v1/certificates${query}`)).body.items as { owner: string }[]).map(
+        ({ owner }) => owner,
+      );
+    expect(await owners()).toEqual(
+      expect.arrayContaining(['mqtt@server', 'watched', 'api@keyline']),
+    );
+    expect(await owners('?kind=service&q=wat')).toEqual(['watched']);
+    expect((await call('GET', '/v1/certificates?kind=device')).status).toBe(400);
+    expect((await call('GET', '/v1/certificates?cursor=x')).status).toBe(400);
+    await call('POST', `/v1/certificates/${String(issued.body.serial)}/revoke`, {});
+    expect(await owners('?q=mqtt')).toEqual([]);
+  });
+});

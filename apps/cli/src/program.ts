@@ -20,6 +20,7 @@ import { addConfigCommands, addInitCommand, addMoveCommand } from './command-lin
 import { addKitCommand } from './command-line/kit.ts';
 import { addLoginCommands } from './command-line/login.ts';
 import { addOperationCommands } from './command-line/operations.ts';
+import { addCertificateCommands } from './command-line/certificate.ts';
 import { addRoleCommands } from './command-line/role.ts';
 import { addServiceCommands } from './command-line/service.ts';
 import { addTargetCommands } from './command-line/target.ts';
@@ -102,6 +103,7 @@ ${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
   addMoveCommand(program, act);
   addUpCommand(program, act);
   addDeviceCommands(program, act);
+  addCertificateCommands(program, act);
   addServiceCommands(program, act);
   addRoleCommands(program, act);
   addKitCommand(program, act);

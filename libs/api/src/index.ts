@@ -12,8 +12,12 @@ export {
   type SignRequest,
   type SignResponse,
 } from './routes/batches.ts';
-export type { CertificateView, IssueCertificateRequest } from './routes/certificates.ts';
 export type { BrokerAccessView } from './schemas/broker-access.ts';
+export type {
+  CertificateList,
+  CertificateView,
+  IssueCertificateRequest,
+} from './routes/certificates.ts';
 export type {
   DeviceList,
   DeviceView,

@@ -154,7 +154,7 @@ const neverAsked: ReadonlySet<unknown> = new Set([
 ]);
 
 /** Whether it is certain that the key has no certificate. An answer that was lost is none: the same key asks again then. */
-function isRefused(error: unknown): boolean {
+export function isRefused(error: unknown): boolean {
   if (!isKeylineError(error)) return false;
   const status = Number(error.context['status'] ?? 0);
   if (status >= 400 && status < 500) return true;
@@ -164,7 +164,7 @@ function isRefused(error: unknown): boolean {
   );
 }
 
-async function isThere(path: string): Promise<boolean> {
+export async function isThere(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
     () => false,

@@ -51,6 +51,7 @@ export type {
   CommitResult,
   DeviceFilter,
   ExpiryGroup,
+  NamedCertificateFilter,
   Page,
   PageRequest,
   Store,

@@ -1,7 +1,7 @@
 // What the use cases need from outside: a store that commits units of work, and reads.
 import type { IdentityKind } from '@keyline/access';
 import type { DeviceId, SerialHex } from '@keyline/kernel';
-import type { CrlEntry, RevocationReason } from '@keyline/pki';
+import type { CrlEntry, ProfileKind, RevocationReason } from '@keyline/pki';
 import type {
   CommitResult,
   LedgerReader,
@@ -209,6 +209,13 @@ export interface DeviceFilter extends PageRequest {
   readonly notSeen?: { readonly since: number; readonly onlineBy: readonly number[] } | undefined;
 }
 
+export interface NamedCertificateFilter extends PageRequest {
+  readonly kind?: Exclude<ProfileKind, 'device'> | undefined;
+  /** Beginning of the owner's name. */
+  readonly q?: string | undefined;
+  readonly expiresBefore?: number | undefined;
+}
+
 /** How many certificates of one group end before a moment; what the alert engine asks for. */
 export interface ExpiryGroup {
   readonly kind: Certificate['kind'];
@@ -226,6 +233,8 @@ export interface StoreReader extends LedgerReader {
   /** Without services. */
   countDevicesByState(): Promise<Readonly<Record<DeviceState, number>>>;
   findCertificate(serial: SerialHex): Promise<Certificate | undefined>;
+  /** Those in force, or ended by time alone, of whatever is no device; by owner. */
+  listNamedCertificates(filter: NamedCertificateFilter): Promise<Page<Certificate>>;
   /** Newest first. */
   listCertificatesOf(owner: string): Promise<readonly Certificate[]>;
   /** Certificates of an owner that begin after a moment. */

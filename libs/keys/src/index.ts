@@ -8,5 +8,6 @@ export {
   takeUpKeyFile,
   writeKeyFile,
 } from './key-file.ts';
+export { encodePkcs12, type Pkcs12Form } from './pkcs12.ts';
 export { promptPassphrase } from './prompt-passphrase.ts';
 export { createSigner } from './signer.ts';

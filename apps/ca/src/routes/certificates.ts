@@ -10,6 +10,8 @@ import { formatInstant, KeylineError, parseSerialHex } from '@keyline/kernel';
 import { parseCertificateId, suggestedWindowOf } from '@keyline/pki';
 import { equalBytes } from '@keyline/x509';
 import { sendCertificate } from '../certificate-form.ts';
+import { instantOf } from '../identity-answers.ts';
+import { pageOf } from '../page-of.ts';
 import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { validityOf } from '../validity-of.ts';
 import { certificatePem, optionalInstant } from '../views.ts';
@@ -46,6 +48,16 @@ export function registerCertificates(register: Register, service: ServiceContext
   register('issueCertificate', async ({ body, request, reply }) => {
     const issued = await issue(requireCaller(request.caller), body);
     return sendCertificate({ request, reply }, issued) ?? issued;
+  });
+
+  register('listCertificates', async ({ query }) => {
+    const { kind, q, expiresBefore } = query;
+    const page = await fleet.store.listNamedCertificates({
+      ...{ kind, q },
+      expiresBefore: expiresBefore === undefined ? undefined : instantOf(expiresBefore),
+      ...pageOf(query, limits),
+    });
+    return { items: page.items.map(viewCertificate), nextCursor: page.nextCursor };
   });
 
   register('getCertificate', async ({ params, request, reply }) => {

@@ -7,8 +7,11 @@ import {
   ReasonRequestSchema,
   SerialSchema,
   ValidityRequest,
+  listOf,
   nullable,
   object,
+  pageQuery,
+  plainText,
   timestamp,
 } from '../schemas/common.ts';
 import { EvidenceSchema } from '../schemas/evidence.ts';
@@ -71,6 +74,27 @@ export const CertificateChangeResponseSchema = object({
   evidence: EvidenceSchema,
 });
 
+export const CertificateQuerySchema = object({
+  kind: Type.Optional(
+    Type.Union(
+      [
+        Type.Literal('server'),
+        Type.Literal('service'),
+        Type.Literal('operator'),
+        Type.Literal('station'),
+        Type.Literal('ocsp'),
+      ],
+      { description: 'What it is for.' },
+    ),
+  ),
+  q: Type.Optional(plainText(64, 'Name begins with.')),
+  expiresBefore: Type.Optional(timestamp('Ends before.')),
+  ...pageQuery,
+});
+
+export const CertificateListSchema = listOf(CertificateSchema);
+export type CertificateList = Static<typeof CertificateListSchema>;
+
 export const SerialParamsSchema = object({ serial: SerialSchema });
 
 export const certificateRoutes = {
@@ -86,6 +110,18 @@ export const certificateRoutes = {
     response: IssueCertificateResponseSchema,
     givesCertificate: true,
     keepsAnswer: true,
+  },
+  listCertificates: {
+    method: 'GET',
+    url: '/v1/certificates',
+    admits: readers,
+    tag: 'certificates',
+    summary: 'Certificates of servers, services, operators and stations that are in force',
+    description:
+      "Those that were neither superseded nor revoked, also where they have ended. A device's are with the device.",
+    status: 200,
+    query: CertificateQuerySchema,
+    response: CertificateListSchema,
   },
   getCertificate: {
     method: 'GET',

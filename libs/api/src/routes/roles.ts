@@ -6,6 +6,10 @@ import { administrators, json, readers, type RouteContract } from './route-contr
 const Kind = Type.Union([Type.Literal('device'), Type.Literal('service')], {
   description: 'Whose it may be.',
 });
+const Action = Type.Union([Type.Literal('publish'), Type.Literal('subscribe')], {
+  description: 'What it wants to do.',
+});
+const filterText = Type.String({ description: 'The topic filter, as it stands in the file.' });
 const place = {
   file: Type.String({ description: 'Path of its file on the machine of the service.' }),
   line: Type.Integer({ description: 'Line in it, from 1.' }),
@@ -40,6 +44,7 @@ export const ApplyRolesResponseSchema = object({
           'Whether it is a Mosquitto, whose acl_file has the topics with %u alone: where those changed, the file has to be written and read again.',
       }),
     }),
+    { description: 'The brokers, and whether they have it.' },
   ),
 });
 export type ApplyRolesResponse = Static<typeof ApplyRolesResponseSchema>;
@@ -51,29 +56,40 @@ export const ExplainRightQuerySchema = object({
     maxLength: 1024,
     description: 'A topic name to publish to, or a topic filter to subscribe to.',
   }),
-  action: Type.Union([Type.Literal('publish'), Type.Literal('subscribe')]),
+  action: Action,
 });
 
 export const ExplainRightResponseSchema = object({
   device: Type.String(),
   kind: Kind,
-  action: Type.Union([Type.Literal('publish'), Type.Literal('subscribe')]),
+  action: Action,
   topic: Type.String(),
-  allowed: Type.Boolean(),
+  allowed: Type.Boolean({ description: 'Whether it may, by the roles that run.' }),
   reason: Type.String({ description: 'Why, in a sentence.' }),
   role: nullable(object({ name: Type.String(), ...place })),
   filter: nullable(
     object(
-      { text: Type.String(), line: place.line },
+      { text: filterText, line: place.line },
       'The filter that allows it, as it stands in the file of the role.',
     ),
   ),
-  closed: Type.Array(object({ text: Type.String(), line: place.line, why: Type.String() }), {
-    description: 'Filters that give it nothing, because it lacks what they ask for.',
-  }),
+  closed: Type.Array(
+    object({
+      text: filterText,
+      line: place.line,
+      why: Type.String({ description: 'What it lacks: it has no label "site".' }),
+    }),
+    {
+      description: 'Filters that give it nothing, because it lacks what they ask for.',
+    },
+  ),
   add: nullable(
     object(
-      { text: Type.String(), list: Type.String(), line: place.line },
+      {
+        text: Type.String({ description: 'The topic filter to add.' }),
+        list: Type.String({ description: 'Under which of the lists.' }),
+        line: place.line,
+      },
       'What to add to the role so that it is allowed, under which list, and the line of that.',
     ),
   ),

@@ -6,6 +6,7 @@ import type { Database } from 'better-sqlite3';
 import { deviceStateCodes } from './codes.ts';
 import { createExpiryReads } from './expiry.ts';
 import { createDeviceList, createKeyedList, isService } from './lists.ts';
+import { createNamedCertificateList } from './named-certificates.ts';
 import { createPresenceReads } from './presence-reads.ts';
 import {
   hexBytes,
@@ -96,6 +97,7 @@ export function createReads(db: Database): StoreReader {
   const listTokens = createKeyedList(db, { table: 'tokens', key: 'id', toItem: toToken });
   const listApiTokens = createKeyedList(db, { table: 'api_tokens', key: 'id', toItem: toApiToken });
   const listApprovals = createKeyedList(db, { table: 'approvals', key: 'id', toItem: toApproval });
+  const listNamed = createNamedCertificateList(db);
   const listBatches = createKeyedList(db, { table: 'batches', key: 'id', toItem: toBatch });
 
   return {
@@ -120,6 +122,7 @@ export function createReads(db: Database): StoreReader {
       return Promise.resolve(result);
     },
     findCertificate: (serial) => findCertificate(hexBytes(serial)),
+    listNamedCertificates: async (filter) => listNamed(filter),
     listCertificatesOf: many(
       'SELECT * FROM certificates WHERE owner = ? ORDER BY not_before DESC, rowid DESC',
       toCertificate,

@@ -4,6 +4,7 @@ import {
   type Certificate,
   type DeviceState,
   type ExpiryGroup,
+  type NamedCertificateFilter,
   type Write,
 } from '@keyline/fleet';
 import { Duration } from '@keyline/kernel';
@@ -132,6 +133,56 @@ export function describeEndings(createEngine: CreateEngine): void {
         },
       ]);
       expect(await longLived(10 * day)).toEqual([]);
+    });
+
+    it('leave services to their certificates: an application is named, and is no device of a type', async () => {
+      const type = 'service:reader';
+      const [made] = own('app', 9 * day, { type });
+      const owned = { kind: 'service', owner: 'app', notAfter: 9 * day } as const;
+      if (made === undefined) throw new Error('no write');
+      await take(db.store, made, {
+        op: 'insert-certificate',
+        certificate: certificate(next++, owned),
+      });
+      expect(await longLived(10 * day)).toEqual([
+        { kind: 'service', group: 'app', count: 1, examples: ['app'], soonest: 9 * day },
+      ]);
+    });
+
+    it('list what is in force of whatever is no device, by owner, page by page', async () => {
+      const named = (owner: string, more: Partial<Certificate> = {}): Write => ({
+        op: 'insert-certificate',
+        certificate: certificate(next++, { owner, kind: 'server', notAfter: 50 * day, ...more }),
+      });
+      await take(
+        db.store,
+        ...own('device', 9 * day),
+        named('b@server'),
+        named('a@server', { notAfter: 5 * day }),
+        named('b@server'),
+        named('op@operator', { kind: 'operator' }),
+        named('gone@server', { state: 'revoked', reason: 'unspecified', revokedAt: 1 }),
+        named('old@server', { state: 'superseded' }),
+      );
+      const owners = async (filter: Partial<NamedCertificateFilter> = {}): Promise<string[]> =>
+        (await db.store.listNamedCertificates({ limit: 9, ...filter })).items.map(
+          ({ owner }) => owner,
+        );
+      expect(await owners()).toEqual(['a@server', 'b@server', 'b@server', 'op@operator']);
+      expect(await owners({ kind: 'operator' })).toEqual(['op@operator']);
+      expect(await owners({ q: 'b' })).toEqual(['b@server', 'b@server']);
+      expect(await owners({ expiresBefore: 6 * day })).toEqual(['a@server']);
+      const seen: string[] = [];
+      let cursor: string | null | undefined;
+      do {
+        const page = await db.store.listNamedCertificates({
+          limit: 1,
+          cursor: cursor ?? undefined,
+        });
+        seen.push(...page.items.map(({ serial: one }) => one));
+        ({ nextCursor: cursor } = page);
+      } while (cursor !== null);
+      expect(new Set(seen).size).toBe(4);
     });
 
     it('take the whole lifetime into account: at least the least, less than the most', async () => {

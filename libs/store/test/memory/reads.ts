@@ -41,6 +41,28 @@ export function createReads(tables: Tables): StoreReader {
       return counts;
     },
     findCertificate: async (serial) => certificates.get(serial),
+    async listNamedCertificates({ kind, q = '', expiresBefore = Infinity, limit, cursor }) {
+      const key = ({ owner, serial }: Certificate): string => `${owner}/${serial}`;
+      const after = cursor === undefined ? '' : decodeCursor('certificates', cursor);
+      const rest = certificates
+        .all()
+        .filter(
+          (one) =>
+            one.kind !== 'device' &&
+            one.state === 'active' &&
+            (kind === undefined || one.kind === kind) &&
+            one.owner.startsWith(q) &&
+            one.notAfter < expiresBefore,
+        )
+        .sort((a, b) =>
+          a.owner === b.owner ? (a.serial < b.serial ? -1 : 1) : a.owner < b.owner ? -1 : 1,
+        );
+      const start = cursor === undefined ? 0 : rest.findIndex((one) => key(one) === after) + 1;
+      const items = rest.slice(start, start + limit);
+      const last = items.at(-1);
+      const isMore = rest.length > start + limit && last !== undefined;
+      return { items, nextCursor: isMore ? encodeCursor('certificates', key(last)) : null };
+    },
     listCertificatesOf: async (owner) => certificatesOf(owner),
     countIssued: async (owner, after) =>
       certificatesOf(owner).filter(({ notBefore }) => notBefore > after).length,
