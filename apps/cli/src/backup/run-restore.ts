@@ -88,9 +88,9 @@ function describe(
       : ` --config ${quoteForShell(join(given, configurationName))}`;
   const start =
     manifest.kind === 'plant'
-      ? `  keyline up --data ${folder}${configOption}
-  keyline doctor --endpoints ${folder}/endpoints.json`
-      : `  keyline-ca serve --data ${folder}${configOption}  (with the addresses and ports it had)`;
+      ? `  keyline up --data ${quoteForShell(folder)}${configOption}
+  keyline doctor --endpoints ${quoteForShell(`${folder}/endpoints.json`)}`
+      : `  keyline-ca serve --data ${quoteForShell(folder)}${configOption}  (with the addresses and ports it had)`;
   return `${formatFacts([
     ['restored', `${data}, as of ${manifest.createdAt}`],
     ['database', describeDatabase(manifest)],

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { loadAlertChannels } from '@keyline/alerts';
 import { loadConfig, loadPlantConfig, type KeylineConfig, type PlantConfig } from '@keyline/config';
 import { readSecretFile } from '@keyline/files';
-import { isKeylineError, KeylineError } from '@keyline/kernel';
+import { isKeylineError, KeylineError, quoteForShell } from '@keyline/kernel';
 import { loadCredentials } from '@keyline/targets';
 import { printJson, type CliContext, type JsonOption } from '../context.ts';
 import { formatFacts } from '../print/table.ts';
@@ -33,7 +33,7 @@ export async function checkConfig(context: CliContext, options: CheckConfigOptio
   if (!isThere && options.config === undefined && options.data !== undefined) {
     throw new KeylineError(
       'FILE_NOT_FOUND',
-      `There is no ${settings}. "keyline init --data ${options.data}" makes one; --config DIR checks a folder laid out as ca-config alone.`,
+      `There is no ${settings}. "keyline init --data ${quoteForShell(options.data)}" makes one; --config DIR checks a folder laid out as ca-config alone.`,
     );
   }
   const plant = isThere ? await attempt(() => loadPlantConfig(settings)) : undefined;

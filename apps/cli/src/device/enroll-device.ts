@@ -1,7 +1,7 @@
 // `keyline device enroll`: the edge over @keyline/client's enrollment: the token in, what became of it on screen.
 import type { EnrollResponse } from '@keyline/api';
 import { deviceFilesOf, enrollDevice as enroll, type KitPlace } from '@keyline/client';
-import { isKeylineError, KeylineError } from '@keyline/kernel';
+import { isKeylineError, KeylineError, quoteForShell } from '@keyline/kernel';
 import type { KeyAlgorithm } from '@keyline/x509';
 import type { LocationOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext, type JsonOption } from '../context.ts';
@@ -36,7 +36,7 @@ export async function enrollDevice(context: CliContext, options: EnrollOptions):
       throw error;
     throw new KeylineError(
       'FILE_EXISTS',
-      `${error.detail} Use "keyline device renew --id ${id} --dir ${said}".`,
+      `${error.detail} Use "keyline device renew --id ${id} --dir ${quoteForShell(said)}".`,
       { cause: error },
     );
   });

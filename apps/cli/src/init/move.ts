@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { loadPlantConfig, replaceHosts } from '@keyline/config';
 import { readText, readTextIfThere, replaceFile } from '@keyline/files';
-import { KeylineError } from '@keyline/kernel';
+import { KeylineError, quoteForShell } from '@keyline/kernel';
 import { printJson, type CliContext, type JsonOption } from '../context.ts';
 import { layoutOf } from '../up/layout.ts';
 import { urlsOf } from '../up/plan.ts';
@@ -20,7 +20,7 @@ export async function movePlant(context: CliContext, options: MoveOptions): Prom
   if ((await readTextIfThere(settings, 'keyline.yaml')) === undefined) {
     throw new KeylineError(
       'FILE_NOT_FOUND',
-      `There is no ${settings}. "keyline init --data ${options.data} --host ${options.host}" makes one; on a folder that was used before it is a move as well.`,
+      `There is no ${settings}. "keyline init --data ${quoteForShell(options.data)} --host ${options.host}" makes one; on a folder that was used before it is a move as well.`,
     );
   }
   const plant = await loadPlantConfig(settings);
@@ -52,6 +52,6 @@ ${
 certificates of the API and the broker keep it, and CRL and OCSP are answered under it; "keyline doctor" says until when.
 `
 }
-Next: keyline up --data ${options.data}   (systemctl restart keyline, where systemd runs it)
+Next: keyline up --data ${quoteForShell(options.data)}   (systemctl restart keyline, where systemd runs it)
 `);
 }

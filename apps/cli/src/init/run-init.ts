@@ -13,7 +13,7 @@ import {
   type PlantConfig,
 } from '@keyline/config';
 import { createFolder, renameDurably, writeNewFile } from '@keyline/files';
-import { KeylineError } from '@keyline/kernel';
+import { KeylineError, quoteForShell } from '@keyline/kernel';
 import { createAsker, type Asker } from '../ask.ts';
 import { printJson, type CliContext, type JsonOption } from '../context.ts';
 import { formatFacts } from '../print/table.ts';
@@ -51,7 +51,7 @@ export async function runInit(context: CliContext, options: InitOptions): Promis
   if (existsSync(layout.settings)) {
     throw new KeylineError(
       'FILE_EXISTS',
-      `${layout.settings} is there already. Change it there ("keyline config check --data ${options.data}" looks it through); another name: "keyline move --data ${options.data} --host NAME".`,
+      `${layout.settings} is there already. Change it there ("keyline config check --data ${quoteForShell(options.data)}" looks it through); another name: "keyline move --data ${quoteForShell(options.data)} --host NAME".`,
     );
   }
   const before = await readPlan(layout.plan);
@@ -269,8 +269,8 @@ ${
     ? ''
     : `This folder was called ${before.http} until now. What certificates name goes on being answered; "keyline doctor" says until when.\n\n`
 }Next:
-  keyline config check --data ${options.data}
-  keyline up --data ${options.data}
+  keyline config check --data ${quoteForShell(options.data)}
+  keyline up --data ${quoteForShell(options.data)}
 
 Everything else can be set in ${file}: ports of the broker, limits, TLS, backups. ${
     plant.config === undefined || dirname(plant.config) !== dirname(file)

@@ -1,6 +1,6 @@
 // `keyline service create`: the edge over @keyline/client: who asks, and what became of it on screen.
 import { createService as create, deviceFilesOf } from '@keyline/client';
-import { isKeylineError, KeylineError } from '@keyline/kernel';
+import { isKeylineError, KeylineError, quoteForShell } from '@keyline/kernel';
 import type { KeyAlgorithm } from '@keyline/x509';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
@@ -36,7 +36,7 @@ export async function createService(
       throw error;
     throw new KeylineError(
       'FILE_EXISTS',
-      `${error.detail} Use "keyline service renew ${name} --dir ${said}".`,
+      `${error.detail} Use "keyline service renew ${name} --dir ${quoteForShell(said)}".`,
       { cause: error },
     );
   });

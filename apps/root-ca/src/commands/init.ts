@@ -1,7 +1,7 @@
 // keyline-root init: a new root key and its certificate. Key, certificate, state: in this order, so that an interrupted run is seen by
 // the missing state and finished with --resume.
 import type { KeyObject } from 'node:crypto';
-import { formatInstant, KeylineError, type Secret } from '@keyline/kernel';
+import { formatInstant, KeylineError, type Secret, quoteForShell } from '@keyline/kernel';
 import {
   createSigner,
   encryptPrivateKey,
@@ -173,6 +173,6 @@ function describe(
       ['serial', serial],
       ['valid', `${notBefore} to ${notAfter}`],
       ['SHA-256', fingerprint(sha256)],
-    ])}Next: keyline-root sign-intermediate --dir ${folder.path} --csr issuing.csr --out issuing.crt\n`,
+    ])}Next: keyline-root sign-intermediate --dir ${quoteForShell(folder.path)} --csr issuing.csr --out issuing.crt\n`,
   };
 }

@@ -1,6 +1,6 @@
 // keyline-root revoke: takes back an authority the root has signed. Nothing is signed, so no passphrase is asked; the world learns of it
 // from the next CRL.
-import { formatInstant, KeylineError, type SerialHex } from '@keyline/kernel';
+import { formatInstant, KeylineError, type SerialHex, quoteForShell } from '@keyline/kernel';
 import type { RevocationReason } from '@keyline/pki';
 import { decodePem, parseCertificate } from '@keyline/x509';
 import { openRoot } from '../open-root.ts';
@@ -59,7 +59,7 @@ export async function revoke(task: Task, options: RevokeOptions): Promise<Report
   journal.outputs.push(await saveRootState(folder, { ...state, intermediates }, now));
   return {
     json: { serial, commonName, revokedAt: at, reason },
-    text: `Revoked: "${commonName}", serial ${serial}, ${reason}, ${at}.\nNobody knows yet. Next: keyline-root crl --dir ${folder.path}, then publish the new CRL.\n`,
+    text: `Revoked: "${commonName}", serial ${serial}, ${reason}, ${at}.\nNobody knows yet. Next: keyline-root crl --dir ${quoteForShell(folder.path)}, then publish the new CRL.\n`,
   };
 }
 
@@ -69,7 +69,7 @@ function getIntermediate(task: Task, options: RevokeOptions, state: RootState): 
   if (found !== undefined) return found;
   throw new KeylineError(
     'CERTIFICATE_NOT_FOUND',
-    `This root has signed no certificate with the serial ${serial}. "keyline-root inspect --dir ${task.folder.path}" lists what it has signed.`,
+    `This root has signed no certificate with the serial ${serial}. "keyline-root inspect --dir ${quoteForShell(task.folder.path)}" lists what it has signed.`,
     { context: { serial } },
   );
 }
