@@ -19,6 +19,7 @@ import type { RefusalLog } from './refusal-log.ts';
 import { installBodyParsers } from './request-body.ts';
 import { registerAlerts } from './routes/alerts.ts';
 import { registerApprovals } from './routes/approvals.ts';
+import { registerQuarantine } from './routes/quarantine.ts';
 import { registerAuthorities } from './routes/authorities.ts';
 import { registerBatches } from './routes/batches.ts';
 import { registerCertificates } from './routes/certificates.ts';
@@ -139,6 +140,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     registerAuthorities(register, service);
     registerApprovals(register, service);
     registerAlerts(register, service);
+    registerQuarantine(register, service);
     registerTargets(register, service);
     registerTrust(register, service);
     registerService(register, service, metrics);

@@ -4,7 +4,9 @@ import { routes, type Admits, type RouteContract } from '@keyline/api';
 import type { Authorities } from '@keyline/authorities';
 import {
   hashToken,
+  holdStranger,
   noteUse,
+  signerOf,
   type Caller,
   type CallerRole,
   type FleetContext,
@@ -20,6 +22,7 @@ import {
   type Clock,
 } from '@keyline/kernel';
 import type { Profiles } from '@keyline/pki';
+import { parseCertificate, type ParsedCertificate } from '@keyline/x509';
 import type { FastifyRequest } from 'fastify';
 
 declare module 'fastify' {
@@ -51,7 +54,7 @@ export function createAuthenticator(options: {
   profiles: Profiles;
   types: FleetContext['types'];
   feed: Pick<Feed, 'join'>;
-  authorities: Pick<Authorities, 'revocationOf' | 'view'>;
+  authorities: Pick<Authorities, 'all' | 'revocationOf' | 'view'>;
 }): Authenticator {
   const { store, feed, clock, profiles, types, authorities } = options;
   // A connection keeps its certificate; the row is read again only after something was revoked.
@@ -85,12 +88,44 @@ export function createAuthenticator(options: {
     const certificate = await store.findCertificate(parseSerialHex(peer.serialNumber));
     // Byte equality with what was issued: no look-alike from another CA, however the chain was judged.
     if (certificate === undefined || !peer.raw.equals(certificate.der)) {
+      if (await isHeld(socket, peer.raw, certificate)) {
+        throw new KeylineError(
+          'CERTIFICATE_NOT_ACCEPTED',
+          `The client certificate (serial ${peer.serialNumber.toLowerCase()}) is signed by an authority of this Keyline and is not on record here. It is held until an administrator adopts it (keyline quarantine list).`,
+        );
+      }
       throw new KeylineError(
         'CERTIFICATE_NOT_ACCEPTED',
         `The client certificate (serial ${peer.serialNumber.toLowerCase()}) was not issued by this CA. Use one that was enrolled here.`,
       );
     }
     return certificate;
+  }
+
+  /** One that our own key has signed and nobody has issued is an alarm; anybody else's is nobody's concern. */
+  async function isHeld(
+    socket: TLSSocket,
+    der: Uint8Array,
+    known: Certificate | undefined,
+  ): Promise<boolean> {
+    const presented = parseOrNothing(der);
+    const identity = presented?.commonName;
+    // A name that no certificate of ours has is not written down.
+    if (presented === undefined || identity === undefined || !/^[\w.:@-]{1,64}$/.test(identity)) {
+      return false;
+    }
+    const authority = signerOf(presented, authorities.all());
+    if (authority === undefined) return false;
+    // Revoked, and only its serial is known.
+    if (known?.state === 'revoked') return false;
+    await holdStranger(
+      { store, clock },
+      {
+        ...{ serial: presented.serial, identity, der, authority, seenBy: 'api' },
+        address: socket.remoteAddress ?? '',
+      },
+    );
+    return true;
   }
 
   function assertUsable(certificate: Certificate, url: string): void {
@@ -217,4 +252,13 @@ function roleOf(certificate: Certificate, profiles: Profiles): CallerRole {
     'FORBIDDEN',
     `A certificate of the profile "${certificate.profile}" gives no access to the API.`,
   );
+}
+
+function parseOrNothing(der: Uint8Array): ParsedCertificate | undefined {
+  try {
+    return parseCertificate(der);
+  } catch {
+    // Whatever it is, none of our authorities made it.
+    return undefined;
+  }
 }

@@ -1,9 +1,8 @@
 // What a broker has seen of its clients' certificates, judged by what is on record: a successor that is in use, an old certificate that came
 // back, and one that nobody here has issued.
 import {
+  holdStranger,
   noteUse,
-  strangerKey,
-  type Alert,
   type Caller,
   type Certificate,
   type FleetContext,
@@ -26,9 +25,16 @@ export async function judgeReport(
   const { device, kind, address } = report;
   const certificate = await store.findCertificate(parseSerialHex(report.serial));
   if (certificate?.owner !== device) {
-    await raiseUnknown({ store, clock, types, target }, report);
+    await holdStranger(
+      { store, clock },
+      {
+        ...{ serial: parseSerialHex(report.serial), identity: device, der: null, authority: null },
+        ...{ seenBy: target.name, address },
+      },
+    );
     return;
   }
+
   // What has a name alone (the service itself) has no list, and what was revoked is refused as that.
   const { kind: role, state } = certificate;
   if ((role !== 'device' && role !== 'service') || !isDeviceId(device) || state === 'revoked')
@@ -80,44 +86,4 @@ export async function judgeReports(
     }
   }
   return settled;
-}
-
-/** Certificates of one device that are named while its alert is open: whoever has an authority's key could make them without end. */
-const mostNamed = 5;
-
-/** One alert for each device: the next certificate opens it anew when somebody closed it, and is news of its own while it is open. */
-async function raiseUnknown(
-  { store, clock, target }: ReportContext,
-  { device, serial, address }: CertificateReport,
-): Promise<void> {
-  const key = strangerKey(device);
-  const earlier = await store.findAlert(key);
-  const named = earlier?.resolvedAt === null ? earlier.examples : [];
-  if (named.includes(serial) || named.length >= mostNamed) return;
-  const at = clock.now();
-  const serials = [...named, serial];
-  const others =
-    serials.length === 1
-      ? ''
-      : ` It is number ${String(serials.length)} of them${serials.length === mostNamed ? '; no more are named' : ''}.`;
-  const alert: Alert = {
-    key,
-    severity: 'critical',
-    summary: `The broker "${target.name}" refused a certificate for "${device}" (serial ${serial}${address === '' ? '' : `, from ${address}`}) that one of our authorities has signed and that is not on record here.${others} Either the database was brought back from an older backup, or somebody else has the key of an issuing authority: revoke that authority if in doubt. Deciding about the device closes this alert, and so does keyline alerts acknowledge ${key}.`,
-    count: serials.length,
-    examples: serials,
-    firstAt: named.length === 0 ? at : (earlier?.firstAt ?? at),
-    lastAt: at,
-    resolvedAt: null,
-  };
-  await store.commit({
-    writes: [{ op: 'put-alert', alert }],
-    entries: [
-      {
-        at,
-        actor: 'keyline',
-        data: { kind: 'alert-fired', alert: key, severity: 'critical', count: alert.count },
-      },
-    ],
-  });
 }

@@ -18,9 +18,6 @@ import type { Logger } from 'pino';
 import { caFolderOf, publishedFolderOf } from './ca-folder.ts';
 import type { Issuing } from './open-issuing.ts';
 
-/** More than any service publishes between a backup and its loss (RFC 5280 §5.2.3: a number is never used twice). */
-const numbersLeftOut = 2 ** 32;
-
 export interface RunningStatus {
   readonly responders: Awaited<ReturnType<typeof createResponders>>;
   readonly ocsp: OcspService;
@@ -52,15 +49,15 @@ export async function startStatus(given: {
   const folder = caFolderOf(given.data);
   const publishedFolder = publishedFolderOf(folder);
   const said = issuing.restored;
-  const restored = await recoverRestoredCopy(
-    { store, clock },
-    authorities,
-    await readPublishedLists(publishedFolder),
-    said && {
+  const restored = await recoverRestoredCopy({ store, clock }, authorities, {
+    published: await readPublishedLists(publishedFolder),
+    restored: said && {
       backedUpAt: said.backedUpAt,
-      lists: [...(await readRestoredLists(folder.path)).values()],
+      given: (await readRestoredLists(folder.path)).values(),
     },
-  );
+  });
+  // All of it is in the database now, the numbers that may not come again too.
+  if (said !== undefined) await endRestored(folder.path);
   if (restored !== undefined) {
     log.error({ ...restored }, describeRestored(restored));
     await obeyRootCrls({ store, clock }, authorities.roots());
@@ -70,25 +67,6 @@ export async function startStatus(given: {
     log.error({ err: error }, `A CRL was not kept in ${publishedFolder}: ${messageOf(error)}`);
   });
   closeWith(() => published.close());
-  // How many were published after the copy was made, nobody may know.
-  const above = new Map<string, number>();
-  if (said !== undefined) {
-    for (const { name } of authorities.all().flatMap(({ crlLists }) => crlLists)) {
-      const known = [
-        said.crlNumbers[name] ?? 0,
-        (await store.findLatestCrl(name, 'complete'))?.number ?? 0,
-        (await store.findLatestCrl(name, 'delta'))?.number ?? 0,
-      ];
-      above.set(name, Math.max(...known) + numbersLeftOut);
-    }
-  }
-  /** The word is taken away when every list has been published with a number that none had before. */
-  const settle = async (list: string, number: number): Promise<void> => {
-    const least = above.get(list);
-    if (least === undefined || number <= least) return;
-    above.delete(list);
-    if (above.size === 0) await endRestored(folder.path);
-  };
   const crl = await createCrlPublisher({
     store,
     feed,
@@ -98,15 +76,7 @@ export async function startStatus(given: {
     schedule: config.service.crl,
     onPublished: (one) => {
       published.note(one);
-      if (above.size === 0) return;
-      settle(one.list, one.number).catch((error: unknown) => {
-        log.error(
-          { err: error },
-          `${folder.path} still says that it is a copy: the next start begins anew with that.`,
-        );
-      });
     },
-    above: (list) => above.get(list) ?? 0,
   });
   const crlFollower = await follow(crl);
   // Brokers and devices must find one from the first moment; with a wrong clock, the last one that was right.

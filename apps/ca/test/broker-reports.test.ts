@@ -33,15 +33,28 @@ it('a successor that was used is judged when the disk takes it again, and nothin
 it('certificates that are not on record are one alert for each device, and five of them news, however many somebody makes', async () => {
   const alerts = new Map<string, Alert>();
   const entries: unknown[] = [];
+  const held = new Map<string, { identity: string; lastAt: number }>();
   const unwanted = (): Promise<never> => Promise.reject(new Error('let in'));
   const store = {
     findCertificate: () => Promise.resolve(undefined),
+    findQuarantined: (serial: string) => Promise.resolve(held.get(serial)),
+    countQuarantined: (identity?: string) =>
+      Promise.resolve(
+        [...held.values()].filter((one) => one.identity === (identity ?? one.identity)).length,
+      ),
     findAlert: (key: string) => Promise.resolve(alerts.get(key)),
     commit: (unit: { writes: readonly Write[]; entries: readonly unknown[] }) => {
       for (const write of unit.writes) {
         if (write.op === 'put-alert') alerts.set(write.alert.key, write.alert);
+        if (write.op === 'quarantine-certificate') {
+          held.set(write.serial, { identity: write.identity, lastAt: write.at });
+        }
       }
-      entries.push(...unit.entries);
+      entries.push(
+        ...unit.entries.filter(
+          (entry) => (entry as { data: { kind: string } }).data.kind === 'alert-fired',
+        ),
+      );
       return Promise.resolve({ ok: true, entries: [] });
     },
   } as unknown as Parameters<typeof judgeReport>[0]['store'];
@@ -58,6 +71,7 @@ it('certificates that are not on record are one alert for each device, and five 
   }
   expect([...alerts.keys()]).toEqual(['identity:d1:not-on-record', 'identity:d2:not-on-record']);
   expect(entries).toHaveLength(10);
+  expect([...held.keys()].sort()).toEqual('10 11 12 13 14 15 16 17 18 19'.split(' '));
   const first = alerts.get('identity:d1:not-on-record');
   expect(first).toMatchObject({ count: 5, examples: ['10', '12', '14', '16', '18'] });
   expect(first?.summary).toContain('(serial 18)');

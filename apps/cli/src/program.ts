@@ -21,6 +21,7 @@ import { addKitCommand } from './command-line/kit.ts';
 import { addLoginCommands } from './command-line/login.ts';
 import { addOperationCommands } from './command-line/operations.ts';
 import { addCertificateCommands } from './command-line/certificate.ts';
+import { addQuarantineCommands } from './command-line/quarantine.ts';
 import { addRoleCommands } from './command-line/role.ts';
 import { addServiceCommands } from './command-line/service.ts';
 import { addTargetCommands } from './command-line/target.ts';
@@ -114,6 +115,7 @@ ${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
   addBrokerCommands(program, act);
   addBackupCommands(program, act);
   addOperationCommands(program, act);
+  addQuarantineCommands(program, act);
   addLoginCommands(program, act);
   addCompletionCommand(program, act);
   return program;

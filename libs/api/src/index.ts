@@ -2,6 +2,7 @@ export { completeDocument } from './complete-document.ts';
 export type { Endpoints } from './endpoints.ts';
 export { problemOf, problemTable } from './problem.ts';
 export type { AlertChannelView, AlertView } from './routes/alerts.ts';
+export type { QuarantinedView } from './routes/quarantine.ts';
 export type { ApprovalView } from './routes/approvals.ts';
 export type { AuthorityList, AuthorityView } from './routes/authorities.ts';
 export {

@@ -44,6 +44,7 @@ export {
   type NewDevice,
   type PresenceRow,
   type PresenceSource,
+  type QuarantinedCertificate,
   type RefusalRow,
   deviceStates,
 } from './model.ts';
@@ -72,3 +73,6 @@ export {
   hashToken,
   revokeToken,
 } from './tokens.ts';
+export { revokedUnseen } from './unseen-certificate.ts';
+export { holdStranger, signerOf } from './hold-stranger.ts';
+export { adoptQuarantined, revokeQuarantined } from './quarantine.ts';

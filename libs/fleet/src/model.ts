@@ -182,6 +182,26 @@ export interface Crl {
   readonly answers?: Uint8Array;
 }
 
+/** A certificate that one of our authorities signed and that is not on record: it is not let in until somebody decides about it. */
+export interface QuarantinedCertificate {
+  readonly serial: SerialHex;
+  /** Whom it names. Of a device or service, or a name with an "@". */
+  readonly identity: string;
+  /** Null: only a broker has told of it, and it did not say. */
+  readonly authority: string | null;
+  /** Null: nobody has presented it to this service yet. */
+  readonly der: Uint8Array | null;
+  /** `api`, or the broker's name. */
+  readonly seenBy: string;
+  /** Where it came from last; empty: not known. */
+  readonly address: string;
+  readonly firstAt: number;
+  readonly lastAt: number;
+  readonly state: 'waiting' | 'adopted' | 'revoked';
+  readonly decidedBy: string | null;
+  readonly decidedAt: number | null;
+}
+
 export interface Alert {
   /** What makes two findings the same alert: `expiry:device:sensor:7d`. */
   readonly key: string;

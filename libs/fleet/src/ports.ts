@@ -28,6 +28,7 @@ import type {
   NewDevice,
   PresenceRow,
   PresenceSource,
+  QuarantinedCertificate,
   RefusalRow,
 } from './model.ts';
 
@@ -141,6 +142,27 @@ export type Write =
   | { readonly op: 'assign-profile'; readonly profile: string; readonly authority: string }
   /** Fails with STORE_CONFLICT unless number is above every earlier one of the list. Keeps the newest few of each kind. */
   | { readonly op: 'insert-crl'; readonly crl: Crl }
+  /** No CRL of the list gets this number or one below it any more. A lower one than before changes nothing. */
+  | { readonly op: 'raise-crl-number'; readonly list: string; readonly number: number }
+  /** Fails with STORE_CONFLICT when it is on record by now. One that waits already, or was decided about, is completed. */
+  | {
+      readonly op: 'quarantine-certificate';
+      readonly serial: SerialHex;
+      readonly identity: string;
+      readonly authority: string | null;
+      readonly der: Uint8Array | null;
+      readonly seenBy: string;
+      readonly address: string;
+      readonly at: number;
+    }
+  /** Fails with STORE_CONFLICT unless it waits. */
+  | {
+      readonly op: 'decide-quarantine';
+      readonly serial: SerialHex;
+      readonly state: 'adopted' | 'revoked';
+      readonly by: string;
+      readonly at: number;
+    }
   | { readonly op: 'insert-approval'; readonly approval: Approval }
   /** Fails with APPROVAL_CLOSED unless it is open, and not expired at `at`. */
   | {
@@ -268,6 +290,15 @@ export interface StoreReader extends LedgerReader {
   /** The latest end of a certificate of the authority that is not revoked. */
   findLastEnd(authority: string): Promise<number | undefined>;
   findLatestCrl(list: string, kind: Crl['kind']): Promise<Crl | undefined>;
+  /** No CRL of the list may have this number or one below it; 0: any may. */
+  findCrlFloor(list: string): Promise<number>;
+  findQuarantined(serial: SerialHex): Promise<QuarantinedCertificate | undefined>;
+  /** The oldest first. */
+  listQuarantined(
+    page: PageRequest & { readonly includeDecided: boolean },
+  ): Promise<Page<QuarantinedCertificate>>;
+  /** Those that wait: of an identity, or all. */
+  countQuarantined(identity?: string): Promise<number>;
   findIdempotency(key: string, at: number): Promise<IdempotencyRecord | undefined>;
   findApproval(id: string): Promise<Approval | undefined>;
   listApprovals(page: PageRequest): Promise<Page<Approval>>;

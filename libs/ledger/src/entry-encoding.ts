@@ -25,6 +25,7 @@ const token = { token: true, use: true } as const;
 const batch = { batch: true, quota: true } as const;
 const authority = { authority: true, profiles: true } as const;
 const approval = { approval: true, action: true, summary: true, requestedBy: true } as const;
+const quarantined = { identity: true, serial: true } as const;
 const alert = { alert: true, severity: true, count: true } as const;
 
 const members: { readonly [K in Kind]: Members<K> } = {
@@ -59,6 +60,9 @@ const members: { readonly [K in Kind]: Members<K> } = {
   'roles-applied': { subject: true, changed: true },
   'trust-added': { subject: true, sha256: true },
   'crl-published': { authority: true, list: true, number: true },
+  'certificate-quarantined': quarantined,
+  'quarantine-adopted': quarantined,
+  'quarantine-revoked': quarantined,
   'alert-fired': alert,
   'alert-resolved': alert,
 };

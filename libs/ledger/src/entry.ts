@@ -107,6 +107,12 @@ export type EntryData =
       readonly revoked: number;
     }
   | {
+      /** A certificate that one of our authorities signed, and that is not on record: held, then taken for ours or revoked by a person. */
+      readonly kind: 'certificate-quarantined' | 'quarantine-adopted' | 'quarantine-revoked';
+      readonly identity: string;
+      readonly serial: string;
+    }
+  | {
       /** A change waits for a second administrator; one allowed it, or not. */
       readonly kind: 'approval-requested' | 'approval-approved' | 'approval-rejected';
       readonly approval: string;

@@ -47,3 +47,8 @@ function withSuffix(crlUrl: string, suffix: string): string {
     ? `${crlUrl.slice(0, -4)}-${suffix}.crl`
     : `${crlUrl}-${suffix}.crl`;
 }
+
+/** The shard that a certificate with this serial names, of so many. */
+export function shardNameOf(serial: Uint8Array, count: number): string {
+  return crlShardName({ index: shardIndexOf(serial, count), count });
+}

@@ -4,7 +4,7 @@ export {
   endOfTime,
 } from './authority-certificates.ts';
 export type { CrlEntries } from './crl-entries.ts';
-export { crlShardName, crlShardUrl, deltaCrlUrl } from './crl-shards.ts';
+export { crlShardName, crlShardUrl, deltaCrlUrl, shardNameOf } from './crl-shards.ts';
 export { createCrlStatusSource } from './crl-status.ts';
 export { coversAs, createCrl, createDeltaCrl } from './crl.ts';
 export { createCrossCertificate } from './cross-certificate.ts';

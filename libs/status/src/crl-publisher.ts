@@ -45,10 +45,8 @@ export async function createCrlPublisher(options: {
   schedule: CrlSchedule;
   /** Told of each that is published or brought. */
   onPublished?: (crl: Crl) => void;
-  /** What the numbers of a list are above from now on; 0: go on from the last. */
-  above?: (list: string) => number;
 }): Promise<CrlPublisher> {
-  const { store, feed, clock, schedule, onPublished, above = () => 0 } = options;
+  const { store, feed, clock, schedule, onPublished } = options;
   const publishers = new Map<string, ListPublisher>();
   /** Whose complete CRL is on its way. */
   const owing = new Set<ListPublisher>();
@@ -67,7 +65,7 @@ export async function createCrlPublisher(options: {
     const known = publishers.get(list.name);
     if (known !== undefined) return known;
     const opened = await openListPublisher(list, {
-      ...{ store, clock, schedule, condition, onPublished, above: above(list.name) },
+      ...{ store, clock, schedule, condition, onPublished },
     });
     publishers.set(list.name, opened);
     return opened;

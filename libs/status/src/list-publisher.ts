@@ -55,14 +55,14 @@ export async function openListPublisher(
     /** What each CRL is published under. @throws {KeylineError} LEASE_LOST */
     readonly condition: () => Write;
     readonly onPublished: ((crl: Crl) => void) | undefined;
-    /** A number above which those that are published from now on are, however few are known: the list was published by one who knew more. */
-    readonly above: number;
   },
 ): Promise<ListPublisher> {
   const { name, authority, shard, certificate, distributionPoint } = list;
-  const { store, clock, schedule, condition, onPublished, above } = options;
+  const { store, clock, schedule, condition, onPublished } = options;
   let complete = await store.findLatestCrl(name, 'complete');
   let delta = await store.findLatestCrl(name, 'delta');
+  /** Numbers up to this one may have been published by a later state of this database than it is. */
+  let floor = await store.findCrlFloor(name);
   /** What changed since the complete CRL: the entries of the next delta. */
   const changes = new Map<string, DeltaCrlEntry>();
   /** `performance.now()` from which on the next may be published. */
@@ -76,6 +76,7 @@ export async function openListPublisher(
   async function readLatest(): Promise<void> {
     complete = await store.findLatestCrl(name, 'complete');
     delta = await store.findLatestCrl(name, 'delta');
+    floor = await store.findCrlFloor(name);
     anewFrom = 0;
   }
 
@@ -85,7 +86,7 @@ export async function openListPublisher(
     return judged.covers;
   }
 
-  const nextNumber = (): number => Math.max(complete?.number ?? 0, delta?.number ?? 0, above) + 1;
+  const nextNumber = (): number => Math.max(complete?.number ?? 0, delta?.number ?? 0, floor) + 1;
 
   function restAfter(begun: number, kind: Crl['kind']): void {
     const ended = performance.now();
@@ -228,7 +229,8 @@ export async function openListPublisher(
       const now = clock.now();
       return (
         complete === undefined ||
-        complete.number <= above ||
+        // What was published since says more, under a higher number.
+        complete.number <= floor ||
         // The service moved: what it issues now names a list that this one does not say it is.
         !saysWhatItCovers(complete) ||
         now >= complete.thisUpdate + schedule.interval ||

@@ -1,9 +1,10 @@
-// A database that is an older copy: somebody said so (`keyline restore`), or the CRLs that were published are ahead of those it knows. It
-// must not take a revocation back, so what the published lists say is taken into it, and whatever could have been revoked or used up
-// since, unseen, ends.
+// A database that is an older copy: it was restored from a backup, or the CRLs that were published are ahead of those it knows. It must not
+// take a revocation back, so what lists of later say is taken into it, numbers go on beyond all that can have been published, and whatever
+// could have been revoked or used up since, unseen, ends.
 import type { Authorities, CrlList } from '@keyline/authorities';
 import {
   isSignedBy,
+  revokedUnseen,
   type Alert,
   type Crl,
   type FleetContext,
@@ -13,104 +14,111 @@ import {
 } from '@keyline/fleet';
 import type { NewEntry } from '@keyline/ledger';
 import { KeylineError, type SerialHex } from '@keyline/kernel';
-import { coversAs, revocationReasons } from '@keyline/pki';
-import { parseCrl, type ParsedCertificate, type ParsedCrl } from '@keyline/x509';
-
-/** What is known of a copy that was brought back on purpose. */
-export interface SaidCopy {
-  /** RFC 3339, of the last that the copy knows. */
-  readonly backedUpAt: string;
-  /** CRLs that were given with it, DER, of whatever list. */
-  readonly lists: readonly Uint8Array[];
-}
+import { revocationReasons } from '@keyline/pki';
+import { parseCrl, type ParsedCrl } from '@keyline/x509';
+import { endTokensAndBatches } from './end-tokens-and-batches.ts';
 
 export interface RestoredCopy {
-  readonly said: Pick<SaidCopy, 'backedUpAt'> | undefined;
-  /** Lists of which a newer one had been published. */
+  /** Lists of which a newer one was found. */
   readonly lists: readonly string[];
-  /** Certificates that only the published lists said to be revoked. */
+  /** Certificates that only those lists said to be revoked. */
   readonly revoked: number;
+  /** Of these, how many are not on record: they were issued and revoked since. */
+  readonly unrecorded: number;
   /** Tokens and batches that ended. */
   readonly ended: number;
+  /** When the backup was made, as its restore said; absent: no restore was run, and the published lists were ahead. */
+  readonly backedUpAt?: string;
 }
 
 type Context = Pick<FleetContext, 'store' | 'clock'>;
 
-interface Ahead {
-  readonly list: string;
+interface Found {
+  /** Absent: of the authority, and it does not say of which of its lists. */
+  readonly list: string | undefined;
   readonly kind: Crl['kind'];
   readonly crl: ParsedCrl;
+  readonly authority: { readonly id: string; readonly notAfter: number } | undefined;
+  readonly shard: string | undefined;
+  readonly isAhead: boolean;
 }
 
 /** No look at how things stand can end it: it is there until somebody acknowledges it, over restarts. */
-const alertKey = 'database:keyline.db:restored';
+export const restoredAlertKey = 'database:keyline.db:restored';
 
-export function describeRestored({ said, lists, revoked, ended }: RestoredCopy): string {
-  const why =
-    said === undefined
-      ? `newer CRLs of ${lists.join(', ')} had been published`
-      : `it was brought back, and knows nothing after ${said.backedUpAt}${lists.length === 0 ? '. No newer CRL was there' : `; newer CRLs of ${lists.join(', ')} were there`}`;
-  return `The database is an older copy: ${why}. ${String(revoked)} certificates were revoked anew from them, and ${String(ended)} tokens and batches, which may have been revoked or used since, were ended. Certificates that were issued after the copy was made are not on record and good for nothing: an alert comes for each that shows itself.`;
+/** Owner of certificates of which nothing is known but that a CRL of ours lists them. */
+export const unrecordedOwner = 'not-on-record@keyline';
+
+export function describeRestored(copy: RestoredCopy): string {
+  const { lists, revoked, unrecorded, ended, backedUpAt } = copy;
+  const what =
+    backedUpAt === undefined
+      ? `The database is an older copy: newer CRLs of ${lists.join(', ')} had been published.`
+      : `The database was restored from a backup of ${backedUpAt}.${lists.length === 0 ? ' No newer CRL was found: what was revoked since is known only where a broker remembers it.' : ` Newer CRLs were found of ${lists.join(', ')}.`}`;
+  return `${what} ${String(revoked)} certificates were revoked anew from them (${String(unrecorded)} are not on record), and ${String(ended)} tokens and batches, which may have been revoked or used since, were ended. Certificates that were issued after the copy was made are held until somebody decides: keyline quarantine list.`;
 }
 
 /** Writes of one commit: the event loop has its turns between them. */
 const writesAtOnce = 500;
 
+/** Numbers left out whatever the clocks say, and for each second since the newest CRL that is known: more than can be published in one. */
+const numbersLeftOut = 2 ** 32;
+const numbersPerSecond = 200;
+
 /**
- * @param published DER by file name, as `readPublishedLists` gives it; what none of the authorities signed is left alone
- * @param said when it is known to be a copy
- * @returns undefined when the database is as new as what was published, and nobody says otherwise
+ * @param lists.published DER by file name, as `readPublishedLists` gives it; what none of the authorities signed is left alone
+ * @param lists.restored what `keyline restore` left: CRLs of later, DER, and when the backup was made (RFC 3339)
+ * @returns undefined when the database is as new as what was published, and was not restored
  */
 export async function recoverRestoredCopy(
   context: Context,
   authorities: Pick<Authorities, 'all' | 'roots'>,
-  published: ReadonlyMap<string, Uint8Array>,
-  said?: SaidCopy,
+  lists: {
+    readonly published: ReadonlyMap<string, Uint8Array>;
+    readonly restored?:
+      { readonly backedUpAt: string; readonly given: Iterable<Uint8Array> } | undefined;
+  },
 ): Promise<RestoredCopy | undefined> {
-  const ahead = await findAhead(context, authorities, published, said?.lists ?? []);
-  if (ahead.length === 0 && said === undefined) return undefined;
+  const { published, restored } = lists;
+  const found = await findLists(context, authorities, [
+    ...published.values(),
+    ...(restored?.given ?? []),
+  ]);
+  if (restored === undefined && !found.some(({ isAhead }) => isAhead)) return undefined;
   const at = context.clock.now();
   const ledgerSeq = await context.store.lastSeq();
-  const revoked = await revokeListed(context, ahead, at);
+  const { revoked, unrecorded } = await revokeListed(context, found, at);
   const ended = await endTokensAndBatches(context, at);
-  // Last: a crash before this finds the same again. Numbers go on from those the world has seen (RFC 5280 §5.2.3).
-  const writes = ahead
-    .toSorted((a, b) => (a.crl.number < b.crl.number ? -1 : 1))
-    .map(({ list, kind, crl }): Write => {
-      const { der, thisUpdate, nextUpdate, number, baseNumber } = crl;
-      return {
-        op: 'insert-crl',
-        crl: {
-          ...{ list, kind, der, thisUpdate, nextUpdate, ledgerSeq },
-          number: Number(number),
-          baseNumber: baseNumber === undefined ? null : Number(baseNumber),
-        },
-      };
-    });
-  const lists = [...new Set(ahead.map(({ list }) => list))];
-  const data = { kind: 'database-restored', subject: 'database', lists, revoked } as const;
-  const copy = {
-    said: said === undefined ? undefined : { backedUpAt: said.backedUpAt },
-    ...{ lists, revoked, ended },
+  const ahead = found.filter(({ isAhead }) => isAhead);
+  const names = [...new Set(ahead.map(({ list, authority }) => list ?? authority?.id ?? ''))];
+  const copy: RestoredCopy = {
+    ...{ lists: names, revoked, unrecorded, ended },
+    ...(restored === undefined ? {} : { backedUpAt: restored.backedUpAt }),
   };
+  const data = { kind: 'database-restored', subject: 'database', lists: names, revoked } as const;
   const alert: Alert = {
-    key: alertKey,
+    key: restoredAlertKey,
     severity: 'critical',
-    summary: `${describeRestored(copy)} When that is seen to: keyline alerts acknowledge ${alertKey}`,
+    summary: `${describeRestored(copy)} When that is seen to: keyline alerts acknowledge ${restoredAlertKey}`,
     count: 1,
-    examples: lists.slice(0, 5),
+    examples: names.slice(0, 5),
     firstAt: at,
     lastAt: at,
     resolvedAt: null,
   };
+  // Last: a crash before this finds the same again.
   const recorded = await context.store.commit({
-    writes: [...writes, { op: 'put-alert', alert }],
+    writes: [
+      ...rootLists(ahead, ledgerSeq),
+      ...(await raisedNumbers(context, authorities, found, at)),
+      { op: 'put-alert', alert },
+    ],
     entries: [
       { at, actor: 'keyline', data },
       {
         at,
         actor: 'keyline',
-        data: { kind: 'alert-fired', alert: alertKey, severity: 'critical', count: 1 },
+        data: { kind: 'alert-fired', alert: restoredAlertKey, severity: 'critical', count: 1 },
       },
     ],
   });
@@ -124,87 +132,148 @@ export async function recoverRestoredCopy(
   return copy;
 }
 
-interface Issued {
-  readonly list: string;
-  readonly certificate: ParsedCertificate;
-  /** Absent: of a root. */
-  readonly distributionPoint: CrlList['distributionPoint'] | 'any';
+/** What the root has said since is obeyed from then on. */
+function rootLists(ahead: readonly Found[], ledgerSeq: number): Write[] {
+  return ahead
+    .filter(({ authority, kind }) => authority === undefined && kind === 'complete')
+    .toSorted((a, b) => (a.crl.number < b.crl.number ? -1 : 1))
+    .map(({ list = '', crl: { der, thisUpdate, nextUpdate, number } }) => ({
+      op: 'insert-crl',
+      crl: {
+        ...{ list, kind: 'complete', der, thisUpdate, nextUpdate, ledgerSeq },
+        ...{ number: Number(number), baseNumber: null },
+      },
+    }));
 }
 
-async function findAhead(
+/**
+ * A CRL number is used once (RFC 5280 §5.2.3), and what was published since is not known: numbers go on beyond all that can have been. The
+ * next restore of the same backup goes on beyond these again, because more time has gone by.
+ */
+async function raisedNumbers(
   { store }: Context,
-  authorities: Pick<Authorities, 'all' | 'roots'>,
-  published: ReadonlyMap<string, Uint8Array>,
-  given: readonly Uint8Array[],
-): Promise<Ahead[]> {
-  const issued: Issued[] = [
-    ...authorities.all().flatMap(({ crlLists }) =>
-      crlLists.map(({ name, certificate, distributionPoint }) => ({
-        ...{ list: name, certificate, distributionPoint },
-      })),
-    ),
-    ...authorities
-      .roots()
-      .map(({ id, certificate }) => ({ list: id, certificate, distributionPoint: 'any' as const })),
-  ];
-  const ahead: Ahead[] = [];
-  for (const one of issued) {
-    const { list, certificate } = one;
-    const found: Ahead[] = [];
-    for (const kind of ['complete', 'delta'] as const) {
-      const der = published.get(kind === 'complete' ? `${list}.crl` : `${list}-delta.crl`);
-      const crl = der && parseIfOurs(der, certificate);
-      if (crl !== undefined) found.push({ list, kind, crl });
-    }
-    for (const der of given) {
-      const crl = parseIfOurs(der, certificate);
-      if (crl === undefined || !isOfList(der, one)) continue;
-      found.push({ list, kind: crl.baseNumber === undefined ? 'complete' : 'delta', crl });
-    }
-    const known = Math.max(
-      (await store.findLatestCrl(list, 'complete'))?.number ?? 0,
-      (await store.findLatestCrl(list, 'delta'))?.number ?? 0,
-    );
-    // The same list may have come both ways.
-    const numbers = new Set<bigint>();
-    for (const newer of found.filter(({ crl }) => Number(crl.number) > known)) {
-      const { number } = newer.crl;
-      if (!numbers.has(number)) ahead.push(newer);
-      numbers.add(number);
+  authorities: Pick<Authorities, 'all'>,
+  found: readonly Found[],
+  at: number,
+): Promise<Write[]> {
+  const writes: Write[] = [];
+  for (const { id, crlLists } of authorities.all()) {
+    const ofAuthority = found.filter(({ authority }) => authority?.id === id);
+    for (const { name } of crlLists) {
+      const known = [
+        await store.findLatestCrl(name, 'complete'),
+        await store.findLatestCrl(name, 'delta'),
+        ...ofAuthority
+          .filter(({ list }) => list === undefined || list === name)
+          .map(({ crl }) => ({ number: Number(crl.number), thisUpdate: crl.thisUpdate })),
+      ].filter((one) => one !== undefined);
+      const highest = Math.max(await store.findCrlFloor(name), ...known.map((one) => one.number));
+      // By the oldest moment that is known of: a list that somebody gave says nothing of how old the others are.
+      const since = Math.min(at, ...known.map((one) => one.thisUpdate));
+      const seconds = Math.ceil((at - since) / 1000);
+      const number = highest + numbersLeftOut + seconds * numbersPerSecond;
+      writes.push({ op: 'raise-crl-number', list: name, number });
     }
   }
-  return ahead;
+  return writes;
 }
 
-/** Lists of one authority are told apart by what they say they cover (RFC 5280 §5.2.5). */
-function isOfList(der: Uint8Array, { distributionPoint }: Issued): boolean {
-  return distributionPoint === 'any' || coversAs(der, { distributionPoint });
+/** Those of our authorities and their roots, each told apart by its signature and the list that it says it is. */
+async function findLists(
+  { store }: Context,
+  authorities: Pick<Authorities, 'all' | 'roots'>,
+  ders: readonly Uint8Array[],
+): Promise<Found[]> {
+  const found: Found[] = [];
+  for (const der of ders) {
+    const crl = parsedOf(der);
+    if (crl === undefined) continue;
+    const kind = crl.isDelta ? 'delta' : 'complete';
+    const root = authorities.roots().find(({ certificate }) => isSignedBy(crl, certificate));
+    const authority = authorities.all().find(({ certificate }) => isSignedBy(crl, certificate));
+    if (authority === undefined) {
+      if (root === undefined) continue;
+      const known = (await store.findLatestCrl(root.id, 'complete'))?.number ?? 0;
+      const isAhead = kind === 'complete' && Number(crl.number) > known;
+      found.push({ list: root.id, kind, crl, authority: undefined, shard: undefined, isAhead });
+      continue;
+    }
+    const list = listOf(crl, authority.crlLists);
+    const known = Math.max(
+      0,
+      ...(await Promise.all(
+        (list === undefined ? authority.crlLists : [list]).map((one) =>
+          highestKnown(store, one.name),
+        ),
+      )),
+    );
+    found.push({
+      ...{ list: list?.name, kind, crl, shard: list?.shard },
+      authority: { id: authority.id, notAfter: authority.certificate.notAfter },
+      isAhead: Number(crl.number) > known,
+    });
+  }
+  return found;
 }
 
-function parseIfOurs(der: Uint8Array, issuer: ParsedCertificate): ParsedCrl | undefined {
+async function highestKnown(store: Store, list: string): Promise<number> {
+  const [complete, delta, floor] = await Promise.all([
+    store.findLatestCrl(list, 'complete'),
+    store.findLatestCrl(list, 'delta'),
+    store.findCrlFloor(list),
+  ]);
+  return Math.max(complete?.number ?? 0, delta?.number ?? 0, floor);
+}
+
+function listOf({ distributionPoints }: ParsedCrl, lists: readonly CrlList[]): CrlList | undefined {
+  return lists.find(({ distributionPoint = [] }) =>
+    distributionPoints.length === 0
+      ? distributionPoint.length === 0
+      : distributionPoint.some((url) => distributionPoints.includes(url)),
+  );
+}
+
+function parsedOf(der: Uint8Array): ParsedCrl | undefined {
   try {
-    const crl = parseCrl(der);
-    return isSignedBy(crl, issuer) ? crl : undefined;
+    return parseCrl(der);
   } catch {
     // A file that was cut or changed proves nothing.
     return undefined;
   }
 }
 
+interface Listed {
+  readonly revokedAt: number;
+  readonly reason: string | undefined;
+  readonly authority: NonNullable<Found['authority']>;
+  readonly shard: string | undefined;
+}
+
 async function revokeListed(
   { store }: Context,
-  ahead: readonly Ahead[],
+  found: readonly Found[],
   at: number,
-): Promise<number> {
-  const entries = new Map<string, { revokedAt: number; reason: string | undefined }>();
-  for (const { crl } of ahead) {
+): Promise<{ revoked: number; unrecorded: number }> {
+  const entries = new Map<string, Listed>();
+  for (const { crl, authority, shard } of found) {
+    if (authority === undefined) continue;
     for (const { serial, revokedAt, reason } of crl.entries) {
       // A resumed device stays on hold until somebody resumes it again.
-      if (reason !== 'removeFromCRL') entries.set(serial, { revokedAt, reason });
+      if (reason === 'removeFromCRL') continue;
+      const before = entries.get(serial);
+      // For good is more than for a while, whichever list is the newer one; and a shard is what its certificate names.
+      if (before !== undefined && before.reason !== 'certificateHold' && shard === undefined) {
+        continue;
+      }
+      const isLess =
+        before !== undefined && before.reason !== 'certificateHold' && reason === 'certificateHold';
+      const kept = isLess ? before : { revokedAt, reason };
+      entries.set(serial, { ...kept, authority, shard: shard ?? before?.shard });
     }
   }
   const listed = [...entries];
-  let count = 0;
+  let revoked = 0;
+  let unrecorded = 0;
   for (let from = 0; from < listed.length; from += writesAtOnce) {
     const some = listed.slice(from, from + writesAtOnce);
     for (;;) {
@@ -212,11 +281,14 @@ async function revokeListed(
       if (unit.writes.length === 0) break;
       const result = await store.commit(unit);
       if (result.ok) {
-        count += unit.writes.length;
+        revoked += unit.entries.length;
+        unrecorded += unit.writes.filter(({ op }) => op === 'insert-certificate').length;
         break;
       }
       // Another service on the same database was faster with one of them: what is left is looked up anew.
-      if (result.code === 'CERTIFICATE_ALREADY_REVOKED') continue;
+      if (result.code === 'CERTIFICATE_ALREADY_REVOKED' || result.code === 'STORE_CONFLICT') {
+        continue;
+      }
       throw new KeylineError(
         result.code,
         'What published CRLs list could not be put into the database that was brought back. Start again.',
@@ -224,70 +296,51 @@ async function revokeListed(
       );
     }
   }
-  return count;
+  return { revoked, unrecorded };
 }
 
-/** Revokes those that are not. */
+/** Revokes those that are not. One that is not on record gets a row, or the next CRL would not list it any more. */
 async function unitOf(
-  store: Pick<Store, 'findCertificate'>,
-  listed: readonly (readonly [string, { revokedAt: number; reason: string | undefined }])[],
+  store: Pick<Store, 'findCertificate' | 'findQuarantined'>,
+  listed: readonly (readonly [string, Listed])[],
   at: number,
 ): Promise<UnitOfWork> {
   const writes: Write[] = [];
   const entries: NewEntry[] = [];
-  for (const [serial, entry] of listed) {
-    const certificate = await store.findCertificate(serial as SerialHex);
-    if (certificate === undefined || certificate.state === 'revoked') continue;
+  for (const [hex, entry] of listed) {
+    const serial = hex as SerialHex;
+    const certificate = await store.findCertificate(serial);
+    const isHeld = certificate?.reason === 'certificateHold';
     const reason = revocationReasons.find((known) => known === entry.reason) ?? 'unspecified';
-    const { owner } = certificate;
-    writes.push({
-      op: 'revoke-certificate',
-      serial: certificate.serial,
-      at: entry.revokedAt,
-      reason,
-      entry: entries.length,
-    });
+    if (certificate?.state === 'revoked' && !(isHeld && reason !== 'certificateHold')) continue;
+    if (certificate === undefined) {
+      const held = await store.findQuarantined(serial);
+      writes.push(
+        {
+          op: 'insert-certificate',
+          evenIfRevoked: true,
+          certificate: revokedUnseen({
+            ...{ serial, authority: entry.authority, shard: entry.shard, reason },
+            ...{ revokedAt: entry.revokedAt, owner: unrecordedOwner },
+          }),
+        },
+        ...(held?.state === 'waiting'
+          ? [{ op: 'decide-quarantine', serial, state: 'revoked', by: 'keyline', at } as const]
+          : []),
+      );
+    } else {
+      if (isHeld) writes.push({ op: 'unhold-certificate', serial });
+      writes.push({
+        ...{ op: 'revoke-certificate', serial, at: entry.revokedAt, reason },
+        entry: entries.length,
+      });
+    }
+    const owner = certificate?.owner ?? unrecordedOwner;
     entries.push({
       at,
       actor: 'keyline',
-      data: { kind: 'certificate-revoked', owner, serial: certificate.serial, reason },
+      data: { kind: 'certificate-revoked', owner, serial, reason },
     });
   }
   return { writes, entries };
-}
-
-/** Whether a token was revoked or used up since, and how far a batch came, is not known: they end, and are made anew in a minute. */
-async function endTokensAndBatches({ store }: Context, at: number): Promise<number> {
-  let count = 0;
-  const end = async (write: Write, data: NewEntry['data']): Promise<void> => {
-    await store.commit({ writes: [write], entries: [{ at, actor: 'keyline', data }] });
-    count++;
-  };
-  for await (const { id, revokedAt } of all((page) => store.listTokens(page))) {
-    if (revokedAt !== null) continue;
-    await end({ op: 'revoke-token', id, at }, { kind: 'token-revoked', token: id, use: 'enroll' });
-  }
-  for await (const { id, revokedAt } of all((page) => store.listApiTokens(page))) {
-    if (revokedAt !== null) continue;
-    await end({ op: 'revoke-api-token', id, at }, { kind: 'token-revoked', token: id, use: 'api' });
-  }
-  for await (const { id, state, quota } of all((page) => store.listBatches(page))) {
-    if (state === 'closed') continue;
-    await end({ op: 'close-batch', id }, { kind: 'batch-closed', batch: id, quota });
-  }
-  return count;
-}
-
-async function* all<Item>(
-  list: (page: {
-    limit: number;
-    cursor?: string | undefined;
-  }) => Promise<{ items: readonly Item[]; nextCursor: string | null }>,
-): AsyncGenerator<Item> {
-  let cursor: string | undefined;
-  do {
-    const page = await list({ limit: 500, cursor });
-    yield* page.items;
-    cursor = page.nextCursor ?? undefined;
-  } while (cursor !== undefined);
 }

@@ -6,6 +6,7 @@ import { authoritieRoutes } from './authorities.ts';
 import { batcheRoutes } from './batches.ts';
 import { certificateRoutes } from './certificates.ts';
 import { deviceRoutes } from './devices.ts';
+import { quarantineRoutes } from './quarantine.ts';
 import { roleRoutes } from './roles.ts';
 import { serviceRoutes } from './service.ts';
 import { servicesRoutes } from './services.ts';
@@ -24,6 +25,7 @@ export const routes = {
   ...trustRoutes,
   ...approvalRoutes,
   ...alertRoutes,
+  ...quarantineRoutes,
   ...targetRoutes,
   ...roleRoutes,
   ...serviceRoutes,

@@ -302,4 +302,23 @@ export const migrations: readonly string[] = [
   -- The file that the database is in: a copy is found out by being in another (database-place.ts).
   CREATE TABLE place (one INTEGER PRIMARY KEY CHECK (one = 1), file TEXT NOT NULL, path TEXT NOT NULL);
   `,
+  `
+  -- Numbers that a CRL list must not use again, because an older copy of the database does not know what was published since.
+  CREATE TABLE crl_floors (list TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+  -- Certificates that one of our authorities signed and that are not on record (docs/decisions/0025-a-copy-is-not-the-original.md).
+  CREATE TABLE quarantine (
+    serial BLOB PRIMARY KEY,
+    identity TEXT NOT NULL,
+    authority TEXT,
+    der BLOB,
+    seen_by TEXT NOT NULL,
+    address TEXT NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    decided_by TEXT,
+    decided_at INTEGER
+  ) WITHOUT ROWID;
+  CREATE INDEX quarantine_by_identity ON quarantine (identity) WHERE state = 'waiting';
+  `,
 ];

@@ -4,6 +4,7 @@ import type { SerialHex } from '@keyline/kernel';
 import type { CrlEntry, RevocationReason } from '@keyline/pki';
 import type { Database } from 'better-sqlite3';
 import { deviceStateCodes } from './codes.ts';
+import { decodeCursor, encodeCursor } from './cursor.ts';
 import { createExpiryReads } from './expiry.ts';
 import { createDeviceList, createKeyedList, isService } from './lists.ts';
 import { createNamedCertificateList } from './named-certificates.ts';
@@ -21,6 +22,7 @@ import {
   toEntry,
   toIdempotency,
   toLease,
+  toQuarantined,
   toToken,
   type Row,
 } from './rows.ts';
@@ -93,6 +95,15 @@ export function createReads(db: Database): StoreReader {
   // Not from memory: another service may have written.
   const lastSeq = db.prepare('SELECT max(seq) FROM ledger').pluck();
   const cursor = db.prepare('SELECT seq FROM cursors WHERE follower = ?').pluck();
+  const crlFloor = db.prepare('SELECT number FROM crl_floors WHERE list = ?').pluck();
+  const findQuarantined = one('SELECT * FROM quarantine WHERE serial = ?', toQuarantined);
+  const quarantined = db.prepare(
+    `SELECT * FROM quarantine WHERE (? = 1 OR state = 'waiting') AND (first_at, serial) > (?, ?)
+     ORDER BY first_at, serial LIMIT ?`,
+  );
+  const waiting = "SELECT count(*) FROM quarantine WHERE state = 'waiting'";
+  const countWaiting = db.prepare(waiting).pluck();
+  const countWaitingOf = db.prepare(`${waiting} AND identity = ?`).pluck();
   const listDevices = createDeviceList(db);
   const listTokens = createKeyedList(db, { table: 'tokens', key: 'id', toItem: toToken });
   const listApiTokens = createKeyedList(db, { table: 'api_tokens', key: 'id', toItem: toApiToken });
@@ -164,6 +175,31 @@ export function createReads(db: Database): StoreReader {
     findLastEnd: (authority) =>
       Promise.resolve((lastEnd.get(authority) as number | null) ?? undefined),
     findLatestCrl: (list, kind) => (kind === 'delta' ? latestDelta(list) : latestComplete(list)),
+    findCrlFloor: (list) => Promise.resolve((crlFloor.get(list) ?? 0) as number),
+    findQuarantined: (serial) => findQuarantined(hexBytes(serial)),
+    async listQuarantined({ includeDecided, limit, cursor: given }) {
+      const after = given === undefined ? '0:' : decodeCursor('quarantine', given);
+      const colon = after.indexOf(':');
+      const rows = quarantined.all(
+        includeDecided ? 1 : 0,
+        Number(after.slice(0, colon)),
+        hexBytes(after.slice(colon + 1)),
+        limit + 1,
+      ) as Row[];
+      const items = rows.slice(0, limit).map(toQuarantined);
+      const last = items.at(-1);
+      return {
+        items,
+        nextCursor:
+          rows.length > limit && last !== undefined
+            ? encodeCursor('quarantine', `${String(last.firstAt)}:${last.serial}`)
+            : null,
+      };
+    },
+    countQuarantined: (identity) =>
+      Promise.resolve(
+        (identity === undefined ? countWaiting.get() : countWaitingOf.get(identity)) as number,
+      ),
     findIdempotency: one(
       'SELECT * FROM idempotency WHERE key = ? AND expires_at > ?',
       toIdempotency,

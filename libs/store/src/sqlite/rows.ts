@@ -11,6 +11,7 @@ import type {
   EnrollmentToken,
   IdempotencyRecord,
   Labels,
+  QuarantinedCertificate,
 } from '@keyline/fleet';
 import { decodeEntryData, type Lease, type LedgerEntry } from '@keyline/ledger';
 import type { DeviceId, SerialHex } from '@keyline/kernel';
@@ -151,6 +152,22 @@ export function toAlert(row: Row): Alert {
     firstAt: row['first_at'] as number,
     lastAt: row['last_at'] as number,
     resolvedAt: row['resolved_at'] as number | null,
+  };
+}
+
+export function toQuarantined(row: Row): QuarantinedCertificate {
+  return {
+    serial: (row['serial'] as Buffer).toString('hex') as SerialHex,
+    identity: row['identity'] as string,
+    authority: row['authority'] as string | null,
+    der: row['der'] as Buffer | null,
+    seenBy: row['seen_by'] as string,
+    address: row['address'] as string,
+    firstAt: row['first_at'] as number,
+    lastAt: row['last_at'] as number,
+    state: row['state'] as QuarantinedCertificate['state'],
+    decidedBy: row['decided_by'] as string | null,
+    decidedAt: row['decided_at'] as number | null,
   };
 }
 

@@ -121,7 +121,8 @@ export function prepareStatements(db: Database) {
     insertCrl: sql(
       `INSERT INTO crls (list, number, base_number, der, parts, this_update, next_update, ledger_seq, answers)
        SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?
-       WHERE NOT EXISTS (SELECT 1 FROM crls WHERE list = ? AND number >= ?)`,
+       WHERE NOT EXISTS (SELECT 1 FROM crls WHERE list = ? AND number >= ?)
+         AND NOT EXISTS (SELECT 1 FROM crl_floors WHERE list = ? AND number >= ?)`,
     ),
     countPieces: sql('SELECT count(*) FROM crl_parts WHERE parts = ?').pluck(),
     // A complete CRL takes the place of all before it, a delta that of the deltas before it.

@@ -5,6 +5,7 @@ import type { Database, Statement } from 'better-sqlite3';
 import { certificateKindCodes, certificateStateCodes, deviceStateCodes } from './codes.ts';
 import { isInParts } from './crl-parts.ts';
 import { preparePresenceWrite } from './presence-writes.ts';
+import { prepareQuarantineWrites } from './quarantine-writes.ts';
 import { hexBytes, labelsText, type Row } from './rows.ts';
 import { prepareStatements } from './write-statements.ts';
 
@@ -281,14 +282,14 @@ export function prepareWrites(db: Database): ApplyWrite {
         crl.nextUpdate,
         crl.ledgerSeq,
         crl.answers ?? null,
-        crl.list,
-        crl.number,
+        ...[crl.list, crl.number, crl.list, crl.number],
       );
       if (!inserted) return { code: 'STORE_CONFLICT', context: { number: crl.number } };
       const prune = crl.kind === 'complete' ? statements.pruneCrls : statements.pruneDeltas;
       prune.run(crl.list, crl.number);
       return undefined;
     },
+    ...prepareQuarantineWrites(db),
     'insert-approval': ({ approval }) => {
       statements.insertApproval.run(
         approval.id,

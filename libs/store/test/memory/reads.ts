@@ -111,6 +111,25 @@ export function createReads(tables: Tables): StoreReader {
         .all()
         .filter((crl) => crl.list === list && crl.kind === kind)
         .sort((a, b) => b.number - a.number)[0],
+    findCrlFloor: async (list) => tables.crlFloors.get(list) ?? 0,
+    findQuarantined: async (serial) => tables.quarantine.get(serial),
+    listQuarantined: async ({ includeDecided, ...page }) =>
+      pageOf(
+        'quarantine',
+        tables.quarantine
+          .all()
+          .filter(({ state }) => includeDecided || state === 'waiting')
+          .map((one) => ({
+            ...one,
+            id: `${String(one.firstAt).padStart(16, '0')}:${one.serial}`,
+          })),
+        page,
+      ),
+    countQuarantined: async (identity) =>
+      tables.quarantine
+        .all()
+        .filter((one) => one.state === 'waiting' && (identity ?? one.identity) === one.identity)
+        .length,
     async findIdempotency(key, at) {
       const record = tables.idempotency.get(key);
       return record !== undefined && record.expiresAt > at ? record : undefined;

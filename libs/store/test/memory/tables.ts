@@ -12,6 +12,7 @@ import type {
   IdempotencyRecord,
   PresenceRow,
   PresenceSource,
+  QuarantinedCertificate,
   RefusalRow,
 } from '@keyline/fleet';
 import type { Lease, LedgerEntry } from '@keyline/ledger';
@@ -85,6 +86,9 @@ export class Tables {
   readonly presenceSources = new Table<PresenceSource>(this.#undo);
   readonly presence = new Table<PresenceRow>(this.#undo);
   readonly refusals = new Table<RefusalRow>(this.#undo);
+  /** Numbers by list. */
+  readonly crlFloors = new Table<number>(this.#undo);
+  readonly quarantine = new Table<QuarantinedCertificate>(this.#undo);
   readonly ledger: LedgerEntry[] = [];
 
   /** What was written since the last `keep` stays. */

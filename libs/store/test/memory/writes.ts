@@ -26,6 +26,7 @@ export function prepareWrites(tables: Tables): ApplyWrite {
     ...authorityWrites(tables),
     ...otherWrites(tables),
     ...presenceWrites(tables),
+    ...quarantineWrites(tables),
   };
   return (write, firstEntry) => (apply[write.op] as ApplyWrite)(write, firstEntry);
 }
@@ -242,9 +243,15 @@ function authorityWrites({
   trust,
   issuers,
   crls,
+  crlFloors,
 }: Tables): Pick<
   Apply,
-  'insert-authority' | 'update-authority' | 'put-trust' | 'assign-profile' | 'insert-crl'
+  | 'insert-authority'
+  | 'update-authority'
+  | 'put-trust'
+  | 'assign-profile'
+  | 'insert-crl'
+  | 'raise-crl-number'
 > {
   return {
     'insert-authority'({ authority }) {
@@ -270,9 +277,14 @@ function authorityWrites({
       issuers.set(profile, authority);
       return undefined;
     },
+    'raise-crl-number'({ list, number }) {
+      crlFloors.set(list, Math.max(number, crlFloors.get(list) ?? 0));
+      return undefined;
+    },
     'insert-crl'({ crl }) {
       const ofList = crls.all().filter(({ list }) => list === crl.list);
-      if (ofList.some(({ number }) => number >= crl.number)) {
+      const isUsed = crl.number <= (crlFloors.get(crl.list) ?? 0);
+      if (isUsed || ofList.some(({ number }) => number >= crl.number)) {
         return { code: 'STORE_CONFLICT', context: { number: crl.number } };
       }
       // A complete CRL takes the place of all before it, a delta that of the deltas before it.
@@ -403,6 +415,34 @@ function otherWrites({
       held(name, epoch) === undefined ? lost(name, epoch) : undefined,
     'move-cursor'({ follower, seq }) {
       cursors.set(follower, Math.max(seq, cursors.get(follower) ?? 0));
+      return undefined;
+    },
+  };
+}
+
+function quarantineWrites({
+  quarantine,
+  certificates,
+}: Tables): Pick<Apply, 'quarantine-certificate' | 'decide-quarantine'> {
+  return {
+    'quarantine-certificate'({ op: _op, at, ...given }) {
+      const { serial } = given;
+      if (certificates.has(serial)) return { code: 'STORE_CONFLICT', context: { serial } };
+      const before = quarantine.get(serial);
+      quarantine.set(serial, {
+        ...(before ?? {
+          ...{ ...given, firstAt: at, state: 'waiting', decidedBy: null, decidedAt: null },
+        }),
+        authority: before?.authority ?? given.authority,
+        der: before?.der ?? given.der,
+        lastAt: Math.max(at, before?.lastAt ?? 0),
+      });
+      return undefined;
+    },
+    'decide-quarantine'({ serial, state, by, at }) {
+      const before = quarantine.get(serial);
+      if (before?.state !== 'waiting') return { code: 'STORE_CONFLICT', context: { serial } };
+      quarantine.set(serial, { ...before, state, decidedBy: by, decidedAt: at });
       return undefined;
     },
   };
