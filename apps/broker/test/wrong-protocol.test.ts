@@ -9,7 +9,7 @@ import type { TestCertificate } from './support/test-pki.ts';
 let broker: TestBroker;
 let device: TestCertificate;
 beforeAll(async () => {
-  broker = await TestBroker.start({ maxPacketSize: 2048 });
+  broker = await TestBroker.start({ maxPacketSize: 2048, connectTimeout: 1000 });
   device = await broker.device('pump');
 });
 afterAll(() => broker.stop());
