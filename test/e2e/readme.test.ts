@@ -40,10 +40,13 @@ describe.skipIf(!has('curl', 'openssl', 'mosquitto_pub'))('the tour of the READM
     });
     expect(code, `${out}${err}`).toBe(0);
     expect(out).toContain('pump-1 is enrolled.');
+    expect(out).toContain('Client pump-1 received CONNACK (0)');
+    expect(out).toContain('devices/pump-1/state {"valve":"open"}');
+    expect(out).toContain('Client pump-2 received PUBACK');
     expect(out).toContain('2 signed, 0 the same as before, 0 refused');
     expect(out).toContain('pump-1 is revoked.');
     expect(out).toContain('All is well');
-    for (const file of ['pump-1/pump-1.crt', 'pump-2.cer', 'certs/unit-2.crt']) {
+    for (const file of ['pump-1/pump-1.crt', 'pump-2.crt', 'certs/unit-2.crt']) {
       expect(existsSync(at(file)), file).toBe(true);
     }
     const { body } = await fleet.admin.get('/v1/devices');
