@@ -135,7 +135,7 @@ const inPlant = [
   { line: 'keyline up --data .keyline', code: exitCodes.usage, says: /runs on .* already/ },
 
   { line: 'keyline token create --max-uses 3 --out token.txt' },
-  { line: 'keyline device enroll --id pump-17 --token-file token.txt --out pump-17/' },
+  { line: 'keyline device enroll --id pump-17 --token-file token.txt --kit pump-17/' },
   { line: 'keyline device list --expires-before 30d' },
   { line: 'keyline device show pump-17', says: /pump-17/ },
   { line: 'keyline device history pump-17 --json', says: /"seq"/ },
