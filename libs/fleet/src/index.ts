@@ -76,3 +76,4 @@ export {
 export { revokedUnseen } from './unseen-certificate.ts';
 export { holdStranger, signerOf } from './hold-stranger.ts';
 export { adoptQuarantined, revokeQuarantined } from './quarantine.ts';
+export { isRestoredUnseen, restoredAlertKey } from './restored-alert.ts';

@@ -4,6 +4,7 @@
 import type { Authorities, CrlList } from '@keyline/authorities';
 import {
   isSignedBy,
+  restoredAlertKey,
   revokedUnseen,
   type Alert,
   type Crl,
@@ -43,9 +44,6 @@ interface Found {
   readonly isAhead: boolean;
 }
 
-/** No look at how things stand can end it: it is there until somebody acknowledges it, over restarts. */
-export const restoredAlertKey = 'database:keyline.db:restored';
-
 /** Owner of certificates of which nothing is known but that a CRL of ours lists them. */
 export const unrecordedOwner = 'not-on-record@keyline';
 
@@ -55,7 +53,7 @@ export function describeRestored(copy: RestoredCopy): string {
     backedUpAt === undefined
       ? `The database is an older copy: newer CRLs of ${lists.join(', ')} had been published.`
       : `The database was restored from a backup of ${backedUpAt}.${lists.length === 0 ? ' No newer CRL was found: what was revoked since is known only where a broker remembers it.' : ` Newer CRLs were found of ${lists.join(', ')}.`}`;
-  return `${what} ${String(revoked)} certificates were revoked anew from them (${String(unrecorded)} are not on record), and ${String(ended)} tokens and batches, which may have been revoked or used since, were ended. Certificates that were issued after the copy was made are held until somebody decides: keyline quarantine list.`;
+  return `${what} ${String(revoked)} certificates were revoked anew from them (${String(unrecorded)} are not on record), and ${String(ended)} tokens and batches, which may have been revoked or used since, were ended. Certificates that were issued after the copy was made are held until somebody decides: keyline quarantine list. Until this alert is acknowledged, brokers give nothing back that they deny or do not know.`;
 }
 
 /** Writes of one commit: the event loop has its turns between them. */

@@ -15,6 +15,7 @@ export type FleetReader = Pick<
   | 'listDevices'
   | 'findDevice'
   | 'findCertificate'
+  | 'findAlert'
   | 'listCertificatesOf'
   | 'lastSeq'
   | 'listRevoked'

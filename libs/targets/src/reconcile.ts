@@ -1,7 +1,7 @@
 // Desired state against actual state: what a broker has is listed, compared with what the fleet says, and repaired. It also fills an
 // empty broker, faster than the ledger could be told again.
 import type { DeviceTypes, Role, Roles } from '@keyline/access';
-import { revokedPages } from '@keyline/fleet';
+import { isRestoredUnseen, revokedPages } from '@keyline/fleet';
 import { isDeviceId, type Clock, type KeylineError } from '@keyline/kernel';
 import {
   compare,
@@ -33,6 +33,8 @@ export interface Reconciliation {
   readonly roles: number;
   /** Active, and of a type that ca-config has no more: left as they are, because what they may is not known. */
   readonly untyped: number;
+  /** Active by a database that was brought back, and denied or not known here: not given back until somebody acknowledges that alert. */
+  readonly withheld: number;
 }
 
 /** How far a comparison has come; what it has done already need not be done again for an entry that it includes. */
@@ -73,8 +75,20 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
   options.progress.seq = seq;
   if (capabilities.refusesSerials) await sendSerials(options);
   const actual = await listAll(target);
+  // Of a fleet that was brought back from an older day the broker may know better: what it denies, or was told to forget, it is not given
+  // back until a person has seen to it. An empty broker remembers nothing, and is filled.
+  const knowsBetter = [...actual.keys()].some(isDeviceId) && (await isRestoredUnseen(fleet));
   const rules = { types, roles, fillsNames: capabilities.fillsNames };
-  const counts = { devices: 0, missing: 0, changed: 0, stale: 0, foreign: 0, untyped: 0, roles: 0 };
+  const counts = {
+    devices: 0,
+    missing: 0,
+    changed: 0,
+    stale: 0,
+    foreign: 0,
+    untyped: 0,
+    withheld: 0,
+    roles: 0,
+  };
   const queue = createQueue(options);
 
   for await (const devices of devicePages(fleet)) {
@@ -84,6 +98,10 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
       const identity = actual.get(device.id);
       actual.delete(device.id);
       if (isTouched(device.id)) continue;
+      if (knowsBetter && device.state === 'active' && (identity?.access ?? 'denied') === 'denied') {
+        counts.withheld++;
+        continue;
+      }
       if (device.state === 'active' && roleOfType(rules, device.type) === undefined) {
         counts.untyped++;
         continue;
@@ -106,6 +124,10 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
     // Names with an "@" are of services, and brokers have admins of their own.
     if (!isDeviceId(device) || isTouched(device)) continue;
     counts.foreign++;
+    // Somebody made it there with a certificate, and it is not on record: a person has to hear of it before it is forgotten.
+    if (options.exclusive && identity.serials.length > 0) {
+      await options.judgePassedOver([{ device, serials: identity.serials }]);
+    }
     const desired = { device, state: 'decommissioned', role: '', restarts: false } as const;
     if (options.exclusive)
       await queue.add({ desired: { ...desired, isOver: true }, actual: identity });

@@ -1,5 +1,5 @@
 import type { Role } from '@keyline/access';
-import type { Certificate, Device } from '@keyline/fleet';
+import { restoredAlertKey, type Alert, type Certificate, type Device } from '@keyline/fleet';
 import type { EntryData, LedgerEntry } from '@keyline/ledger';
 import { FakeClock, isKeylineError, type DeviceId, type SerialHex } from '@keyline/kernel';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -29,6 +29,11 @@ const types = new Map(
   ].map((type) => [type.name, type]),
 );
 
+let restoredAlert: Alert | undefined;
+const restoredAlertOf = ({ resolvedAt }: Pick<Alert, 'resolvedAt'>): Alert => ({
+  ...{ key: restoredAlertKey, severity: 'critical', summary: '', count: 1, examples: [] },
+  ...{ firstAt: 0, lastAt: 0, resolvedAt },
+});
 let broker: FakeBroker;
 /** What the fleet says, for comparisons. */
 let devices: Device[];
@@ -72,6 +77,7 @@ function createTarget(options: { exclusive?: boolean } = {}): TargetFollower {
           nextCursor: end < devices.length ? String(end) : null,
         });
       },
+      findAlert: () => Promise.resolve(restoredAlert),
       listAuthorities: () =>
         Promise.resolve([
           {
@@ -614,6 +620,38 @@ describe('comparing and repairing', () => {
     expect(broker.clients.get('suspended')).toMatchObject({ disabled: true, roles: [] });
     expect(broker.clients.has('revoked')).toBe(false);
     expect(broker.kicked).not.toContain('right');
+  });
+
+  it('gives nothing back that a broker denies or was told to forget, while nobody has seen to a database that was brought back', async () => {
+    devices = [deviceRow('denied'), deviceRow('forgotten'), deviceRow('right')];
+    const fill = () => {
+      broker.clients.clear();
+      const roles = [{ rolename: 'device', priority: -1 }];
+      for (const [username, disabled] of [
+        ['denied', true],
+        ['right', false],
+      ] as const) {
+        broker.clients.set(username, {
+          username,
+          disabled,
+          roles: disabled ? [] : roles,
+          groups: [],
+        });
+      }
+    };
+    fill();
+    restoredAlert = restoredAlertOf({ resolvedAt: null });
+    expect(await target.reconcile()).toMatchObject({ withheld: 2, missing: 0, changed: 0 });
+    expect(broker.clients.get('denied')?.disabled).toBe(true);
+    expect(broker.clients.has('forgotten')).toBe(false);
+    // A broker that remembers nothing is filled.
+    broker.clients.clear();
+    expect(await target.reconcile()).toMatchObject({ withheld: 0, missing: 3 });
+    fill();
+    restoredAlert = restoredAlertOf({ resolvedAt: 1 });
+    expect(await target.reconcile()).toMatchObject({ withheld: 0, missing: 1, changed: 1 });
+    expect(broker.clients.get('denied')?.disabled).toBe(false);
+    restoredAlert = undefined;
   });
 
   it("removes strangers only from a broker that is Keyline's alone, and never a service", async () => {

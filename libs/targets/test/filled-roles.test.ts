@@ -47,6 +47,7 @@ beforeEach(() => {
 const fleet = {
   lastSeq: () => Promise.resolve(seq),
   listDevices: () => Promise.resolve({ items: devices, nextCursor: null }),
+  findAlert: () => Promise.resolve(undefined),
   listAuthorities: () => Promise.resolve([]),
   listRevoked: () => Promise.resolve([]),
   findDevice: (id: DeviceId) => Promise.resolve(devices.find((one) => one.id === id)),

@@ -82,6 +82,7 @@ export class MemoryFleet {
       findCertificate: (serial) => Promise.resolve(this.certificates.get(serial)),
       listCertificatesOf: (owner) =>
         Promise.resolve([...this.certificates.values()].filter((one) => one.owner === owner)),
+      findAlert: () => Promise.resolve(undefined),
       listAuthorities: () =>
         Promise.resolve([
           {
