@@ -14,7 +14,6 @@ export { getCertificate, revokeCertificate } from './certificates.ts';
 export type { FleetContext, IssuerPort } from './context.ts';
 export { type DeviceChanged, type StateChange, changeDeviceState } from './device-state.ts';
 export { type LabelChange, labelDevice } from './label-device.ts';
-export { strangerKey } from './identity-conflict.ts';
 export type { Enrolled } from './issuance/admission.ts';
 export { signUnit } from './issuance/admissions/batch.ts';
 export { renew } from './issuance/admissions/certificate.ts';
