@@ -72,7 +72,7 @@ export async function makeBackup(options: BackupOptions): Promise<MadeBackup> {
           )
         : new KeylineError(
             'FILE_UNREADABLE',
-            `${source.folder} can't be written to (${failure.detail}). Run it as its owner.`,
+            `${source.folder} can't be written to (${failure.detail}). Make room there, or run it as its owner.`,
           ),
   });
   const staging = join(source.folder, work);
