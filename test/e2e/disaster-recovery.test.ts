@@ -72,7 +72,7 @@ case $1 in
 start)
   "${join(projectFolder, 'apps/cli/bin/keyline')}" up --data plant > up.log 2>&1 < /dev/null &
   echo $! > up.pid
-  until [ -e plant/endpoints.json ]; do kill -0 "$(cat up.pid)" && sleep 0.05; done ;;
+  until [ -e plant/endpoints.json ]; do kill -0 "$(cat up.pid)" || exit 1; sleep 0.05; done ;;
 stop)
   kill "$(cat up.pid)"
   while kill -0 "$(cat up.pid)" 2> /dev/null; do sleep 0.05; done
@@ -88,7 +88,7 @@ keyline token create --max-uses 9 --out token
 keyline device enroll --id pump-1 --token-file token --out pump-1
 keyline device enroll --id thief --token-file token --out thief`,
   );
-}, 150_000);
+}, 240_000);
 
 afterAll(async () => {
   if (existsSync(at('up.pid'))) await shell('systemctl stop keyline');
@@ -108,7 +108,7 @@ it('is prepared by a backup with everything in it, proved while the plant serves
   const out = await shell(blocksOf('What to keep, and where'));
   expect(out).toMatch(/root +in it/);
   expect(out).toContain('It is whole:');
-}, 150_000);
+}, 240_000);
 
 it('has the database back, and takes no revocation back that came after the backup', async () => {
   const shown = JSON.parse(await shell('keyline device show thief --json')) as {
@@ -120,13 +120,13 @@ it('has the database back, and takes no revocation back that came after the back
   await shell(blocksOf('The database is gone, or damaged'));
   await expect.poll(() => listed('issuing-1'), wait).toContain(thief);
   expect(await shell('keyline device list')).toMatch(/pump-1 .*active/);
-}, 150_000);
+}, 240_000);
 
 it('has the broker filled again', async () => {
   const out = await shell(blocksOf("The broker's state is gone"));
   expect(out).toContain('broker');
   expect(await shell('keyline doctor || true')).toMatch(/ok +target broker/);
-}, 150_000);
+}, 240_000);
 
 it('has the issuing key and its passphrase back', async () => {
   writeFileSync(at('plant', 'ca', 'authorities', 'issuing-1.key'), 'damaged');
@@ -134,28 +134,28 @@ it('has the issuing key and its passphrase back', async () => {
   expect(await shell(blocksOf('The issuing key is lost'))).toMatch(/issuing-1 +issuing +ready/);
   await shell('keyline token create --max-uses 9 --out token-2');
   await shell('keyline device enroll --id pump-2 --token-file token-2 --out pump-2');
-}, 150_000);
+}, 240_000);
 
 it('has the root back, and it signs', async () => {
   rmSync(at('plant', 'root'), { recursive: true });
   await shell(blocksOf('The root is lost'));
-}, 150_000);
+}, 240_000);
 
 it('has another authority in place of one whose key was stolen', async () => {
   const out = await shell(blocksOf('The issuing key is stolen'));
   expect(out).toMatch(/issuing-1 +issuing +revoked/);
   expect(out).toMatch(/issuing-2 +issuing +ready/);
   await shell('keyline device enroll --id pump-3 --token-file token-2 --out pump-3');
-}, 150_000);
+}, 240_000);
 
 it('has the whole site back from what was in the safe', async () => {
   await shell(blocksOf('The site is gone'));
   expect(await shell('keyline ca list')).toMatch(/issuing-2 +issuing +ready/);
   expect(listed('issuing-1')).toContain(thief);
-}, 150_000);
+}, 240_000);
 
 it('begins anew under another root, with its names', async () => {
   const before = readFileSync(at('plant', 'trust.pem'), 'utf8');
   await shell(blocksOf('The root is stolen'));
   expect(readFileSync(at('plant', 'trust.pem'), 'utf8')).not.toBe(before);
-}, 150_000);
+}, 240_000);
