@@ -15,6 +15,8 @@ let entries: LedgerEntry[];
 /** Names of lists whose next CRL the store refuses. */
 let refused: Set<string>;
 let revoked: Map<string, number>;
+/** Numbers up to this one are used up. */
+let floor: number;
 /** How often the database was asked for all that is revoked. */
 let reads: number;
 
@@ -23,6 +25,7 @@ const latest = (list: string, kind: Crl['kind']): Crl | undefined =>
 
 const store = {
   findLatestCrl: (list: string, kind: Crl['kind']) => Promise.resolve(latest(list, kind)),
+  findCrlFloor: () => Promise.resolve(floor),
   lastSeq: () => Promise.resolve(entries.length),
   readEntries: (after: number) => Promise.resolve(entries.slice(after)),
   findCertificate: (serial: string) =>
@@ -93,9 +96,22 @@ beforeEach(() => {
   refused = new Set();
   revoked = new Map();
   reads = 0;
+  floor = 0;
 });
 
 describe('the CRL publisher', () => {
+  it('publishes at once, and above all numbers that an older copy may have lost (RFC 5280 §5.2.3)', async () => {
+    const publisher = await open();
+    await publisher.tick();
+    const before = publisher.latest('issuing-1', 'complete');
+    expect(before?.number).toBe(1);
+    floor = 1000;
+    const restored = await open();
+    await restored.tick();
+    expect(restored.latest('issuing-1', 'complete')?.number).toBe(1001);
+    expect(restored.latest('issuing-1', 'delta')?.number).toBe(1002);
+  });
+
   it('publishes anew when the clock was set back, with a higher number', async () => {
     clock.advance(Duration.days(300));
     const publisher = await open();
