@@ -27,6 +27,7 @@ import { registerDevices } from './routes/devices.ts';
 import { createRegister } from './routes/register.ts';
 import { registerLiveness, registerService } from './routes/service.ts';
 import { registerRoles } from './routes/roles.ts';
+import { registerJobs } from './routes/jobs.ts';
 import { registerServices } from './routes/services.ts';
 import { registerTargets } from './routes/targets.ts';
 import { registerTokens } from './routes/tokens.ts';
@@ -132,6 +133,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
       ...{ authenticator, limits, origins, bounds, work, reserve },
     });
     registerDevices(register, service, limits);
+    registerJobs(register, service);
     registerServices(register, service);
     registerRoles(register, service);
     registerBatches(register, service, bounds);

@@ -12,6 +12,7 @@ import type { PresenceViews } from './broker-presence.ts';
 import type { Effects } from './effects.ts';
 import type { LiveAccess } from './live-access.ts';
 import type { SecondAdministrator } from './second-administrator.ts';
+import type { RunningJobs } from './start-jobs.ts';
 import type { OwnOrigins } from './own-origin.ts';
 
 export interface ServiceContext {
@@ -28,6 +29,7 @@ export interface ServiceContext {
   readonly origins: OwnOrigins;
   readonly authorities: Authorities;
   readonly second: SecondAdministrator;
+  readonly jobs: RunningJobs;
   readonly keys: AuthorityKeys;
   readonly crl: CrlPublisher;
   /** Where a root's CRL is served once one was brought. */

@@ -35,6 +35,7 @@ import { createRefusalLog } from './refusal-log.ts';
 import { createSecondAdministrator } from './second-administrator.ts';
 import type { ServiceContext } from './service-context.ts';
 import { startAlerts, watchedAuthorities } from './start-alerts.ts';
+import { startJobs } from './start-jobs.ts';
 import { startStatus } from './start-status.ts';
 import { startTargets } from './start-targets.ts';
 import { reportTlsFailures } from './tls-failures.ts';
@@ -139,6 +140,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       folder: caFolderOf(options.data).path,
     });
 
+    const jobs = await startJobs({ fleet, leases, log });
     const effects = createEffects({ targets, crl, crlPosition: crlFollower, store });
     const ownCertificates = (): readonly OwnCertificates[] => [
       own.api,
@@ -200,6 +202,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     const service: ServiceContext = {
       fleet,
       effects,
+      jobs,
       presence: createPresenceViews({
         ...{ store, clock },
         targets: targets.map(({ name }) => name),

@@ -18,6 +18,7 @@ import { addCompletionCommand } from './command-line/completion.ts';
 import { addDeviceCommands } from './command-line/device.ts';
 import { addConfigCommands, addInitCommand, addMoveCommand } from './command-line/init.ts';
 import { addKitCommand } from './command-line/kit.ts';
+import { addJobCommands } from './command-line/job.ts';
 import { addLoginCommands } from './command-line/login.ts';
 import { addOperationCommands } from './command-line/operations.ts';
 import { addCertificateCommands } from './command-line/certificate.ts';
@@ -105,6 +106,7 @@ ${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
   addUpCommand(program, act);
   addDeviceCommands(program, act);
   addCertificateCommands(program, act);
+  addJobCommands(program, act);
   addServiceCommands(program, act);
   addRoleCommands(program, act);
   addKitCommand(program, act);

@@ -44,6 +44,11 @@ const transitions: Record<StateChange, Transition> = {
   },
 };
 
+/** The states from which a change can be made. */
+export function statesFor(change: StateChange): readonly DeviceState[] {
+  return transitions[change].from;
+}
+
 export interface DeviceChanged {
   readonly device: Device;
   /** The entry this state stands on: a new one, or the one of the last change when it held already. */

@@ -10,6 +10,7 @@ import type {
   LedgerWrite,
   NewEntry,
 } from '@keyline/ledger';
+import type { Job, JobCaller, JobResult, JobResultStatus, JobState } from './job-model.ts';
 import type {
   Alert,
   ApiToken,
@@ -188,6 +189,39 @@ export type Write =
       readonly sightings: readonly Omit<PresenceRow, 'target' | 'source'>[];
       readonly refusals: readonly Omit<RefusalRow, 'target'>[];
     }
+  | { readonly op: 'insert-job'; readonly job: Job }
+  /** One that is in it already is left as it is. Fails with JOB_NOT_FOUND, JOB_STATE_FORBIDS (context `state`) once it was started. */
+  | {
+      readonly op: 'select-for-job';
+      readonly job: string;
+      readonly devices: readonly string[];
+      readonly cursor: string | null;
+      readonly state: 'selecting' | 'waiting';
+    }
+  /**
+   * Fails with JOB_NOT_FOUND, JOB_STATE_FORBIDS (context `state`) unless it is in one of the states, JOB_COUNT_DIFFERS (context `left`)
+   * when another number of devices has no result yet.
+   */
+  | {
+      readonly op: 'change-job';
+      readonly id: string;
+      readonly from: readonly JobState[];
+      readonly to: JobState;
+      readonly at: number;
+      readonly left?: number;
+      readonly caller?: JobCaller;
+      readonly note?: string;
+    }
+  /** With the unit's first entry. Fails with JOB_STATE_FORBIDS unless the job runs and that device has no result yet. */
+  | {
+      readonly op: 'note-job-result';
+      readonly job: string;
+      readonly device: string;
+      readonly status: JobResultStatus;
+      readonly code: string | null;
+      readonly detail: string | null;
+      readonly at: number;
+    }
   /** Fails with IDEMPOTENCY_IN_PROGRESS when the key is there already, and has not ended at that time (epoch milliseconds). */
   | {
       readonly op: 'insert-idempotency';
@@ -302,6 +336,17 @@ export interface StoreReader extends LedgerReader {
   findIdempotency(key: string, at: number): Promise<IdempotencyRecord | undefined>;
   findApproval(id: string): Promise<Approval | undefined>;
   listApprovals(page: PageRequest): Promise<Page<Approval>>;
+  findJob(id: string): Promise<Job | undefined>;
+  /** The newest first. */
+  listJobs(page: PageRequest): Promise<Page<Job>>;
+  /** Those that select or run, the oldest first. */
+  listOpenJobs(): Promise<readonly Job[]>;
+  /** Devices of a job without a result, by id. */
+  listJobPending(job: string, limit: number): Promise<readonly string[]>;
+  /** By device id. */
+  listJobResults(
+    page: PageRequest & { readonly job: string; readonly status?: JobResultStatus | undefined },
+  ): Promise<Page<JobResult>>;
   findAlert(key: string): Promise<Alert | undefined>;
   listAlerts(options: { readonly includeResolved: boolean }): Promise<readonly Alert[]>;
   /**

@@ -23,6 +23,7 @@ const issued = {
 const ended = { ...device, reason: true, serials: true, job: true } as const;
 const token = { token: true, use: true } as const;
 const batch = { batch: true, quota: true } as const;
+const job = { job: true, action: true, devices: true, failed: true } as const;
 const authority = { authority: true, profiles: true } as const;
 const approval = { approval: true, action: true, summary: true, requestedBy: true } as const;
 const quarantined = { identity: true, serial: true } as const;
@@ -58,6 +59,9 @@ const members: { readonly [K in Kind]: Members<K> } = {
   'approval-rejected': approval,
   'call-refused': { subject: true, code: true, route: true, count: true },
   'roles-applied': { subject: true, changed: true },
+  'job-started': job,
+  'job-stopped': job,
+  'job-done': job,
   'trust-added': { subject: true, sha256: true },
   'crl-published': { authority: true, list: true, number: true },
   'certificate-quarantined': quarantined,
@@ -101,6 +105,7 @@ export function decodeEntryData(text: string): EntryData {
 export function subjectOf({ data }: Pick<LedgerEntry, 'data'>): string {
   if ('device' in data) return data.device;
   if ('owner' in data) return data.owner;
+  if ('job' in data) return data.job;
   if ('approval' in data) return data.approval;
   if ('identity' in data) return data.identity;
   if ('subject' in data && data.kind !== 'trust-added') return data.subject;

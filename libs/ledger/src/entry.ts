@@ -136,6 +136,15 @@ export type EntryData =
       readonly subject: 'roles';
       readonly changed: readonly string[];
     }
+  | {
+      /** A change of many devices; each of them has an entry of its own. */
+      readonly kind: 'job-started' | 'job-stopped' | 'job-done';
+      readonly job: string;
+      readonly action: string;
+      /** How many it is for, and of how many it was refused so far. */
+      readonly devices: number;
+      readonly failed: number;
+    }
   | { readonly kind: 'trust-added'; readonly subject: string; readonly sha256: string }
   | {
       readonly kind: 'crl-published';

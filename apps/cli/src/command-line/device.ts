@@ -1,7 +1,6 @@
 // The words of `keyline device`.
 import { Option, type Command } from 'commander';
 import type { Act } from './act.ts';
-import { KeylineError } from '@keyline/kernel';
 import {
   collect,
   example,
@@ -13,6 +12,7 @@ import { withKitOptions } from './kit.ts';
 import type { DeviceChange, ChangeOptions } from '../device/change-device.ts';
 import type { EnrollOptions } from '../device/enroll-device.ts';
 import type { LabelOptions } from '../device/label-device.ts';
+import type { ManyOptions } from '../job/change-many.ts';
 import type { DeviceListOptions } from '../device/list-devices.ts';
 import type { RenewOptions } from '../device/renew-device.ts';
 import type { AllowRenewalOptions } from '../device/allow-renewal.ts';
@@ -187,29 +187,33 @@ export function addDeviceCommands(program: Command, act: Act): void {
   );
 
   example(
-    withClientOptions(
+    withManyOptions(
       device
         .command('label')
         .argument('[words...]', 'the id, then labels as name=value')
-        .description('Set and remove labels of a device; those that are not named stay.'),
+        .description(
+          'Set and remove labels of a device, or of many; those that are not named stay.',
+        ),
     )
       .option('--remove <name>', 'a label to take off; may be repeated', collect)
       .option('--wait', 'answer when every broker has what follows from it'),
     'keyline device label pump-17 site=berlin --remove line',
   ).action(
-    act(async (context, words: readonly string[], options: LabelOptions) => {
+    act(async (context, words: readonly string[], options: LabelOptions & ManyOptions) => {
       const { labelDevice, parseLabelWords } = await import('../device/label-device.ts');
+      const { changeMany, isOfMany } = await import('../job/change-many.ts');
       const { id, ...labels } = parseLabelWords(words, options.remove);
-      if (id === undefined) throw new KeylineError('USAGE', 'Say which device, by its id first.');
-      await labelDevice(context, { id, labels, options });
+      if (isOfMany(id, options)) return changeMany(context, { action: 'label', options, labels });
+      await labelDevice(context, { id: id ?? '', labels, options });
+      return undefined;
     }),
   );
 
   for (const [change, description, line] of changes) {
-    const command = withClientOptions(
+    const command = withManyOptions(
       device
         .command(change)
-        .argument('<id>')
+        .argument('[id]')
         .description(`${description[0]?.toUpperCase() ?? ''}${description.slice(1)}.`),
     )
       .addOption(new Option('--reason <reason>', 'RFC 5280 reason').choices(revocationReasonNames))
@@ -218,10 +222,25 @@ export function addDeviceCommands(program: Command, act: Act): void {
         'follow until every effect holds, for a minute at most; exit code 7 when one does not',
       );
     example(command, line).action(
-      act(async (context, id: string, options: ChangeOptions) => {
+      act(async (context, id: string | undefined, options: ChangeOptions & ManyOptions) => {
+        const { changeMany, isOfMany } = await import('../job/change-many.ts');
+        if (isOfMany(id, options)) return changeMany(context, { action: change, options });
         const { changeDevice } = await import('../device/change-device.ts');
-        return await changeDevice(context, { change, id, options });
+        return await changeDevice(context, { change, id: id ?? '', options });
       }),
     );
   }
+}
+
+/** Of a change that can be made of many: which ones, and that the number is meant. */
+function withManyOptions(command: Command): Command {
+  return withClientOptions(command)
+    .option('--batch <id>', 'instead of an id: all that were signed for this batch')
+    .option('--type <type>', 'instead of an id: all of this device type')
+    .option('--label <name=value>', 'instead of an id: all that carry this label')
+    .option('--ids <file>', 'instead of an id: those in the file, an id a line')
+    .option('--rate <n>', 'of many: so many a second at most (default 100)', parseCount)
+    .option('--yes', 'of many: do not ask; with --expect')
+    .option('--expect <n>', 'of many: how many there must be, or nothing is done', parseCount)
+    .option('--detach', 'of many: print the id of the job and do not wait for it');
 }

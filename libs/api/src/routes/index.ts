@@ -8,6 +8,7 @@ import { certificateRoutes } from './certificates.ts';
 import { deviceRoutes } from './devices.ts';
 import { quarantineRoutes } from './quarantine.ts';
 import { roleRoutes } from './roles.ts';
+import { jobRoutes } from './jobs.ts';
 import { serviceRoutes } from './service.ts';
 import { servicesRoutes } from './services.ts';
 import { targetRoutes } from './targets.ts';
@@ -17,6 +18,7 @@ import type { RouteContract } from './route-contract.ts';
 
 export const routes = {
   ...deviceRoutes,
+  ...jobRoutes,
   ...servicesRoutes,
   ...batcheRoutes,
   ...tokenRoutes,

@@ -1,6 +1,6 @@
 // The numbers that stand for names on disk. For good: a name that goes leaves its number unused, one that comes takes a new one.
 // Statements and partial indices say them as well (`state = 2`).
-import type { Certificate, CertificateState, DeviceState } from '@keyline/fleet';
+import type { Certificate, CertificateState, DeviceState, JobResultStatus } from '@keyline/fleet';
 
 export interface Codes<Name extends string> {
   readonly numbers: Readonly<Record<Name, number>>;
@@ -29,6 +29,13 @@ export const certificateKindCodes = createCodes<Certificate['kind']>({
   operator: 3,
   station: 4,
   ocsp: 5,
+});
+
+export const jobResultCodes = createCodes<JobResultStatus>({
+  pending: 0,
+  changed: 1,
+  unchanged: 2,
+  failed: 3,
 });
 
 function createCodes<Name extends string>(numbers: Readonly<Record<Name, number>>): Codes<Name> {

@@ -321,4 +321,38 @@ export const migrations: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX quarantine_by_identity ON quarantine (identity) WHERE state = 'waiting';
   `,
+  `
+  -- Changes of many devices (docs/decisions/0023-many-devices-at-once.md). Which devices is written down before anything is done.
+  CREATE TABLE jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    action TEXT NOT NULL,
+    input TEXT NOT NULL,
+    caller TEXT NOT NULL,
+    state TEXT NOT NULL,
+    rate INTEGER NOT NULL,
+    cursor TEXT,
+    total INTEGER NOT NULL,
+    changed INTEGER NOT NULL,
+    unchanged INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    note TEXT
+  );
+  CREATE INDEX jobs_open ON jobs (number) WHERE state IN ('selecting', 'running');
+  CREATE TABLE job_devices (
+    job TEXT NOT NULL,
+    device TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    code TEXT,
+    detail TEXT,
+    at INTEGER,
+    seq INTEGER,
+    PRIMARY KEY (job, device)
+  ) WITHOUT ROWID;
+  CREATE INDEX job_devices_pending ON job_devices (job, device) WHERE status = 0;
+  CREATE INDEX job_devices_failed ON job_devices (job, device) WHERE status = 3;
+  `,
 ];

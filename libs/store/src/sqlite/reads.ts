@@ -6,6 +6,7 @@ import type { Database } from 'better-sqlite3';
 import { deviceStateCodes } from './codes.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { createExpiryReads } from './expiry.ts';
+import { createJobReads } from './job-reads.ts';
 import { createDeviceList, createKeyedList, isService } from './lists.ts';
 import { createNamedCertificateList } from './named-certificates.ts';
 import { createPresenceReads } from './presence-reads.ts';
@@ -114,6 +115,7 @@ export function createReads(db: Database): StoreReader {
   return {
     ...createExpiryReads(db),
     ...createPresenceReads(db),
+    ...createJobReads(db),
     findDevice: one('SELECT * FROM devices WHERE id = ?', toDevice),
     listDevices: async (filter) => listDevices(filter),
     countDevicesByState() {

@@ -4,6 +4,7 @@ import type { ErrorCode } from '@keyline/kernel';
 import type { Database, Statement } from 'better-sqlite3';
 import { certificateKindCodes, certificateStateCodes, deviceStateCodes } from './codes.ts';
 import { isInParts } from './crl-parts.ts';
+import { prepareJobWrites } from './job-writes.ts';
 import { preparePresenceWrite } from './presence-writes.ts';
 import { prepareQuarantineWrites } from './quarantine-writes.ts';
 import { hexBytes, labelsText, type Row } from './rows.ts';
@@ -323,6 +324,7 @@ export function prepareWrites(db: Database): ApplyWrite {
       return undefined;
     },
     'put-presence': preparePresenceWrite(db),
+    ...prepareJobWrites(db),
     'insert-idempotency': ({ record, at }) => {
       statements.pruneIdempotency.run(at);
       statements.endIdempotency.run(record.key, at);

@@ -6,6 +6,8 @@ import type {
   DeviceFilter,
   DeviceState,
   ExpiryGroup,
+  JobResult,
+  JobResultStatus,
   Page,
   PageRequest,
   StoreReader,
@@ -136,6 +138,35 @@ export function createReads(tables: Tables): StoreReader {
     },
     findApproval: async (id) => tables.approvals.get(id),
     listApprovals: async (page) => pageOf('approvals', tables.approvals.all(), page),
+    findJob: async (id) => tables.jobs.get(id),
+    async listJobs({ limit, cursor }) {
+      const all = tables.jobs.all();
+      const end = cursor === undefined ? all.length : Number(decodeCursor('jobs', cursor));
+      const begin = Math.max(0, end - limit);
+      return {
+        items: all.slice(begin, end).reverse(),
+        nextCursor: begin > 0 ? encodeCursor('jobs', String(begin)) : null,
+      };
+    },
+    listOpenJobs: async () =>
+      tables.jobs.all().filter(({ state }) => state === 'selecting' || state === 'running'),
+    listJobPending: async (job, limit) =>
+      resultsOf(tables, job, 'pending')
+        .slice(0, limit)
+        .map(({ device }) => device),
+    async listJobResults({ job, status, limit, cursor }) {
+      const after = cursor === undefined ? '' : decodeCursor('job_devices', cursor);
+      const rest = resultsOf(tables, job, status).filter(({ device }) => device > after);
+      const items = rest.slice(0, limit);
+      const last = items.at(-1);
+      return {
+        items,
+        nextCursor:
+          rest.length > limit && last !== undefined
+            ? encodeCursor('job_devices', last.device)
+            : null,
+      };
+    },
     findAlert: async (key) => tables.alerts.get(key),
     listAlerts: async ({ includeResolved }) =>
       includeResolved
@@ -173,6 +204,14 @@ export function createReads(tables: Tables): StoreReader {
     findCursor: async (follower) => tables.cursors.get(follower) ?? 0,
     findLease: async (name) => tables.leases.get(name),
   };
+}
+
+function resultsOf({ jobResults }: Tables, id: string, status?: JobResultStatus): JobResult[] {
+  return jobResults
+    .all()
+    .filter((one) => one.job === id && (status === undefined || one.status === status))
+    .map(({ job: _job, ...result }) => result)
+    .sort((a, b) => (a.device < b.device ? -1 : 1));
 }
 
 function matches(one: Device, filter: DeviceFilter): boolean {

@@ -10,6 +10,8 @@ import type {
   Device,
   EnrollmentToken,
   IdempotencyRecord,
+  Job,
+  JobResult,
   PresenceRow,
   PresenceSource,
   QuarantinedCertificate,
@@ -79,6 +81,9 @@ export class Tables {
   readonly issuers = new Table<string>(this.#undo);
   readonly crls = new Table<Crl>(this.#undo);
   readonly approvals = new Table<Approval>(this.#undo);
+  readonly jobs = new Table<Job>(this.#undo);
+  /** By job and device. */
+  readonly jobResults = new Table<JobResult & { readonly job: string }>(this.#undo);
   readonly alerts = new Table<Alert>(this.#undo);
   readonly idempotency = new Table<IdempotencyRecord>(this.#undo);
   readonly leases = new Table<Lease>(this.#undo);

@@ -27,6 +27,7 @@ export function prepareWrites(tables: Tables): ApplyWrite {
     ...otherWrites(tables),
     ...presenceWrites(tables),
     ...quarantineWrites(tables),
+    ...jobWrites(tables),
   };
   return (write, firstEntry) => (apply[write.op] as ApplyWrite)(write, firstEntry);
 }
@@ -443,6 +444,62 @@ function quarantineWrites({
       const before = quarantine.get(serial);
       if (before?.state !== 'waiting') return { code: 'STORE_CONFLICT', context: { serial } };
       quarantine.set(serial, { ...before, state, decidedBy: by, decidedAt: at });
+      return undefined;
+    },
+  };
+}
+
+function jobWrites({
+  jobs,
+  jobResults,
+}: Tables): Pick<Apply, 'insert-job' | 'select-for-job' | 'change-job' | 'note-job-result'> {
+  const refuse = (id: string): Refusal => {
+    const job = jobs.get(id);
+    return job === undefined
+      ? { code: 'JOB_NOT_FOUND', context: { job: id } }
+      : { code: 'JOB_STATE_FORBIDS', context: { job: id, state: job.state } };
+  };
+  return {
+    'insert-job'({ job }) {
+      jobs.set(job.id, { ...job, ...{ total: 0, changed: 0, unchanged: 0, failed: 0 } });
+      return undefined;
+    },
+    'select-for-job'({ job: id, devices, cursor, state }) {
+      const job = jobs.get(id);
+      if (job?.state !== 'selecting' && job?.state !== 'waiting') return refuse(id);
+      let { total } = job;
+      for (const device of devices) {
+        const key = `${id}\n${device}`;
+        if (jobResults.has(key)) continue;
+        total++;
+        const none = { code: null, detail: null, at: null, seq: null };
+        jobResults.set(key, { job: id, device, status: 'pending', ...none });
+      }
+      jobs.set(id, { ...job, total, cursor, state });
+      return undefined;
+    },
+    'change-job'({ id, from, to, at, left, caller, note = null }) {
+      const job = jobs.get(id);
+      if (job === undefined || !from.includes(job.state)) return refuse(id);
+      const rest = job.total - job.changed - job.unchanged - job.failed;
+      if (left !== undefined && left !== rest) {
+        return { code: 'JOB_COUNT_DIFFERS', context: { job: id, left: rest } };
+      }
+      jobs.set(id, {
+        ...job,
+        ...{ state: to, note, caller: caller ?? job.caller },
+        startedAt: to === 'running' ? (job.startedAt ?? at) : job.startedAt,
+        endedAt: to === 'stopped' || to === 'done' ? at : null,
+      });
+      return undefined;
+    },
+    'note-job-result'({ job: id, device, status, code, detail, at }, firstEntry) {
+      const job = jobs.get(id);
+      const key = `${id}\n${device}`;
+      const before = jobResults.get(key);
+      if (job?.state !== 'running' || before?.status !== 'pending') return refuse(id);
+      jobResults.set(key, { ...before, ...{ status, code, detail, at, seq: firstEntry } });
+      if (status !== 'pending') jobs.set(id, { ...job, [status]: job[status] + 1 });
       return undefined;
     },
   };
