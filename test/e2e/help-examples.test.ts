@@ -135,7 +135,9 @@ const inPlant = [
   { line: 'keyline up --data .keyline', code: exitCodes.usage, says: /runs on .* already/ },
 
   { line: 'keyline token create --max-uses 3 --out token.txt' },
-  { line: 'keyline device enroll --id pump-17 --token-file token.txt --kit pump-17/' },
+  { line: 'keyline device enroll --id pump-17 --token-file token.txt --out pump-17/' },
+  { line: 'keyline device enroll --id pump-18 --token-file token.txt --kit pump-18.zip' },
+  { line: 'keyline kit pump-17 --dir pump-17/ --out pump-17-kit.zip' },
   { line: 'keyline device list --expires-before 30d' },
   { line: 'keyline device show pump-17', says: /pump-17/ },
   { line: 'keyline device history pump-17 --json', says: /"seq"/ },
@@ -170,6 +172,7 @@ const inPlant = [
 
   { line: 'keyline target list' },
   { line: 'keyline target compare broker' },
+  { line: 'keyline target files --out hall-3/' },
   { line: 'keyline alerts list --all' },
   {
     line: 'keyline alerts acknowledge identity:press-7:not-on-record',

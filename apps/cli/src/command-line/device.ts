@@ -141,7 +141,8 @@ export function addDeviceCommands(program: Command, act: Act): void {
       )
       .option('--validity <duration>', 'ask for less than the profile gives, for instance 12h')
       .option('--json', 'print the answer as JSON'),
-    'keyline device enroll --id pump-17 --token-file token.txt --kit pump-17/',
+    'keyline device enroll --id pump-17 --token-file token.txt --out pump-17/',
+    'keyline device enroll --id pump-18 --token-file token.txt --kit pump-18.zip',
   ).action(
     act(async (context, options: EnrollOptions) => {
       const { enrollDevice } = await import('../device/enroll-device.ts');
