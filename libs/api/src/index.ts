@@ -27,7 +27,7 @@ export type {
   PresenceView,
   RefusalList,
 } from './routes/devices.ts';
-export type { JobList, JobResultList, JobView } from './routes/jobs.ts';
+export type { JobResultList, JobView } from './routes/jobs.ts';
 export { routes, type RouteName } from './routes/index.ts';
 export type { Admits, RouteContract } from './routes/route-contract.ts';
 export type { AddressesView, Health } from './routes/service.ts';

@@ -13,18 +13,10 @@ export { noteUse } from './certificate-use.ts';
 export { getCertificate, revokeCertificate } from './certificates.ts';
 export type { FleetContext, IssuerPort } from './context.ts';
 export { type DeviceChanged, type StateChange, changeDeviceState } from './device-state.ts';
-export {
-  type Job,
-  type JobAction,
-  type JobResult,
-  type JobResultStatus,
-  type JobState,
-  jobActions,
-  jobResultStatuses,
-} from './job-model.ts';
+export { type Job, type JobResult, type JobResultStatus } from './job-model.ts';
 export { type JobRunner, startJobRunner } from './job-runner.ts';
 export { addToJob, createJob, getJob, leftOf, startJob, stopJob } from './jobs.ts';
-export { type LabelChange, labelDevice } from './label-device.ts';
+export { labelDevice } from './label-device.ts';
 export type { Enrolled } from './issuance/admission.ts';
 export { signUnit } from './issuance/admissions/batch.ts';
 export { renew } from './issuance/admissions/certificate.ts';

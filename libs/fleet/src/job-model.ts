@@ -67,7 +67,6 @@ export interface Job extends JobCounts {
 }
 
 export type JobResultStatus = 'pending' | 'changed' | 'unchanged' | 'failed';
-export const jobResultStatuses = ['pending', 'changed', 'unchanged', 'failed'] as const;
 
 export interface JobResult {
   readonly device: string;

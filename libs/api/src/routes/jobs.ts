@@ -131,7 +131,6 @@ export const JobResultListSchema = listOf(
 export type JobResultList = Static<typeof JobResultListSchema>;
 
 export const JobListSchema = listOf(JobSchema);
-export type JobList = Static<typeof JobListSchema>;
 
 export const JobParamsSchema = object({ id: JobIdSchema });
 

@@ -5,6 +5,7 @@ import type { Database, Statement } from 'better-sqlite3';
 import { certificateKindCodes, certificateStateCodes, deviceStateCodes } from './codes.ts';
 import { isInParts } from './crl-parts.ts';
 import { prepareJobWrites } from './job-writes.ts';
+import { prepareLeaseWrites } from './lease-writes.ts';
 import { preparePresenceWrite } from './presence-writes.ts';
 import { prepareQuarantineWrites } from './quarantine-writes.ts';
 import { hexBytes, labelsText, type Row } from './rows.ts';
@@ -339,25 +340,7 @@ export function prepareWrites(db: Database): ApplyWrite {
         ? undefined
         : { code: 'IDEMPOTENCY_IN_PROGRESS' };
     },
-    'take-lease': ({ name, holder, seen, until }) => {
-      const taken =
-        seen === null
-          ? done(statements.insertLease, name, holder, until)
-          : done(statements.takeLease, holder, until, name, seen.epoch, seen.beat);
-      return taken ? undefined : { code: 'LEASE_LOST', context: { lease: name } };
-    },
-    'renew-lease': ({ name, epoch, until }) =>
-      done(statements.renewLease, until, name, epoch)
-        ? undefined
-        : { code: 'LEASE_LOST', context: { lease: name, epoch } },
-    'release-lease': ({ name, epoch }) => {
-      statements.releaseLease.run(name, epoch);
-      return undefined;
-    },
-    'hold-lease': ({ name, epoch }) =>
-      statements.heldLease.get(name, epoch) !== undefined
-        ? undefined
-        : { code: 'LEASE_LOST', context: { lease: name, epoch } },
+    ...prepareLeaseWrites(statements),
     'move-cursor': ({ follower, seq }) => {
       statements.moveCursor.run(follower, seq);
       return undefined;
