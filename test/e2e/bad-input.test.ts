@@ -21,10 +21,7 @@ let asDevice: RestClient;
 let entriesBefore: number;
 let devicesBefore: unknown;
 
-async function listDevices(): Promise<unknown> {
-  const { body } = expectStatus(await suite.fleet.admin.get('/v1/devices?limit=1000'), 200);
-  return body.items;
-}
+const listDevices = (): Promise<unknown[]> => suite.fleet.listDevices();
 
 beforeAll(async () => {
   const { fleet, keyline } = suite;

@@ -46,13 +46,13 @@ describe('after a restart of everything', () => {
     const unit = { id: 'unit-1', csr: await createDeviceKey().csr('unit-1') };
     const signed = expectStatus(await fleet.admin.post('/v1/batches/wo-1/sign', unit), 201);
     const { pids: _, ...endpoints } = suite.keyline.endpoints;
-    const devices = (await fleet.admin.get('/v1/devices')).body;
+    const devices = await fleet.listDevices();
     const before = await authorities();
 
     await suite.restart();
     const { fleet: after } = suite;
     expect(suite.keyline.endpoints).toMatchObject(endpoints);
-    expect((await after.admin.get('/v1/devices')).body).toEqual(devices);
+    expect(await after.listDevices()).toEqual(devices);
     const now = await authorities();
     expect(now.map(({ serial }) => serial)).toEqual(before.map(({ serial }) => serial));
     expect(now[1]?.crl?.number).toBeGreaterThanOrEqual(before[1]?.crl?.number ?? 0);

@@ -108,6 +108,12 @@ export class Fleet {
     return MqttDevice.whyRefused(this.broker, identity, options);
   }
 
+  /** All devices as they are on record; who is there at a broker changes by itself. */
+  async listDevices(): Promise<unknown[]> {
+    const { body } = expectStatus(await this.admin.get('/v1/devices?limit=1000'), 200);
+    return body.items.map(({ presence: _, ...device }: { presence: unknown }) => device);
+  }
+
   /**
    * Entries of the ledger that came of somebody's call: what a refused request must leave as it is. Keyline's own (CRLs, alerts) are not
    * counted: the list of the test before is followed by its delta at any moment. Nor is that a call was refused.

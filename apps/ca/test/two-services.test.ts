@@ -196,7 +196,9 @@ describe('two services on one database', () => {
     db.close();
     const numbers = rows.map(({ number }) => number);
     expect(numbers).toEqual([...new Set(numbers)].toSorted((x, y) => x - y));
-    expect(leases.map(({ name }) => name)).toEqual(['alerts', 'alerts:log', 'alerts:pager', 'crl']);
+    expect(leases.map(({ name }) => name)).toEqual([
+      ...['alerts', 'alerts:log', 'alerts:pager', 'crl', 'jobs'],
+    ]);
     expect(new Set(leases.map(({ holder }) => holder)).size).toBe(1);
     expect((await crlOf(a)).number).toBe((await crlOf(b)).number);
   });
