@@ -1,6 +1,7 @@
 // Which file the database is in. A copy is another file: it does not know what was revoked after it was made, and must not go on as if it did.
 import { statSync } from 'node:fs';
-import { KeylineError } from '@keyline/kernel';
+import { dirname } from 'node:path';
+import { KeylineError, quoteForShell } from '@keyline/kernel';
 import type { Database } from 'better-sqlite3';
 
 interface Place {
@@ -33,7 +34,7 @@ export function settleInPlace(
   if (known !== undefined && !isCopy) {
     throw new KeylineError(
       'STORE_COPIED',
-      `The database ${path} is a copy: the service ran on another file last (${known.path === path ? 'in this very place' : known.path}). What was revoked, issued and published after the copy was made is not known here, so nothing was started. Is the other one still there? Start that. If not, or if the folder was moved, say so: keyline restore --copy --data FOLDER, with --crl for the newest CRLs that were published.`,
+      `The database ${path} is a copy: the service ran on another file last (${known.path === path ? 'in this very place' : known.path}). What was revoked, issued and published after the copy was made is not known here, so nothing was started. Is the other one still there? Start that. If not, or if the folder was moved, say so (with --crl FILE for the newest CRL that was published, if there is one): keyline restore --copy --data ${quoteForShell(dirname(path))}`,
     );
   }
   db.prepare('INSERT OR REPLACE INTO place (one, file, path) VALUES (1, ?, ?)').run(file, path);
