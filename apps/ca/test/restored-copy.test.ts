@@ -55,6 +55,14 @@ const stateOf = async (serial: string): Promise<string> =>
   (await call('GET', `/v1/certificates/${serial}`)).body.state as string;
 
 describe('a database from an older day', () => {
+  it('is not said to be one while a service has it', async () => {
+    await expect(sayIsCopy()).rejects.toMatchObject({ code: 'STORE_CONFLICT' });
+    expect(await readdir(issuingCa.data)).not.toContain('restored.json');
+    await whileStopped(async () => {
+      await sayIsCopy();
+    });
+  });
+
   it('takes the revocations since from the lists that were published, and numbers on from them (RFC 5280 §5.2.3)', async () => {
     const copy = join(issuingCa.folder, 'copy');
     const before = await enroll('gone-1');

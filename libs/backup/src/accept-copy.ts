@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { formatInstant } from '@keyline/kernel';
-import { readDatabaseFacts } from '@keyline/store';
+import { holdSqliteStore, readDatabaseFacts } from '@keyline/store';
 import { findBackupSource } from './backup-source.ts';
 import { assertNotHalfRestored } from './incomplete-restore.ts';
 import { placeLists } from './restore-backup.ts';
@@ -13,9 +13,9 @@ export interface CopyFacts {
 }
 
 /**
- * Nothing serves from it meanwhile.
+ * Refused while a service has its database: what follows would come over that one unawares, at its next start.
  * @param options.data absolute
- * @throws {KeylineError} STORE_MISSING, STORE_STALE, FILE_UNREADABLE, and what `findLists` throws
+ * @throws {KeylineError} STORE_MISSING, STORE_STALE, STORE_CONFLICT, FILE_UNREADABLE, and what `findLists` throws
  */
 export async function acceptCopy(options: {
   readonly data: string;
@@ -25,7 +25,21 @@ export async function acceptCopy(options: {
 }): Promise<CopyFacts> {
   assertNotHalfRestored(options.data);
   const { caFolder } = await findBackupSource(options.data);
-  const database = readDatabaseFacts(join(caFolder, 'keyline.db'));
+  const path = join(caFolder, 'keyline.db');
+  const letGo = holdSqliteStore(path);
+  try {
+    return await markAsCopy(caFolder, path, options);
+  } finally {
+    letGo();
+  }
+}
+
+async function markAsCopy(
+  caFolder: string,
+  path: string,
+  options: Parameters<typeof acceptCopy>[0],
+): Promise<CopyFacts> {
+  const database = readDatabaseFacts(path);
   const lists = await options.findLists({ database });
   // What is in `published` may be newer still, and stays.
   await placeLists(

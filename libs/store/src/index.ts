@@ -1,5 +1,10 @@
 export { readLastEnd } from './sqlite/last-end.ts';
-export { createSqliteStore, migrateSqliteStore, openSqliteStore } from './sqlite/sqlite-store.ts';
+export {
+  createSqliteStore,
+  holdSqliteStore,
+  migrateSqliteStore,
+  openSqliteStore,
+} from './sqlite/sqlite-store.ts';
 export {
   copySqliteDatabase,
   findDatabaseDamage,

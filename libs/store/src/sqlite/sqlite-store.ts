@@ -135,6 +135,19 @@ function openFile(path: string, options: Database.Options): Database.Database {
   }
 }
 
+/**
+ * Keeps services out, for work beside the database.
+ * @returns lets them in again
+ * @throws {KeylineError} STORE_MISSING, STORE_CONFLICT (a service has it), FILE_UNREADABLE
+ */
+export function holdSqliteStore(path: string): () => void {
+  assertExists(path);
+  const lock = openLock(path, false);
+  return () => {
+    lock.close();
+  };
+}
+
 /** The database under its lock; `close` lets go of both. */
 function openLocked(
   path: string,
