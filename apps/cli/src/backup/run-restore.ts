@@ -25,7 +25,7 @@ export async function runRestore(
   if ((name === undefined) !== (options.copy === true)) {
     throw new KeylineError(
       'USAGE',
-      'Give the backup to bring back (keyline restore FILE --data DIR), or --copy when DIR itself is the copy.',
+      `Give the backup to bring back (keyline restore FILE --data DIR), or --copy when DIR itself is the copy${name === undefined ? '' : ': not both'}.`,
     );
   }
   if (name === undefined) {
@@ -78,7 +78,6 @@ function describe(
   { manifest, migrated }: Restored,
   { crl = [], data: given }: RestoreOptions,
 ): string {
-  const folder = quoteForShell(given);
   const config = join(data, configurationName);
   // Where keyline.yaml is, it names its configuration.
   const isNamed = existsSync(layoutOf(data).settings);
@@ -88,9 +87,9 @@ function describe(
       : ` --config ${quoteForShell(join(given, configurationName))}`;
   const start =
     manifest.kind === 'plant'
-      ? `  keyline up --data ${quoteForShell(folder)}${configOption}
-  keyline doctor --endpoints ${quoteForShell(`${folder}/endpoints.json`)}`
-      : `  keyline-ca serve --data ${quoteForShell(folder)}${configOption}  (with the addresses and ports it had)`;
+      ? `  keyline up --data ${quoteForShell(given)}${configOption}
+  keyline doctor --endpoints ${quoteForShell(`${given.replace(/\/+$/, '')}/endpoints.json`)}`
+      : `  keyline-ca serve --data ${quoteForShell(given)}${configOption}  (with the addresses and ports it had)`;
   return `${formatFacts([
     ['restored', `${data}, as of ${manifest.createdAt}`],
     ['database', describeDatabase(manifest)],
