@@ -113,6 +113,8 @@ describe('keyline doctor', () => {
     const checks = findings.map(({ check }) => check);
     expect(checks).toEqual(expect.arrayContaining(['api', 'http', 'broker']));
     expect(checks).not.toContain('targets');
+    // Nobody said which authorities there are.
+    expect(checks).not.toContain('ocsp');
   });
 
   it('goes on after a failure, says what to do, and exits 1', async () => {

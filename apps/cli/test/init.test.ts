@@ -120,6 +120,18 @@ describe('keyline init', () => {
     expect(err).toContain('keyline move');
   });
 
+  it('leaves nothing in the way of its correction, and takes no folder without a name', async () => {
+    const args = ['init', '--data', 'plant', '--host', 'ca.example.org', '--yes'];
+    const twice = await workshop.run(...args, '--port-api', '21443', '--port-http', '21443');
+    expect(twice.err).toContain('21443 is the port of another of them');
+    expect([twice.code, existsSync(workshop.path('plant'))]).toEqual([2, false]);
+    expect((await workshop.run(...args, ...free)).code).toBe(0);
+    for (const command of ['init', 'up', 'move', 'backup', 'restore']) {
+      const { code, err } = await workshop.run(command, '--data', '', '--host', 'ca.example.org');
+      expect([code, err]).toEqual([2, expect.stringContaining('Name a folder.')]);
+    }
+  });
+
   it('takes a file instead, and none that is not valid', async () => {
     const from = workshop.write('mine.yaml', 'hosts: [ca.example.org]\nlisten: 0.0.0.0\n');
     const first = await workshop.run('init', '--data', 'plant', '--from', from);

@@ -297,21 +297,23 @@ describe('keyline token and keyline batch', () => {
       expect(body).toEqual({ use: 'enroll', maxUses: 3, labels: { line: '1', hall: 'b' } });
       return { token, secret: 'klt_secret' };
     };
+    const labels = ['--label', 'line=1', '--label', 'hall=b'];
     const { code, out, err } = await workshop.run(
-      ...[
-        'token',
-        'create',
-        ...caller,
-        '--max-uses',
-        '3',
-        '--label',
-        'line=1',
-        '--label',
-        'hall=b',
-      ],
+      ...['token', 'create', ...caller, '--max-uses', '3', ...labels],
     );
     expect({ code, out }).toEqual({ code: 0, out: 'klt_secret\n' });
     expect(err).toContain(token.id);
+    expect(err).toContain('Shown this once:');
+    const kept = await workshop.run(
+      'token',
+      'create',
+      ...caller,
+      ...['--max-uses', '3'],
+      ...labels,
+      ...['--out', 'kept'],
+    );
+    expect(kept.err).toContain('The secret is in kept.');
+    expect(kept.err).not.toContain('Shown this once');
   });
 
   it('makes no token for a file that is in the way, and leaves none behind whose secret could not be kept', async () => {

@@ -4,7 +4,7 @@ import type { MakeOptions } from '../backup/run-backup.ts';
 import type { VerifyOptions } from '../backup/run-verify.ts';
 import type { RestoreOptions } from '../backup/run-restore.ts';
 import type { Act } from './act.ts';
-import { example, parseCount } from './client-options.ts';
+import { example, parseCount, parseFolder } from './client-options.ts';
 
 export function addBackupCommands(program: Command, act: Act): void {
   const backup = example(
@@ -19,6 +19,7 @@ export function addBackupCommands(program: Command, act: Act): void {
       .option(
         '--data <dir>',
         'folder of "keyline up", or of a keyline-ca that runs by itself',
+        parseFolder,
         '.keyline',
       )
       .option('--out <file>', 'the file to write; never overwritten')
@@ -81,7 +82,11 @@ export function addBackupCommands(program: Command, act: Act): void {
         .description(
           'Brings a backup back into a folder that is empty or not there yet. What came after the backup is recovered by the issuing CA at its first start; give it the newest CRLs that were published. With --copy the folder itself is the copy: made without "keyline backup", or moved to another disk.',
         )
-        .requiredOption('--data <dir>', 'folder to make, never overwritten; with --copy: the copy')
+        .requiredOption(
+          '--data <dir>',
+          'folder to make, never overwritten; with --copy: the copy',
+          parseFolder,
+        )
         .option('--copy', 'the folder is a copy of one that served: take it as it is'),
     )
       .option(

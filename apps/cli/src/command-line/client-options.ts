@@ -52,9 +52,15 @@ export function example(command: Command, ...lines: string[]): Command {
 export function parseCount(text: string): number {
   const count = Number(text);
   if (!/^\d{1,9}$/.test(text) || count < 1) {
-    throw new InvalidArgumentError('Give a whole number from 1.');
+    throw new InvalidArgumentError('Give a whole number from 1 to 999999999.');
   }
   return count;
+}
+
+/** commander argument parser: an unset variable of a shell would name the folder that one is in. */
+export function parseFolder(text: string): string {
+  if (text === '') throw new InvalidArgumentError('Name a folder.');
+  return text;
 }
 
 /** commander argument parser: a TCP port. */

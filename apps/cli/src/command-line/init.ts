@@ -2,7 +2,7 @@
 import { Option, type Command } from 'commander';
 import { engines } from '../up/plan.ts';
 import type { Act } from './act.ts';
-import { example, parsePort } from './client-options.ts';
+import { example, parseFolder, parsePort } from './client-options.ts';
 import type { CheckConfigOptions } from '../config/check-config.ts';
 import type { MoveOptions } from '../init/move.ts';
 import type { InitOptions } from '../init/run-init.ts';
@@ -20,7 +20,11 @@ export function addConfigCommands(program: Command, act: Act): void {
       .description(
         'Checks keyline.yaml, everything in ca-config, and the files that they name, without starting anything. Ends with 6 when something is wrong, and names it by file, line and column.',
       )
-      .option('--data <dir>', 'folder with keyline.yaml (default: .keyline, when it has one)')
+      .option(
+        '--data <dir>',
+        'folder with keyline.yaml (default: .keyline, when it has one)',
+        parseFolder,
+      )
       .option('--config <dir>', 'folder laid out as ca-config (default: what keyline.yaml says)')
       .option('--json', 'print what there is as JSON'),
     'keyline config check --data .keyline',
@@ -41,7 +45,7 @@ export function addMoveCommand(program: Command, act: Act): void {
       .description(
         'Changes the names in DIR/keyline.yaml. From the next start on new certificates carry them; the old ones stay in the certificates of API and broker, and CRL and OCSP are answered under them for as long as certificates name them: "keyline doctor" says until when.',
       )
-      .requiredOption('--data <dir>', 'folder with keyline.yaml')
+      .requiredOption('--data <dir>', 'folder with keyline.yaml', parseFolder)
       .requiredOption(
         '--host <names>',
         'names or addresses by which devices will reach it, with commas: the first in URLs, all in certificates',
@@ -64,7 +68,11 @@ export function addInitCommand(program: Command, act: Act): void {
       .description(
         'Chooses how devices will call this machine, what it listens on and its ports, and writes DIR/keyline.yaml, which "keyline up" uses from then on. Asks on a terminal; without one (or with --yes) the options say it all. On the folder of a trial it gives that its lasting name.',
       )
-      .requiredOption('--data <dir>', 'folder for all state (created when it is missing)')
+      .requiredOption(
+        '--data <dir>',
+        'folder for all state (created when it is missing)',
+        parseFolder,
+      )
       .option(
         '--host <names>',
         'names or addresses by which devices reach it, with commas: the first in URLs, all in certificates',

@@ -63,7 +63,7 @@ export function addServiceCommands(program: Command, act: Act): void {
           .choices([...keyAlgorithmNames])
           .default('ec-p256'),
       )
-      .option('--validity <duration>', 'ask for less than the profile gives, for instance PT12H'),
+      .option('--validity <duration>', 'ask for less than the profile gives, for instance 12h'),
     'keyline service create dashboard --role telemetry-reader --kit dashboard/',
   ).action(
     act(async (context, name: string, options: CreateServiceOptions) => {
@@ -114,7 +114,7 @@ export function addServiceCommands(program: Command, act: Act): void {
     )
       .option('--dir <dir>', 'folder with NAME.key and NAME.crt (default: NAME)')
       .option('--new-key', 'make a new key too')
-      .option('--validity <duration>', 'ask for less than the profile gives, for instance PT12H')
+      .option('--validity <duration>', 'ask for less than the profile gives, for instance 12h')
       .option('--json', 'print the answer as JSON'),
     'keyline service renew dashboard --dir dashboard/',
   ).action(

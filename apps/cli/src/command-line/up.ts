@@ -5,7 +5,7 @@ import { engines } from '../up/plan.ts';
 import type { Act } from './act.ts';
 import { defaultLogBounds } from '@keyline/process';
 import { logLevels } from '@keyline/kernel';
-import { example, parseCount, parsePort } from './client-options.ts';
+import { example, parseCount, parseFolder, parsePort } from './client-options.ts';
 import type { UpOptions } from '../up/up.ts';
 
 export function addUpCommand(program: Command, act: Act): void {
@@ -16,7 +16,11 @@ export function addUpCommand(program: Command, act: Act): void {
       .description(
         'Runs everything in one folder: creates the root, the issuing CA and the broker at the first start, keeps them running, and stops them on Ctrl-C.',
       )
-      .requiredOption('--data <dir>', 'folder for all state (created when it is missing)')
+      .requiredOption(
+        '--data <dir>',
+        'folder for all state (created when it is missing)',
+        parseFolder,
+      )
       .option('--port-api <port>', 'HTTPS port of the API (default: a free one, kept)', parsePort)
       .option('--port-http <port>', 'plain HTTP port for CRL, OCSP and AIA', parsePort)
       .option('--port-broker <port>', 'MQTT over TLS port of the broker', parsePort)

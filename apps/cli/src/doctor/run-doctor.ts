@@ -106,7 +106,8 @@ async function examine(
           await checkCrl(authority, context.clock),
         ]);
       }
-      await attempt('ocsp', () => checkOcsp(http, caller, authorities));
+      // Whose the certificate is, nobody said where the service did not answer.
+      if (authorities.length > 0) await attempt('ocsp', () => checkOcsp(http, caller, authorities));
     }
     await ask('earlier address', () => checkAddresses(client, context.clock.now()));
     await attempt('broker', () => checkBroker(context, client, caller));

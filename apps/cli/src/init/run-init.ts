@@ -62,7 +62,11 @@ export async function runInit(context: CliContext, options: InitOptions): Promis
   await createFolder(layout.data, 0o700);
   await copyConfig(layout.data, text);
   await writeNewFile(layout.settings, text, { mode: 0o644 });
-  const plant = await loadPlantConfig(layout.settings);
+  const plant = await loadPlantConfig(layout.settings).catch(async (error: unknown) => {
+    // What is corrected on the command line is not to meet it.
+    await rm(layout.settings, { force: true });
+    throw error;
+  });
   describe(context, { options, plant, file: layout.settings, before: before && urlsOf(before) });
 }
 
@@ -142,6 +146,12 @@ async function decide(
   for (const name of portNames) {
     const others = Object.values({ ...asked, [name]: undefined, ...taken(ports) });
     const fixed = asked[name];
+    if (fixed !== undefined && others.includes(fixed)) {
+      throw new KeylineError(
+        'USAGE',
+        `--port-${name}: ${String(fixed)} is the port of another of them.`,
+      );
+    }
     const chosen =
       fixed === undefined
         ? await choosePort(

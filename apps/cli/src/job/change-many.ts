@@ -1,10 +1,10 @@
 // `keyline device revoke|suspend|resume|decommission|label` of many: counts them, has the number confirmed, and lets the service do it.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { JobView } from '@keyline/api';
 import type { ApiClient, RouteInput } from '@keyline/client';
-import { exitCodes, KeylineError, messageOf } from '@keyline/kernel';
+import { readText } from '@keyline/files';
+import { exitCodes, KeylineError } from '@keyline/kernel';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import type { LabelWords } from '../device/label-device.ts';
@@ -158,14 +158,7 @@ async function readLine(stdin: CliContext['stdin']): Promise<string> {
 
 /** An id a line; empty lines and those that begin with "#" are left out. */
 async function readIds(context: CliContext, file: string): Promise<string[]> {
-  let text: string;
-  try {
-    text = await readFile(resolve(context.cwd, file), 'utf8');
-  } catch (cause) {
-    throw new KeylineError('FILE_UNREADABLE', `${file} can't be read: ${messageOf(cause)}.`, {
-      cause,
-    });
-  }
+  const text = await readText(resolve(context.cwd, file), 'the ids', 64_000_000);
   const lines = text.split(/\r?\n/).map((line) => line.trim());
   const ids = [...new Set(lines.filter((line) => line !== '' && !line.startsWith('#')))];
   if (ids.length === 0) throw new KeylineError('USAGE', `${file} names no device: an id a line.`);

@@ -94,10 +94,12 @@ export async function followJob(
   client: ApiClient,
   { id, options }: { readonly id: string; readonly options: ClientOptions },
 ): Promise<number> {
-  context.terminal.err(
-    `The service does the job ${id}. Ctrl-C leaves it running; keyline job stop ${id} ends it.\n`,
-  );
   let job = await client.call('getJob', { params: { id } });
+  if (job.state === 'running') {
+    context.terminal.err(
+      `The service does the job ${id}. Ctrl-C leaves it running; keyline job stop ${id} ends it.\n`,
+    );
+  }
   const bar = createProgressBar(context.terminal, job.total);
   while (job.state === 'running') {
     bar.advanceTo(job.total - job.left);

@@ -52,9 +52,11 @@ export async function createToken(context: CliContext, options: CreateTokenOptio
       printJson(context, file === undefined ? { token, secret } : { token, file });
       return;
     }
-    context.terminal.err(`${describe(token, context.clock.now())}\n`);
-    if (file === undefined) context.terminal.out(`${secret}\n`);
-    else context.terminal.err(`The secret is in ${options.out ?? file}.\n`);
+    const what = describe(token, context.clock.now());
+    if (file === undefined) {
+      context.terminal.err(`${what} Shown this once:\n`);
+      context.terminal.out(`${secret}\n`);
+    } else context.terminal.err(`${what}\nThe secret is in ${options.out ?? file}.\n`);
   } finally {
     client.close();
   }
@@ -144,11 +146,11 @@ export async function revokeToken(
 function describe(token: TokenView, now: number): string {
   const ends = `until ${formatTimeAndDistance(token.expiresAt, now)}`;
   if (token.use === 'api')
-    return `API token ${token.id} for the role ${token.role ?? '?'}, ${ends}. Shown this once:`;
+    return `API token ${token.id} for the role ${token.role ?? '?'}, ${ends}.`;
   const uses = token.maxUses ?? 1;
   const devices = uses === 1 ? 'one device' : `${String(uses)} devices`;
   const pattern = typeof token.idPattern === 'string' ? ` with ids like ${token.idPattern}` : '';
-  return `Enrollment token ${token.id} for ${devices} of type ${token.type ?? 'default'}${pattern}, ${ends}. Shown this once:`;
+  return `Enrollment token ${token.id} for ${devices} of type ${token.type ?? 'default'}${pattern}, ${ends}.`;
 }
 
 function formatTokens(items: TokenList['items'], now: number): string {
