@@ -38,8 +38,8 @@ import { printable, type CliContext } from './context.ts';
  */
 export async function runCli(args: readonly string[], given: CliContext): Promise<number> {
   // What a shell runs is a document, too.
-  const isMachineRead =
-    args.includes('--json') || (args[0] === 'completion' && !args.includes('--help'));
+  const asJson = args.includes('--json');
+  const isMachineRead = asJson || (args[0] === 'completion' && !args.includes('--help'));
   let program: Command | undefined;
   let namer: ((text: string) => string) | undefined;
   const nameCommands = (text: string): string => {
@@ -67,10 +67,10 @@ export async function runCli(args: readonly string[], given: CliContext): Promis
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return exitCodes.ok;
       // What is wrong is on stderr by now.
-      if (isMachineRead) printError(context, usageErrorOf(error));
+      if (asJson) printError(context, usageErrorOf(error));
       return exitCodes.usage;
     }
-    reportError(context, error, isMachineRead);
+    reportError(context, error, asJson);
     return exitCodeOf(error, 'service');
   }
 }
@@ -124,7 +124,7 @@ ${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
 }
 
 /** The message goes to stderr; with --json the same facts go to stdout as one document. */
-function reportError(context: CliContext, error: unknown, isMachineRead: boolean): void {
+function reportError(context: CliContext, error: unknown, asJson: boolean): void {
   const { code, detail } = errorDocument(error, 'service').error;
   context.terminal.err(`keyline: ${detail} [${code}]\n`);
   if (
@@ -133,7 +133,7 @@ function reportError(context: CliContext, error: unknown, isMachineRead: boolean
     error instanceof Error
   )
     context.terminal.err(`${error.stack ?? ''}\n`);
-  if (isMachineRead) printError(context, error);
+  if (asJson) printError(context, error);
 }
 
 function printError(context: CliContext, error: unknown): void {

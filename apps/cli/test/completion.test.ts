@@ -96,3 +96,10 @@ describe.each([
     expect(await complete('keyline', 'no-such', 'qqq')).toEqual([]);
   });
 });
+
+it('gives a shell that runs what it prints nothing to run where it refuses', async () => {
+  const { code, out, err } = await workshop.run('completion', 'tcsh');
+  expect([code, out, err]).toEqual([2, '', expect.stringContaining('bash, zsh, fish')]);
+  const { error } = JSON.parse((await workshop.run('completion', 'tcsh', '--json')).out);
+  expect(error.code).toBe('USAGE');
+});

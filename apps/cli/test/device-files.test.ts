@@ -91,6 +91,11 @@ describe('keyline device enroll', () => {
     expect(service.calls[0]?.call.body).toMatchObject({ token: 'from-stdin' });
   });
 
+  it('says that there is no such file where a file stands for its folder', async () => {
+    const { code, err } = await enroll('--token-file', 'test-ca.pem/token.txt');
+    expect([code, err]).toEqual([6, expect.stringContaining('[FILE_NOT_FOUND]')]);
+  });
+
   it('refuses a token on the command line, where everybody sees it', async () => {
     expect(await enroll('--token', 'secret')).toMatchObject({ code: 2 });
     expect(service.calls).toEqual([]);

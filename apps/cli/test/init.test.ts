@@ -335,6 +335,8 @@ describe('keyline move', () => {
   it('says that there is nothing to move, and refuses names that are none', async () => {
     const nowhere = await workshop.run('move', '--data', 'nowhere', '--host', 'b.example.org');
     expect([nowhere.code, nowhere.err.includes('keyline init --data nowhere')]).toEqual([6, true]);
+    const unnamed = await workshop.run('move', '--host', 'b.example.org');
+    expect([unnamed.code, unnamed.err.includes('--data .keyline')]).toEqual([6, true]);
     const before = readFileSync(file(), 'utf8');
     for (const host of ['b', '', 'b.example.org,b.example.org']) {
       expect((await move(host)).code).toBe(2);

@@ -20,7 +20,8 @@ export async function readBounded(
   try {
     file = await open(path, 'r');
   } catch (error) {
-    if (isNodeError(error, 'ENOENT')) {
+    // A file where a folder was named, too.
+    if (isNodeError(error, 'ENOENT', 'ENOTDIR')) {
       throw new KeylineError(
         'FILE_NOT_FOUND',
         `There is no file ${path} (${what}). Check the path.`,

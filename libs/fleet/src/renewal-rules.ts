@@ -46,7 +46,7 @@ export async function readRenewalRules(
   }
   const refusal = new KeylineError(
     'RENEWAL_TOO_EARLY',
-    `"${id}" may renew from ${formatInstant(start)} on (GET /v1/renewal-info). Before that only with a new key (send a CSR), or when an operator allows it (keyline device allow-renewal ${id}).`,
+    `"${id}" may renew from ${formatInstant(start)} on (GET /v1/renewal-info). Before that only with a new key (--new-key; over the API a CSR), or when an operator allows it (keyline device allow-renewal ${id}).`,
   );
   return { refusal, conditions: [] };
 }

@@ -45,7 +45,7 @@ export function addMoveCommand(program: Command, act: Act): void {
       .description(
         'Changes the names in DIR/keyline.yaml. From the next start on new certificates carry them; the old ones stay in the certificates of API and broker, and CRL and OCSP are answered under them for as long as certificates name them: "keyline doctor" says until when.',
       )
-      .requiredOption('--data <dir>', 'folder with keyline.yaml', parseFolder)
+      .option('--data <dir>', 'folder with keyline.yaml', parseFolder, '.keyline')
       .requiredOption(
         '--host <names>',
         'names or addresses by which devices will reach it, with commas: the first in URLs, all in certificates',

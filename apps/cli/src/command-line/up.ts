@@ -42,11 +42,13 @@ export function addUpCommand(program: Command, act: Act): void {
           'Keyline’s own broker, or Eclipse Mosquitto of this machine, supervised (default: embedded; kept)',
         ).choices(engines),
       )
-      .option(
-        '--broker-option <name=value>',
-        'option of "keyline broker serve" for this start, such as password-port=8884 or max-connections=20000 (repeatable)',
-        collectBrokerOption,
-        [] as string[],
+      .addOption(
+        new Option(
+          '--broker-option <name=value>',
+          'option of "keyline broker serve" for this start, such as password-port=8884 or max-connections=20000 (repeatable)',
+        )
+          .argParser(collectBrokerOption)
+          .default([], 'none'),
       )
       .addOption(
         new Option(
