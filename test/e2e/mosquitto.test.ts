@@ -7,6 +7,7 @@ import { administer } from '../support/dynsec-admin.ts';
 import { keylineCommand } from '../support/keyline.ts';
 import { has } from '../support/needs.ts';
 import { runProgram } from '../support/openssl.ts';
+import { untilCrlsInForce } from '../support/crl-in-force.ts';
 import { useKeyline } from '../support/use-keyline.ts';
 
 const patience = { timeout: 60_000, interval: 50 };
@@ -37,13 +38,13 @@ describe.skipIf(!has('mosquitto'))('Keyline on real Mosquitto', () => {
     await administer(fleet.broker, fleet.adminIdentity, [
       {
         command: 'createRole',
-        rolename: 'commander',
+        rolename: 'operations',
         acls: [{ acltype: 'publishClientSend', topic: 'devices/+/commands/#', allow: true }],
       },
-      { command: 'createClient', username: 'commander@plant' },
-      { command: 'addClientRole', username: 'commander@plant', rolename: 'commander' },
+      { command: 'createClient', username: 'operations@plant' },
+      { command: 'addClientRole', username: 'operations@plant', rolename: 'operations' },
     ]);
-    const name = { profile: 'service-client', name: 'commander@plant' };
+    const name = { profile: 'service-client', name: 'operations@plant' };
     const operator = await fleet.connect(await fleet.issueIdentity(name));
     expect(await operator.publish('devices/pump-1/commands/reboot', 'now')).toBe('accepted');
     expect(await session.take('devices/pump-1/commands/reboot')).toBe('now');
@@ -79,7 +80,8 @@ describe.skipIf(!has('mosquitto'))('Keyline on real Mosquitto', () => {
     await change('pause-1', 'suspend', { wait: true });
     expect(await session.untilEnded()).toBe('DISCONNECT 152');
     await expect.poll(() => fleet.whyRefused(device), patience).toBeDefined();
-    await change('pause-1', 'resume', { wait: true });
+    const resumed = await change('pause-1', 'resume', { wait: true });
+    await untilCrlsInForce(() => suite.keyline.endpoints.metrics, [resumed]);
     await expect.poll(() => fleet.whyRefused(device), patience).toBeUndefined();
     const back = await fleet.connect(device);
     expect(await back.publish('devices/pause-1/telemetry', '1')).toBe('accepted');
