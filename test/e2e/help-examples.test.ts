@@ -141,6 +141,8 @@ const inPlant = [
   { line: 'keyline device list --expires-before 30d' },
   { line: 'keyline device show pump-17', says: /pump-17/ },
   { line: 'keyline device history pump-17 --json', says: /"seq"/ },
+  { line: 'keyline ledger --since 1d --kind device-revoked', says: /No entry is like that/ },
+  { line: 'keyline ledger --actor admin:admin@keyline --limit 10 --json', says: /"seq"/ },
   { line: 'keyline device renew --id pump-17 --dir pump-17/ --new-key' },
   { line: 'keyline device allow-renewal pump-17 --for 1h' },
   { line: 'keyline doctor', says: /All is well/ },

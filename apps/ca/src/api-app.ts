@@ -28,6 +28,7 @@ import { createRegister } from './routes/register.ts';
 import { registerLiveness, registerService } from './routes/service.ts';
 import { registerRoles } from './routes/roles.ts';
 import { registerJobs } from './routes/jobs.ts';
+import { registerLedger } from './routes/ledger.ts';
 import { registerServices } from './routes/services.ts';
 import { registerTargets } from './routes/targets.ts';
 import { registerTokens } from './routes/tokens.ts';
@@ -142,6 +143,7 @@ export async function createApiApp(options: ApiAppOptions): Promise<FastifyInsta
     registerAuthorities(register, service);
     registerApprovals(register, service);
     registerAlerts(register, service);
+    registerLedger(register, service);
     registerQuarantine(register, service);
     registerTargets(register, service);
     registerTrust(register, service);

@@ -19,6 +19,7 @@ import { addDeviceCommands } from './command-line/device.ts';
 import { addConfigCommands, addInitCommand, addMoveCommand } from './command-line/init.ts';
 import { addKitCommand } from './command-line/kit.ts';
 import { addJobCommands } from './command-line/job.ts';
+import { addLedgerCommand } from './command-line/ledger.ts';
 import { addLoginCommands } from './command-line/login.ts';
 import { addOperationCommands } from './command-line/operations.ts';
 import { addCertificateCommands } from './command-line/certificate.ts';
@@ -117,6 +118,7 @@ ${describeExitCodes(Object.keys(exitCodes) as (keyof typeof exitCodes)[])}`,
   addBrokerCommands(program, act);
   addBackupCommands(program, act);
   addOperationCommands(program, act);
+  addLedgerCommand(program, act);
   addQuarantineCommands(program, act);
   addLoginCommands(program, act);
   addCompletionCommand(program, act);

@@ -28,6 +28,7 @@ export type {
   RefusalList,
 } from './routes/devices.ts';
 export type { JobResultList, JobView } from './routes/jobs.ts';
+export { entryKinds, type EntryView, type LedgerPage } from './routes/ledger.ts';
 export { routes, type RouteName } from './routes/index.ts';
 export type { Admits, RouteContract } from './routes/route-contract.ts';
 export type { AddressesView, Health } from './routes/service.ts';

@@ -55,6 +55,8 @@ export type {
   DeviceFilter,
   ExpiryGroup,
   NamedCertificateFilter,
+  EntryPage,
+  EntrySearch,
   Page,
   PageRequest,
   Store,

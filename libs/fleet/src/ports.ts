@@ -4,6 +4,7 @@ import type { DeviceId, SerialHex } from '@keyline/kernel';
 import type { CrlEntry, ProfileKind, RevocationReason } from '@keyline/pki';
 import type {
   CommitResult,
+  EntryData,
   LedgerReader,
   LedgerStore,
   LedgerEntry,
@@ -248,6 +249,23 @@ export interface PageRequest {
   readonly cursor?: string | undefined;
 }
 
+export interface EntrySearch extends PageRequest {
+  /** The device or owner, else what the entry names. */
+  readonly subject?: string | undefined;
+  readonly actor?: string | undefined;
+  readonly kind?: EntryData['kind'] | undefined;
+  /** Written at that time or later. */
+  readonly since?: number | undefined;
+  /** Those with a larger number, the oldest first; otherwise the newest is first. */
+  readonly after?: number | undefined;
+}
+
+/** May have fewer entries than asked for, or none, and a cursor: a search looks at so many entries at most. */
+export interface EntryPage extends Page<LedgerEntry> {
+  /** Of the newest entry when it was read. */
+  readonly lastSeq: number;
+}
+
 export interface DeviceFilter extends PageRequest {
   /** Absent: devices and services. */
   readonly kind?: IdentityKind | undefined;
@@ -372,6 +390,7 @@ export interface StoreReader extends LedgerReader {
   listRefusalsOf(identity: string): Promise<readonly RefusalRow[]>;
   /** Newest first: what happened to one device or owner. */
   listEntriesOf(subject: string, limit: number): Promise<readonly LedgerEntry[]>;
+  searchEntries(search: EntrySearch): Promise<EntryPage>;
 }
 
 export interface Store extends StoreReader, LedgerStore {

@@ -17,6 +17,7 @@ import { requireCaller, type ServiceContext } from '../service-context.ts';
 import { validityOf } from '../validity-of.ts';
 import { viewRefusal } from '../presence-views.ts';
 import { viewCertificate } from './certificates.ts';
+import { viewEntry } from './ledger.ts';
 import type { Register } from './register.ts';
 
 export function registerDevices(
@@ -114,17 +115,7 @@ export function registerDevices(
       fleet.store.listCertificatesOf(device.id),
     ]);
     return {
-      items: entries.map(({ seq, at, actor, address, data }) => {
-        const { kind, ...rest } = data;
-        return {
-          seq,
-          at: formatInstant(at),
-          actor,
-          address: address ?? null,
-          kind,
-          data: { ...rest },
-        };
-      }),
+      items: entries.map(viewEntry),
       certificates: certificates.map(viewCertificate),
     };
   });

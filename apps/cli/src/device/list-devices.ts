@@ -98,7 +98,7 @@ function filterOf(
 }
 
 /** RFC 3339, or how long ago: `7d`, `12h`. @throws {KeylineError} USAGE */
-function parsePast(text: string, now: number): string {
+export function parsePast(text: string, now: number): string {
   const instant = Date.parse(parseTime(text, now));
   // A distance goes back from now; a time is as it is.
   return /^(?:\d+[a-z]|P)/i.test(text) ? formatInstant(2 * now - instant) : formatInstant(instant);

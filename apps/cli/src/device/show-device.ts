@@ -4,6 +4,7 @@ import { escapeLine, formatDuration } from '@keyline/kernel';
 import { openClient } from '../find-service.ts';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
+import { formatEntryDetails } from '../print/entry.ts';
 import { formatFacts, formatTable } from '../print/table.ts';
 import { formatClient, formatLastSeen, formatOnline } from '../print/presence.ts';
 import { formatEnd, formatSecond, formatTime, formatTimeAndDistance } from '../print/time.ts';
@@ -58,25 +59,13 @@ export async function showHistory(
           actor,
           address ?? '-',
           seq,
-          formatDetails(data),
+          formatEntryDetails(data),
         ]),
       ),
     );
   } finally {
     client.close();
   }
-}
-
-/** What every entry of a device says is left out: its id, type and role. */
-function formatDetails(data: Readonly<Record<string, unknown>>): string {
-  const shown = Object.entries(data).filter(([name]) => !['device', 'type', 'role'].includes(name));
-  return shown.map(([name, value]) => `${name}=${formatDetail(name, value)}`).join(' ');
-}
-
-function formatDetail(name: string, value: unknown): string {
-  if (name === 'notAfter' && typeof value === 'number') return new Date(value).toISOString();
-  if (Array.isArray(value)) return value.map(String).join(',');
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 export function formatDeviceFacts(device: DeviceView, now: number): string {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createCsrPem } from '@keyline/client';
 import { systemClock } from '@keyline/kernel';
 import { generateKey } from '@keyline/keys';
+import type { CliContext } from '../../src/context.ts';
 import { runCli } from '../../src/program.ts';
 import { createTestAuthority } from '../../../../libs/client/test/support/test-authority.ts';
 
@@ -27,7 +28,12 @@ export interface Workshop {
   createCsr(commonName: string): Promise<string>;
   run(...args: string[]): Promise<Ran>;
   runWith(
-    given: { stdin?: string; env?: Record<string, string>; canAsk?: boolean },
+    given: {
+      stdin?: string;
+      env?: Record<string, string>;
+      canAsk?: boolean;
+      onStopSignal?: CliContext['onStopSignal'];
+    },
     ...args: string[]
   ): Promise<Ran>;
   remove(): void;
@@ -77,7 +83,7 @@ export function openWorkshop(): Workshop {
           interactive: false,
           canAsk: given.canAsk ?? false,
         },
-        onStopSignal: () => () => undefined,
+        onStopSignal: given.onStopSignal ?? (() => () => undefined),
       });
       return { code, out, err };
     },

@@ -24,6 +24,7 @@ import {
 } from '../schemas/broker-access.ts';
 import { EvidenceSchema } from '../schemas/evidence.ts';
 import { CertificateSchema } from './certificates.ts';
+import { EntrySchema } from './ledger.ts';
 import { administrators, json, jsonOrCsr, readers, type RouteContract } from './route-contract.ts';
 
 export const PresenceSchema = object(
@@ -139,18 +140,7 @@ export const DeviceChangeResponseSchema = object({
 });
 
 export const HistoryResponseSchema = object({
-  items: Type.Array(
-    object({
-      seq: Type.Integer(),
-      at: timestamp('When.'),
-      actor: Type.String(),
-      address: nullable(
-        Type.String({ description: 'IP address it was asked for from; null: by Keyline itself.' }),
-      ),
-      kind: Type.String(),
-      data: Type.Record(Type.String(), Type.Unknown()),
-    }),
-  ),
+  items: Type.Array(EntrySchema),
   certificates: Type.Array(CertificateSchema),
 });
 export type HistoryResponse = Static<typeof HistoryResponseSchema>;

@@ -6,6 +6,7 @@ import { authoritieRoutes } from './authorities.ts';
 import { batcheRoutes } from './batches.ts';
 import { certificateRoutes } from './certificates.ts';
 import { deviceRoutes } from './devices.ts';
+import { ledgerRoutes } from './ledger.ts';
 import { quarantineRoutes } from './quarantine.ts';
 import { roleRoutes } from './roles.ts';
 import { jobRoutes } from './jobs.ts';
@@ -27,6 +28,7 @@ export const routes = {
   ...trustRoutes,
   ...approvalRoutes,
   ...alertRoutes,
+  ...ledgerRoutes,
   ...quarantineRoutes,
   ...targetRoutes,
   ...roleRoutes,

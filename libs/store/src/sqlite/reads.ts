@@ -5,6 +5,7 @@ import type { CrlEntry, RevocationReason } from '@keyline/pki';
 import type { Database } from 'better-sqlite3';
 import { deviceStateCodes } from './codes.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
+import { createEntrySearch } from './entry-search.ts';
 import { createExpiryReads } from './expiry.ts';
 import { createJobReads } from './job-reads.ts';
 import { createDeviceList, createKeyedList, isService } from './lists.ts';
@@ -106,6 +107,7 @@ export function createReads(db: Database): StoreReader {
   const countWaiting = db.prepare(waiting).pluck();
   const countWaitingOf = db.prepare(`${waiting} AND identity = ?`).pluck();
   const listDevices = createDeviceList(db);
+  const searchEntries = createEntrySearch(db);
   const listTokens = createKeyedList(db, { table: 'tokens', key: 'id', toItem: toToken });
   const listApiTokens = createKeyedList(db, { table: 'api_tokens', key: 'id', toItem: toApiToken });
   const listApprovals = createKeyedList(db, { table: 'approvals', key: 'id', toItem: toApproval });
@@ -215,6 +217,7 @@ export function createReads(db: Database): StoreReader {
       'SELECT * FROM ledger WHERE subject = ? ORDER BY seq DESC LIMIT ?',
       toEntry,
     ),
+    searchEntries: async (search) => searchEntries(search),
     lastSeq: () => Promise.resolve((lastSeq.get() as number | null) ?? 0),
     findLease: one('SELECT * FROM leases WHERE name = ?', toLease),
     findCursor: (follower) => Promise.resolve((cursor.get(follower) as number | undefined) ?? 0),

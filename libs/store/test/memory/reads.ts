@@ -200,6 +200,23 @@ export function createReads(tables: Tables): StoreReader {
         .filter((entry) => subjectOf(entry) === subject)
         .reverse()
         .slice(0, limit),
+    async searchEntries({ subject, actor, kind, since = 0, after, limit, cursor }) {
+      const start = cursor === undefined ? undefined : decodeCursor('ledger', cursor);
+      const from = start === undefined ? after : Number(start.slice(1));
+      const found = (after === undefined ? ledger.toReversed() : ledger).filter(
+        (entry) =>
+          (from === undefined || (after === undefined ? entry.seq < from : entry.seq > from)) &&
+          (subject === undefined || subjectOf(entry) === subject) &&
+          (actor === undefined || entry.actor === actor) &&
+          (kind === undefined || entry.data.kind === kind) &&
+          entry.at >= since,
+      );
+      const items = found.slice(0, limit);
+      const last = items.at(-1);
+      const position = `${after === undefined ? '<' : '>'}${String(last?.seq)}`;
+      const nextCursor = found.length > limit ? encodeCursor('ledger', position) : null;
+      return { items, nextCursor, lastSeq: ledger.length };
+    },
     lastSeq: async () => ledger.length,
     findCursor: async (follower) => tables.cursors.get(follower) ?? 0,
     findLease: async (name) => tables.leases.get(name),
