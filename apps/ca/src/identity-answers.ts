@@ -125,7 +125,10 @@ export async function getIdentity(
     return found;
   }
   const what = found === undefined ? '' : ` It is the name of a ${identityKindOf(found.type)}.`;
-  throw new KeylineError('DEVICE_NOT_FOUND', `There is no ${kind ?? 'device'} "${id}".${what}`);
+  throw new KeylineError(
+    'DEVICE_NOT_FOUND',
+    `There is no ${kind ?? 'device or service'} "${id}".${what}`,
+  );
 }
 
 /** Devices and services may only look at themselves. @throws {KeylineError} FORBIDDEN */

@@ -141,7 +141,10 @@ describe('GET /v1/rights/explain', () => {
       reason: 'It is suspended, and no broker lets it in.',
     });
     await call('POST', '/v1/devices/p1/resume', {});
-    expect((await explain('a', 'publish', 'nobody')).status).toBe(404);
+    expect(await explain('a', 'publish', 'nobody')).toMatchObject({
+      status: 404,
+      body: { detail: 'There is no device or service "nobody".' },
+    });
     expect((await explain('')).status).toBe(400);
     expect((await explain('a/+')).body).toMatchObject({ allowed: false, add: null });
     expect((await explain('a', 'receive')).status).toBe(400);
