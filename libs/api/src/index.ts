@@ -15,7 +15,6 @@ export {
 } from './routes/batches.ts';
 export type { BrokerAccessView } from './schemas/broker-access.ts';
 export type {
-  CertificateList,
   CertificateView,
   IssueCertificateRequest,
 } from './routes/certificates.ts';

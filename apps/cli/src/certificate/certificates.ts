@@ -1,11 +1,11 @@
 // `keyline certificate list|show|revoke`.
-import type { CertificateList } from '@keyline/api';
 import type { RouteInput } from '@keyline/client';
 import { exitCodes } from '@keyline/kernel';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { parseTime } from '../device/list-devices.ts';
 import { openClient } from '../find-service.ts';
+import { readPages } from '../read-pages.ts';
 import { formatEvidence, isComplete } from '../print/evidence.ts';
 import { formatFacts, formatTable } from '../print/table.ts';
 import { formatEnd, formatTimeAndDistance } from '../print/time.ts';
@@ -26,8 +26,6 @@ export interface RevokeCertificateOptions extends ClientOptions {
   readonly wait?: boolean;
 }
 
-const pageSize = 1000;
-
 export async function listCertificates(
   context: CliContext,
   options: CertificateListOptions,
@@ -36,24 +34,18 @@ export async function listCertificates(
   const now = context.clock.now();
   const client = await openClient(context, options);
   try {
-    const wanted = options.all === true ? Number.POSITIVE_INFINITY : (options.limit ?? 100);
-    const items: CertificateList['items'] = [];
-    let cursor: string | null = null;
-    do {
-      const page: CertificateList = await client.call('listCertificates', {
+    const { items, nextCursor } = await readPages(options, (page) =>
+      client.call('listCertificates', {
         query: {
           ...(kind === undefined ? {} : { kind }),
           ...(q === undefined ? {} : { q }),
           ...(expiresBefore === undefined ? {} : { expiresBefore: parseTime(expiresBefore, now) }),
-          limit: Math.min(pageSize, wanted - items.length),
-          ...(cursor === null ? {} : { cursor }),
+          ...page,
         },
-      });
-      items.push(...page.items);
-      cursor = page.nextCursor;
-    } while (cursor !== null && items.length < wanted);
+      }),
+    );
     if (options.json === true) {
-      printJson(context, { items, nextCursor: cursor });
+      printJson(context, { items, nextCursor });
       return;
     }
     if (items.length === 0) {
@@ -72,7 +64,7 @@ export async function listCertificates(
         ]),
       ),
     );
-    if (cursor !== null) context.terminal.err('There are more: --all, or a larger --limit.\n');
+    if (nextCursor !== null) context.terminal.err('There are more: --all, or a larger --limit.\n');
   } finally {
     client.close();
   }

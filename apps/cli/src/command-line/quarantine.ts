@@ -1,6 +1,7 @@
 // The words of `keyline quarantine`.
 import { Option, type Command } from 'commander';
 import type { Act } from './act.ts';
+import { revocationReasonNames } from './device.ts';
 import { example, withClientOptions } from './client-options.ts';
 import type {
   AdoptOptions,
@@ -47,17 +48,7 @@ export function addQuarantineCommands(program: Command, act: Act): void {
     withClientOptions(
       quarantine.command('revoke <serial>').description('Revoke one, for good, on the CRL.'),
     )
-      .addOption(
-        new Option('--reason <reason>', 'why').choices([
-          'unspecified',
-          'keyCompromise',
-          'cACompromise',
-          'affiliationChanged',
-          'superseded',
-          'cessationOfOperation',
-          'privilegeWithdrawn',
-        ]),
-      )
+      .addOption(new Option('--reason <reason>', 'why').choices(revocationReasonNames))
       .option('--authority <name>', 'which authority signed it, where that is not known'),
     'keyline quarantine revoke 4f2a09c1d3e8b7 --reason keyCompromise',
   ).action(

@@ -5,6 +5,7 @@ import { openClient } from '../find-service.ts';
 import { formatInstant, KeylineError, parseDuration } from '@keyline/kernel';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
+import { readPages } from '../read-pages.ts';
 import { formatClient, formatLastSeen, formatOnline } from '../print/presence.ts';
 import { formatTable } from '../print/table.ts';
 import { formatEnd } from '../print/time.ts';
@@ -22,28 +23,15 @@ export interface DeviceListOptions extends ClientOptions {
   readonly all?: boolean;
 }
 
-const pageSize = 1000;
-
 export async function listDevices(context: CliContext, options: DeviceListOptions): Promise<void> {
   const client = await openClient(context, options);
   try {
-    const wanted = options.all === true ? Number.POSITIVE_INFINITY : (options.limit ?? 100);
-    const items: DeviceList['items'] = [];
-    let cursor: string | null = null;
-    do {
-      const page: DeviceList = await client.call('listDevices', {
-        query: {
-          ...filterOf(options, context.clock.now()),
-          limit: Math.min(pageSize, wanted - items.length),
-          ...(cursor === null ? {} : { cursor }),
-        },
-      });
-      items.push(...page.items);
-      cursor = page.nextCursor;
-    } while (cursor !== null && items.length < wanted);
+    const { items, nextCursor } = await readPages(options, (page) =>
+      client.call('listDevices', { query: { ...filterOf(options, context.clock.now()), ...page } }),
+    );
 
     if (options.json === true) {
-      printJson(context, { items, nextCursor: cursor });
+      printJson(context, { items, nextCursor });
       return;
     }
     if (items.length === 0) {
@@ -51,7 +39,7 @@ export async function listDevices(context: CliContext, options: DeviceListOption
       return;
     }
     context.terminal.out(formatDevices(items, context.clock.now()));
-    if (cursor !== null) context.terminal.err('There are more: --all, or a larger --limit.\n');
+    if (nextCursor !== null) context.terminal.err('There are more: --all, or a larger --limit.\n');
   } finally {
     client.close();
   }

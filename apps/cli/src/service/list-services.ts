@@ -1,9 +1,9 @@
 // `keyline service list`.
-import type { DeviceList } from '@keyline/api';
 import type { RouteInput } from '@keyline/client';
 import type { ClientOptions } from '../command-line/client-options.ts';
 import { printJson, type CliContext } from '../context.ts';
 import { openClient } from '../find-service.ts';
+import { readPages } from '../read-pages.ts';
 import { formatLastSeen, formatOnline } from '../print/presence.ts';
 import { formatTable } from '../print/table.ts';
 import { formatEnd } from '../print/time.ts';
@@ -19,8 +19,6 @@ export interface ServiceListOptions extends ClientOptions {
   readonly all?: boolean;
 }
 
-const pageSize = 1000;
-
 export async function listServices(
   context: CliContext,
   options: ServiceListOptions,
@@ -28,25 +26,19 @@ export async function listServices(
   const { state, role, label, query: q } = options;
   const client = await openClient(context, options);
   try {
-    const wanted = options.all === true ? Number.POSITIVE_INFINITY : (options.limit ?? 100);
-    const items: DeviceList['items'] = [];
-    let cursor: string | null = null;
-    do {
-      const page: DeviceList = await client.call('listServices', {
+    const { items, nextCursor } = await readPages(options, (page) =>
+      client.call('listServices', {
         query: {
           ...(state === undefined ? {} : { state }),
           ...(role === undefined ? {} : { type: `service:${role}` }),
           ...(label === undefined ? {} : { label }),
           ...(q === undefined ? {} : { q }),
-          limit: Math.min(pageSize, wanted - items.length),
-          ...(cursor === null ? {} : { cursor }),
+          ...page,
         },
-      });
-      items.push(...page.items);
-      cursor = page.nextCursor;
-    } while (cursor !== null && items.length < wanted);
+      }),
+    );
     if (options.json === true) {
-      printJson(context, { items, nextCursor: cursor });
+      printJson(context, { items, nextCursor });
       return;
     }
     if (items.length === 0) {
@@ -69,7 +61,7 @@ export async function listServices(
         ]),
       ),
     );
-    if (cursor !== null) context.terminal.err('There are more: --all, or a larger --limit.\n');
+    if (nextCursor !== null) context.terminal.err('There are more: --all, or a larger --limit.\n');
   } finally {
     client.close();
   }

@@ -93,7 +93,6 @@ export const CertificateQuerySchema = object({
 });
 
 export const CertificateListSchema = listOf(CertificateSchema);
-export type CertificateList = Static<typeof CertificateListSchema>;
 
 export const SerialParamsSchema = object({ serial: SerialSchema });
 
