@@ -14,10 +14,7 @@ export {
   type SignResponse,
 } from './routes/batches.ts';
 export type { BrokerAccessView } from './schemas/broker-access.ts';
-export type {
-  CertificateView,
-  IssueCertificateRequest,
-} from './routes/certificates.ts';
+export type { CertificateView, IssueCertificateRequest } from './routes/certificates.ts';
 export type {
   DeviceList,
   DeviceView,
